@@ -1,0 +1,71 @@
+//! Every limit of the protocol in one table, unit in the name (`quality.md`). Change a number here only.
+
+/// A sealed change event.
+pub const CHANGE_EVENT_BYTES: usize = 256 * 1024;
+/// Automerge operations in one change event.
+pub const CHANGE_OPERATIONS: usize = 10_000;
+/// A change event's plaintext after inflating.
+pub const CHANGE_INFLATED_BYTES: usize = 4 * 1024 * 1024;
+/// Clear part of an event, without its payload.
+pub const EVENT_HEADER_BYTES: usize = 1024;
+/// Envelopes in one bundle.
+pub const BUNDLE_ENVELOPES: usize = 256;
+/// One bundle, encoded.
+pub const BUNDLE_BYTES: usize = 8 * 1024 * 1024;
+/// Any other request body or frame.
+pub const BODY_BYTES: usize = 1024 * 1024;
+/// One frame on the stream: a bundle and its framing.
+pub const FRAME_BYTES: usize = BUNDLE_BYTES + 64 * 1024;
+/// A checkpoint in all.
+pub const CHECKPOINT_BYTES: usize = 16 * 1024 * 1024;
+/// Leaves in a scope of a log.
+pub const LOG_SCOPE_LEAVES: usize = 64;
+/// Leaves in a unit scope.
+pub const UNIT_SCOPE_LEAVES: usize = 512;
+/// Scopes of one log.
+pub const LOG_SCOPES: usize = 64;
+/// HTTP request headers.
+pub const HEADER_BYTES: usize = 16 * 1024;
+/// Time to send the request headers.
+pub const HEADER_TIMEOUT_SECONDS: u64 = 10;
+/// Time for a whole request.
+pub const REQUEST_TIMEOUT_SECONDS: u64 = 30;
+/// Time a connection may be idle.
+pub const IDLE_TIMEOUT_SECONDS: u64 = 60;
+/// Connections from one address.
+pub const CONNECTIONS_PER_ADDRESS: usize = 64;
+/// Longest life of a consent: 24 months of 31 days.
+pub const CONSENT_MAX_MILLIS: u64 = 24 * 31 * DAY_MILLIS;
+/// Life of a consent when nothing else is said: 365 days.
+pub const CONSENT_DEFAULT_MILLIS: u64 = 365 * DAY_MILLIS;
+/// Life of an attested (paper) consent that nobody countersigns.
+pub const ATTESTED_CONSENT_MILLIS: u64 = 90 * DAY_MILLIS;
+/// How long a measure's text may be edited by its author (F7).
+pub const EDIT_WINDOW_MILLIS: u64 = 8 * HOUR_MILLIS;
+/// Least time between two own-leaf updates of one device.
+pub const OWN_UPDATE_MIN_MILLIS: u64 = DAY_MILLIS;
+/// Longest time between two own-leaf updates.
+pub const OWN_UPDATE_MAX_MILLIS: u64 = 30 * DAY_MILLIS;
+/// How long a change may still be sealed under the previous epoch, if that commit removed nobody.
+pub const PREVIOUS_EPOCH_MILLIS: u64 = 60_000;
+/// A device clock further off than this is shown to its user.
+pub const CLOCK_SKEW_SHOWN_MILLIS: u64 = 10 * 60_000;
+/// Age at which a one-time key package is no longer handed out.
+pub const KEY_PACKAGE_MAX_MILLIS: u64 = 30 * DAY_MILLIS;
+/// Key packages of one device that the server keeps.
+pub const KEY_PACKAGES_PER_DEVICE: usize = 100;
+/// One key package.
+pub const KEY_PACKAGE_BYTES: usize = 8 * 1024;
+/// One letter, sealed.
+pub const LETTER_BYTES: usize = 256 * 1024;
+/// Letters and Welcomes waiting for one device.
+pub const MAILBOX_ITEMS: usize = 10_000;
+/// Life of a one-time code.
+pub const CODE_MAX_MILLIS: u64 = 14 * DAY_MILLIS;
+/// Dependencies of one Automerge change.
+pub const CHANGE_DEPENDENCIES: usize = 64;
+/// How far an Automerge change's first operation may lie beyond the document's last.
+pub const CHANGE_START_OP_LEAD: u64 = 1 << 20;
+
+const HOUR_MILLIS: u64 = 3_600_000;
+const DAY_MILLIS: u64 = 24 * HOUR_MILLIS;

@@ -1,0 +1,1 @@
+//! To follow in the next commit.

@@ -1,0 +1,343 @@
+//! What client and server say to each other: joining, and the frames of the one stream. Binary, exact
+//! `tls_codec`; events inside are signed themselves (design `protocol.md` 7, Relay and transport).
+
+use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
+use crate::consent::EmployeeCertificate;
+use crate::credential::{DeviceCertificate, PersonCertificate, PersonKind, PersonRecord};
+use crate::event::{Event, Position, Receipt, Record};
+use crate::ids::{DeviceId, Hash, Millis, Municipality, PersonId, PublicKey, ScopeId, UnitId};
+use crate::letter::Letter;
+use crate::signed::Signed;
+
+/// One event on its way to its home, with the Welcome that its commit makes.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Envelope {
+    pub event: Signed<Event>,
+    /// `MlsMessage(Welcome)`; its hash stands in the commit. Stored for each added device in the
+    /// transaction of the commit.
+    pub welcome: Option<VLBytes>,
+}
+
+/// Envelopes that the home applies all or nothing, in this order, and letters stored with them.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Bundle {
+    pub envelopes: Vec<Envelope>,
+    pub letters: Vec<Letter>,
+}
+
+/// What the hash in [`crate::event::Commit::welcome`] is made of.
+pub fn welcome_hash(welcome: &[u8]) -> Hash {
+    crate::ids::hash("welcome", &[welcome])
+}
+
+/// From a device.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct ClientFrame {
+    /// Chosen by the client, returned with the answer; never 0.
+    pub id: u32,
+    pub request: Request,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+#[repr(u8)]
+pub enum Request {
+    /// → `Submitted`
+    #[tls_codec(discriminant = 1)]
+    Submit(Bundle),
+    /// Everything after these positions, of many scopes in one round trip, then live pushes of them.
+    /// → one or more `Records` pushes for each scope that has news, then `Synced`.
+    #[tls_codec(discriminant = 2)]
+    Sync(Vec<ScopePosition>),
+    /// → `Done`
+    #[tls_codec(discriminant = 3)]
+    PublishKeyPackages(Vec<Signed<KeyPackageOffer>>),
+    /// One key package for every device of these persons. → `KeyPackages`
+    #[tls_codec(discriminant = 4)]
+    FetchKeyPackages(Vec<PersonId>),
+    /// → `Persons`, those that exist.
+    #[tls_codec(discriminant = 5)]
+    Persons(Vec<PersonId>),
+    /// → `Units`
+    #[tls_codec(discriminant = 6)]
+    Units,
+    /// Letters alone, without events. → `Done`
+    #[tls_codec(discriminant = 7)]
+    Letters(Vec<Letter>),
+    /// These mailbox items are saved here; the server may drop them. → `Done`
+    #[tls_codec(discriminant = 8)]
+    Acknowledge(Vec<u64>),
+    /// Registers the server's part of a one-time code. → `Done`
+    #[tls_codec(discriminant = 9)]
+    OfferCode(Signed<CodeOffer>),
+    /// A device of the same person has certified a new one. → `Done`
+    #[tls_codec(discriminant = 10)]
+    CertifyDevice(CertifiedDevice),
+    /// A leader's certificate for an employee, for others to find. → `Done`
+    #[tls_codec(discriminant = 11)]
+    CertifyEmployee(Signed<EmployeeCertificate>),
+    /// An administrator adds a unit. → `UnitAdded` with the leader's one-time part.
+    #[tls_codec(discriminant = 12)]
+    AddUnit(NewUnit),
+    /// Ends a device of one's own. → `Done`
+    #[tls_codec(discriminant = 13)]
+    RemoveDevice(DeviceId),
+    /// Are you there? → `Done`
+    #[tls_codec(discriminant = 14)]
+    Ping,
+}
+
+/// From the server.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct ServerFrame {
+    /// The request's id; 0 for what the server says unasked.
+    pub id: u32,
+    pub reply: Reply,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+#[repr(u8)]
+pub enum Reply {
+    #[tls_codec(discriminant = 1)]
+    Done,
+    #[tls_codec(discriminant = 2)]
+    Problem(Problem),
+    /// Everything in the bundle stands (now, or since an earlier try).
+    #[tls_codec(discriminant = 3)]
+    Submitted(Vec<Accepted>),
+    /// Records of one scope in order, ending at the receipt.
+    #[tls_codec(discriminant = 4)]
+    Records(Records),
+    #[tls_codec(discriminant = 5)]
+    Synced(Vec<SyncedScope>),
+    #[tls_codec(discriminant = 6)]
+    KeyPackages(Vec<Signed<KeyPackageOffer>>),
+    #[tls_codec(discriminant = 7)]
+    Persons(Vec<PersonRecord>),
+    #[tls_codec(discriminant = 8)]
+    Units(Vec<Unit>),
+    #[tls_codec(discriminant = 9)]
+    UnitAdded(AddedUnit),
+    /// Something for this device, until it is acknowledged.
+    #[tls_codec(discriminant = 10)]
+    Mail(MailItem),
+    /// All mail that was waiting when the stream opened has been pushed; who the server thinks you are.
+    #[tls_codec(discriminant = 11)]
+    Welcome(Greeting),
+}
+
+/// The first words of a server on a stream, after the waiting mail.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Greeting {
+    pub municipality: Municipality,
+    /// The server's clock, to show the user when the device's is far off.
+    pub time: Millis,
+    /// How many key packages of this device are left.
+    pub key_packages: u32,
+    /// The unit of this device's person, by name.
+    pub unit: Option<Unit>,
+}
+
+/// A refusal on the stream (over HTTP the same code stands in a problem document, RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Problem {
+    /// Stable, kebab-case: a [`crate::policy::Refusal`] code or the server's own.
+    pub code: String,
+    /// What to do about it, in English; no ids, no personal data.
+    pub detail: String,
+    /// Where the scope stands, for `wrong-epoch` and `stale-counter`: sync first.
+    pub scope: Option<ScopePosition>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct ScopePosition {
+    pub scope: ScopeId,
+    pub seq: u64,
+}
+
+/// One envelope's place in its chain; `record` repeats time and seq so that the author can append it
+/// without waiting for the push.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Accepted {
+    pub scope: ScopeId,
+    pub counter: u64,
+    pub seq: u64,
+    pub time: Millis,
+    pub receipt: Signed<Receipt>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Records {
+    pub scope: ScopeId,
+    pub records: Vec<Record>,
+    /// Covers the last of `records`.
+    pub receipt: Signed<Receipt>,
+}
+
+/// How a scope's sync ended.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct SyncedScope {
+    pub scope: ScopeId,
+    /// Where the chain stands for this device; absent if the device may not read it (or it is unknown).
+    pub position: Option<Position>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct MailItem {
+    /// To acknowledge it by.
+    pub id: u64,
+    pub mail: Mail,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+#[repr(u8)]
+pub enum Mail {
+    #[tls_codec(discriminant = 1)]
+    Letter(Letter),
+    /// The device was added to a scope by the commit at `seq`.
+    #[tls_codec(discriminant = 2)]
+    Welcome(WelcomeMail),
+    /// Somebody used a code that this person's device offered.
+    #[tls_codec(discriminant = 3)]
+    Joined(JoinNotice),
+    /// A new device of this person asks to be certified.
+    #[tls_codec(discriminant = 4)]
+    DeviceAsks(Signed<DeviceClaim>),
+    /// This scope has something for the device (it is listed for removal, or removed): sync it.
+    #[tls_codec(discriminant = 5)]
+    Listed(ScopeId),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct WelcomeMail {
+    pub scope: ScopeId,
+    pub seq: u64,
+    pub welcome: VLBytes,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct JoinNotice {
+    pub claim: Signed<JoinClaim>,
+    /// The certificate that the municipality issued on it.
+    pub certificate: Signed<PersonCertificate>,
+}
+
+/// A key package, signed by its device with the time of upload: freshness is our own rule, since MLS
+/// lifetimes would lock out whoever was offline (`libraries.md` 1.6).
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct KeyPackageOffer {
+    pub device: DeviceId,
+    pub offered_at: Millis,
+    pub last_resort: crate::consent::Permit,
+    /// `MlsMessage(KeyPackage)`.
+    pub package: VLBytes,
+}
+
+/// What a one-time code is for.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct CodeOffer {
+    /// [`crate::code::ticket_hash`] of the server's part of the code.
+    pub ticket: Hash,
+    pub kind: CodeKind,
+    pub unit: Option<UnitId>,
+    pub expires_at: Millis,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+#[repr(u8)]
+pub enum CodeKind {
+    /// A new person of this kind.
+    #[tls_codec(discriminant = 1)]
+    Person(PersonKind),
+    /// A further device of the offering person.
+    #[tls_codec(discriminant = 2)]
+    Device,
+}
+
+/// A new person presents a code. Signed by the new device's key (which proves possession).
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct JoinClaim {
+    /// The server's part of the code.
+    pub ticket: [u8; 16],
+    pub person_key: PublicKey,
+    pub device_key: PublicKey,
+    pub device: Signed<DeviceCertificate>,
+    pub letter_key: VLBytes,
+    /// HMAC under the code's secret over ticket and person key, for the inviter; all zero for codes
+    /// without a secret. The home cannot put a key of its own in between.
+    pub proof: [u8; 32],
+    /// The joiner's name, sealed under the code's secret; empty without one.
+    pub sealed_name: VLBytes,
+}
+
+/// → `POST /v1/join`
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+#[repr(u8)]
+pub enum JoinRequest {
+    #[tls_codec(discriminant = 1)]
+    Person(PersonJoin),
+    /// The server only passes it on to the person's devices.
+    #[tls_codec(discriminant = 2)]
+    Device(Signed<DeviceClaim>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct PersonJoin {
+    pub claim: Signed<JoinClaim>,
+    /// Uploaded with the claim, so that the person can be added from the first moment.
+    pub key_packages: Vec<Signed<KeyPackageOffer>>,
+}
+
+/// ← `POST /v1/join`
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct JoinReply {
+    pub municipality: Municipality,
+    pub municipality_key: PublicKey,
+    /// Absent for a further device: its own person certifies it.
+    pub certificate: Option<Signed<PersonCertificate>>,
+    pub unit: Option<Unit>,
+}
+
+/// A new device asks its person's other devices for certification. Signed by the new device key.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct DeviceClaim {
+    pub ticket: [u8; 16],
+    pub person: PersonId,
+    pub device_key: PublicKey,
+    pub letter_key: VLBytes,
+    /// HMAC under the code's secret over ticket, device key and letter key hash.
+    pub proof: [u8; 32],
+    pub sealed_name: VLBytes,
+    pub key_packages: Vec<Signed<KeyPackageOffer>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct CertifiedDevice {
+    pub certificate: Signed<DeviceCertificate>,
+    pub letter_key: VLBytes,
+    /// From the claim.
+    pub key_packages: Vec<Signed<KeyPackageOffer>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct NewUnit {
+    pub name: String,
+    pub kind: String,
+}
+
+/// A unit; its name is public, its people are not.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Unit {
+    pub unit: UnitId,
+    pub name: String,
+    /// `school`, `kindergarten`, `health-station`, `ppt`, …
+    pub kind: String,
+    /// Absent until the leader has joined.
+    pub leader: Option<PersonId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct AddedUnit {
+    pub unit: UnitId,
+    /// The leader's one-time code, whole ([`crate::code::Code`]).
+    pub leader_code: String,
+}
