@@ -1,0 +1,407 @@
+//! The key chain of a scope: one content key for each MLS epoch, every older key sealed under the next newer one. Whoever holds a key
+//! can walk back and read the whole generation of the scope; nobody can walk forward. A commit made without the older key (a resync)
+//! leaves a gap, until a member that has both keys publishes the missing link.
+
+use std::collections::BTreeMap;
+
+use aes_gcm::aead::{Aead, KeyInit, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use hkdf::Hkdf;
+use sha2::Sha256;
+use stafett_protocol::ids::ScopeId;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::rows::{Space, Table};
+
+/// The MLS exporter label of content keys; its context is the scope's id.
+pub const EXPORTER_LABEL: &str = "stafett content";
+/// Bytes of a link: a sealed key and its tag.
+pub const LINK_BYTES: usize = 48;
+
+/// Why a key, check or link is refused. Links and checks come from others: the author of the commit answers for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    #[error("a content key has 32 bytes")]
+    Length,
+    #[error("the key of epoch {0} does not match its published check")]
+    Check(u64),
+    #[error("the link of epoch {0} does not open")]
+    Link(u64),
+    #[error("epoch {0} already has another key, check or link")]
+    Differs(u64),
+    #[error("the keys needed for a link of epoch {0} are not here")]
+    Missing(u64),
+}
+
+/// The content key of one epoch.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct ContentKey([u8; 32]);
+
+impl core::fmt::Debug for ContentKey {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        out.write_str("ContentKey(..)")
+    }
+}
+
+impl ContentKey {
+    /// The key as the MLS exporter gives it.
+    pub fn from_exporter(secret: &[u8]) -> Result<Self, KeyError> {
+        Ok(Self(secret.try_into().map_err(|_| KeyError::Length)?))
+    }
+
+    /// A key for one purpose. `context` must be unambiguous: callers use fixed-size parts.
+    pub(crate) fn derive(&self, salt: &[u8], label: &str, context: &[u8]) -> Zeroizing<[u8; 32]> {
+        let mut key = Zeroizing::new([0; 32]);
+        let info = [b"stafett/1 ", label.as_bytes(), &[0], context];
+        // 32 bytes are within what HKDF-SHA-256 can give; the error cannot occur, and a zero key would open nothing.
+        let _ = Hkdf::<Sha256>::new(Some(salt), &self.0).expand_multi_info(&info, key.as_mut());
+        key
+    }
+}
+
+/// One epoch of one generation of a scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    pub scope: ScopeId,
+    pub generation: u32,
+    pub epoch: u64,
+}
+
+impl Place {
+    fn context(&self) -> [u8; 28] {
+        let mut bytes = [0; 28];
+        let (scope, rest) = bytes.split_at_mut(16);
+        let (generation, epoch) = rest.split_at_mut(4);
+        scope.copy_from_slice(&self.scope.0);
+        generation.copy_from_slice(&self.generation.to_be_bytes());
+        epoch.copy_from_slice(&self.epoch.to_be_bytes());
+        bytes
+    }
+}
+
+/// What proves that two members derived the same key for `place`, and tells nothing of the key.
+#[must_use]
+pub fn check(key: &ContentKey, place: &Place) -> [u8; 32] {
+    *key.derive(&[], "check", &place.context())
+}
+
+/// The older key sealed under the key of `place`, the newer epoch. The sealing key serves for this one message, so its nonce is fixed.
+#[must_use]
+pub fn make_link(newer: &ContentKey, older: &ContentKey, place: &Place) -> Vec<u8> {
+    let (cipher, aad) = link_cipher(newer, place);
+    // Sealing 32 bytes cannot fail; an empty link would be refused by everyone.
+    cipher.encrypt(&Nonce::default(), Payload { msg: &older.0, aad: &aad }).unwrap_or_default()
+}
+
+/// The key of the epoch before `place`.
+pub fn open_link(newer: &ContentKey, link: &[u8], place: &Place) -> Result<ContentKey, KeyError> {
+    let (cipher, aad) = link_cipher(newer, place);
+    let opened = cipher.decrypt(&Nonce::default(), Payload { msg: link, aad: &aad });
+    ContentKey::from_exporter(&Zeroizing::new(opened.map_err(|_| KeyError::Link(place.epoch))?))
+}
+
+fn link_cipher(newer: &ContentKey, place: &Place) -> (Aes256Gcm, [u8; 28]) {
+    let context = place.context();
+    let key = newer.derive(&[], "link", &context);
+    (Aes256Gcm::new((&*key).into()), context)
+}
+
+/// The keys of one generation of a scope, with the links and checks that the chain published.
+#[derive(Debug, Clone)]
+pub struct KeyChain {
+    scope: ScopeId,
+    generation: u32,
+    keys: BTreeMap<u64, ContentKey>,
+    checks: BTreeMap<u64, [u8; 32]>,
+    links: BTreeMap<u64, Vec<u8>>,
+}
+
+impl KeyChain {
+    #[must_use]
+    pub fn new(scope: ScopeId, generation: u32) -> Self {
+        Self { scope, generation, keys: BTreeMap::new(), checks: BTreeMap::new(), links: BTreeMap::new() }
+    }
+
+    #[must_use]
+    pub fn place(&self, epoch: u64) -> Place {
+        Place { scope: self.scope, generation: self.generation, epoch }
+    }
+
+    /// The key of an epoch, if it is known.
+    #[must_use]
+    pub fn key(&self, epoch: u64) -> Option<&ContentKey> {
+        self.keys.get(&epoch)
+    }
+
+    /// The newest epoch whose key is known.
+    #[must_use]
+    pub fn newest(&self) -> Option<u64> {
+        self.keys.last_key_value().map(|(epoch, _)| *epoch)
+    }
+
+    /// Notes the check that the commit to `epoch` published; it must fit a key that is already here.
+    pub fn learn_check(&mut self, epoch: u64, published: [u8; 32]) -> Result<(), KeyError> {
+        if self.checks.get(&epoch).is_some_and(|known| *known != published) {
+            return Err(KeyError::Differs(epoch));
+        }
+        if let Some(key) = self.keys.get(&epoch) {
+            self.fits(epoch, key, &published)?;
+        }
+        self.checks.insert(epoch, published);
+        Ok(())
+    }
+
+    /// Adds the key of an epoch, as exported from the staged commit or the Welcome, and walks back from it. The epochs opened.
+    pub fn learn_key(&mut self, epoch: u64, key: ContentKey) -> Result<Vec<u64>, KeyError> {
+        self.admit(epoch, key)?;
+        self.walk_back(epoch)
+    }
+
+    /// Adds the link that the commit to `epoch`, or a later repair, published, and walks back through it. The epochs opened.
+    pub fn learn_link(&mut self, epoch: u64, link: Vec<u8>) -> Result<Vec<u64>, KeyError> {
+        if self.links.get(&epoch).is_some_and(|known| *known != link) {
+            return Err(KeyError::Differs(epoch));
+        }
+        if let (Some(newer), Some(before)) = (self.keys.get(&epoch), epoch.checked_sub(1)) {
+            let older = open_link(newer, &link, &self.place(epoch))?;
+            self.admit(before, older)?;
+        }
+        self.links.insert(epoch, link);
+        self.walk_back(epoch)
+    }
+
+    /// The link of `epoch`, made from the keys that are here: for one's own commit, or to repair a gap.
+    pub fn link(&self, epoch: u64) -> Result<Vec<u8>, KeyError> {
+        let older = epoch.checked_sub(1).and_then(|before| self.keys.get(&before));
+        match (self.keys.get(&epoch), older) {
+            (Some(newer), Some(older)) => Ok(make_link(newer, older, &self.place(epoch))),
+            _ => Err(KeyError::Missing(epoch)),
+        }
+    }
+
+    /// Epochs up to the newest whose commit published no link: until repaired, a newcomer cannot read behind them.
+    #[must_use]
+    pub fn gaps(&self) -> Vec<u64> {
+        let newest = self.checks.keys().chain(self.keys.keys()).max().copied().unwrap_or(0);
+        (1..=newest).filter(|epoch| !self.links.contains_key(epoch)).collect()
+    }
+
+    /// Forgets everything: the scope was left.
+    pub fn wipe(&mut self) {
+        self.keys.clear();
+        self.checks.clear();
+        self.links.clear();
+    }
+
+    fn admit(&mut self, epoch: u64, key: ContentKey) -> Result<(), KeyError> {
+        if let Some(published) = self.checks.get(&epoch) {
+            self.fits(epoch, &key, published)?;
+        }
+        if self.keys.get(&epoch).is_some_and(|known| !bool::from(known.0.ct_eq(&key.0))) {
+            return Err(KeyError::Differs(epoch));
+        }
+        self.keys.insert(epoch, key);
+        Ok(())
+    }
+
+    fn fits(&self, epoch: u64, key: &ContentKey, published: &[u8; 32]) -> Result<(), KeyError> {
+        let made = check(key, &self.place(epoch));
+        if bool::from(made.ct_eq(published)) { Ok(()) } else { Err(KeyError::Check(epoch)) }
+    }
+
+    fn walk_back(&mut self, from: u64) -> Result<Vec<u64>, KeyError> {
+        let mut opened = Vec::new();
+        for epoch in (1..=from).rev() {
+            let (Some(newer), Some(link)) = (self.keys.get(&epoch), self.links.get(&epoch)) else { break };
+            if !self.keys.contains_key(&(epoch - 1)) {
+                let older = open_link(newer, link, &self.place(epoch))?;
+                self.admit(epoch - 1, older)?;
+                opened.push(epoch - 1);
+            }
+        }
+        Ok(opened)
+    }
+}
+
+/// Parts of a key chain in a row's key.
+const KEY: u8 = 1;
+const CHECK: u8 = 2;
+const LINK: u8 = 3;
+
+impl KeyChain {
+    /// Writes what is not yet in the table.
+    pub fn save(&self, table: &mut Table) {
+        let mut write = |part, epoch: u64, value: &[u8]| {
+            let key = self.row_key(part, epoch);
+            if table.read(Space::Keys, &key) != Some(value) {
+                table.write(Space::Keys, &key, value.to_vec());
+            }
+        };
+        self.keys.iter().for_each(|(epoch, key)| write(KEY, *epoch, &key.0));
+        self.checks.iter().for_each(|(epoch, check)| write(CHECK, *epoch, check));
+        self.links.iter().for_each(|(epoch, link)| write(LINK, *epoch, link));
+    }
+
+    /// Reads a chain back. Rows of another shape are a fault of the store and are left out.
+    #[must_use]
+    pub fn load(table: &Table, scope: ScopeId, generation: u32) -> Self {
+        let mut chain = Self::new(scope, generation);
+        let prefix = chain.row_prefix();
+        for (key, value) in table.scan(Space::Keys, &prefix) {
+            let Some([part, epoch @ ..]) = key.strip_prefix(prefix.as_slice()) else { continue };
+            let Ok(epoch) = epoch.try_into().map(u64::from_be_bytes) else { continue };
+            match (*part, <[u8; 32]>::try_from(value)) {
+                (KEY, Ok(key)) => drop(chain.keys.insert(epoch, ContentKey(key))),
+                (CHECK, Ok(check)) => drop(chain.checks.insert(epoch, check)),
+                (LINK, _) => drop(chain.links.insert(epoch, value.to_vec())),
+                _ => {}
+            }
+        }
+        chain
+    }
+
+    /// Deletes every row of a scope's keys, all generations.
+    pub fn delete_rows(table: &mut Table, scope: ScopeId) {
+        table.delete_all(Space::Keys, &scope.0);
+    }
+
+    fn row_prefix(&self) -> Vec<u8> {
+        [&self.scope.0[..], &self.generation.to_be_bytes()].concat()
+    }
+
+    fn row_key(&self, part: u8, epoch: u64) -> Vec<u8> {
+        [&self.row_prefix()[..], &[part], &epoch.to_be_bytes()].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+
+    fn scope() -> ScopeId {
+        ScopeId([5; 16])
+    }
+
+    fn key(epoch: u64) -> ContentKey {
+        ContentKey([epoch as u8 + 1; 32])
+    }
+
+    /// A member that saw every epoch, without links.
+    fn old_member(epochs: u64) -> KeyChain {
+        let mut chain = KeyChain::new(scope(), 1);
+        for epoch in 0..=epochs {
+            chain.learn_key(epoch, key(epoch)).unwrap();
+        }
+        chain
+    }
+
+    /// What the chain of events tells a newcomer: every check, and the links but for the gaps.
+    fn newcomer(member: &KeyChain, epochs: u64, gaps: &[u64]) -> KeyChain {
+        let mut chain = KeyChain::new(scope(), 1);
+        for epoch in 0..=epochs {
+            chain.learn_check(epoch, check(&key(epoch), &member.place(epoch))).unwrap();
+            if epoch > 0 && !gaps.contains(&epoch) {
+                chain.learn_link(epoch, member.link(epoch).unwrap()).unwrap();
+            }
+        }
+        chain
+    }
+
+    #[test]
+    fn a_newcomer_walks_back_to_the_first_epoch() {
+        let member = old_member(9);
+        let mut chain = newcomer(&member, 9, &[]);
+        assert_eq!(chain.key(3).map(|key| key.0), None);
+        assert_eq!(chain.learn_key(9, key(9)).unwrap(), vec![8, 7, 6, 5, 4, 3, 2, 1, 0]);
+        assert_eq!(chain.key(0).unwrap().0, key(0).0);
+        assert_eq!(chain.gaps(), Vec::<u64>::new());
+    }
+
+    #[test]
+    fn the_removed_cannot_walk_forward() {
+        let member = old_member(3);
+        let mut removed = newcomer(&member, 3, &[]);
+        removed.learn_key(2, key(2)).unwrap();
+        assert!(removed.key(0).is_some());
+        assert!(removed.key(3).is_none());
+        let link = member.link(3).unwrap();
+        assert_eq!(open_link(&key(2), &link, &member.place(3)).unwrap_err(), KeyError::Link(3));
+    }
+
+    #[test]
+    fn a_resync_leaves_a_gap_until_it_is_repaired() {
+        let member = old_member(5);
+        let mut chain = newcomer(&member, 5, &[3]);
+        assert_eq!(chain.learn_key(5, key(5)).unwrap(), vec![4, 3]);
+        assert_eq!(chain.gaps(), vec![3]);
+        assert_eq!(chain.link(3).unwrap_err(), KeyError::Missing(3));
+        assert_eq!(chain.learn_link(3, member.link(3).unwrap()).unwrap(), vec![1, 0]);
+        assert_eq!(chain.gaps(), Vec::<u64>::new());
+    }
+
+    #[test]
+    fn a_wrong_link_or_check_is_refused_and_leaves_nothing() {
+        let member = old_member(3);
+        let mut chain = newcomer(&member, 3, &[2]);
+        chain.learn_key(3, key(3)).unwrap();
+        let wrong = make_link(&key(2), &key(9), &member.place(2));
+        assert_eq!(chain.learn_link(2, wrong).unwrap_err(), KeyError::Check(1));
+        assert!(chain.key(1).is_none());
+        assert_eq!(chain.gaps(), vec![2]);
+        assert_eq!(chain.learn_check(3, [0; 32]).unwrap_err(), KeyError::Differs(3));
+        assert_eq!(KeyChain::new(scope(), 1).learn_key(3, key(3)), Ok(vec![]));
+        let mut fresh = KeyChain::new(scope(), 1);
+        fresh.learn_check(3, [0; 32]).unwrap();
+        assert_eq!(fresh.learn_key(3, key(3)).unwrap_err(), KeyError::Check(3));
+    }
+
+    #[test]
+    fn a_link_holds_for_one_place_only() {
+        let here = Place { scope: scope(), generation: 1, epoch: 4 };
+        let link = make_link(&key(4), &key(3), &here);
+        assert_eq!(link.len(), LINK_BYTES);
+        for elsewhere in [
+            Place { scope: ScopeId([6; 16]), ..here },
+            Place { generation: 2, ..here },
+            Place { epoch: 5, ..here },
+        ] {
+            assert!(open_link(&key(4), &link, &elsewhere).is_err());
+            assert_ne!(check(&key(4), &here), check(&key(4), &elsewhere));
+        }
+        for at in 0..link.len() {
+            let mut bent = link.clone();
+            bent[at] ^= 1;
+            assert!(open_link(&key(4), &bent, &here).is_err());
+        }
+    }
+
+    #[test]
+    fn a_chain_comes_back_from_its_rows_and_goes_with_them() {
+        let member = old_member(3);
+        let mut chain = newcomer(&member, 3, &[2]);
+        chain.learn_key(3, key(3)).unwrap();
+        let mut table = Table::default();
+        chain.save(&mut table);
+        let _ = table.take_dirty();
+        chain.save(&mut table);
+        assert!(table.take_dirty().is_empty(), "saving again writes nothing");
+        let loaded = KeyChain::load(&table, scope(), 1);
+        assert_eq!(loaded.gaps(), vec![2]);
+        assert_eq!(loaded.key(2).unwrap().0, key(2).0);
+        assert_eq!(KeyChain::load(&table, scope(), 2).newest(), None);
+        KeyChain::delete_rows(&mut table, scope());
+        assert_eq!(KeyChain::load(&table, scope(), 1).newest(), None);
+    }
+
+    #[test]
+    fn printing_shows_no_key() {
+        let printed = format!("{:?} {:?}", key(1), old_member(1));
+        assert_eq!(
+            printed,
+            "ContentKey(..) KeyChain { scope: ScopeId(05050505050505050505050505050505), generation: 1, \
+             keys: {0: ContentKey(..), 1: ContentKey(..)}, checks: {}, links: {} }"
+        );
+    }
+}
