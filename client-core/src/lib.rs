@@ -5,3 +5,4 @@ pub mod mls;
 pub mod rows;
 pub mod keychain;
 pub mod seal;
+pub mod letter;
