@@ -1,0 +1,431 @@
+//! The command line. Names and arguments are a contract (design `cli.md`); the help texts are in the message catalogue.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use time::Date;
+
+use crate::dates::parse_date;
+
+/// `stafett`.
+#[derive(Debug, Parser)]
+#[command(name = "stafett", version, disable_help_subcommand = true, max_term_width = 100)]
+pub struct CommandLine {
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[arg(long, global = true, value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// For `demo` and tests: what goes through TLS, in clear.
+    #[arg(long, global = true, hide = true, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What a person can ask for.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Join(Join),
+    #[command(subcommand)]
+    Device(Device),
+    Invite(Invite),
+    People {
+        #[arg(long)]
+        unit: Option<String>,
+    },
+    Units,
+    #[command(subcommand)]
+    Unit(Unit),
+    Verify {
+        person: String,
+        #[arg(long)]
+        number: Option<String>,
+    },
+    #[command(subcommand)]
+    Log(Log),
+    #[command(subcommand)]
+    Consent(Consent),
+    #[command(subcommand)]
+    Access(Access),
+    #[command(subcommand)]
+    Concern(Concern),
+    #[command(subcommand)]
+    Measure(Measure),
+    Evaluate(Evaluate),
+    Glimpse {
+        concern: String,
+        text: String,
+    },
+    Comment {
+        /// A concern, measure or glimpse.
+        target: String,
+        text: String,
+    },
+    Note {
+        log: String,
+        text: String,
+    },
+    Sync {
+        #[arg(long)]
+        watch: bool,
+    },
+    #[command(subcommand)]
+    Audit(Audit),
+    #[cfg(feature = "demo")]
+    Demo {
+        #[arg(long, value_name = "DIR")]
+        keep: Option<PathBuf>,
+        #[arg(long)]
+        fast: bool,
+    },
+    /// The demo's own server process: this binary, started again.
+    #[cfg(feature = "demo")]
+    #[command(name = "__server", hide = true)]
+    Server {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Join {
+    #[arg(long)]
+    pub code: String,
+    #[arg(long)]
+    pub name: Option<String>,
+    #[arg(long, value_name = "URL", requires = "ca")]
+    pub server: Option<String>,
+    #[arg(long, value_name = "FILE", requires = "server")]
+    pub ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Device {
+    Link,
+    Accept {
+        #[arg(long)]
+        code: String,
+        #[arg(long)]
+        name: Option<String>,
+    },
+    List,
+    Remove {
+        device: String,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(group = ArgGroup::new("whom").required(true).args(["role", "guardian", "child"]))]
+pub struct Invite {
+    #[command(subcommand)]
+    pub list: Option<InviteList>,
+    #[arg(long, value_enum)]
+    pub role: Option<InviteRole>,
+    #[arg(long)]
+    pub guardian: bool,
+    #[arg(long)]
+    pub child: bool,
+    #[arg(long, conflicts_with_all = ["guardian", "child"])]
+    pub may_hold: bool,
+    #[arg(long, conflicts_with_all = ["guardian", "child"])]
+    pub may_act: bool,
+    #[arg(long, conflicts_with_all = ["guardian", "child"])]
+    pub unit: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum InviteList {
+    List,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum InviteRole {
+    Employee,
+    Leader,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Unit {
+    Add {
+        #[arg(long)]
+        name: String,
+        #[arg(long)]
+        kind: String,
+    },
+    Assign {
+        log: String,
+        person: String,
+        #[arg(long)]
+        scope: Vec<String>,
+    },
+    Unassign {
+        log: String,
+        person: String,
+        #[arg(long)]
+        scope: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Log {
+    New {
+        #[arg(long)]
+        child: String,
+        #[arg(long, value_parser = parse_date, value_name = "YYYY-MM-DD")]
+        born: Date,
+        #[arg(long, required = true, num_args = 1.., action = ArgAction::Append)]
+        guardian: Vec<String>,
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
+        level: u8,
+    },
+    List,
+    Show {
+        log: String,
+    },
+    History {
+        log: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Consent {
+    Pending,
+    Grant {
+        request: String,
+    },
+    Refuse {
+        request: String,
+    },
+    List {
+        log: String,
+    },
+    Withdraw(Withdraw),
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["grant", "unit", "person", "all"]))]
+pub struct Withdraw {
+    pub log: String,
+    #[arg(long)]
+    pub grant: Option<String>,
+    #[arg(long)]
+    pub unit: Option<String>,
+    #[arg(long)]
+    pub person: Option<String>,
+    #[arg(long)]
+    pub all: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Access {
+    Request(AccessRequest),
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("whom").required(true).args(["unit", "person"]))]
+pub struct AccessRequest {
+    pub log: String,
+    #[arg(long)]
+    pub unit: Option<String>,
+    #[arg(long)]
+    pub person: Option<String>,
+    /// `all`, or one or more concerns.
+    #[arg(long, required = true, num_args = 1.., action = ArgAction::Append)]
+    pub scope: Vec<String>,
+    #[arg(long, value_enum)]
+    pub access: AccessKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AccessKind {
+    Read,
+    Contribute,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Concern {
+    New {
+        log: String,
+        #[arg(long)]
+        title: String,
+        #[arg(long)]
+        goal: String,
+        #[command(flatten)]
+        measure: MeasureText,
+    },
+    Show {
+        concern: String,
+    },
+    Close {
+        concern: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct MeasureText {
+    #[arg(long)]
+    pub text: String,
+    #[arg(long, value_enum)]
+    pub arena: Option<Arena>,
+    #[arg(long)]
+    pub responsible: Option<String>,
+    #[arg(long, value_parser = parse_date, value_name = "YYYY-MM-DD")]
+    pub due: Option<Date>,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("change").required(true).multiple(true).args(["text", "arena", "responsible", "due"]))]
+pub struct MeasureChange {
+    pub measure: String,
+    #[arg(long)]
+    pub text: Option<String>,
+    #[arg(long, value_enum)]
+    pub arena: Option<Arena>,
+    #[arg(long)]
+    pub responsible: Option<String>,
+    #[arg(long, value_parser = parse_date, value_name = "YYYY-MM-DD")]
+    pub due: Option<Date>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Arena {
+    Service,
+    Home,
+    Child,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Measure {
+    Add {
+        concern: String,
+        #[command(flatten)]
+        measure: MeasureText,
+    },
+    Edit(MeasureChange),
+    Correct(MeasureChange),
+}
+
+#[derive(Debug, Args)]
+pub struct Evaluate {
+    pub measure: String,
+    #[arg(long, value_enum)]
+    pub result: Colour,
+    #[arg(long)]
+    pub text: String,
+    #[arg(long)]
+    pub family_agrees: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    Green,
+    Yellow,
+    Red,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    Verify {
+        /// A log of this home, or a file that `audit export` wrote.
+        what: String,
+    },
+    Export {
+        log: String,
+        file: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn parse(line: &str) -> Result<CommandLine, clap::Error> {
+        let words = line.split(' ').map(|word| word.replace('_', " "));
+        CommandLine::try_parse_from(std::iter::once("stafett".to_owned()).chain(words))
+    }
+
+    #[test]
+    fn definition_is_sound() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_of_the_contract_is_understood() {
+        for line in [
+            "join --code abc",
+            "join --code abc --name Anne --json",
+            "join --code abc --server https://a:1 --ca ca.pem",
+            "device link",
+            "device accept --code c --home /tmp/h",
+            "device list",
+            "device remove 12ab",
+            "invite --role employee --may-hold --may-act --unit U",
+            "invite --guardian",
+            "invite --child",
+            "invite list --json",
+            "people --unit U",
+            "units",
+            "unit add --name Solvang_skole --kind school",
+            "unit assign L P --scope C --scope D",
+            "unit unassign L P",
+            "verify P",
+            "verify P --number 123",
+            "log new --child Ella --born 2015-03-01 --guardian A --guardian B --level 2",
+            "log new --child Ella --born 2015-03-01 --guardian A B",
+            "log list",
+            "log show L",
+            "log history L",
+            "consent pending",
+            "consent grant R",
+            "consent refuse R",
+            "consent list L",
+            "consent withdraw L --unit U",
+            "consent withdraw L --all",
+            "access request L --unit U --scope all --access read",
+            "access request L --person P --scope C D --access contribute",
+            "concern new L --title T --goal G --text X --arena home --responsible P --due 2026-12-24",
+            "concern show C",
+            "concern close C",
+            "measure add C --text X",
+            "measure edit M --text X",
+            "measure correct M --due 2026-12-24",
+            "evaluate M --result green --text X --family-agrees",
+            "glimpse C Et_lysglimt",
+            "comment C T",
+            "note L T",
+            "sync",
+            "sync --watch",
+            "audit verify L",
+            "audit export L file",
+        ] {
+            if let Err(error) = parse(line) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_use_is_refused() {
+        for line in [
+            "",
+            "join",
+            "join --code c --server https://a",
+            "invite",
+            "invite --guardian --child",
+            "invite --guardian --may-hold",
+            "log new --child E --born 01.03.2015 --guardian A",
+            "log new --child E --born 2015-03-01",
+            "log new --child E --born 2015-03-01 --guardian A --level 4",
+            "consent withdraw L",
+            "consent withdraw L --all --unit U",
+            "access request L --scope all --access read",
+            "measure edit M",
+            "evaluate M --result blue --text X",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}

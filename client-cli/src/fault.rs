@@ -1,0 +1,129 @@
+//! Everything that can end a command before it is done, as people and scripts see it: a stable code, plain words, a hint,
+//! an exit code. One match for each room's errors.
+
+use std::process::ExitCode;
+
+use crate::home::HomeError;
+use crate::store::StoreError;
+use crate::transport::TransportError;
+
+/// Exit codes of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Saved on this device.
+    Done = 0,
+    /// A rule says no.
+    Refused = 1,
+    /// Wrong use.
+    Usage = 2,
+    /// The server cannot be reached.
+    Unreachable = 3,
+    /// Damaged data.
+    Damaged = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command ends without having done its work.
+#[derive(Debug)]
+pub struct Fault {
+    /// How the process ends.
+    pub exit: Exit,
+    /// Stable, for scripts; the texts are `fault.<code>` and `hint.<code>` of the catalogue.
+    pub code: String,
+    /// What fills `{detail}`: a path, an id, the technical reason. Never content of a log.
+    pub detail: String,
+}
+
+impl Fault {
+    /// Put together by hand.
+    pub fn new(exit: Exit, code: &str, detail: impl std::fmt::Display) -> Self {
+        Self { exit, code: code.to_owned(), detail: detail.to_string() }
+    }
+
+    /// Wrong use.
+    pub fn usage(code: &str, detail: impl std::fmt::Display) -> Self {
+        Self::new(Exit::Usage, code, detail)
+    }
+}
+
+impl From<HomeError> for Fault {
+    fn from(error: HomeError) -> Self {
+        let (exit, code) = match &error {
+            HomeError::Missing(_) => (Exit::Usage, "no_home"),
+            HomeError::Exists(_) => (Exit::Usage, "home_exists"),
+            HomeError::Busy(_) => (Exit::Usage, "home_busy"),
+            HomeError::Passphrase => (Exit::Usage, "wrong_passphrase"),
+            HomeError::NoPassphrase => (Exit::Usage, "no_passphrase"),
+            HomeError::Damaged(_) => (Exit::Damaged, "home_damaged"),
+            HomeError::Io(..) => (Exit::Damaged, "home_unusable"),
+        };
+        let detail = match &error {
+            HomeError::Missing(dir) | HomeError::Exists(dir) | HomeError::Busy(dir) => dir.display().to_string(),
+            HomeError::Damaged(reason) => reason.clone(),
+            HomeError::Io(path, reason) => format!("{}: {reason}", path.display()),
+            HomeError::Passphrase | HomeError::NoPassphrase => String::new(),
+        };
+        Self { exit, code: code.to_owned(), detail }
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::Schema(_) => "store_too_new",
+            StoreError::Version(_) => "sqlite_too_old",
+            StoreError::Sqlite(_) | StoreError::Seal(_) => "store_damaged",
+        };
+        Self::new(Exit::Damaged, code, error)
+    }
+}
+
+impl From<TransportError> for Fault {
+    fn from(error: TransportError) -> Self {
+        match error {
+            TransportError::Address(address) => Self::usage("server_address", address),
+            TransportError::Unreachable(reason) => Self::new(Exit::Unreachable, "unreachable", reason),
+            // Nothing was sent to whoever answered; trying again later may reach the right one.
+            TransportError::Identity(reason) => Self::new(Exit::Unreachable, "wrong_server", reason),
+            TransportError::Refused { status, body } => refusal(status, &body),
+            TransportError::Nonsense(reason) => Self::new(Exit::Damaged, "server_nonsense", reason),
+        }
+    }
+}
+
+/// A problem document (RFC 9457) names its own code; anything else is just a status.
+fn refusal(status: u16, body: &str) -> Fault {
+    let document: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    let text = |key: &str| document.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
+    let code = text("code").or_else(|| text("type").and_then(|kind| kind.rsplit([':', '/']).next().map(str::to_owned)));
+    Fault {
+        exit: Exit::Refused,
+        code: code.filter(|code| is_code(code)).unwrap_or_else(|| "server_refused".to_owned()),
+        detail: text("detail").or_else(|| text("title")).unwrap_or_else(|| status.to_string()),
+    }
+}
+
+/// A server's word becomes a code only if it looks like one.
+fn is_code(text: &str) -> bool {
+    (1..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte == b'-')
+        && text != "about-blank"
+        && text != "blank"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problem_documents_keep_their_code() {
+        let fault = refusal(403, r#"{"type":"urn:stafett:code_used","detail":"brukt"}"#);
+        assert_eq!((fault.code.as_str(), fault.detail.as_str()), ("code_used", "brukt"));
+        assert_eq!(refusal(404, "<html>").code, "server_refused");
+        assert_eq!(refusal(404, r#"{"type":"about:blank","title":"x"}"#).code, "server_refused");
+    }
+}

@@ -1,0 +1,21 @@
+//! The host of the client: it performs what the client core decides (rows into SQLite, frames over TLS), and speaks with the
+//! person at the terminal. It holds no rule of the domain.
+//!
+//! Read in this order: `args` (what can be asked), `home` and `store` (where things lie), `transport` (how they travel),
+//! `output` and `messages` (what is said).
+
+pub mod args;
+pub mod dates;
+pub mod fault;
+pub mod help;
+pub mod home;
+pub mod messages;
+pub mod output;
+pub mod qr;
+pub mod recording;
+pub mod seal;
+pub mod store;
+pub mod tls;
+pub mod transport;
+
+pub fn run<I>(_words: I) -> std::process::ExitCode { std::process::ExitCode::SUCCESS }

@@ -1,0 +1,91 @@
+//! What the store promises: sealed, atomic, in order.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use super::*;
+
+const EVENT: u8 = 9;
+
+async fn open(dir: &Path) -> Store {
+    Store::open(&dir.join("store.sqlite"), Seal::under(&[3; 32]), EVENT).await.unwrap()
+}
+
+fn row(space: u8, key: &str, value: Option<&str>) -> StoredRow {
+    StoredRow { space, key: key.into(), value: value.map(|text| text.as_bytes().to_vec()) }
+}
+
+fn event(seq: u64) -> StoredRow {
+    StoredRow {
+        space: EVENT,
+        key: [&b"0123456789abcdef"[..], &seq.to_be_bytes()].concat(),
+        value: Some(format!("hendelse {seq}").into_bytes()),
+    }
+}
+
+#[tokio::test]
+async fn keeps_the_last_word_and_survives_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path()).await;
+    store.write(&[row(1, "a", Some("1")), row(1, "b", Some("2")), row(1, "a", Some("3"))]).await.unwrap();
+    store.write(&[row(1, "b", None), row(2, "b", Some("4"))]).await.unwrap();
+    drop(store);
+    let mut rows = open(dir.path()).await.load().await.unwrap();
+    rows.sort_by_key(|row| row.space);
+    assert_eq!(rows, vec![row(1, "a", Some("3")), row(2, "b", Some("4"))]);
+}
+
+#[tokio::test]
+async fn a_transaction_without_commit_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path()).await;
+    store.write(&[row(1, "before", Some("kept"))]).await.unwrap();
+    let mut transaction = store.connection.begin().await.unwrap();
+    sqlx::query("INSERT INTO row (space, key, value) VALUES (1, x'00', x'00')")
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    // Neither commit nor rollback: what a killed process leaves behind.
+    std::mem::forget(transaction);
+    drop(store);
+    assert_eq!(open(dir.path()).await.load().await.unwrap(), vec![row(1, "before", Some("kept"))]);
+}
+
+#[tokio::test]
+async fn no_plaintext_in_the_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path()).await;
+    store.write(&[row(1, "name-of-Ella", Some("Ella arbeider med lekser")), event(1)]).await.unwrap();
+    let mut read = 0;
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        read += bytes.len();
+        for word in [&b"Ella"[..], b"hendelse", b"0123456789abcdef"] {
+            assert!(!bytes.windows(word.len()).any(|part| part == word));
+        }
+    }
+    assert!(read > 4096);
+}
+
+#[tokio::test]
+async fn events_come_by_range_and_not_at_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path()).await;
+    let all: Vec<StoredRow> = (1..=1000).map(event).collect();
+    store.write(&all).await.unwrap();
+    assert!(store.load().await.unwrap().is_empty());
+    assert_eq!(store.events(b"0123456789abcdef", 255, 258).await.unwrap(), all[254..258].to_vec());
+    assert!(store.events(b"0123456789abcdee", 1, 1000).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn another_key_opens_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).await.write(&[row(1, "a", Some("1"))]).await.unwrap();
+    let mut other = Store::open(&dir.path().join("store.sqlite"), Seal::under(&[4; 32]), EVENT).await.unwrap();
+    assert!(matches!(other.load().await, Err(StoreError::Seal(SealError::Damaged))));
+}
+
+#[test]
+fn versions_are_compared_by_number() {
+    assert!(new_enough("3.51.3") && new_enough("3.100.0") && new_enough("4.0.0"));
+    assert!(!new_enough("3.51.2") && !new_enough("3.9.9") && !new_enough("odd"));
+}

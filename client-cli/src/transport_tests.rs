@@ -1,0 +1,118 @@
+//! The pin, the exporter and the bounds, against a real TLS server in this process.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{NamedGroup, ServerConfig};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use super::*;
+use crate::tls::ca_hash;
+
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    der: Vec<u8>,
+}
+
+fn authority() -> Authority {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let der = params.self_signed(&key).unwrap().der().to_vec();
+    Authority { issuer: Issuer::new(params, key), der }
+}
+
+fn acceptor(signer: &Authority, shown: &Authority, name: &str) -> TlsAcceptor {
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &signer.issuer).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![leaf.der().clone(), shown.der.clone().into()],
+            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        )
+        .unwrap();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// Serves one connection: answers `answer` to whatever is asked; gives the negotiated group.
+async fn serve(acceptor: TlsAcceptor, answer: Vec<u8>) -> (u16, tokio::task::JoinHandle<Option<NamedGroup>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let task = tokio::spawn(async move {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let mut tls = acceptor.accept(tcp).await.ok()?;
+        let group = tls.get_ref().1.negotiated_key_exchange_group().map(|group| group.name());
+        let mut buffer = vec![0; 4096];
+        let _ = tls.read(&mut buffer).await;
+        let _ = tls.write_all(&answer).await;
+        let _ = tls.shutdown().await;
+        group
+    });
+    (port, task)
+}
+
+async fn ask(port: u16, ca: CaHash) -> Result<Vec<u8>, TransportError> {
+    let place = ServerPlace::new(&format!("https://127.0.0.1:{port}"), ca).unwrap();
+    post(&place, "/v1/join", b"ask".to_vec(), &Recording::none()).await
+}
+
+#[tokio::test]
+async fn the_pinned_server_answers_post_quantum() {
+    let ca = authority();
+    let (port, task) =
+        serve(acceptor(&ca, &ca, "127.0.0.1"), b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nja".to_vec()).await;
+    assert_eq!(ask(port, ca_hash(&ca.der)).await.unwrap(), b"ja");
+    assert_eq!(task.await.unwrap(), Some(NamedGroup::X25519MLKEM768));
+}
+
+#[tokio::test]
+async fn any_other_authority_is_refused() {
+    let (ca, other) = (authority(), authority());
+    let (port, _) = serve(acceptor(&other, &other, "127.0.0.1"), Vec::new()).await;
+    assert!(matches!(ask(port, ca_hash(&ca.der)).await, Err(TransportError::Identity(_))));
+    // Shows the right CA, but its own leaf was not signed by it.
+    let (port, _) = serve(acceptor(&other, &ca, "127.0.0.1"), Vec::new()).await;
+    assert!(matches!(ask(port, ca_hash(&ca.der)).await, Err(TransportError::Identity(_))));
+    // Right authority, another name.
+    let (port, _) = serve(acceptor(&ca, &ca, "127.0.0.2"), Vec::new()).await;
+    assert!(matches!(ask(port, ca_hash(&ca.der)).await, Err(TransportError::Identity(_))));
+}
+
+#[tokio::test]
+async fn refusals_and_floods_are_told_apart() {
+    let ca = authority();
+    let refusal = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\n{}".to_vec();
+    let (port, _) = serve(acceptor(&ca, &ca, "127.0.0.1"), refusal).await;
+    assert!(matches!(ask(port, ca_hash(&ca.der)).await, Err(TransportError::Refused { status: 403, .. })));
+    let mut flood = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+    flood.resize(MOST_BODY_BYTES + 1000, b'x');
+    let (port, _) = serve(acceptor(&ca, &ca, "127.0.0.1"), flood).await;
+    assert!(ask(port, ca_hash(&ca.der)).await.is_err());
+    assert!(matches!(ask(1, ca_hash(&ca.der)).await, Err(TransportError::Unreachable(_))));
+}
+
+#[test]
+fn addresses() {
+    assert!(ServerPlace::new("https://[::1]:8443", [0; 32]).unwrap().authority() == "[::1]:8443");
+    assert!(ServerPlace::new("https://ullensaker.kommune.no", [0; 32]).unwrap().authority().ends_with(":443"));
+    for wrong in ["http://a:1", "https://a/b", "https://u@a", "a:1", "", "https://a/?q"] {
+        assert!(ServerPlace::new(wrong, [0; 32]).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn backoff_grows_and_ends() {
+    let mut backoff = Backoff::fresh();
+    for _ in 0..20 {
+        assert!(backoff.step() <= Backoff::LONGEST);
+    }
+    assert_eq!(backoff.ceiling, Backoff::LONGEST);
+}
