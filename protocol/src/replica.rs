@@ -1,1 +1,302 @@
-//! To follow in the next commit.
+//! A scope as anyone can follow it without keys: facts ([`ScopeState`]) and the public MLS group.
+//! [`Replica::judge`] is **the accept rule**: the server asks it on submit, every client on reading,
+//! `audit verify` on replay. What was judged can be applied, and nothing else can.
+
+use crate::codec::{Malformed, TlsDeserialize, TlsSerialize, TlsSize, VLBytes, decode, encode};
+use crate::commit_view::{CommitView, Leaf};
+use crate::event::{Body, Event, Genesis, Position, Receipt, Record};
+use crate::ids::{Hash, Millis, PublicKey};
+use crate::membership::Membership;
+use crate::policy::{self, Context, MlsView, Refusal};
+use crate::signed::Signed;
+use crate::state::ScopeState;
+use openmls::group::{ProposalStore, PublicGroup};
+use openmls::prelude::{
+    GroupId, MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent, ProtocolMessage, RatchetTreeIn, StagedCommit,
+};
+use openmls_rust_crypto::{MemoryStorage, RustCrypto};
+
+/// Facts and public group of one scope.
+pub struct Replica {
+    state: ScopeState,
+    group: PublicGroup,
+    storage: MemoryStorage,
+}
+
+impl std::fmt::Debug for Replica {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Replica({:?} at {})", self.state.scope(), self.state.position.seq)
+    }
+}
+
+/// A record that may enter the chain, and what it makes of the scope.
+#[derive(Debug)]
+pub struct Judged {
+    record: Record,
+    event: Event,
+    author: PublicKey,
+    head: Hash,
+    effect: Effect,
+}
+
+#[derive(Debug)]
+enum Effect {
+    /// A change touches its author's counter only.
+    Change,
+    State(Box<ScopeState>),
+    Commit(Box<ScopeState>, Box<StagedCommit>),
+    Founded(Box<(ScopeState, PublicGroup, MemoryStorage)>),
+}
+
+impl Judged {
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+    /// The verified author's device key.
+    pub fn author(&self) -> &PublicKey {
+        &self.author
+    }
+    /// The chain's head once this is applied.
+    pub fn position(&self) -> Position {
+        Position { seq: self.record.seq, head: self.head }
+    }
+    /// Whether facts change beyond counter and position: then a snapshot must be written anew.
+    pub fn changes_facts(&self) -> bool {
+        !matches!(self.effect, Effect::Change)
+    }
+    /// The facts after it, where they change.
+    pub fn next_state(&self) -> Option<&ScopeState> {
+        match &self.effect {
+            Effect::Change => None,
+            Effect::State(state) | Effect::Commit(state, _) => Some(state),
+            Effect::Founded(founded) => Some(&founded.0),
+        }
+    }
+}
+
+/// Founds the replica of a scope from its first record.
+pub fn found(record: Record, context: &Context<'_>) -> Result<(Replica, Judged), Refusal> {
+    let judged = judge_genesis(record, context)?;
+    let Judged { record, event, author, head, effect: Effect::Founded(founded) } = judged else {
+        return Err(Refusal::Malformed);
+    };
+    let (state, group, storage) = *founded;
+    let mut replica = Replica { state, group, storage };
+    let judged = Judged { record, event, author, head, effect: Effect::Change };
+    replica.advance(&judged);
+    Ok((replica, judged))
+}
+
+fn judge_genesis(record: Record, context: &Context<'_>) -> Result<Judged, Refusal> {
+    let event = record.event.peek().map_err(|_| Refusal::Malformed)?;
+    let Body::Genesis(genesis) = &event.body else { return Err(Refusal::UnknownScope) };
+    if record.seq != 1 || event.seen != Position::default() {
+        return Err(Refusal::ChainBroken);
+    }
+    let (group, storage, membership, leaf) = open_group(&event, genesis)?;
+    verify(&record, &leaf.key, &event)?;
+    let state = policy::found(context, &event, &membership, &leaf)?;
+    let head = record.head_after(&Hash::default());
+    let author = leaf.key;
+    Ok(Judged { record, event, author, head, effect: Effect::Founded(Box::new((state, group, storage))) })
+}
+
+fn verify(record: &Record, key: &PublicKey, event: &Event) -> Result<(), Refusal> {
+    let verified = record.event.verify(key).map_err(|_| Refusal::BadSignature)?;
+    if verified == *event { Ok(()) } else { Err(Refusal::BadSignature) }
+}
+
+/// The MLS group id of a scope's generation: never re-used, kept apart from the scope's own id.
+pub fn group_id(scope: crate::ids::ScopeId, generation: u32) -> GroupId {
+    GroupId::from_slice(&crate::ids::hash("group", &[&scope.0, &generation.to_be_bytes()]).0)
+}
+
+fn open_group(event: &Event, genesis: &Genesis) -> Result<(PublicGroup, MemoryStorage, Membership, Leaf), Refusal> {
+    use tls_codec::Deserialize as _;
+    let message = MlsMessageIn::tls_deserialize_exact(genesis.group_info.as_slice()).map_err(|_| Refusal::MlsRefused)?;
+    let MlsMessageBodyIn::GroupInfo(info) = message.extract() else { return Err(Refusal::MlsRefused) };
+    let tree = RatchetTreeIn::tls_deserialize_exact(genesis.tree.as_slice()).map_err(|_| Refusal::MlsRefused)?;
+    if info.ciphersuite() != crate::SUITE {
+        return Err(Refusal::MlsRefused);
+    }
+    let storage = MemoryStorage::default();
+    let (group, _) = PublicGroup::from_external(&RustCrypto::default(), &storage, tree, info, ProposalStore::new())
+        .map_err(|_| Refusal::MlsRefused)?;
+    let membership = Membership::of(group.group_context().extensions()).map_err(|_| Refusal::MembershipMissing)?;
+    if group.group_id() != &group_id(event.scope, event.generation) || group.group_context().epoch().as_u64() != 0 {
+        return Err(Refusal::WrongGeneration);
+    }
+    if group.required_capabilities().is_none_or(|r| !r.extension_types().contains(&Membership::extension_type()))
+        || group.group_context().extensions().iter().count() != 2
+    {
+        return Err(Refusal::ExtensionsChanged);
+    }
+    let indices: Vec<_> = group.members().map(|m| m.index).collect();
+    let [founder] = indices.as_slice() else { return Err(Refusal::MembershipMismatch) };
+    let leaf = group.leaf(*founder).ok_or(Refusal::StrangeLeaf).and_then(Leaf::of)?;
+    if leaf.credential != genesis.founder {
+        return Err(Refusal::PersonChanged);
+    }
+    Ok((group, storage, membership, leaf))
+}
+
+impl Replica {
+    pub fn state(&self) -> &ScopeState {
+        &self.state
+    }
+
+    /// The present ratchet tree, for a join or resync.
+    pub fn tree(&self) -> openmls::treesync::RatchetTree {
+        self.group.export_ratchet_tree()
+    }
+
+    /// Judges the next record. Nothing is altered.
+    pub fn judge(&self, record: Record, context: &Context<'_>) -> Result<Judged, Refusal> {
+        if self.state.position.seq.checked_add(1) != Some(record.seq) {
+            return Err(Refusal::ChainBroken);
+        }
+        if record.time < self.state.time || record.time != context.now {
+            return Err(Refusal::TimeBackwards);
+        }
+        let event = record.event.peek().map_err(|_| Refusal::Malformed)?;
+        let author = policy::author(&self.state, context, &event)?;
+        verify(&record, &author.key, &event)?;
+        if event.seen.seq > self.state.position.seq {
+            return Err(Refusal::ChainBroken);
+        }
+        let head = record.head_after(&self.state.position.head);
+        let effect = self.effect(&event, context)?;
+        Ok(Judged { record, event, author: author.key, head, effect })
+    }
+
+    fn effect(&self, event: &Event, context: &Context<'_>) -> Result<Effect, Refusal> {
+        match &event.body {
+            Body::Change(change) => policy::decide_change(&self.state, context, event, change).map(|_| Effect::Change),
+            Body::Statement(_) => {
+                policy::decide(&self.state, context, event, &MlsView::None).map(|s| Effect::State(Box::new(s)))
+            }
+            Body::Commit(commit) => {
+                if event.epoch != self.state.epoch {
+                    return Err(Refusal::WrongEpoch);
+                }
+                let (view, staged) = self.stage(commit.mls.as_slice())?;
+                let next = policy::decide(&self.state, context, event, &MlsView::Commit(view))?;
+                Ok(Effect::Commit(Box::new(next), Box::new(staged)))
+            }
+            Body::Genesis(genesis) => {
+                let (group, storage, membership, leaf) = open_group(event, genesis)?;
+                let next = policy::decide(&self.state, context, event, &MlsView::Genesis(membership, leaf))?;
+                Ok(Effect::Founded(Box::new((next, group, storage))))
+            }
+        }
+    }
+
+    fn stage(&self, mls: &[u8]) -> Result<(CommitView, StagedCommit), Refusal> {
+        use tls_codec::Deserialize as _;
+        let message = MlsMessageIn::tls_deserialize_exact(mls).map_err(|_| Refusal::MlsRefused)?;
+        let message: ProtocolMessage = message.try_into_protocol_message().map_err(|_| Refusal::MlsRefused)?;
+        let processed =
+            self.group.process_message(&RustCrypto::default(), message).map_err(|_| Refusal::MlsRefused)?;
+        let sender = processed.sender().clone();
+        let ProcessedMessageContent::StagedCommitMessage(staged) = processed.into_content() else {
+            return Err(Refusal::MlsRefused);
+        };
+        let view = CommitView::of(&self.group, &sender, &staged)?;
+        Ok((view, *staged))
+    }
+
+    /// Applies what [`Replica::judge`] of this very replica allowed.
+    pub fn apply(&mut self, judged: Judged) -> Result<Record, Refusal> {
+        if self.state.position.seq.checked_add(1) != Some(judged.record.seq) {
+            return Err(Refusal::ChainBroken);
+        }
+        let Judged { record, event, author, head, effect } = judged;
+        let mut rest = Judged { record, event, author, head, effect: Effect::Change };
+        match effect {
+            Effect::Change => {}
+            Effect::State(state) => self.state = *state,
+            Effect::Commit(state, staged) => {
+                self.group.merge_commit(&self.storage, *staged).map_err(|_| Refusal::MlsRefused)?;
+                self.state = *state;
+            }
+            Effect::Founded(founded) => (self.state, self.group, self.storage) = *founded,
+        }
+        self.advance(&rest);
+        rest.effect = Effect::Change;
+        Ok(rest.record)
+    }
+
+    fn advance(&mut self, judged: &Judged) {
+        self.state.position = judged.position();
+        self.state.time = judged.record.time;
+        self.state.counter_mut(judged.event.device).last = judged.event.counter;
+    }
+
+    /// Judges and applies.
+    pub fn take(&mut self, record: Record, context: &Context<'_>) -> Result<Record, Refusal> {
+        let judged = self.judge(record, context)?;
+        self.apply(judged)
+    }
+
+    /// What the home signs for the present position.
+    pub fn receipt(&self) -> Receipt {
+        let m = &self.state.membership;
+        Receipt { scope: m.scope, home_epoch: m.home_epoch, position: self.state.position, time: self.state.time }
+    }
+
+    /// The whole replica as bytes, to go on from without replay. Trusted storage only: the bytes are
+    /// not verified again on [`Replica::restore`].
+    pub fn snapshot(&self) -> Vec<u8> {
+        let mut rows: Vec<Row> = self.storage.values.read().map_or_else(|_| vec![], |values| {
+            values.iter().map(|(k, v)| Row { key: k.clone().into(), value: v.clone().into() }).collect()
+        });
+        rows.sort_by(|a, b| a.key.as_slice().cmp(b.key.as_slice()));
+        encode(&Snapshot { state: self.state.clone(), rows })
+    }
+
+    /// Back from [`Replica::snapshot`].
+    pub fn restore(bytes: &[u8]) -> Result<Self, Malformed> {
+        let broken = |why: &str| Malformed { what: "Replica", why: why.into() };
+        let Snapshot { state, rows } = decode(bytes)?;
+        let storage = MemoryStorage::default();
+        if let Ok(mut values) = storage.values.write() {
+            values.extend(rows.into_iter().map(|row| (row.key.into(), row.value.into())));
+        }
+        let id = group_id(state.scope(), state.membership.generation);
+        let group = PublicGroup::load(&storage, &id)
+            .map_err(|_| broken("unreadable group"))?
+            .ok_or_else(|| broken("no group"))?;
+        Ok(Self { state, group, storage })
+    }
+
+    /// Puts counter and position forward to where the store says the chain stands: snapshots are
+    /// rewritten only when facts change, changes in between touch these alone.
+    pub fn fast_forward(&mut self, position: Position, time: Millis, counters: impl IntoIterator<Item = (crate::ids::DeviceId, u64)>) {
+        self.state.position = position;
+        self.state.time = time;
+        for (device, last) in counters {
+            self.state.counter_mut(device).last = last;
+        }
+    }
+
+    /// Whether `receipt`, by the municipality with this key, stands for the present position.
+    pub fn confirms(&self, receipt: &Signed<Receipt>, home_key: &PublicKey) -> Result<(), Refusal> {
+        let receipt = receipt.verify(home_key).map_err(|_| Refusal::BadSignature)?;
+        if receipt == self.receipt() { Ok(()) } else { Err(Refusal::ChainBroken) }
+    }
+}
+
+#[derive(Debug, TlsSerialize, TlsDeserialize, TlsSize)]
+struct Snapshot {
+    state: ScopeState,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, TlsSerialize, TlsDeserialize, TlsSize)]
+struct Row {
+    key: VLBytes,
+    value: VLBytes,
+}

@@ -1,1 +1,219 @@
-//! To follow in the next commit.
+//! The facts of one scope, replayed from its chain: what the rules are asked about. Pure data, the same
+//! on server, client and auditor, and encodable, so that nobody need replay from the beginning.
+
+use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize};
+use crate::consent::{Access, ConsentGrant, Grantee, Permit};
+use crate::event::Position;
+use crate::ids::{DeviceId, Hash, LogId, Millis, PersonId, PublicKey, ScopeId, UnitId};
+use crate::membership::{ConsentAuthority, Member, Membership, ScopeKind};
+
+/// Whether a scope takes content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, TlsSerialize, TlsDeserialize, TlsSize)]
+#[repr(u8)]
+pub enum Status {
+    Active = 1,
+    /// The holder's grant is gone; the holder stays so in name, frozen.
+    Dormant = 2,
+    /// Every consent is withdrawn: the family reads on, nobody else.
+    Withdrawn = 3,
+    /// Closed by the holder.
+    Closed = 4,
+}
+
+/// One grant and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct GrantFact {
+    pub id: Hash,
+    pub grant: ConsentGrant,
+    pub signers: Vec<PersonId>,
+    /// Signed on paper, vouched for by holder and leader.
+    pub attested: Vec<Attestation>,
+    /// When the last needed signature was received; 0 while some are missing.
+    pub in_force_since: Millis,
+    /// When it was withdrawn; 0 if it was not. Never taken back.
+    pub ended_at: Millis,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Attestation {
+    pub person: PersonId,
+    pub until: Millis,
+}
+
+/// How a grant stands at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrantStanding {
+    /// Signatures are missing.
+    Waiting,
+    InForce,
+    Withdrawn,
+    Expired,
+}
+
+impl GrantFact {
+    pub fn standing(&self, now: Millis) -> GrantStanding {
+        if self.ended_at != 0 {
+            GrantStanding::Withdrawn
+        } else if now >= self.grant.expires_at {
+            GrantStanding::Expired
+        } else if self.in_force_since == 0 {
+            GrantStanding::Waiting
+        } else {
+            GrantStanding::InForce
+        }
+    }
+
+    /// Everyone whose consent counts at `now`.
+    pub fn consenting(&self, now: Millis) -> Vec<PersonId> {
+        let paper = self.attested.iter().filter(|a| now < a.until).map(|a| a.person);
+        self.signers.iter().copied().chain(paper).collect()
+    }
+}
+
+/// Once `by` has withdrawn from a grantee, granting again needs `by`'s signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Veto {
+    pub grantee: Grantee,
+    pub by: PersonId,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Counter {
+    pub device: DeviceId,
+    /// The last accepted counter.
+    pub last: u64,
+    /// The device's last own-leaf update; 0 if none.
+    pub renewed_at: Millis,
+}
+
+/// An employee whose leader ended the employment or assignment, or whom a withdrawal named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Ended {
+    pub unit: UnitId,
+    pub person: PersonId,
+    pub at: Millis,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct NewKey {
+    pub person: PersonId,
+    pub key: PublicKey,
+}
+
+/// Everything the rules know of a scope.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct ScopeState {
+    pub membership: Membership,
+    pub founder: PersonId,
+    /// The card of the log, for its other scopes.
+    pub card: Option<ScopeId>,
+    pub position: Position,
+    /// Receipt time of the last record.
+    pub time: Millis,
+    pub epoch: u64,
+    /// When this epoch began.
+    pub epoch_since: Millis,
+    /// Whether the commit to this epoch removed and narrowed nobody.
+    pub gentle: Permit,
+    pub status: Status,
+    pub counters: Vec<Counter>,
+    pub grants: Vec<GrantFact>,
+    pub ended: Vec<Ended>,
+    pub vetoes: Vec<Veto>,
+    /// Pending-removal list: signature keys of leaves that must go with the next commit.
+    pub listed: Vec<PublicKey>,
+    /// The new authority that a statement has named and no commit has written yet.
+    pub next_authority: Option<ConsentAuthority>,
+    pub new_keys: Vec<NewKey>,
+    /// The record of the last commit, and the members before it: where a re-founding starts.
+    pub last_commit: u64,
+    pub before_last_commit: Vec<Member>,
+    /// A member could not process the last commit.
+    pub rejected: Permit,
+    /// After a re-founding: those who may come back as they were.
+    pub readmit: Vec<Member>,
+    /// The epoch whose link to the one before is missing (0: none). No Add until it is repaired.
+    pub unlinked: u64,
+    /// `check` of the present epoch's content key.
+    pub check: Hash,
+}
+
+impl ScopeState {
+    pub fn scope(&self) -> ScopeId {
+        self.membership.scope
+    }
+    pub fn log(&self) -> LogId {
+        self.membership.log
+    }
+    pub fn kind(&self) -> ScopeKind {
+        self.membership.kind
+    }
+
+    /// The last counter accepted from `device`.
+    pub fn counter(&self, device: DeviceId) -> u64 {
+        self.counters.iter().find(|c| c.device == device).map_or(0, |c| c.last)
+    }
+
+    pub(crate) fn counter_mut(&mut self, device: DeviceId) -> &mut Counter {
+        let at = match self.counters.binary_search_by_key(&device, |c| c.device) {
+            Ok(at) => at,
+            Err(at) => {
+                self.counters.insert(at, Counter { device, last: 0, renewed_at: 0 });
+                at
+            }
+        };
+        #[expect(clippy::indexing_slicing, reason = "`at` was found or inserted just above")]
+        &mut self.counters[at]
+    }
+
+    pub fn grant(&self, id: &Hash) -> Option<&GrantFact> {
+        self.grants.iter().find(|g| g.id == *id)
+    }
+
+    /// Leaves that must go: listed ones, and those whose grant has expired by `now`. The holder's stay
+    /// unless listed by name: losing `hold` makes the scope dormant instead.
+    pub fn listed_at(&self, now: Millis) -> Vec<PublicKey> {
+        let lapsed = self.membership.members.iter().filter(|m| self.lapsed(m, now)).flat_map(|m| &m.devices);
+        let mut all: Vec<_> = self.listed.iter().chain(lapsed).copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        all.retain(|key| self.membership.devices().any(|d| d == key));
+        all
+    }
+
+    fn lapsed(&self, member: &Member, now: Millis) -> bool {
+        use crate::membership::Role;
+        matches!(member.role, Role::Actor | Role::Reader | Role::Custodian)
+            && self.grant(&member.basis).is_some_and(|g| g.standing(now) != GrantStanding::InForce)
+    }
+
+    /// The status at `now`: a lapsed `hold` grant makes an active scope dormant.
+    pub fn status_at(&self, now: Millis) -> Status {
+        let hold = self.membership.holder().and_then(|h| self.grant(&h.basis));
+        match (self.status, hold) {
+            (Status::Active, Some(fact)) if fact.standing(now) != GrantStanding::InForce => Status::Dormant,
+            (status, _) => status,
+        }
+    }
+
+    /// Whether this device may be served content at `now`: it has a leaf and is not on its way out.
+    pub fn may_read(&self, device: DeviceId, now: Millis) -> bool {
+        self.membership.device_key(device).is_some_and(|key| !self.listed_at(now).contains(key))
+    }
+
+    /// Whether every leaf is listed: nobody is left who could commit.
+    pub fn is_orphaned(&self, now: Millis) -> bool {
+        let listed = self.listed_at(now);
+        self.membership.devices().all(|d| listed.contains(d))
+    }
+
+    /// Grants that let `grantee`'s people in with this access at `now`.
+    pub fn grants_in_force(&self, now: Millis) -> impl Iterator<Item = &GrantFact> {
+        self.grants.iter().filter(move |g| g.standing(now) == GrantStanding::InForce)
+    }
+
+    /// The `hold` grant under which the holder stands.
+    pub fn hold_grant(&self) -> Option<&GrantFact> {
+        self.membership.holder().and_then(|h| self.grant(&h.basis)).filter(|g| g.grant.access == Access::Hold)
+    }
+}

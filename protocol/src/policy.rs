@@ -1,1 +1,0 @@
-//! To follow in the next commit.

@@ -1,0 +1,230 @@
+//! Who may enter a scope, and as what: the family under the consent authority, everyone else under a
+//! grant that is in force, employees of a granted unit by their leader's word (design `protocol.md` 4).
+
+use super::{Context, Refusal};
+use crate::commit_view::Leaf;
+use crate::consent::{Access, EmployeeCertificate, Grantee, Permit, SignedGrant, UnitGrantee, Voucher};
+use crate::credential::{Identity, PersonKind};
+use crate::ids::{Hash, Millis, PublicKey, hash};
+use crate::limits;
+use crate::membership::{ConsentAuthority, Member, Role, ScopeKind};
+use crate::state::{GrantFact, GrantStanding, ScopeState};
+
+/// Verifies that each of these leaves is a device of `member`, down from a known municipality, under the
+/// person key that the membership pins.
+pub(super) fn check_leaves<'l>(context: &Context<'_>, member: &Member, leaves: impl Iterator<Item = &'l Leaf>) -> Result<Vec<Identity>, Refusal> {
+    leaves
+        .map(|leaf| {
+            let identity = leaf.credential.verify(context.trusted).map_err(|_| Refusal::NotIdentified)?;
+            if identity.person() != member.person || identity.device_key() != &leaf.key {
+                return Err(Refusal::PersonChanged);
+            }
+            if identity.person_key() != &member.person_key {
+                return Err(Refusal::KeyNotPinned);
+            }
+            Ok(identity)
+        })
+        .collect()
+}
+
+/// Whether `member` may be in `state`'s scope in that role on that basis.
+pub(super) fn check(state: &ScopeState, context: &Context<'_>, member: &Member, identities: &[Identity], vouchers: &[Voucher]) -> Result<(), Refusal> {
+    if state.readmit.iter().any(|m| m.person == member.person && m.role == member.role && m.basis == member.basis && m.person_key == member.person_key) {
+        return Ok(());
+    }
+    let authority = state.next_authority.as_ref().unwrap_or(&state.membership.authority);
+    match (state.kind(), member.role) {
+        (ScopeKind::Card | ScopeKind::Journal | ScopeKind::Concern, Role::Guardian) => {
+            family(authority, member, authority.guardians.iter().any(|g| g.person == member.person))
+        }
+        (ScopeKind::Card | ScopeKind::Journal | ScopeKind::Concern, Role::Child) => {
+            family(authority, member, authority.child.is_some_and(|c| c.person == member.person))
+        }
+        (ScopeKind::Card | ScopeKind::Journal | ScopeKind::Concern, Role::Actor | Role::Reader | Role::Custodian) => {
+            on_card(context, state.kind(), member)?;
+            let fact = state.grant(&member.basis).ok_or(Refusal::GrantMissing)?;
+            in_force(fact, context.now)?;
+            granted(state, context, fact, member, vouchers)
+        }
+        (_, Role::Holder) => Err(Refusal::HolderByHandover),
+        (ScopeKind::Unit, Role::Employee | Role::Leader) => employed(state, context, member, identities, vouchers),
+        (ScopeKind::Personal, Role::Own) if member.person == state.founder => Ok(()),
+        _ => Err(Refusal::NotYours),
+    }
+}
+
+fn family(authority: &ConsentAuthority, member: &Member, named: bool) -> Result<(), Refusal> {
+    if !named || member.basis != authority.id() {
+        return Err(Refusal::NotAnAuthority);
+    }
+    if authority.key(member.person) != Some(&member.person_key) {
+        return Err(Refusal::KeyNotPinned);
+    }
+    Ok(())
+}
+
+/// members(concern) ⊆ members(card): access to a concern is two grants.
+fn on_card(context: &Context<'_>, kind: ScopeKind, member: &Member) -> Result<(), Refusal> {
+    match context.card {
+        Some(card) if kind != ScopeKind::Card => {
+            let listed = card.listed_at(context.now);
+            let there = card.membership.member(member.person).is_some_and(|m| {
+                m.person_key == member.person_key && !m.devices.iter().all(|d| listed.contains(d))
+            });
+            if there { Ok(()) } else { Err(Refusal::NotOnCard) }
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn in_force(fact: &GrantFact, now: Millis) -> Result<(), Refusal> {
+    match fact.standing(now) {
+        GrantStanding::InForce => Ok(()),
+        GrantStanding::Waiting => Err(Refusal::GrantWaiting),
+        GrantStanding::Withdrawn => Err(Refusal::GrantWithdrawn),
+        GrantStanding::Expired => Err(Refusal::GrantExpired),
+    }
+}
+
+/// Whether the grant is for this member: role, person or unit, and for a unit the leader's word.
+fn granted(state: &ScopeState, context: &Context<'_>, fact: &GrantFact, member: &Member, vouchers: &[Voucher]) -> Result<(), Refusal> {
+    let grant = &fact.grant;
+    if grant.scope != state.scope() || grant.access.role() != member.role {
+        return Err(Refusal::GrantMismatch);
+    }
+    match grant.grantee {
+        Grantee::Person(p) if p.person == member.person && p.person_key == member.person_key => Ok(()),
+        Grantee::Person(_) => Err(Refusal::GrantMismatch),
+        Grantee::Unit(unit) if unit.leader == member.person => {
+            if unit.leader_key == member.person_key { Ok(()) } else { Err(Refusal::KeyNotPinned) }
+        }
+        Grantee::Unit(_) if grant.access == Access::Custody => Err(Refusal::GrantMismatch),
+        Grantee::Unit(unit) => vouched(state, context, &unit, member, vouchers, fact.in_force_since),
+    }
+}
+
+/// The leader's certificate and assignment for this member, valid now, and not ended since the grant.
+fn vouched(state: &ScopeState, context: &Context<'_>, unit: &UnitGrantee, member: &Member, vouchers: &[Voucher], since: Millis) -> Result<(), Refusal> {
+    if state.ended.iter().any(|e| e.unit == unit.unit && e.person == member.person && e.at >= since) {
+        return Err(Refusal::VoucherMissing);
+    }
+    let mut found = Refusal::VoucherMissing;
+    for voucher in vouchers {
+        let Ok(employee) = employee(voucher, unit, member, context.now) else {
+            found = Refusal::VoucherInvalid;
+            continue;
+        };
+        let Some(signed) = &voucher.assignment else { continue };
+        let Ok(assignment) = signed.verify(&unit.leader_key) else {
+            found = Refusal::VoucherInvalid;
+            continue;
+        };
+        if employee.may_act == Permit::Yes
+            && assignment.unit == unit.unit
+            && assignment.person == member.person
+            && assignment.scope == state.scope()
+        {
+            return Ok(());
+        }
+    }
+    Err(found)
+}
+
+fn employee(voucher: &Voucher, unit: &UnitGrantee, member: &Member, now: Millis) -> Result<EmployeeCertificate, Refusal> {
+    let employee = voucher.employee.verify(&unit.leader_key).map_err(|_| Refusal::VoucherInvalid)?;
+    let fits = employee.unit == unit.unit
+        && employee.person == member.person
+        && employee.person_key == member.person_key
+        && now < employee.expires_at;
+    if fits { Ok(employee) } else { Err(Refusal::VoucherInvalid) }
+}
+
+/// In `unit` scopes the leader's employee certificate stands in the place of a grant.
+fn employed(state: &ScopeState, context: &Context<'_>, member: &Member, identities: &[Identity], vouchers: &[Voucher]) -> Result<(), Refusal> {
+    let leader = state.membership.members.iter().find(|m| m.role == Role::Leader).ok_or(Refusal::VoucherMissing)?;
+    if member.role == Role::Leader {
+        // A leader newly certified by the municipality may be added by any member.
+        let certified = identities.iter().all(|i| i.kind() == PersonKind::Leader && i.unit().map(|u| u.0) == Some(state.scope().0));
+        return if certified && !identities.is_empty() { Ok(()) } else { Err(Refusal::VoucherInvalid) };
+    }
+    let unit = UnitGrantee { unit: crate::ids::UnitId(state.scope().0), leader: leader.person, leader_key: leader.person_key };
+    let good = vouchers.iter().any(|v| employee(v, &unit, member, context.now).is_ok());
+    if good { Ok(()) } else { Err(Refusal::VoucherMissing) }
+}
+
+/// Whether the founder of a log may hold it under `fact`: by name, or as an employee whose leader says so.
+pub(super) fn check_holder(context: &Context<'_>, fact: &GrantFact, member: &Member, vouchers: &[Voucher]) -> Result<(), Refusal> {
+    if fact.grant.access != Access::Hold {
+        return Err(Refusal::GrantMismatch);
+    }
+    match fact.grant.grantee {
+        Grantee::Person(p) if p.person == member.person && p.person_key == member.person_key => Ok(()),
+        Grantee::Person(_) => Err(Refusal::GrantMismatch),
+        Grantee::Unit(unit) if unit.leader == member.person && unit.leader_key == member.person_key => Ok(()),
+        Grantee::Unit(unit) => {
+            let held = vouchers
+                .iter()
+                .filter_map(|v| employee(v, &unit, member, context.now).ok())
+                .any(|e| e.may_hold == Permit::Yes);
+            if held { Ok(()) } else { Err(Refusal::VoucherMissing) }
+        }
+    }
+}
+
+/// Adds one signature to what is known of grants; answers the grant's id. `scope` is the one that the
+/// grant must be for.
+pub(super) fn sign_grant(
+    facts: &mut Vec<GrantFact>,
+    authority: &ConsentAuthority,
+    vetoes: &[crate::state::Veto],
+    scope: crate::ids::ScopeId,
+    signed: &SignedGrant,
+    now: Millis,
+) -> Result<Hash, Refusal> {
+    let key: &PublicKey = authority.key(signed.signer).ok_or(Refusal::NotAnAuthority)?;
+    let grant = signed.grant.verify(key).map_err(|_| Refusal::BadSignature)?;
+    if !authority.may_sign(signed.signer, now) {
+        return Err(Refusal::NotAnAuthority);
+    }
+    if grant.scope != scope || grant.authority != authority.id() {
+        return Err(Refusal::GrantMismatch);
+    }
+    if grant.policy_version > crate::POLICY_VERSION {
+        return Err(Refusal::UnknownPolicy);
+    }
+    if grant.expires_at <= now || grant.expires_at > now.saturating_add(limits::CONSENT_MAX_MILLIS) {
+        return Err(Refusal::GrantTooLong);
+    }
+    let id = signed.grant.id();
+    if !facts.iter().any(|f| f.id == id) {
+        facts.push(GrantFact { id, grant, signers: vec![], attested: vec![], in_force_since: 0, ended_at: 0 });
+    }
+    let fact = facts.iter_mut().find(|f| f.id == id).ok_or(Refusal::GrantMissing)?;
+    if fact.ended_at != 0 {
+        return Err(Refusal::GrantWithdrawn);
+    }
+    if fact.signers.contains(&signed.signer) {
+        return Err(Refusal::AlreadySigned);
+    }
+    fact.signers.push(signed.signer);
+    settle(fact, authority, vetoes, now);
+    Ok(id)
+}
+
+/// Brings a grant into force once everyone needed has signed: the quorum, and whoever has withdrawn
+/// from this grantee before.
+pub(super) fn settle(fact: &mut GrantFact, authority: &ConsentAuthority, vetoes: &[crate::state::Veto], now: Millis) {
+    let consenting = fact.consenting(now);
+    let reconciled = vetoes
+        .iter()
+        .filter(|v| v.grantee == fact.grant.grantee && authority.may_sign(v.by, now))
+        .all(|v| consenting.contains(&v.by));
+    if fact.in_force_since == 0 && reconciled && authority.quorum_met(&consenting, now) {
+        fact.in_force_since = now.max(1);
+    }
+}
+
+/// The basis of a person in a `personal` scope, and of a leader in a `unit` scope: their own key.
+pub fn own_basis(key: &PublicKey) -> Hash {
+    hash("own basis", &[key])
+}

@@ -1,0 +1,227 @@
+//! Founding a scope, and founding it anew: nothing exists before the quorum has signed (B1), the founder
+//! is alone in the first epoch, and a re-founding brings back exactly who was there.
+
+use super::{Author, Context, Refusal, entry};
+use crate::commit_view::Leaf;
+use crate::consent::{Access, Permit};
+use crate::credential::PersonKind;
+use crate::event::{Event, Genesis, Position};
+use crate::ids::LogId;
+use crate::membership::{Member, Membership, Role, ScopeKind};
+use crate::state::{ScopeState, Status};
+
+/// A scope's first event.
+pub(super) fn found(context: &Context<'_>, event: &Event, genesis: &Genesis, membership: &Membership, leaf: &Leaf) -> Result<ScopeState, Refusal> {
+    if event.scope != membership.scope {
+        return Err(Refusal::WrongScope);
+    }
+    if membership.home != context.home {
+        return Err(Refusal::WrongHome);
+    }
+    if event.generation != 1 || membership.generation != 1 || event.epoch != 0 || membership.home_epoch != 1 {
+        return Err(Refusal::WrongGeneration);
+    }
+    if event.counter != 1 {
+        return Err(Refusal::CounterGap);
+    }
+    if membership.policy_version != crate::POLICY_VERSION {
+        return Err(Refusal::UnknownPolicy);
+    }
+    let founder = lone_founder(context, event, membership, leaf)?;
+    let mut state = fresh(genesis, membership, founder.person, context.now);
+    match membership.kind {
+        ScopeKind::Card => card(context, genesis, &founder, &mut state)?,
+        ScopeKind::Journal | ScopeKind::Concern => within_log(context, genesis, &founder, &mut state)?,
+        ScopeKind::Unit => unit(context, &founder, leaf, &state)?,
+        ScopeKind::Personal => personal(&founder, &state)?,
+    }
+    Ok(state)
+}
+
+fn fresh(genesis: &Genesis, membership: &Membership, founder: crate::ids::PersonId, now: u64) -> ScopeState {
+    ScopeState {
+        membership: membership.clone(),
+        founder,
+        card: genesis.card,
+        position: Position::default(),
+        time: 0,
+        epoch: 0,
+        epoch_since: now,
+        gentle: Permit::No,
+        status: Status::Active,
+        counters: vec![],
+        grants: vec![],
+        ended: vec![],
+        vetoes: vec![],
+        listed: vec![],
+        next_authority: None,
+        new_keys: vec![],
+        last_commit: 0,
+        before_last_commit: vec![],
+        rejected: Permit::No,
+        readmit: vec![],
+        unlinked: 0,
+        check: genesis.check,
+    }
+}
+
+/// Exactly one member with exactly one device: the author of the event.
+fn lone_founder(context: &Context<'_>, event: &Event, membership: &Membership, leaf: &Leaf) -> Result<Member, Refusal> {
+    let [founder] = membership.members.as_slice() else { return Err(Refusal::MembershipMismatch) };
+    if founder.devices.as_slice() != [leaf.key] || crate::ids::DeviceId::of_key(&leaf.key) != event.device {
+        return Err(Refusal::MembershipMismatch);
+    }
+    entry::check_leaves(context, founder, std::iter::once(leaf))?;
+    Ok(founder.clone())
+}
+
+fn card(context: &Context<'_>, genesis: &Genesis, founder: &Member, state: &mut ScopeState) -> Result<(), Refusal> {
+    let salt = genesis.log_salt.ok_or(Refusal::LogMismatch)?;
+    if state.log() != LogId::found(&founder.person_key, &salt) || genesis.card.is_some() {
+        return Err(Refusal::LogMismatch);
+    }
+    check_authority(state)?;
+    sign_all(context, genesis, state.scope(), state)?;
+    hold(context, genesis, founder, state)
+}
+
+fn check_authority(state: &ScopeState) -> Result<(), Refusal> {
+    let authority = &state.membership.authority;
+    let mut persons: Vec<_> = authority.persons().map(|p| p.person).collect();
+    let named = persons.len();
+    persons.sort_unstable();
+    persons.dedup();
+    let quorum = usize::from(authority.quorum);
+    let guardians = authority.guardians.len();
+    // B7: from 16 a youth may have a log without its parents.
+    let youth_alone = guardians == 0 && authority.child.is_some() && authority.youth_from != 0;
+    if persons.len() != named || quorum > guardians || (quorum == 0 && !youth_alone) {
+        return Err(Refusal::QuorumMissing);
+    }
+    Ok(())
+}
+
+fn sign_all(context: &Context<'_>, genesis: &Genesis, scope: crate::ids::ScopeId, state: &mut ScopeState) -> Result<(), Refusal> {
+    for signed in &genesis.grants {
+        let authority = state.membership.authority.clone();
+        entry::sign_grant(&mut state.grants, &authority, &[], scope, signed, context.now)?;
+    }
+    Ok(())
+}
+
+fn hold(context: &Context<'_>, genesis: &Genesis, founder: &Member, state: &ScopeState) -> Result<(), Refusal> {
+    if founder.role != Role::Holder {
+        return Err(Refusal::NotYours);
+    }
+    let fact = state.grant(&founder.basis).ok_or(Refusal::GrantMissing)?;
+    match entry::in_force(fact, context.now) {
+        Err(Refusal::GrantWaiting) => return Err(Refusal::QuorumMissing),
+        other => other?,
+    }
+    if fact.grant.log != state.log() {
+        return Err(Refusal::GrantMismatch);
+    }
+    entry::check_holder(context, fact, founder, &genesis.vouchers)
+}
+
+/// Journal and concerns: founded by the card's holder under the card's authority. The journal has
+/// grants of its own; into a concern family, holder and custodian come on the card's.
+fn within_log(context: &Context<'_>, genesis: &Genesis, founder: &Member, state: &mut ScopeState) -> Result<(), Refusal> {
+    if genesis.log_salt.is_some() {
+        return Err(Refusal::LogMismatch);
+    }
+    let card_scope = genesis.card.ok_or(Refusal::LogMismatch)?;
+    check_authority(state)?;
+    let granted_for = if state.kind() == ScopeKind::Concern { card_scope } else { state.scope() };
+    sign_all(context, genesis, granted_for, state)?;
+    if state.grants.iter().any(|g| state.kind() == ScopeKind::Concern && !matches!(g.grant.access, Access::Hold | Access::Custody)) {
+        return Err(Refusal::GrantMismatch);
+    }
+    hold(context, genesis, founder, state)?;
+    let Some(card) = context.card else { return Ok(()) };
+    if card.scope() != card_scope || card.log() != state.log() {
+        return Err(Refusal::LogMismatch);
+    }
+    if card.status_at(context.now) != Status::Active {
+        return Err(Refusal::NotActive);
+    }
+    if card.membership.authority != state.membership.authority {
+        return Err(Refusal::NotAnAuthority);
+    }
+    let holds = card.membership.holder().is_some_and(|h| {
+        h.person == founder.person && h.person_key == founder.person_key && (state.kind() == ScopeKind::Journal || h.basis == founder.basis)
+    });
+    if !holds {
+        return Err(Refusal::NotOnCard);
+    }
+    // A grant that the card knows to be withdrawn founds nothing, whatever copies of it say.
+    if state.kind() == ScopeKind::Concern {
+        let fact = card.grant(&founder.basis).ok_or(Refusal::GrantMissing)?;
+        entry::in_force(fact, context.now)?;
+    }
+    Ok(())
+}
+
+fn unit(context: &Context<'_>, founder: &Member, leaf: &Leaf, state: &ScopeState) -> Result<(), Refusal> {
+    let identity = leaf.credential.verify(context.trusted).map_err(|_| Refusal::NotIdentified)?;
+    let leads = identity.kind() == PersonKind::Leader && identity.unit().map(|u| u.0) == Some(state.scope().0);
+    if !leads || founder.role != Role::Leader {
+        return Err(Refusal::NotYours);
+    }
+    outside_logs(founder, state)
+}
+
+fn personal(founder: &Member, state: &ScopeState) -> Result<(), Refusal> {
+    if founder.role != Role::Own || state.scope().0 != founder.person.0 {
+        return Err(Refusal::NotYours);
+    }
+    outside_logs(founder, state)
+}
+
+fn outside_logs(founder: &Member, state: &ScopeState) -> Result<(), Refusal> {
+    let empty = state.membership.authority == crate::membership::ConsentAuthority::default();
+    if !empty || state.log() != LogId::default() || founder.basis != entry::own_basis(&founder.person_key) {
+        return Err(Refusal::MembershipMismatch);
+    }
+    Ok(())
+}
+
+/// A new generation: after a rejected commit, or when nobody is left who could commit. The founder is
+/// one who was there; the others come back in the commits that follow, exactly as they were.
+pub(super) fn refound(state: &ScopeState, context: &Context<'_>, author: &Author, genesis: &Genesis, membership: &Membership, leaf: &Leaf) -> Result<ScopeState, Refusal> {
+    let rejected = state.rejected == Permit::Yes;
+    if !rejected {
+        return Err(Refusal::NotRejected);
+    }
+    super::require(state, context, author, super::Action::Refound)?;
+    let listed = state.listed_at(context.now);
+    let mut back: Vec<Member> = state.before_last_commit.clone();
+    for member in &mut back {
+        member.devices.retain(|d| !listed.contains(d));
+    }
+    back.retain(|m| !m.devices.is_empty() || m.role.is_family());
+    let before = back.iter().find(|m| m.person == author.person).ok_or(Refusal::NotAMember)?;
+    let as_before = Membership {
+        generation: membership.generation,
+        members: vec![Member { devices: vec![leaf.key], ..before.clone() }],
+        ..state.membership.clone()
+    };
+    let newer = state.membership.generation.checked_add(1) == Some(membership.generation);
+    if *membership != as_before || !newer || leaf.key != author.key {
+        return Err(Refusal::MembershipMismatch);
+    }
+    entry::check_leaves(context, before, std::iter::once(leaf))?;
+    Ok(ScopeState {
+        membership: membership.clone(),
+        epoch: 0,
+        epoch_since: context.now,
+        gentle: Permit::No,
+        listed: vec![],
+        before_last_commit: back.clone(),
+        rejected: Permit::No,
+        readmit: back,
+        unlinked: 0,
+        check: genesis.check,
+        ..state.clone()
+    })
+}

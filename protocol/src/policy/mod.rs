@@ -1,0 +1,167 @@
+//! The one policy: may this event enter this chain? Pure, deny by default, over every kind of event,
+//! proposal and commit; asked by the server on submit, by every client on reading, by `audit verify`,
+//! and by the clients' buttons. Nothing else in the project decides.
+//!
+//! `decide` answers with the scope's next facts, so that who asks cannot apply less than was judged.
+
+mod commit;
+mod entry;
+mod genesis;
+mod refusal;
+mod statement;
+mod table;
+
+pub use refusal::Refusal;
+pub use table::{Action, ROLES, STATUSES, allows, print as print_table};
+
+use crate::commit_view::CommitView;
+use crate::credential::Municipalities;
+use crate::consent::Statement;
+use crate::event::{Body, Change, Event};
+use crate::ids::{Millis, Municipality, PersonId, PublicKey};
+use crate::limits;
+use crate::membership::{Membership, Role};
+use crate::state::ScopeState;
+
+/// What a decision depends on beside the scope's own facts and the event.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The home's receipt time of the event.
+    pub now: Millis,
+    /// The municipality whose server is the home.
+    pub home: Municipality,
+    pub trusted: &'a Municipalities,
+    /// The facts of the log's card, for the log's other scopes, where this party has them. Servers
+    /// always do. Clients check against it too; an actor's client has the card, since every member has.
+    pub card: Option<&'a ScopeState>,
+}
+
+/// Whoever signed the event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Author {
+    pub person: PersonId,
+    pub key: PublicKey,
+    pub role: Role,
+}
+
+/// What the event brings that only MLS can tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MlsView {
+    /// The membership in the GroupInfo of a genesis, and its one leaf.
+    Genesis(Membership, crate::commit_view::Leaf),
+    Commit(CommitView),
+    /// Changes and statements.
+    None,
+}
+
+/// Whose event this is, by the leaves of the scope; for withdrawals a leaf of the card suffices. Its
+/// signature must then be verified with [`Author::key`].
+pub fn author(state: &ScopeState, context: &Context<'_>, event: &Event) -> Result<Author, Refusal> {
+    let of = |s: &ScopeState| {
+        let member = s.membership.member_of_device(event.device)?;
+        let key = *s.membership.device_key(event.device)?;
+        Some((Author { person: member.person, key, role: member.role }, s.listed_at(context.now).contains(&key)))
+    };
+    let withdrawal = matches!(&event.body, Body::Statement(Statement::Withdrawal(_)));
+    let by_card = || context.card.filter(|_| withdrawal).and_then(of);
+    match of(state).or_else(by_card) {
+        None => Err(Refusal::NotAMember),
+        Some((_, true)) => Err(Refusal::Listed),
+        Some((author, false)) => Ok(author),
+    }
+}
+
+/// Judges an event of a scope that exists. The signature has been verified with the author's key, the
+/// chain's order with its position; `mls` comes from the group that the event builds on.
+pub fn decide(state: &ScopeState, context: &Context<'_>, event: &Event, mls: &MlsView) -> Result<ScopeState, Refusal> {
+    check_frame(state, context, event)?;
+    let author = author(state, context, event)?;
+    let mut next = match (&event.body, mls) {
+        (Body::Change(change), _) => {
+            check_change(state, context, &author, event, change)?;
+            state.clone()
+        }
+        (Body::Commit(commit), MlsView::Commit(view)) => commit::decide(state, context, &author, event, commit, view)?,
+        (Body::Statement(statement), _) => statement::decide(state, context, &author, statement)?,
+        (Body::Genesis(genesis), MlsView::Genesis(membership, leaf)) => {
+            genesis::refound(state, context, &author, genesis, membership, leaf)?
+        }
+        (Body::Commit(_) | Body::Genesis(_), _) => return Err(Refusal::Malformed),
+    };
+    next.counter_mut(event.device).last = event.counter;
+    Ok(next)
+}
+
+/// Judges the first event of a scope.
+pub fn found(context: &Context<'_>, event: &Event, membership: &Membership, leaf: &crate::commit_view::Leaf) -> Result<ScopeState, Refusal> {
+    let Body::Genesis(genesis) = &event.body else { return Err(Refusal::UnknownScope) };
+    let mut state = genesis::found(context, event, genesis, membership, leaf)?;
+    state.counter_mut(event.device).last = event.counter;
+    Ok(state)
+}
+
+/// Judges a change without copying the scope's facts: the path that must be fast. The caller then
+/// raises the device's counter.
+pub fn decide_change(state: &ScopeState, context: &Context<'_>, event: &Event, change: &Change) -> Result<Author, Refusal> {
+    check_frame(state, context, event)?;
+    let author = author(state, context, event)?;
+    check_change(state, context, &author, event, change)?;
+    Ok(author)
+}
+
+/// Whether a person in `role` could do this now: what a button or command asks before it begins.
+pub fn can(state: &ScopeState, person: PersonId, action: Action, now: Millis) -> Result<(), Refusal> {
+    let member = state.membership.member(person).ok_or(Refusal::NotAMember)?;
+    let listed = state.listed_at(now);
+    if !member.devices.is_empty() && member.devices.iter().all(|d| listed.contains(d)) {
+        return Err(Refusal::Listed);
+    }
+    allows(member.role, action, state.status_at(now), state.membership.authority.youth_decides(now))
+}
+
+fn check_frame(state: &ScopeState, context: &Context<'_>, event: &Event) -> Result<(), Refusal> {
+    if event.scope != state.scope() {
+        return Err(Refusal::WrongScope);
+    }
+    if state.membership.home != context.home {
+        return Err(Refusal::WrongHome);
+    }
+    let generation = state.membership.generation;
+    let expected = if matches!(event.body, Body::Genesis(_)) { generation.saturating_add(1) } else { generation };
+    if event.generation != expected {
+        return Err(Refusal::WrongGeneration);
+    }
+    let last = state.counter(event.device);
+    if event.counter <= last {
+        return Err(Refusal::CounterUsed);
+    }
+    if event.counter != last.saturating_add(1) {
+        return Err(Refusal::CounterGap);
+    }
+    Ok(())
+}
+
+fn check_change(state: &ScopeState, context: &Context<'_>, author: &Author, event: &Event, change: &Change) -> Result<(), Refusal> {
+    require(state, context, author, Action::Change)?;
+    if change.sealed.as_slice().len() > limits::CHANGE_EVENT_BYTES {
+        return Err(Refusal::TooLarge);
+    }
+    if usize::from(change.count) > limits::CHANGE_OPERATIONS || change.count == 0 {
+        return Err(Refusal::TooLarge);
+    }
+    if !state.listed_at(context.now).is_empty() {
+        return Err(Refusal::RemovalFirst);
+    }
+    let graceful = state.gentle == crate::consent::Permit::Yes
+        && event.epoch.checked_add(1) == Some(state.epoch)
+        && context.now.saturating_sub(state.epoch_since) <= limits::PREVIOUS_EPOCH_MILLIS;
+    if event.epoch != state.epoch && !graceful {
+        return Err(Refusal::WrongEpoch);
+    }
+    Ok(())
+}
+
+/// The table, asked for this author at this moment.
+fn require(state: &ScopeState, context: &Context<'_>, author: &Author, action: Action) -> Result<(), Refusal> {
+    allows(author.role, action, state.status_at(context.now), state.membership.authority.youth_decides(context.now))
+}
