@@ -6,6 +6,8 @@
 
 pub mod args;
 pub mod dates;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod fault;
 pub mod help;
 pub mod home;

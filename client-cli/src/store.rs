@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqliteSynchronous};
 use sqlx::{Connection, QueryBuilder, Row as _, Sqlite, SqliteConnection};
+use stafett_client_core::rows::{Row, Space};
 use thiserror::Error;
 
 use crate::seal::{Seal, SealError};
 
 /// Before this version SQLite could lose a write in WAL mode.
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
+/// Not loaded at start, and named so that a range can be read.
+const EVENTS: u8 = Space::Event as u8;
 const SCHEMA_VERSION: i64 = 1;
 /// Rows in one INSERT: three values each, well below SQLite's bound on values.
 const ROWS_IN_ONE_STATEMENT: usize = 200;
@@ -35,27 +38,15 @@ pub enum StoreError {
     Schema(i64),
 }
 
-/// One row as the client core knows it; no value means: delete.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredRow {
-    /// Which kind of thing.
-    pub space: u8,
-    /// Its name within the space.
-    pub key: Vec<u8>,
-    /// Its content, or nothing to delete it.
-    pub value: Option<Vec<u8>>,
-}
-
 /// An open database, for one process at a time.
 pub struct Store {
     connection: SqliteConnection,
     seal: Seal,
-    event_space: u8,
 }
 
 impl Store {
-    /// Opens or creates the file; `event_space` is the space whose rows are not loaded at start.
-    pub async fn open(path: &Path, seal: Seal, event_space: u8) -> Result<Self, StoreError> {
+    /// Opens or creates the file.
+    pub async fn open(path: &Path, seal: Seal) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -78,30 +69,31 @@ impl Store {
         }
         sqlx::query(CREATE).execute(&mut connection).await?;
         sqlx::query("PRAGMA user_version = 1").execute(&mut connection).await?;
-        Ok(Self { connection, seal, event_space })
+        Ok(Self { connection, seal })
     }
 
     /// Everything but the events.
-    pub async fn load(&mut self) -> Result<Vec<StoredRow>, StoreError> {
+    pub async fn load(&mut self) -> Result<Vec<Row>, StoreError> {
         let found = sqlx::query("SELECT space, key, value FROM row WHERE space <> $1")
-            .bind(i64::from(self.event_space))
+            .bind(i64::from(EVENTS))
             .fetch_all(&mut self.connection)
             .await?;
         let mut rows = Vec::with_capacity(found.len());
         for row in found {
-            let space = u8::try_from(row.try_get::<i64, _>(0)?).map_err(|_| SealError::Damaged)?;
-            let (key, value) = self.seal.open(space, row.try_get(1)?, row.try_get(2)?)?;
-            rows.push(StoredRow { space, key, value: Some(value) });
+            let number = u8::try_from(row.try_get::<i64, _>(0)?).map_err(|_| SealError::Damaged)?;
+            let space = Space::from_number(number).ok_or(SealError::Damaged)?;
+            let (key, value) = self.seal.open(number, row.try_get(1)?, row.try_get(2)?)?;
+            rows.push(Row { space, key, value: Some(value) });
         }
         Ok(rows)
     }
 
     /// One batch, all or nothing, on disk when this returns.
-    pub async fn write(&mut self, rows: &[StoredRow]) -> Result<(), StoreError> {
+    pub async fn write(&mut self, rows: &[Row]) -> Result<(), StoreError> {
         // The last word about a key counts; so the order inside a batch does not matter any more.
-        let mut last: BTreeMap<(u8, Vec<u8>), &StoredRow> = BTreeMap::new();
+        let mut last: BTreeMap<(u8, Vec<u8>), &Row> = BTreeMap::new();
         for row in rows {
-            last.insert((row.space, self.name(row)), row);
+            last.insert((row.space as u8, self.name(row)), row);
         }
         if last.is_empty() {
             return Ok(());
@@ -138,20 +130,19 @@ impl Store {
     }
 
     /// Event rows of one chain, from `first` to `last` seq, both included, in order.
-    pub async fn events(&mut self, prefix: &[u8], first: u64, last: u64) -> Result<Vec<StoredRow>, StoreError> {
-        let space = self.event_space;
-        let low = self.seal.range_name(space, prefix, &first.to_be_bytes());
-        let high = self.seal.range_name(space, prefix, &last.to_be_bytes());
+    pub async fn events(&mut self, prefix: &[u8], first: u64, last: u64) -> Result<Vec<Row>, StoreError> {
+        let low = self.seal.range_name(EVENTS, prefix, &first.to_be_bytes());
+        let high = self.seal.range_name(EVENTS, prefix, &last.to_be_bytes());
         let found = sqlx::query("SELECT key, value FROM row WHERE space = $1 AND key BETWEEN $2 AND $3 ORDER BY key")
-            .bind(i64::from(space))
+            .bind(i64::from(EVENTS))
             .bind(low)
             .bind(high)
             .fetch_all(&mut self.connection)
             .await?;
         let mut rows = Vec::with_capacity(found.len());
         for row in found {
-            let (key, value) = self.seal.open(space, row.try_get(0)?, row.try_get(1)?)?;
-            rows.push(StoredRow { space, key, value: Some(value) });
+            let (key, value) = self.seal.open(EVENTS, row.try_get(0)?, row.try_get(1)?)?;
+            rows.push(Row { space: Space::Event, key, value: Some(value) });
         }
         Ok(rows)
     }
@@ -161,11 +152,10 @@ impl Store {
         Ok(self.connection.close().await?)
     }
 
-    fn name(&self, row: &StoredRow) -> Vec<u8> {
-        if row.space == self.event_space {
-            self.seal.ordered_name(row.space, &row.key)
-        } else {
-            self.seal.name(row.space, &row.key)
+    fn name(&self, row: &Row) -> Vec<u8> {
+        match row.space {
+            Space::Event => self.seal.ordered_name(EVENTS, &row.key),
+            other => self.seal.name(other as u8, &row.key),
         }
     }
 }

@@ -3,19 +3,17 @@
 
 use super::*;
 
-const EVENT: u8 = 9;
-
 async fn open(dir: &Path) -> Store {
-    Store::open(&dir.join("store.sqlite"), Seal::under(&[3; 32]), EVENT).await.unwrap()
+    Store::open(&dir.join("store.sqlite"), Seal::under(&[3; 32])).await.unwrap()
 }
 
-fn row(space: u8, key: &str, value: Option<&str>) -> StoredRow {
-    StoredRow { space, key: key.into(), value: value.map(|text| text.as_bytes().to_vec()) }
+fn row(space: Space, key: &str, value: Option<&str>) -> Row {
+    Row { space, key: key.into(), value: value.map(|text| text.as_bytes().to_vec()) }
 }
 
-fn event(seq: u64) -> StoredRow {
-    StoredRow {
-        space: EVENT,
+fn event(seq: u64) -> Row {
+    Row {
+        space: Space::Event,
         key: [&b"0123456789abcdef"[..], &seq.to_be_bytes()].concat(),
         value: Some(format!("hendelse {seq}").into_bytes()),
     }
@@ -25,19 +23,19 @@ fn event(seq: u64) -> StoredRow {
 async fn keeps_the_last_word_and_survives_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(dir.path()).await;
-    store.write(&[row(1, "a", Some("1")), row(1, "b", Some("2")), row(1, "a", Some("3"))]).await.unwrap();
-    store.write(&[row(1, "b", None), row(2, "b", Some("4"))]).await.unwrap();
+    store.write(&[row(Space::Identity, "a", Some("1")), row(Space::Identity, "b", Some("2")), row(Space::Identity, "a", Some("3"))]).await.unwrap();
+    store.write(&[row(Space::Identity, "b", None), row(Space::State, "b", Some("4"))]).await.unwrap();
     drop(store);
     let mut rows = open(dir.path()).await.load().await.unwrap();
     rows.sort_by_key(|row| row.space);
-    assert_eq!(rows, vec![row(1, "a", Some("3")), row(2, "b", Some("4"))]);
+    assert_eq!(rows, vec![row(Space::Identity, "a", Some("3")), row(Space::State, "b", Some("4"))]);
 }
 
 #[tokio::test]
 async fn a_transaction_without_commit_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(dir.path()).await;
-    store.write(&[row(1, "before", Some("kept"))]).await.unwrap();
+    store.write(&[row(Space::Identity, "before", Some("kept"))]).await.unwrap();
     let mut transaction = store.connection.begin().await.unwrap();
     sqlx::query("INSERT INTO row (space, key, value) VALUES (1, x'00', x'00')")
         .execute(&mut *transaction)
@@ -46,14 +44,14 @@ async fn a_transaction_without_commit_leaves_nothing() {
     // Neither commit nor rollback: what a killed process leaves behind.
     std::mem::forget(transaction);
     drop(store);
-    assert_eq!(open(dir.path()).await.load().await.unwrap(), vec![row(1, "before", Some("kept"))]);
+    assert_eq!(open(dir.path()).await.load().await.unwrap(), vec![row(Space::Identity, "before", Some("kept"))]);
 }
 
 #[tokio::test]
 async fn no_plaintext_in_the_files() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(dir.path()).await;
-    store.write(&[row(1, "name-of-Ella", Some("Ella arbeider med lekser")), event(1)]).await.unwrap();
+    store.write(&[row(Space::Identity, "name-of-Ella", Some("Ella arbeider med lekser")), event(1)]).await.unwrap();
     let mut read = 0;
     for entry in std::fs::read_dir(dir.path()).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
@@ -69,7 +67,7 @@ async fn no_plaintext_in_the_files() {
 async fn events_come_by_range_and_not_at_start() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(dir.path()).await;
-    let all: Vec<StoredRow> = (1..=1000).map(event).collect();
+    let all: Vec<Row> = (1..=1000).map(event).collect();
     store.write(&all).await.unwrap();
     assert!(store.load().await.unwrap().is_empty());
     assert_eq!(store.events(b"0123456789abcdef", 255, 258).await.unwrap(), all[254..258].to_vec());
@@ -79,8 +77,8 @@ async fn events_come_by_range_and_not_at_start() {
 #[tokio::test]
 async fn another_key_opens_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    open(dir.path()).await.write(&[row(1, "a", Some("1"))]).await.unwrap();
-    let mut other = Store::open(&dir.path().join("store.sqlite"), Seal::under(&[4; 32]), EVENT).await.unwrap();
+    open(dir.path()).await.write(&[row(Space::Identity, "a", Some("1"))]).await.unwrap();
+    let mut other = Store::open(&dir.path().join("store.sqlite"), Seal::under(&[4; 32])).await.unwrap();
     assert!(matches!(other.load().await, Err(StoreError::Seal(SealError::Damaged))));
 }
 

@@ -12,6 +12,7 @@ use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
+use stafett_protocol::http_signature::{EXPORTER_LABEL, SignatureHeaders};
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -31,7 +32,6 @@ const REQUEST_TIME: Duration = Duration::from_secs(30);
 const MOST_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// One frame holds at most a bundle of 8 MiB with its wrapping, or one part of a checkpoint.
 const MOST_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
-const EXPORTER_LABEL: &[u8] = b"EXPORTER-stafett-stream";
 const STREAM_PATH: &str = "/v1/stream";
 
 /// What can go wrong on the road.
@@ -163,14 +163,6 @@ fn refused(status: StatusCode, body: &[u8]) -> TransportError {
     TransportError::Refused { status: status_code, body: String::from_utf8_lossy(body).chars().take(2000).collect() }
 }
 
-/// What the device signs to open its stream: the binding of this very TLS connection.
-pub struct StreamOffer<'a> {
-    /// Path of the request.
-    pub path: &'a str,
-    /// 32 bytes from the TLS exporter: a signature over them is worth nothing on any other connection.
-    pub binding: [u8; 32],
-}
-
 /// The open stream of frames.
 pub struct FrameStream {
     socket: WebSocketStream<TlsStream<TcpStream>>,
@@ -178,11 +170,13 @@ pub struct FrameStream {
 }
 
 impl FrameStream {
-    /// Opens the stream. `sign` gives the headers that prove which device asks (RFC 9421).
-    pub async fn open<S>(place: &ServerPlace, recording: Arc<Recording>, sign: S) -> Result<Self, TransportError>
-    where
-        S: FnOnce(StreamOffer<'_>) -> Result<Vec<(String, String)>, TransportError>,
-    {
+    /// Opens the stream. `sign` proves which device asks (RFC 9421): it gets the path and the TLS exporter of this very
+    /// connection, so that its signature is worth nothing on any other.
+    pub async fn open(
+        place: &ServerPlace,
+        recording: Arc<Recording>,
+        sign: impl FnOnce(&str, &[u8; 32]) -> SignatureHeaders,
+    ) -> Result<Self, TransportError> {
         let tls = place.connect().await?;
         let (_, session) = tls.get_ref();
         let binding = session
@@ -191,10 +185,14 @@ impl FrameStream {
         let mut request = format!("wss://{}{STREAM_PATH}", place.authority())
             .into_client_request()
             .map_err(|error| TransportError::Address(error.to_string()))?;
-        for (name, value) in sign(StreamOffer { path: STREAM_PATH, binding })? {
+        let signed = sign(STREAM_PATH, &binding);
+        for (name, value) in [
+            ("content-digest", signed.content_digest),
+            ("signature-input", signed.signature_input),
+            ("signature", signed.signature),
+        ] {
             recording.note(Direction::Sent, format!("{name}: {value}").as_bytes());
-            let name: hyper::header::HeaderName = name.parse().map_err(|_| TransportError::Nonsense(name))?;
-            let value = value.parse().map_err(|_| TransportError::Nonsense(value))?;
+            let value = value.parse().map_err(|_| TransportError::Nonsense(name.to_owned()))?;
             request.headers_mut().insert(name, value);
         }
         let config = WebSocketConfig::default()
