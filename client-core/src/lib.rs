@@ -6,3 +6,5 @@ pub mod rows;
 pub mod keychain;
 pub mod seal;
 pub mod letter;
+pub mod document;
+pub mod client;

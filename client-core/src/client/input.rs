@@ -1,0 +1,219 @@
+//! What the host tells the client, and what the client answers: the whole border between the core and
+//! the world. Ids in commands are texts as people give them: whole, or a unique prefix.
+
+use crate::rows::Row;
+use serde_json::Value;
+
+/// One thing that happens to the client.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// A person wants something. Needs no net: what must be sent waits in the outbox.
+    Command(Command),
+    /// The host's POST of an earlier [`Call`] was answered, or failed.
+    CallAnswered(Result<Vec<u8>, CallFailed>),
+    /// The stream is open and signed in.
+    Connected,
+    /// One binary message from the server.
+    Frame(Vec<u8>),
+    /// The stream is gone. What was on its way is asked for again after the next `Connected`.
+    Disconnected,
+    /// The host has loaded the rows that [`Effects::load`] asked for.
+    Loaded(Vec<Row>),
+}
+
+/// What the host does now, in this order: save `rows` in one transaction, show `answer`, send `frames`,
+/// perform `call` or `load`.
+#[derive(Debug, Default)]
+pub struct Effects {
+    pub rows: Vec<Row>,
+    pub answer: Option<Result<Value, Problem>>,
+    /// Binary messages for the stream, in order. Empty while there is no stream.
+    pub frames: Vec<Vec<u8>>,
+    pub call: Option<Call>,
+    /// Rows of [`crate::rows::Space::Event`] to read: every row whose key starts with one of these.
+    pub load: Option<Vec<Vec<u8>>>,
+    /// Nothing more will happen until the server or a person says something: `sync` may end.
+    pub settled: bool,
+}
+
+/// A POST to a server that this device has no account at yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// `https://host:port`
+    pub url: String,
+    /// SHA-256 of the CA certificate (DER) that must stand at the end of the server's chain.
+    pub ca: [u8; 32],
+    pub path: &'static str,
+    pub body: Vec<u8>,
+}
+
+/// A call that brought no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallFailed {
+    /// No connection, or none that can be trusted.
+    Unreachable(String),
+    /// The server's problem document: code and detail.
+    Refused { code: String, detail: String },
+}
+
+/// Where and as whom to open the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    pub url: String,
+    pub ca: [u8; 32],
+    /// Ed25519 secret key of the device, for the RFC 9421 signature.
+    pub device_key: [u8; 32],
+}
+
+/// A refusal for people and scripts. `code` is stable and kebab-case; the host's catalogue has words for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub code: String,
+    /// English, for scripts and as a last resort.
+    pub message: String,
+    pub blame: Blame,
+}
+
+/// Who can do something about a problem; decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// A rule says no: exit code 1.
+    Rule,
+    /// The command was used wrongly: 2.
+    Caller,
+    /// The server cannot be reached: 3.
+    Net,
+    /// Stored or received data is damaged: 4.
+    Data,
+}
+
+/// Everything a person can ask for (`cli.md`). Answers are JSON with the keys of that page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// First device of a person. → `person device unit role`
+    Join { code: String, name: String },
+    /// → `code`
+    DeviceLink,
+    /// On a new, empty home. → `person device`
+    DeviceAccept { code: String, name: String },
+    /// → `person devices:[{device name}]`
+    DeviceList,
+    DeviceRemove { device: String },
+    /// → `code`
+    Invite(Invitation),
+    /// → `invites:[{code state person}]`
+    InviteList,
+    /// → `people:[{person name unit role verified}]`
+    People { unit: Option<String> },
+    /// → `units:[{unit name kind}]`
+    Units,
+    /// Administrator. The leader's code comes with the next sync and stands in `invite list`. → `id`
+    UnitAdd { name: String, kind: String },
+    /// Leader: this person acts for the granted unit in the log. Empty `scopes` = all that were granted.
+    UnitAssign { log: String, person: String, scopes: Vec<String> },
+    UnitUnassign { log: String, person: String },
+    /// → `number`, or `matches` where `number` is given.
+    Verify { person: String, number: Option<String> },
+    /// → `log status`
+    LogNew { child: String, born: String, guardians: Vec<String>, level: u8 },
+    /// → `logs:[{log status holder home}]`
+    LogList,
+    /// → `log status level holder home participants concerns pending quarantined`
+    LogShow { log: String },
+    /// → `events:[{seq time scope kind author}]`
+    LogHistory { log: String },
+    /// → `requests:[{request log grantee scopes access}]`
+    ConsentPending,
+    /// → `request`
+    ConsentGrant { request: String },
+    /// → `request`
+    ConsentRefuse { request: String },
+    /// → `consents:[{id grantee scopes access expires state}]`
+    ConsentList { log: String },
+    /// → `receipt`
+    ConsentWithdraw { log: String, target: WithdrawTarget },
+    /// → `request`
+    AccessRequest { log: String, who: Who, scopes: Vec<String>, access: AccessWord },
+    /// Empty measure text is refused (E12). → `concern measure`
+    ConcernNew { log: String, title: String, goal: String, category: Option<String>, measure: NewMeasure },
+    /// → `concern title goal state measures glimpses`
+    ConcernShow { concern: String },
+    ConcernClose { concern: String },
+    /// → `measure`
+    MeasureAdd { concern: String, measure: NewMeasure },
+    MeasureEdit { measure: String, text: String },
+    MeasureCorrect { measure: String, replacement: Option<NewMeasure> },
+    /// → `measure`
+    Evaluate { measure: String, result: String, text: String, family_agrees: bool },
+    /// → `id`
+    Glimpse { concern: String, text: String },
+    /// → `id`
+    Comment { concern: String, text: String },
+    /// → `id`
+    Note { log: String, text: String },
+    /// Own drafts and what waits. → `sent received refused queued` as counted since the stream opened.
+    SyncCounts,
+    /// → `events checks violations:[…]`
+    AuditVerify { log: String },
+    /// → `file` content as JSON
+    AuditExport { log: String },
+}
+
+/// For whom a code is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Invitation {
+    Employee { may_hold: bool, may_act: bool },
+    Guardian,
+    Child,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WithdrawTarget {
+    Grant(String),
+    Unit(String),
+    Person(String),
+    All,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    Unit(String),
+    Person(String),
+}
+
+/// `--access`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessWord {
+    Read,
+    Contribute,
+}
+
+/// The flags of `measure add`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NewMeasure {
+    pub text: String,
+    /// `service` (default), `home`, `child`.
+    pub arena: Option<String>,
+    /// Default: oneself.
+    pub responsible: Option<String>,
+    /// YYYY-MM-DD; default: in six weeks.
+    pub due: Option<String>,
+}
+
+impl Problem {
+    pub fn rule(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), blame: Blame::Rule }
+    }
+    pub fn caller(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), blame: Blame::Caller }
+    }
+    pub fn data(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), blame: Blame::Data }
+    }
+}
+
+impl From<stafett_protocol::policy::Refusal> for Problem {
+    fn from(refusal: stafett_protocol::policy::Refusal) -> Self {
+        Self::rule(refusal.code(), refusal.to_string())
+    }
+}

@@ -1,0 +1,3 @@
+//! The client as a machine: inputs in, effects out.
+
+pub mod input;
