@@ -15,6 +15,7 @@ pub mod messages;
 pub mod output;
 pub mod qr;
 pub mod recording;
+pub mod render;
 pub mod seal;
 pub mod store;
 pub mod tls;

@@ -1,5 +1,5 @@
 //! Every word that a person reads, in one catalogue of three languages. `messages/*.txt` holds one `key = text` a line;
-//! `{name}` is a place to fill in.
+//! `{name}` is a place to fill in, `\n` a new line.
 
 use std::collections::BTreeMap;
 
@@ -61,28 +61,31 @@ impl Messages {
 
     /// The text of a key with its places filled in; a missing key shows itself.
     pub fn say(&self, key: &str, values: &[(&str, &str)]) -> String {
-        self.find(key).map_or_else(|| key.to_owned(), |text| fill(text, values))
+        let value = |name: &str| values.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        self.find(key).map_or_else(|| key.to_owned(), |text| fill(text, |name| value(name).unwrap_or_default()))
+    }
+
+    /// A text of this catalogue with its places filled in.
+    pub fn fill(&self, text: &str, value: impl Fn(&str) -> String) -> String {
+        fill(text, value)
     }
 }
 
 /// Fills each `{name}` once, in one pass: what is filled in is never searched again.
-fn fill(text: &str, values: &[(&str, &str)]) -> String {
+fn fill(text: &str, value: impl Fn(&str) -> String) -> String {
     let mut out = String::with_capacity(text.len() + 32);
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
-        out.push_str(before);
+        out.push_str(&before.replace("\\n", "\n"));
         let Some((name, behind)) = after.split_once('}') else {
             out.push('{');
             rest = after;
             continue;
         };
-        match values.iter().find(|(known, _)| *known == name) {
-            Some((_, value)) => out.push_str(value),
-            None => out.push_str(&format!("{{{name}}}")),
-        }
+        out.push_str(&value(name));
         rest = behind;
     }
-    out.push_str(rest);
+    out.push_str(&rest.replace("\\n", "\n"));
     out
 }
 
@@ -122,8 +125,8 @@ mod tests {
 
     #[test]
     fn filling_in() {
-        assert_eq!(fill("a {x} {y} {", &[("x", "{y}"), ("y", "2")]), "a {y} 2 {");
-        assert_eq!(fill("{z}", &[]), "{z}");
+        let value = |name: &str| if name == "x" { "{y}".to_owned() } else { format!("<{name}>") };
+        assert_eq!(fill("a {x} {y} {", value), "a {y} <y> {");
     }
 
     #[test]

@@ -1,0 +1,80 @@
+//! Turns the JSON of an answer into plain words, by the catalogue alone: `say.<command>` for the whole, `line.<command>.<key>`
+//! for each entry of a list, `none.<command>.<key>` for an empty one, `word.<value>` for the fixed words of the contract.
+
+use serde_json::Value;
+
+use crate::messages::Messages;
+
+/// Keys whose values are fixed words, not texts that somebody wrote.
+const WORD_KEYS: [&str; 9] = ["status", "state", "access", "role", "kind", "arena", "evaluation", "result", "reason"];
+
+/// The words for an answer of `command` (for example `log.show`).
+pub fn words(messages: &Messages, command: &str, value: &Value) -> String {
+    let mut lines = Vec::new();
+    if let Some(text) = messages.find(&format!("say.{command}")) {
+        lines.push(messages.fill(text, |name| scalar(messages, name, value.get(name))));
+    }
+    let lists = value.as_object().into_iter().flatten().filter_map(|(key, value)| Some((key, value.as_array()?)));
+    for (key, entries) in lists {
+        let line = messages.find(&format!("line.{command}.{key}"));
+        if let (Some(line), false) = (line, entries.is_empty()) {
+            if let Some(heading) = messages.find(&format!("head.{command}.{key}")) {
+                lines.push(heading.to_owned());
+            }
+            lines.extend(
+                entries.iter().map(|entry| messages.fill(line, |name| scalar(messages, name, entry.get(name).or(Some(entry))))),
+            );
+        } else if let (Some(none), true) = (messages.find(&format!("none.{command}.{key}")), entries.is_empty()) {
+            lines.push(none.to_owned());
+        }
+    }
+    lines.join("\n")
+}
+
+fn scalar(messages: &Messages, name: &str, value: Option<&Value>) -> String {
+    let absent = || messages.say("word.absent", &[]);
+    match value {
+        None | Some(Value::Null | Value::Object(_)) => absent(),
+        Some(Value::Bool(yes)) => messages.say(if *yes { "word.yes" } else { "word.no" }, &[]),
+        Some(Value::Number(number)) => number.to_string(),
+        Some(Value::String(text)) if text.is_empty() => absent(),
+        Some(Value::String(text)) => {
+            let known = WORD_KEYS.contains(&name).then(|| messages.find(&format!("word.{text}"))).flatten();
+            known.map_or_else(|| printable(text), str::to_owned)
+        }
+        Some(Value::Array(parts)) => {
+            let parts: Vec<String> = parts.iter().map(|part| scalar(messages, name, Some(part))).collect();
+            if parts.is_empty() { absent() } else { parts.join(", ") }
+        }
+    }
+}
+
+/// What others wrote may not steer this terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messages::Language;
+    use serde_json::json;
+
+    #[test]
+    fn lists_and_words() {
+        let messages = Messages::of(Language::Bokmaal);
+        let logs = json!({"logs": [{"log": "12ab", "status": "active", "holder": null, "home": 3209}]});
+        let text = words(&messages, "log.list", &logs);
+        assert!(text.contains("12ab") && text.contains("i bruk") && text.contains("3209"), "{text}");
+        assert!(!text.contains('{'), "{text}");
+        let none = words(&messages, "log.list", &json!({"logs": []}));
+        assert!(!none.is_empty());
+    }
+
+    #[test]
+    fn control_letters_are_shown_not_obeyed() {
+        let messages = Messages::of(Language::English);
+        let text = words(&messages, "units", &json!({"units": [{"unit": "1", "name": "a\u{1b}[2Jb", "kind": "school"}]}));
+        assert!(!text.contains('\u{1b}'), "{text}");
+    }
+}
