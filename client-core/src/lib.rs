@@ -2,6 +2,7 @@
 //! from the server and people's wishes, and carries out what it answers (`architecture.md`: save, show, then send).
 
 pub mod mls;
+pub mod packed;
 pub mod rows;
 pub mod keychain;
 pub mod seal;

@@ -6,16 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider, traits};
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::packed::{PackError, pack, unpack};
 use crate::rows::{Mark, Row, Space, Table};
-
-/// A value could not be written or read back: a fault of this program or of the stored bytes.
-#[derive(Debug, thiserror::Error)]
-pub enum StorageError {
-    #[error("a group value cannot be encoded: {0}")]
-    Encode(#[from] rmp_serde::encode::Error),
-    #[error("a stored group value cannot be read: {0}")]
-    Decode(#[from] rmp_serde::decode::Error),
-}
 
 /// OpenMLS storage over a [`Table`]. The trait hands out `&self`, hence the lock; it is never held across a call to OpenMLS.
 #[derive(Debug, Default)]
@@ -52,44 +44,36 @@ impl KvStorage {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, key: &[u8], value: &impl Serialize) -> Result<(), StorageError> {
-        let bytes = encode(value)?;
+    fn put(&self, key: &[u8], value: &impl Serialize) -> Result<(), PackError> {
+        let bytes = pack(value)?;
         self.table().write(Space::Mls, key, bytes);
         Ok(())
     }
 
-    fn fetch<V: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<V>, StorageError> {
+    fn fetch<V: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<V>, PackError> {
         let table = self.table();
-        Ok(table.read(Space::Mls, key).map(rmp_serde::from_slice).transpose()?)
+        table.read(Space::Mls, key).map(unpack).transpose()
     }
 
-    fn drop_row(&self, key: &[u8]) -> Result<(), StorageError> {
+    fn drop_row(&self, key: &[u8]) -> Result<(), PackError> {
         self.table().delete(Space::Mls, key);
         Ok(())
     }
 
     /// Lists are stored as a list of encoded items, so that items can be compared without knowing their type.
-    fn list(&self, key: &[u8]) -> Result<Vec<Vec<u8>>, StorageError> {
+    fn list(&self, key: &[u8]) -> Result<Vec<Vec<u8>>, PackError> {
         Ok(self.fetch(key)?.unwrap_or_default())
     }
 
-    fn append(&self, key: &[u8], value: &impl Serialize) -> Result<(), StorageError> {
+    fn append(&self, key: &[u8], value: &impl Serialize) -> Result<(), PackError> {
         let mut items = self.list(key)?;
-        items.push(encode(value)?);
+        items.push(pack(value)?);
         self.put(key, &items)
     }
 
-    fn items<V: DeserializeOwned>(&self, key: &[u8]) -> Result<Vec<V>, StorageError> {
-        self.list(key)?.into_iter().map(|item| Ok(rmp_serde::from_slice(&item)?)).collect()
+    fn items<V: DeserializeOwned>(&self, key: &[u8]) -> Result<Vec<V>, PackError> {
+        self.list(key)?.into_iter().map(|item| unpack(&item)).collect()
     }
-}
-
-fn encode(value: &impl Serialize) -> Result<Vec<u8>, StorageError> {
-    let mut bytes = Vec::new();
-    value.serialize(
-        &mut rmp_serde::Serializer::new(&mut bytes).with_struct_map().with_bytes(rmp_serde::config::BytesMode::ForceAll),
-    )?;
-    Ok(bytes)
 }
 
 /// Kinds of values; the number is the first byte of the key and part of the stored format.
@@ -117,9 +101,9 @@ enum Kind {
 }
 
 impl Kind {
-    fn key(self, of: &impl Serialize) -> Result<Vec<u8>, StorageError> {
+    fn key(self, of: &impl Serialize) -> Result<Vec<u8>, PackError> {
         let mut key = vec![self as u8];
-        key.extend(encode(of)?);
+        key.extend(pack(of)?);
         Ok(key)
     }
 }
@@ -130,28 +114,28 @@ const V: u16 = CURRENT_VERSION;
 // Generic parameters are named like their traits and stand in the order of the trait's own declaration.
 macro_rules! write_one {
     ($($name:ident<$($generic:ident),+>($key:ident, $value:ident) => $kind:ident;)*) => { $(
-        fn $name<$($generic: traits::$generic<V>),+>(&self, key: &$key, value: &$value) -> Result<(), StorageError> {
+        fn $name<$($generic: traits::$generic<V>),+>(&self, key: &$key, value: &$value) -> Result<(), PackError> {
             self.put(&Kind::$kind.key(key)?, value)
         }
     )* };
 }
 macro_rules! read_one {
     ($($name:ident<$($generic:ident),+>($key:ident) -> $value:ident => $kind:ident;)*) => { $(
-        fn $name<$($generic: traits::$generic<V>),+>(&self, key: &$key) -> Result<Option<$value>, StorageError> {
+        fn $name<$($generic: traits::$generic<V>),+>(&self, key: &$key) -> Result<Option<$value>, PackError> {
             self.fetch(&Kind::$kind.key(key)?)
         }
     )* };
 }
 macro_rules! delete_one {
     ($($name:ident($key:ident) => $kind:ident;)*) => { $(
-        fn $name<$key: traits::$key<V>>(&self, key: &$key) -> Result<(), StorageError> {
+        fn $name<$key: traits::$key<V>>(&self, key: &$key) -> Result<(), PackError> {
             self.drop_row(&Kind::$kind.key(key)?)
         }
     )* };
 }
 
 impl StorageProvider<V> for KvStorage {
-    type Error = StorageError;
+    type Error = PackError;
 
     write_one! {
         write_mls_join_config<GroupId, MlsGroupJoinConfig>(GroupId, MlsGroupJoinConfig) => JoinConfig;
@@ -209,14 +193,14 @@ impl StorageProvider<V> for KvStorage {
         &self,
         id: &GroupId,
         leaf: &LeafNode,
-    ) -> Result<(), StorageError> {
+    ) -> Result<(), PackError> {
         self.append(&Kind::OwnLeafNodes.key(id)?, leaf)
     }
 
     fn own_leaf_nodes<GroupId: traits::GroupId<V>, LeafNode: traits::LeafNode<V>>(
         &self,
         id: &GroupId,
-    ) -> Result<Vec<LeafNode>, StorageError> {
+    ) -> Result<Vec<LeafNode>, PackError> {
         self.items(&Kind::OwnLeafNodes.key(id)?)
     }
 
@@ -229,7 +213,7 @@ impl StorageProvider<V> for KvStorage {
         id: &GroupId,
         reference: &ProposalRef,
         proposal: &QueuedProposal,
-    ) -> Result<(), StorageError> {
+    ) -> Result<(), PackError> {
         self.put(&Kind::Proposal.key(&(id, reference))?, proposal)?;
         self.append(&Kind::ProposalRefs.key(id)?, reference)
     }
@@ -237,7 +221,7 @@ impl StorageProvider<V> for KvStorage {
     fn queued_proposal_refs<GroupId: traits::GroupId<V>, ProposalRef: traits::ProposalRef<V>>(
         &self,
         id: &GroupId,
-    ) -> Result<Vec<ProposalRef>, StorageError> {
+    ) -> Result<Vec<ProposalRef>, PackError> {
         self.items(&Kind::ProposalRefs.key(id)?)
     }
 
@@ -248,7 +232,7 @@ impl StorageProvider<V> for KvStorage {
     >(
         &self,
         id: &GroupId,
-    ) -> Result<Vec<(ProposalRef, QueuedProposal)>, StorageError> {
+    ) -> Result<Vec<(ProposalRef, QueuedProposal)>, PackError> {
         let mut queue = Vec::new();
         for reference in self.items::<ProposalRef>(&Kind::ProposalRefs.key(id)?)? {
             if let Some(proposal) = self.fetch(&Kind::Proposal.key(&(id, &reference))?)? {
@@ -262,8 +246,8 @@ impl StorageProvider<V> for KvStorage {
         &self,
         id: &GroupId,
         reference: &ProposalRef,
-    ) -> Result<(), StorageError> {
-        let (list, gone) = (Kind::ProposalRefs.key(id)?, encode(reference)?);
+    ) -> Result<(), PackError> {
+        let (list, gone) = (Kind::ProposalRefs.key(id)?, pack(reference)?);
         let rest: Vec<Vec<u8>> = self.list(&list)?.into_iter().filter(|item| *item != gone).collect();
         self.put(&list, &rest)?;
         self.drop_row(&Kind::Proposal.key(&(id, reference))?)
@@ -272,7 +256,7 @@ impl StorageProvider<V> for KvStorage {
     fn clear_proposal_queue<GroupId: traits::GroupId<V>, ProposalRef: traits::ProposalRef<V>>(
         &self,
         id: &GroupId,
-    ) -> Result<(), StorageError> {
+    ) -> Result<(), PackError> {
         for reference in self.items::<ProposalRef>(&Kind::ProposalRefs.key(id)?)? {
             self.drop_row(&Kind::Proposal.key(&(id, reference))?)?;
         }
@@ -289,7 +273,7 @@ impl StorageProvider<V> for KvStorage {
         epoch: &EpochKey,
         leaf_index: u32,
         key_pairs: &[HpkeKeyPair],
-    ) -> Result<(), StorageError> {
+    ) -> Result<(), PackError> {
         self.put(&Kind::EpochEncryptionKeys.key(&(id, epoch, leaf_index))?, &key_pairs)
     }
 
@@ -302,7 +286,7 @@ impl StorageProvider<V> for KvStorage {
         id: &GroupId,
         epoch: &EpochKey,
         leaf_index: u32,
-    ) -> Result<Vec<HpkeKeyPair>, StorageError> {
+    ) -> Result<Vec<HpkeKeyPair>, PackError> {
         Ok(self.fetch(&Kind::EpochEncryptionKeys.key(&(id, epoch, leaf_index))?)?.unwrap_or_default())
     }
 
@@ -311,7 +295,7 @@ impl StorageProvider<V> for KvStorage {
         id: &GroupId,
         epoch: &EpochKey,
         leaf_index: u32,
-    ) -> Result<(), StorageError> {
+    ) -> Result<(), PackError> {
         self.drop_row(&Kind::EpochEncryptionKeys.key(&(id, epoch, leaf_index))?)
     }
 }

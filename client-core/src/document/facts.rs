@@ -1,0 +1,128 @@
+//! What the rules must know of the entries that a document already has, and what people are shown of them: who wrote what, when it was
+//! received, in which order. All of it follows from receipts, none from what an author claims.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+use stafett_protocol::ids::{Millis, PersonId};
+
+use super::history::Layered;
+
+/// What is known of an entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryFact {
+    /// The verified author.
+    pub author: [u8; 16],
+    /// The home's receipt time of the event that brought it.
+    pub received_ms: Millis,
+    /// The place in the order of receipt: the event's number, then the place within the document.
+    pub order: (u64, u32),
+    /// Who is responsible for a measure.
+    pub responsible: Option<String>,
+    /// The measure that an evaluation or mark is about.
+    pub measure: Option<String>,
+}
+
+impl EntryFact {
+    #[must_use]
+    pub fn is_by(&self, person: PersonId) -> bool {
+        self.author == person.0
+    }
+}
+
+/// Facts of all accepted entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    entries: HashMap<String, EntryFact>,
+    /// Fields of records that have been written.
+    written: HashSet<String>,
+    /// Who has evaluated which measure.
+    evaluated: HashMap<String, Vec<[u8; 16]>>,
+}
+
+/// What one change adds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewFacts {
+    /// Section, key and fact of new entries.
+    pub entries: Vec<(String, String, EntryFact)>,
+    /// Section and field of records.
+    pub written: Vec<(String, String)>,
+}
+
+impl NewFacts {
+    #[must_use]
+    pub fn writes(&self, section: &str, field: &str) -> bool {
+        self.written.iter().any(|(in_section, in_field)| in_section == section && in_field == field)
+    }
+}
+
+fn address(section: &str, name: &str) -> String {
+    [section, "/", name].concat()
+}
+
+/// The section whose entries count as evaluations.
+pub const EVALUATIONS: &str = "evaluations";
+
+impl Facts {
+    #[must_use]
+    pub fn entry(&self, section: &str, key: &str) -> Option<&EntryFact> {
+        self.entries.get(&address(section, key))
+    }
+
+    /// Whether a field of a record has a value.
+    #[must_use]
+    pub fn is_written(&self, section: &str, field: &str) -> bool {
+        self.written.contains(&address(section, field))
+    }
+
+    #[must_use]
+    pub fn has_evaluated(&self, person: PersonId, measure: &str) -> bool {
+        self.evaluated.get(measure).is_some_and(|persons| persons.contains(&person.0))
+    }
+
+    #[must_use]
+    pub fn is_evaluated(&self, measure: &str) -> bool {
+        self.evaluated.get(measure).is_some_and(|persons| !persons.is_empty())
+    }
+
+    pub fn add(&mut self, new: &NewFacts) {
+        for (section, key, fact) in &new.entries {
+            if let (EVALUATIONS, Some(measure)) = (section.as_str(), &fact.measure) {
+                self.evaluated.entry(measure.clone()).or_default().push(fact.author);
+            }
+            self.entries.insert(address(section, key), fact.clone());
+        }
+        self.written.extend(new.written.iter().map(|(section, field)| address(section, field)));
+    }
+
+    /// Takes the newest addition back.
+    pub fn take_back(&mut self, new: &NewFacts) {
+        for (section, key, fact) in &new.entries {
+            if let (EVALUATIONS, Some(measure)) = (section.as_str(), &fact.measure) {
+                self.evaluated.entry(measure.clone()).and_modify(|persons| persons.truncate(persons.len().saturating_sub(1)));
+            }
+            self.entries.remove(&address(section, key));
+        }
+        for (section, field) in &new.written {
+            self.written.remove(&address(section, field));
+        }
+    }
+}
+
+/// Facts of the accepted entries with those of one's own pending ones above.
+impl<'a> Layered<'a, Facts> {
+    #[must_use]
+    pub fn entry(&self, section: &str, key: &str) -> Option<&'a EntryFact> {
+        self.find(|facts| facts.entry(section, key))
+    }
+
+    #[must_use]
+    pub fn is_written(&self, section: &str, field: &str) -> bool {
+        self.find(|facts| facts.is_written(section, field).then_some(())).is_some()
+    }
+
+    #[must_use]
+    pub fn has_evaluated(&self, person: PersonId, measure: &str) -> bool {
+        self.find(|facts| facts.has_evaluated(person, measure).then_some(())).is_some()
+    }
+}

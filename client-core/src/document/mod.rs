@@ -1,0 +1,15 @@
+//! The content of a scope: an Automerge document that admits only what the scope's rules allow, and one's own edits on a fork of it.
+//!
+//! A received change passes, in this order: `outline` (bytes, before Automerge sees them), `gate` (its place in the history), `touch`
+//! (what it writes), `rules` (who may write that). What fails is quarantined with its `reason`; everybody comes to the same verdict.
+
+pub mod facts;
+pub mod gate;
+pub mod history;
+pub mod outline;
+pub mod reason;
+pub mod rules;
+pub mod schema;
+pub mod touch;
+
+pub use reason::Reason;
