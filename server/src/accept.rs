@@ -1,0 +1,165 @@
+//! The accept loop: our own, because every limit of `quality.md` has to hold before a handler runs.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use stafett_protocol::limits::{CONNECTIONS_PER_ADDRESS, HEADER_BYTES, HEADER_TIMEOUT_SECONDS};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tower::Service as _;
+
+use crate::tls::{ChannelBinding, EXPORTER_LABEL};
+
+/// Connections in all; beyond it new ones are closed at once.
+const CONNECTIONS: usize = 10_000;
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long connections may finish after SIGTERM.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// The address at the other end, for limits; never written to a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RemoteAddress(pub IpAddr);
+
+/// How many connections each address has open.
+#[derive(Clone, Default)]
+struct Open(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// One counted connection; dropping the last copy frees the place. An upgraded stream keeps its copy.
+#[derive(Clone)]
+pub struct Seat {
+    _place: Arc<Place>,
+}
+
+struct Place {
+    open: Open,
+    address: IpAddr,
+}
+
+impl Open {
+    fn total(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+    }
+
+    fn enter(&self, address: IpAddr) -> Option<Seat> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let total: usize = open.values().sum();
+        let here = open.entry(address).or_default();
+        if total >= CONNECTIONS || (*here >= CONNECTIONS_PER_ADDRESS && !address.is_loopback()) {
+            return None;
+        }
+        *here += 1;
+        Some(Seat {
+            _place: Arc::new(Place {
+                open: self.clone(),
+                address,
+            }),
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.open.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// Serves until `stop` turns true, then lets requests under way finish.
+pub async fn serve(listener: TcpListener, tls: TlsAcceptor, router: Router, mut stop: watch::Receiver<bool>) {
+    let open = Open::default();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopped(&mut stop) => break,
+        };
+        let Ok((socket, address)) = accepted else {
+            // Out of file descriptors, usually: give connections time to end.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let Some(seat) = open.enter(address.ip()) else {
+            continue;
+        };
+        tokio::spawn(connection(
+            socket,
+            address,
+            tls.clone(),
+            router.clone(),
+            stop.clone(),
+            seat,
+        ));
+    }
+    drop(listener);
+    let drained = async {
+        while open.total() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        tracing::warn!("some connections did not end in time");
+    }
+}
+
+/// Returns once the server has been told to stop.
+pub async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is a stop too.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+async fn connection(
+    socket: TcpStream,
+    address: SocketAddr,
+    tls: TlsAcceptor,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+    seat: Seat,
+) {
+    // A live edit is one small frame: waiting to fill a segment would cost 40 ms.
+    let _ = socket.set_nodelay(true);
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(socket)).await else {
+        return;
+    };
+    let mut binding = [0; 32];
+    if stream
+        .get_ref()
+        .1
+        .export_keying_material(&mut binding, EXPORTER_LABEL, None)
+        .is_err()
+    {
+        return;
+    }
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(seat.clone());
+        request.extensions_mut().insert(ChannelBinding(binding));
+        request.extensions_mut().insert(RemoteAddress(address.ip()));
+        router.clone().call(request.map(axum::body::Body::new) as Request)
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        // Also the limit between two requests on one connection.
+        .header_read_timeout(Duration::from_secs(HEADER_TIMEOUT_SECONDS))
+        .max_header_size(HEADER_BYTES)
+        .max_buf_size(64 * 1024)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut served = std::pin::pin!(served);
+    tokio::select! {
+        _ = served.as_mut() => {}
+        () = stopped(&mut stop) => {
+            served.as_mut().graceful_shutdown();
+            let _ = served.await;
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! `stafettd doctor`: what an operator should know before people notice.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::{CliError, Said};
+use crate::certs;
+use crate::db::{Db, schema};
+use crate::home::{FILES, Home, now_ms};
+
+/// A backup older than this is a finding.
+const BACKUP_DAYS: u64 = 7;
+const DAY_MS: u64 = 86_400_000;
+
+struct Check {
+    name: &'static str,
+    result: Result<String, String>,
+}
+
+pub async fn run(dir: &Path) -> Result<Said, CliError> {
+    let home = Home::open(dir)?;
+    let mut checks = vec![keys(&home), tls(&home)];
+    match Db::open(&home.database_file(), home.settings.database.as_deref()).await {
+        Ok(db) => {
+            checks.push(database(&db).await);
+            checks.push(clock(&db).await);
+            checks.push(last_backup(&home, &db).await);
+            db.close().await;
+        }
+        Err(error) => checks.push(Check {
+            name: "database",
+            result: Err(error.to_string()),
+        }),
+    }
+    checks.push(Check {
+        name: "peers",
+        result: Ok("none are set up".to_owned()),
+    });
+    let words: Vec<String> = checks
+        .iter()
+        .map(|check| match &check.result {
+            Ok(detail) => format!("ok    {}: {detail}", check.name),
+            Err(detail) => format!("WRONG {}: {detail}", check.name),
+        })
+        .collect();
+    let list: Vec<_> = checks
+        .iter()
+        .map(|check| {
+            let detail = match &check.result {
+                Ok(detail) | Err(detail) => detail,
+            };
+            json!({"name": check.name, "ok": check.result.is_ok(), "detail": detail})
+        })
+        .collect();
+    let mut said = Said::new(words.join("\n"), json!({"checks": list}));
+    said.exit = if checks.iter().all(|check| check.result.is_ok()) { 0 } else { 4 };
+    Ok(said)
+}
+
+fn keys(home: &Home) -> Check {
+    let open_to_others: Vec<&str> = FILES
+        .iter()
+        .copied()
+        .filter(|name| {
+            std::fs::metadata(home.path(name)).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0)
+        })
+        .collect();
+    Check {
+        name: "keys",
+        result: match home.municipality_key() {
+            Err(error) => Err(error.to_string()),
+            Ok(_) if !open_to_others.is_empty() => Err(format!("others can read {}", open_to_others.join(", "))),
+            Ok(_) => Ok("present, readable by their owner only".to_owned()),
+        },
+    }
+}
+
+fn tls(home: &Home) -> Check {
+    let shown = super::serve::authority(home).map_err(|error| error.to_string()).and_then(|authority| {
+        certs::new_leaf(&authority, super::serve::host(home)).map_err(|error| error.to_string())
+    });
+    Check {
+        name: "tls",
+        result: shown.and_then(|shown| {
+            crate::tls::server_config(shown)
+                .map(|_| "the authority signs; TLS 1.3 with X25519MLKEM768".to_owned())
+                .map_err(|error| error.to_string())
+        }),
+    }
+}
+
+async fn database(db: &Db) -> Check {
+    let result = async {
+        let mut conn = db.reader().await?;
+        if conn.is_pg() {
+            let row = conn.row("SELECT version()", vec![]).await?;
+            return row.map_or(Ok(String::new()), |row| row.text(0));
+        }
+        let row = conn.row("PRAGMA quick_check(1)", vec![]).await?;
+        row.map_or(Ok(String::new()), |row| row.text(0))
+    }
+    .await;
+    Check {
+        name: "database",
+        result: match result {
+            Ok(text) if text == "ok" => Ok("SQLite, intact".to_owned()),
+            Ok(text) if text.starts_with("PostgreSQL") => Ok(text),
+            Ok(text) => Err(text),
+            Err(error) => Err(error.to_string()),
+        },
+    }
+}
+
+/// Receipts never go back in time; a clock that did would hold every scope up.
+async fn clock(db: &Db) -> Check {
+    let newest = async {
+        let mut conn = db.reader().await?;
+        let row = conn.row("SELECT MAX(time_ms) FROM scopes", vec![]).await?;
+        row.map_or(Ok(None), |row| row.maybe_int(0))
+    }
+    .await;
+    let now = i64::try_from(now_ms()).unwrap_or(i64::MAX);
+    Check {
+        name: "clock",
+        result: match newest {
+            Ok(Some(newest)) if newest > now + 1000 => {
+                Err(format!("the clock is {} s behind the newest receipt", (newest - now) / 1000))
+            }
+            Ok(_) => Ok("not behind the newest receipt".to_owned()),
+            Err(error) => Err(error.to_string()),
+        },
+    }
+}
+
+async fn last_backup(home: &Home, db: &Db) -> Check {
+    let last = async {
+        let mut conn = db.reader().await?;
+        schema::meta(&mut conn, "last_backup_ms").await
+    }
+    .await;
+    let since = match &last {
+        Ok(Some(at)) => u64::try_from(*at).unwrap_or(0),
+        _ => home.settings.created_ms,
+    };
+    let days = now_ms().saturating_sub(since) / DAY_MS;
+    Check {
+        name: "last backup",
+        result: match last {
+            Err(error) => Err(error.to_string()),
+            Ok(_) if days >= BACKUP_DAYS => Err(format!("no backup for {days} days; run `stafettd backup FILE`")),
+            Ok(Some(_)) => Ok(format!("{days} days ago")),
+            Ok(None) => Ok("none yet; the server is new".to_owned()),
+        },
+    }
+}

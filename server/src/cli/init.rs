@@ -1,0 +1,128 @@
+//! `stafettd init`: keys, certificate authority, database, and the first administrator's code.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use clap::Args;
+use ed25519_dalek::SigningKey;
+use serde_json::json;
+use stafett_protocol::code::{key_hash, ticket_hash};
+use stafett_protocol::credential::PersonKind;
+use stafett_protocol::ids::to_hex;
+use stafett_protocol::limits::CODE_MAX_MILLIS;
+use stafett_protocol::wire::CodeKind;
+
+use super::{CliError, Said};
+use crate::certs;
+use crate::db::{Conn, Db, StoreError};
+use crate::home::{Home, Settings, now_ms, random};
+use crate::municipality::Municipality;
+use crate::store::accounts::{self, StoredCode};
+
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Municipality number (kommunenummer), four digits.
+    #[arg(long)]
+    number: u16,
+    #[arg(long)]
+    name: String,
+    /// Where to listen; port 0 picks a free one, once. The host is also what the certificate names.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: String,
+    /// A PostgreSQL URL; SQLite in the home when absent.
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+}
+
+impl Init {
+    pub async fn run(self, dir: &Path) -> Result<Said, CliError> {
+        if !(1..=9999).contains(&self.number) {
+            return Err(CliError::Usage("--number is a municipality number of four digits".to_owned()));
+        }
+        let (host, _) = self
+            .listen
+            .rsplit_once(':')
+            .ok_or_else(|| CliError::Usage("--listen is HOST:PORT".to_owned()))?;
+        let host = host.to_owned();
+        let port = TcpListener::bind(&self.listen)
+            .and_then(|listener| listener.local_addr())
+            .map_err(|error| CliError::Usage(format!("--listen {}: {error}", self.listen)))?
+            .port();
+        Home::make_room(dir)?;
+        let key = SigningKey::from_bytes(&random()?);
+        let authority = certs::new_authority(self.number, &self.name)?;
+        let settings = Settings {
+            number: self.number,
+            name: self.name,
+            listen: format!("{host}:{port}"),
+            url: format!("https://{host}:{port}"),
+            database: self.database,
+            created_ms: now_ms(),
+        };
+        // The database first: a URL that does not work must not leave half a home behind.
+        let db = Db::open(&dir.join("stafett.db"), settings.database.as_deref()).await?;
+        let home = Home::create(dir, settings, &key)?;
+        home.write("ca.pem", authority.certificate_pem.as_bytes())?;
+        home.write("ca.key", authority.key_pem.as_bytes())?;
+        let municipality = Municipality::of(&home)?;
+        home.write("peer.json", peer_file(&home, &municipality, &authority.certificate_pem).as_bytes())?;
+        let ticket = new_code(&db, CodeKind::Person(PersonKind::Administrator), None).await?;
+        let code = municipality.code(ticket).to_text();
+        db.close().await;
+        let settings = &home.settings;
+        Ok(Said::new(
+            format!(
+                "{:04} {} listens on {}\nCA: {}\nFirst administrator's code, valid for 14 days:\n{code}",
+                settings.number,
+                settings.name,
+                settings.url,
+                home.path("ca.pem").display()
+            ),
+            json!({
+                "number": settings.number,
+                "url": settings.url,
+                "ca_file": home.path("ca.pem"),
+                "peer_file": home.path("peer.json"),
+                "admin_code": code,
+            }),
+        ))
+    }
+}
+
+/// Draws a ticket of the server's own and registers it.
+pub async fn new_code(
+    db: &Db,
+    kind: CodeKind,
+    unit: Option<stafett_protocol::ids::UnitId>,
+) -> Result<[u8; 16], CliError> {
+    let ticket: [u8; 16] = random()?;
+    let expires_ms = now_ms() + CODE_MAX_MILLIS;
+    db.write::<_, StoreError, _>(move |conn: &mut Conn| {
+        Box::pin(async move {
+            let code = StoredCode {
+                kind,
+                unit,
+                offered_by: None,
+                expires_ms,
+                used_by: None,
+            };
+            accounts::add_code(conn, &ticket_hash(&ticket), &code).await
+        })
+    })
+    .await?;
+    Ok(ticket)
+}
+
+/// What another municipality's operator needs to trust this server; read the fingerprint aloud.
+fn peer_file(home: &Home, municipality: &Municipality, ca_pem: &str) -> String {
+    let settings = &home.settings;
+    json!({
+        "number": settings.number,
+        "name": settings.name,
+        "url": settings.url,
+        "municipality_key": to_hex(&municipality.public()),
+        "fingerprint": key_hash(&municipality.public()).to_string(),
+        "ca": ca_pem,
+    })
+    .to_string()
+}

@@ -1,0 +1,215 @@
+//! The tables, written once: DDL for both engines and the column list that `backup` copies by.
+
+use super::{Arg, Conn, Db, StoreError};
+
+/// Raised with every change of the tables; an older binary refuses a newer database.
+const VERSION: i64 = 1;
+
+/// How a column is declared. NULL is allowed only where the name ends in `?`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Int,
+    Bytes,
+    Text,
+}
+
+/// One table.
+pub struct Table {
+    pub name: &'static str,
+    pub columns: &'static [(&'static str, Kind)],
+    /// Primary key and further constraints.
+    pub rules: &'static str,
+}
+
+use Kind::{Bytes, Int, Text};
+
+/// In the order in which rows may be inserted.
+pub const TABLES: &[Table] = &[
+    Table {
+        name: "meta",
+        columns: &[("name", Text), ("value", Int)],
+        rules: "PRIMARY KEY (name)",
+    },
+    Table {
+        name: "units",
+        columns: &[("unit", Bytes), ("name", Text), ("kind", Text), ("leader?", Bytes), ("created_ms", Int)],
+        rules: "PRIMARY KEY (unit)",
+    },
+    // Pseudonymous accounts: keys and certificates, no names.
+    Table {
+        name: "persons",
+        columns: &[
+            ("person", Bytes),
+            ("person_key", Bytes),
+            ("kind", Int),
+            ("unit?", Bytes),
+            ("certificate", Bytes),
+            ("employee?", Bytes),
+            ("joined_ms", Int),
+        ],
+        rules: "PRIMARY KEY (person)",
+    },
+    Table {
+        name: "devices",
+        columns: &[
+            ("device", Bytes),
+            ("person", Bytes),
+            ("device_key", Bytes),
+            ("certificate", Bytes),
+            ("letter_key", Bytes),
+            // Written to take the row's lock; means nothing.
+            ("locks", Int),
+        ],
+        rules: "PRIMARY KEY (device), FOREIGN KEY (person) REFERENCES persons (person)",
+    },
+    // `used_by` is the hash of the claim that used the code: the same claim asked again gets the same answer.
+    Table {
+        name: "codes",
+        columns: &[
+            ("ticket", Bytes),
+            ("kind", Bytes),
+            ("unit?", Bytes),
+            ("offered_by?", Bytes),
+            ("expires_ms", Int),
+            ("used_by?", Bytes),
+        ],
+        rules: "PRIMARY KEY (ticket)",
+    },
+    Table {
+        name: "key_packages",
+        columns: &[
+            ("hash", Bytes),
+            ("device", Bytes),
+            ("last_resort", Int),
+            ("offered_ms", Int),
+            ("offer", Bytes),
+        ],
+        rules: "PRIMARY KEY (hash), FOREIGN KEY (device) REFERENCES devices (device) ON DELETE CASCADE",
+    },
+    Table {
+        name: "mailbox",
+        columns: &[("device", Bytes), ("id", Int), ("mail", Bytes)],
+        rules: "PRIMARY KEY (device, id), FOREIGN KEY (device) REFERENCES devices (device) ON DELETE CASCADE",
+    },
+    // One row a scope. The snapshot is the replica as of `snapshot_seq`; the records after it hold no
+    // change of membership and are replayed on top.
+    Table {
+        name: "scopes",
+        columns: &[
+            ("scope", Bytes),
+            ("log", Bytes),
+            ("card?", Bytes),
+            ("seq", Int),
+            ("head", Bytes),
+            ("time_ms", Int),
+            ("snapshot", Bytes),
+            ("snapshot_seq", Int),
+        ],
+        rules: "PRIMARY KEY (scope)",
+    },
+    Table {
+        name: "records",
+        columns: &[
+            ("scope", Bytes),
+            ("seq", Int),
+            ("time_ms", Int),
+            ("device", Bytes),
+            ("counter", Int),
+            ("event", Bytes),
+            // On the last record of a bundle; covers all before it.
+            ("receipt?", Bytes),
+        ],
+        rules: "PRIMARY KEY (scope, seq), UNIQUE (scope, device, counter), FOREIGN KEY (scope) REFERENCES scopes (scope)",
+    },
+    // Who may read a scope, and until when: derived from the replica in the transaction that changes it.
+    Table {
+        name: "readers",
+        columns: &[
+            ("scope", Bytes),
+            ("device", Bytes),
+            // 0 once listed for removal.
+            ("until_ms", Int),
+            // The commit that removed the device: the one record that it is still served.
+            ("removed_seq?", Int),
+        ],
+        rules: "PRIMARY KEY (scope, device), FOREIGN KEY (scope) REFERENCES scopes (scope)",
+    },
+];
+
+/// Indices beyond the keys.
+const INDICES: &[&str] = &[
+    "CREATE INDEX IF NOT EXISTS devices_of_person ON devices (person)",
+    "CREATE INDEX IF NOT EXISTS key_packages_of_device ON key_packages (device, last_resort, offered_ms)",
+    "CREATE INDEX IF NOT EXISTS scopes_of_device ON readers (device)",
+    "CREATE INDEX IF NOT EXISTS scopes_of_log ON scopes (log)",
+    "CREATE INDEX IF NOT EXISTS codes_of_person ON codes (offered_by)",
+];
+
+fn ddl(table: &Table, pg: bool) -> String {
+    let columns: Vec<String> = table
+        .columns
+        .iter()
+        .map(|(name, kind)| {
+            let kind = match kind {
+                Kind::Int => "BIGINT",
+                Kind::Bytes if pg => "BYTEA",
+                Kind::Bytes => "BLOB",
+                Kind::Text => "TEXT",
+            };
+            match name.strip_suffix('?') {
+                Some(name) => format!("{name} {kind}"),
+                None => format!("{name} {kind} NOT NULL"),
+            }
+        })
+        .collect();
+    let strict = if pg { "" } else { " STRICT" };
+    // STRICT knows INTEGER, not BIGINT; both are 64 bits.
+    let columns = if pg {
+        columns.join(", ")
+    } else {
+        columns.join(", ").replace("BIGINT", "INTEGER")
+    };
+    format!("CREATE TABLE IF NOT EXISTS {} ({columns}, {}){strict}", table.name, table.rules)
+}
+
+/// Creates what is missing, in one transaction, and refuses a database from the future.
+pub async fn migrate(db: &Db) -> Result<(), StoreError> {
+    db.write(|conn| {
+        Box::pin(async move {
+            if conn.is_pg() {
+                // Two processes that start together must not both create the tables.
+                conn.execute("SELECT pg_advisory_xact_lock(5749)", vec![]).await?;
+            }
+            let pg = conn.is_pg();
+            for table in TABLES {
+                conn.raw(ddl(table, pg), vec![]).await?;
+            }
+            for index in INDICES {
+                conn.execute(index, vec![]).await?;
+            }
+            let found = meta(conn, "schema").await?;
+            match found {
+                Some(version) if version > VERSION => Err(StoreError::NewerSchema(version)),
+                _ => set_meta(conn, "schema", VERSION).await,
+            }
+        })
+    })
+    .await
+}
+
+/// A number that the server remembers under a name.
+pub async fn meta(conn: &mut Conn, name: &str) -> Result<Option<i64>, StoreError> {
+    let row = conn
+        .row("SELECT value FROM meta WHERE name = $1", vec![Arg::from(name)])
+        .await?;
+    row.map(|row| row.int(0)).transpose()
+}
+
+pub async fn set_meta(conn: &mut Conn, name: &str, value: i64) -> Result<(), StoreError> {
+    conn.execute(
+        "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        vec![Arg::from(name), Arg::from(value)],
+    )
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,227 @@
+//! Who is connected and wants to hear of which scope. A full queue loses nothing: the connection is
+//! told that it lags, and reads from the database what it missed.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use stafett_protocol::ids::{DeviceId, ScopeId, from_hex, to_hex};
+use tokio::sync::mpsc;
+
+use crate::args;
+use crate::db::{Conn, StoreError};
+use crate::server::Server;
+
+/// Pushes that wait for one connection.
+const QUEUE: usize = 256;
+/// The channel on which server processes on one PostgreSQL wake each other.
+const CHANNEL: &str = "stafett";
+
+/// Records that were just committed, encoded once for everyone.
+pub struct NewRecords {
+    pub scope: ScopeId,
+    pub first: u64,
+    pub last: u64,
+    pub frame: Bytes,
+    /// Everyone who may read from `last` on, with the time until then; present when it changed.
+    pub readers: Option<HashMap<DeviceId, u64>>,
+}
+
+/// What a connection is told.
+#[derive(Clone)]
+pub enum Push {
+    Records(Arc<NewRecords>),
+    /// Another process has committed something here: read it.
+    Scope(ScopeId),
+    /// The mailbox has news.
+    Mail,
+    /// The device was removed from its account.
+    Ended,
+}
+
+/// One connection's place.
+pub struct Listener {
+    id: u64,
+    queue: mpsc::Sender<Push>,
+    lagging: AtomicBool,
+}
+
+impl Listener {
+    fn tell(&self, push: Push) {
+        if self.queue.try_send(push).is_err() {
+            self.lagging.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether pushes were lost since this was last asked.
+    pub fn take_lagging(&self) -> bool {
+        self.lagging.swap(false, Ordering::AcqRel)
+    }
+}
+
+#[derive(Default)]
+struct Registry {
+    scopes: HashMap<ScopeId, Vec<Arc<Listener>>>,
+    devices: HashMap<DeviceId, Vec<Arc<Listener>>>,
+}
+
+#[derive(Default)]
+pub struct Fanout {
+    registry: Mutex<Registry>,
+    next: AtomicU64,
+}
+
+impl Fanout {
+    fn with<T>(&self, act: impl FnOnce(&mut Registry) -> T) -> T {
+        act(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A connection of `device` begins to listen.
+    pub fn enter(&self, device: DeviceId) -> (Arc<Listener>, mpsc::Receiver<Push>) {
+        let (queue, pushes) = mpsc::channel(QUEUE);
+        let listener = Arc::new(Listener {
+            id: self.next.fetch_add(1, Ordering::Relaxed),
+            queue,
+            lagging: AtomicBool::new(false),
+        });
+        self.with(|r| r.devices.entry(device).or_default().push(Arc::clone(&listener)));
+        (listener, pushes)
+    }
+
+    pub fn follow(&self, scope: ScopeId, listener: &Arc<Listener>) {
+        self.with(|r| {
+            let listeners = r.scopes.entry(scope).or_default();
+            if !listeners.iter().any(|l| l.id == listener.id) {
+                listeners.push(Arc::clone(listener));
+            }
+        });
+    }
+
+    pub fn unfollow(&self, scope: ScopeId, listener: &Listener) {
+        self.with(|r| leave(&mut r.scopes, &scope, listener.id));
+    }
+
+    /// The connection has ended.
+    pub fn exit(&self, device: DeviceId, scopes: impl Iterator<Item = ScopeId>, listener: &Listener) {
+        self.with(|r| {
+            leave(&mut r.devices, &device, listener.id);
+            for scope in scopes {
+                leave(&mut r.scopes, &scope, listener.id);
+            }
+        });
+    }
+
+    pub fn records(&self, new: &Arc<NewRecords>) {
+        self.with(|r| {
+            for listener in r.scopes.get(&new.scope).into_iter().flatten() {
+                listener.tell(Push::Records(Arc::clone(new)));
+            }
+        });
+    }
+
+    fn scope(&self, scope: ScopeId) {
+        self.with(|r| {
+            for listener in r.scopes.get(&scope).into_iter().flatten() {
+                listener.tell(Push::Scope(scope));
+            }
+        });
+    }
+
+    pub fn mail(&self, device: DeviceId) {
+        self.with(|r| {
+            for listener in r.devices.get(&device).into_iter().flatten() {
+                listener.tell(Push::Mail);
+            }
+        });
+    }
+
+    pub fn end(&self, device: DeviceId) {
+        self.with(|r| {
+            for listener in r.devices.get(&device).into_iter().flatten() {
+                listener.tell(Push::Ended);
+            }
+        });
+    }
+
+    fn everything_may_be_missed(&self) {
+        self.with(|r| {
+            for listener in r.devices.values().flatten() {
+                listener.lagging.store(true, Ordering::Release);
+                // Wakes it up; if its queue is full it is awake anyway.
+                let _ = listener.queue.try_send(Push::Mail);
+            }
+        });
+    }
+}
+
+fn leave<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Vec<Arc<Listener>>>, key: &K, id: u64) {
+    if let Some(listeners) = map.get_mut(key) {
+        listeners.retain(|l| l.id != id);
+        if listeners.is_empty() {
+            map.remove(key);
+        }
+    }
+}
+
+/// Tells other processes on the same PostgreSQL, once the transaction commits. Nothing on SQLite.
+pub async fn notify(conn: &mut Conn, news: News) -> Result<(), StoreError> {
+    if conn.is_pg() {
+        let text = match news {
+            News::Scope(scope) => format!("s{}", to_hex(&scope.0)),
+            News::Mail(device) => format!("m{}", to_hex(&device.0)),
+            News::Ended(device) => format!("e{}", to_hex(&device.0)),
+        };
+        conn.execute("SELECT pg_notify('stafett', $1)", args![text.as_str()])
+            .await?;
+    }
+    Ok(())
+}
+
+/// What one process tells the others.
+#[derive(Clone, Copy)]
+pub enum News {
+    Scope(ScopeId),
+    Mail(DeviceId),
+    Ended(DeviceId),
+}
+
+/// Passes on what other processes commit, until the server stops.
+pub async fn listen(server: Arc<Server>) {
+    let Some(pool) = server.db.pg_pool() else { return };
+    let mut stop = server.stop.clone();
+    loop {
+        let listening = async {
+            let mut listener = sqlx::postgres::PgListener::connect_with(pool).await?;
+            listener.listen(CHANNEL).await?;
+            loop {
+                match listener.try_recv().await? {
+                    Some(news) => pass_on(&server.fanout, news.payload()),
+                    // The connection was lost for a moment, and with it perhaps some news.
+                    None => server.fanout.everything_may_be_missed(),
+                }
+            }
+        };
+        let ended: Result<(), sqlx::Error> = tokio::select! {
+            ended = listening => ended,
+            () = crate::accept::stopped(&mut stop) => return,
+        };
+        if let Err(error) = ended {
+            tracing::warn!(%error, "not listening to the database; trying again");
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        server.fanout.everything_may_be_missed();
+    }
+}
+
+fn pass_on(fanout: &Fanout, payload: &str) {
+    let Some((kind, id)) = payload.split_at_checked(1) else { return };
+    let Some(id) = from_hex::<16>(id) else { return };
+    match kind {
+        "s" => fanout.scope(ScopeId(id)),
+        "m" => fanout.mail(DeviceId(id)),
+        "e" => fanout.end(DeviceId(id)),
+        _ => {}
+    }
+}

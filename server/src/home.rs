@@ -1,0 +1,165 @@
+//! The server's home directory: what it is called, where it listens, its keys. Everything 0600 in a 0700 folder.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ed25519_dalek::SigningKey;
+use serde::{Deserialize, Serialize};
+
+/// What `init` decided and every other command reads.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Settings {
+    /// Municipality number (kommunenummer).
+    pub number: u16,
+    pub name: String,
+    /// Address to bind; the port was picked once and is kept.
+    pub listen: String,
+    pub url: String,
+    /// PostgreSQL; SQLite in the home when absent.
+    pub database: Option<String>,
+    pub created_ms: u64,
+}
+
+/// A home that could not be read or made.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    #[error("{0} is not a server's home; run `stafettd init` first")]
+    Missing(PathBuf),
+    #[error("{0} already holds a server")]
+    Taken(PathBuf),
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("{0} is damaged")]
+    Damaged(PathBuf),
+}
+
+/// An existing home.
+#[derive(Clone, Debug)]
+pub struct Home {
+    dir: PathBuf,
+    pub settings: Settings,
+}
+
+const SETTINGS: &str = "settings.json";
+/// The files that make a home besides the database; `backup` takes them all.
+pub const FILES: &[&str] = &[SETTINGS, "municipality.key", "ca.key", "ca.pem", "peer.json"];
+
+impl Home {
+    /// Makes a new home; refuses a folder that already is one.
+    pub fn create(dir: &Path, settings: Settings, key: &SigningKey) -> Result<Self, HomeError> {
+        Self::make_room(dir)?;
+        let home = Self {
+            dir: dir.to_owned(),
+            settings,
+        };
+        home.write("municipality.key", hex_line(&key.to_bytes()).as_bytes())?;
+        let text = serde_json::to_string_pretty(&home.settings).map_err(|_| HomeError::Damaged(dir.join(SETTINGS)))?;
+        home.write(SETTINGS, text.as_bytes())?;
+        Ok(home)
+    }
+
+    /// Makes the folder itself, private to its owner, and refuses one that already is a home.
+    pub fn make_room(dir: &Path) -> Result<(), HomeError> {
+        if dir.join(SETTINGS).exists() {
+            return Err(HomeError::Taken(dir.to_owned()));
+        }
+        let failed = |source| HomeError::Io {
+            path: dir.to_owned(),
+            source,
+        };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(failed)?;
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(failed)
+    }
+
+    pub fn open(dir: &Path) -> Result<Self, HomeError> {
+        let path = dir.join(SETTINGS);
+        let text = fs::read(&path).map_err(|_| HomeError::Missing(dir.to_owned()))?;
+        let settings = serde_json::from_slice(&text).map_err(|_| HomeError::Damaged(path))?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            settings,
+        })
+    }
+
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    #[must_use]
+    pub fn database_file(&self) -> PathBuf {
+        self.path("stafett.db")
+    }
+
+    /// The municipality key: signs person certificates and receipts.
+    pub fn municipality_key(&self) -> Result<SigningKey, HomeError> {
+        let path = self.path("municipality.key");
+        let text = self.read("municipality.key")?;
+        let text = std::str::from_utf8(&text).map_err(|_| HomeError::Damaged(path.clone()))?;
+        let bytes: [u8; 32] = stafett_protocol::ids::from_hex(text.trim()).ok_or(HomeError::Damaged(path))?;
+        Ok(SigningKey::from_bytes(&bytes))
+    }
+
+    pub fn read(&self, name: &str) -> Result<Vec<u8>, HomeError> {
+        let path = self.path(name);
+        fs::read(&path).map_err(|source| HomeError::Io { path, source })
+    }
+
+    pub fn read_text(&self, name: &str) -> Result<String, HomeError> {
+        String::from_utf8(self.read(name)?).map_err(|_| HomeError::Damaged(self.path(name)))
+    }
+
+    /// Writes a private file whole or not at all.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), HomeError> {
+        write_private(&self.path(name), bytes)
+    }
+}
+
+/// Writes beside the target, syncs, renames: nobody ever sees half a key.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), HomeError> {
+    let failed = |source| HomeError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&beside)
+        .map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    fs::rename(&beside, path).map_err(failed)
+}
+
+fn hex_line(bytes: &[u8]) -> String {
+    format!("{}\n", stafett_protocol::ids::to_hex(bytes))
+}
+
+/// Milliseconds since 1970, UTC, by this machine's clock.
+#[must_use]
+pub fn now_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Bytes from the operating system. Without randomness nothing here may go on.
+pub fn random<const N: usize>() -> Result<[u8; N], HomeError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| HomeError::Io {
+        path: PathBuf::from("random source"),
+        source: std::io::Error::other("no randomness"),
+    })?;
+    Ok(bytes)
+}

@@ -1,0 +1,124 @@
+//! The three addresses of a server. Everything else is frames on the stream.
+
+mod join;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State, ws::WebSocketUpgrade};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::Extension;
+use futures_util::FutureExt as _;
+use stafett_protocol::codec::{decode, encode};
+use stafett_protocol::http_signature::{self, SignatureHeaders};
+use stafett_protocol::limits::{BODY_BYTES, FRAME_BYTES, REQUEST_TIMEOUT_SECONDS};
+
+use crate::accept::{RemoteAddress, Seat};
+use crate::problem::Fault;
+use crate::server::Server;
+use crate::store::accounts::{self, Device};
+use crate::stream;
+use crate::tls::ChannelBinding;
+
+const STREAM_PATH: &str = "/v1/stream";
+
+/// All routes.
+pub fn router(server: Arc<Server>) -> Router {
+    Router::new()
+        .route("/v1/join", post(join_route))
+        .route(STREAM_PATH, get(stream_route))
+        .route("/healthz", get(health))
+        .fallback(|| async { Fault::NoSuchRoute })
+        .method_not_allowed_fallback(|| async { Fault::NoSuchRoute })
+        .layer(from_fn(guard))
+        .with_state(server)
+}
+
+/// Time limit, no compressed bodies, and no panic that reaches the connection.
+async fn guard(request: Request, next: Next) -> Response {
+    if request.headers().contains_key(header::CONTENT_ENCODING) {
+        return Fault::TooLarge.into_response();
+    }
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(Duration::from_secs(REQUEST_TIMEOUT_SECONDS), answered).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => {
+            tracing::error!("a handler panicked");
+            Fault::Internal.into_response()
+        }
+        Err(_) => Fault::TooSlow.into_response(),
+    }
+}
+
+async fn health(State(server): State<Arc<Server>>) -> Result<&'static str, Fault> {
+    let mut conn = server.db.reader().await?;
+    crate::db::schema::meta(&mut conn, "schema").await?;
+    Ok("ok\n")
+}
+
+async fn body_of(body: Body) -> Result<Bytes, Fault> {
+    to_bytes(body, BODY_BYTES).await.map_err(|_| Fault::TooLarge)
+}
+
+async fn join_route(
+    State(server): State<Arc<Server>>,
+    Extension(RemoteAddress(address)): Extension<RemoteAddress>,
+    body: Body,
+) -> Result<Response, Fault> {
+    server.admit_address(address)?;
+    let request = decode(&body_of(body).await?)?;
+    let reply = join::join(&server, request).await?;
+    let headers = [(header::CONTENT_TYPE, "application/octet-stream")];
+    Ok((StatusCode::OK, headers, encode(&reply)).into_response())
+}
+
+async fn stream_route(
+    State(server): State<Arc<Server>>,
+    Extension(RemoteAddress(address)): Extension<RemoteAddress>,
+    Extension(binding): Extension<ChannelBinding>,
+    Extension(seat): Extension<Seat>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Result<Response, Fault> {
+    server.admit_address(address)?;
+    let device = authenticate(&server, &headers, binding).await?;
+    // Only a known device learns whether its upgrade was well formed.
+    let upgrade = upgrade.map_err(|_| Fault::NoSuchRoute)?;
+    Ok(upgrade
+        .max_message_size(FRAME_BYTES)
+        .max_frame_size(FRAME_BYTES)
+        .read_buffer_size(8 * 1024)
+        .write_buffer_size(0)
+        .on_upgrade(move |socket| async move {
+            stream::run(server, device, socket).await;
+            drop(seat);
+        }))
+}
+
+/// The device that signed this very request on this very connection.
+async fn authenticate(server: &Server, headers: &HeaderMap, binding: ChannelBinding) -> Result<Device, Fault> {
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let (Some(content_digest), Some(signature_input), Some(signature)) =
+        (text("content-digest"), text("signature-input"), text("signature"))
+    else {
+        return Err(Fault::NotAuthenticated);
+    };
+    let signed = SignatureHeaders {
+        content_digest,
+        signature_input,
+        signature,
+    };
+    let device = http_signature::claimed_device(&signed.signature_input).ok_or(Fault::NotAuthenticated)?;
+    let mut conn = server.db.reader().await?;
+    let device = accounts::device(&mut conn, device).await?.ok_or(Fault::NotAuthenticated)?;
+    if !http_signature::verify("GET", STREAM_PATH, b"", &binding.0, &device.key, &signed) {
+        return Err(Fault::NotAuthenticated);
+    }
+    Ok(device)
+}

@@ -1,0 +1,334 @@
+//! One transaction: lock, recognise what was accepted before, judge each envelope in order, append,
+//! sign, post, and bring what is derived up to date.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use stafett_protocol::codec::encode;
+use stafett_protocol::event::{Body, Receipt, Record};
+use stafett_protocol::ids::{DeviceId, ScopeId};
+use stafett_protocol::letter::Letter;
+use stafett_protocol::limits::LOG_SCOPES;
+use stafett_protocol::membership::ScopeKind;
+use stafett_protocol::policy::{Context, Refusal};
+use stafett_protocol::replica;
+use stafett_protocol::signed::Signed;
+use stafett_protocol::wire::{Accepted, Mail, ScopePosition, WelcomeMail};
+
+use super::places::Places;
+use super::{Draft, News, Outcome, Shared};
+use crate::db::Conn;
+use crate::fanout;
+use crate::home::now_ms;
+use crate::problem::Fault;
+use crate::store::chain;
+use crate::store::mail::{self, Posted};
+
+/// Does all of it, and keeps the replicas that are still true.
+pub(super) async fn run(
+    conn: &mut Conn,
+    shared: &Shared,
+    device: DeviceId,
+    drafts: Vec<Draft>,
+    letters: Vec<Letter>,
+) -> Result<Outcome, Fault> {
+    let scopes: BTreeSet<ScopeId> = drafts.iter().map(|draft| draft.event.scope).collect();
+    let mut all = scopes.clone();
+    let mut needs_card = BTreeSet::new();
+    for draft in &drafts {
+        match &draft.event.body {
+            Body::Genesis(genesis) => all.extend(genesis.card),
+            // A change is judged by its own scope alone.
+            Body::Change(_) => {}
+            Body::Commit(_) | Body::Statement(_) => {
+                needs_card.insert(draft.event.scope);
+            }
+        }
+    }
+    let mut places = Places::lock(conn, &shared.hot, all, &needs_card).await?;
+    let result = Judging {
+        conn,
+        shared,
+        device,
+        places: &mut places,
+        now: 0,
+        written: Vec::new(),
+        mail: BTreeSet::new(),
+    }
+    .all(drafts, letters)
+    .await;
+    places.give_back(&shared.hot, result.is_ok());
+    result
+}
+
+/// One envelope that was applied in this transaction.
+struct Written {
+    scope: ScopeId,
+    counter: u64,
+    record: Record,
+    receipt: Option<Signed<Receipt>>,
+}
+
+struct Judging<'a> {
+    conn: &'a mut Conn,
+    shared: &'a Shared,
+    device: DeviceId,
+    places: &'a mut Places,
+    now: u64,
+    written: Vec<Written>,
+    mail: BTreeSet<DeviceId>,
+}
+
+impl Judging<'_> {
+    async fn all(mut self, drafts: Vec<Draft>, letters: Vec<Letter>) -> Result<Outcome, Fault> {
+        if let Some(accepted) = self.accepted_before(&drafts).await? {
+            return Ok(Outcome {
+                accepted,
+                news: Vec::new(),
+                mail: Vec::new(),
+            });
+        }
+        // One time for the whole bundle; a clock that went back holds time still.
+        self.now = now_ms().max(self.places.newest_time());
+        let last: HashMap<ScopeId, usize> = drafts.iter().enumerate().map(|(at, d)| (d.event.scope, at)).collect();
+        for (at, draft) in drafts.into_iter().enumerate() {
+            let scope = draft.event.scope;
+            let is_last = last.get(&scope) == Some(&at);
+            let refused = match self.one(draft, is_last).await {
+                Ok(()) => continue,
+                Err(Fault::Refused(refused, _)) => refused,
+                Err(other) => return Err(other),
+            };
+            return Err(self.refusal(scope, refused).await?);
+        }
+        for letter in letters {
+            // A withdrawal must not fail because somebody's mailbox is full or gone.
+            if self.post(letter.to, &Mail::Letter(letter)).await? == Posted::Full {
+                tracing::warn!("a letter beside a bundle met a full mailbox");
+            }
+        }
+        for (replica, snapshot) in self.places.touched() {
+            chain::save(self.conn, replica, snapshot).await?;
+        }
+        self.finish().await
+    }
+
+    /// A lost answer is asked for again: the same bytes get the same receipts, whatever has happened
+    /// since; other bytes under a used counter are refused.
+    async fn accepted_before(&mut self, drafts: &[Draft]) -> Result<Option<Vec<Accepted>>, Fault> {
+        let Some(first) = drafts.first() else { return Ok(None) };
+        let used = |draft: &Draft| {
+            let state = self.places.state(draft.event.scope);
+            state.is_some_and(|state| draft.event.counter <= state.counter(self.device))
+        };
+        if !drafts.iter().any(used) {
+            return Ok(None);
+        }
+        let mut accepted = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            let event = &draft.event;
+            let stored = chain::stored(self.conn, event.scope, self.device, event.counter).await?;
+            let Some(stored) = stored.filter(|stored| stored.event == encode(&draft.signed)) else {
+                return Err(self.refusal(first.event.scope, Refusal::CounterUsed).await?);
+            };
+            accepted.push(Accepted {
+                scope: event.scope,
+                counter: event.counter,
+                seq: stored.record_seq,
+                time: stored.time,
+                receipt: chain::receipt_for(self.conn, event.scope, stored.record_seq).await?,
+            });
+        }
+        Ok(Some(accepted))
+    }
+
+    async fn one(&mut self, draft: Draft, is_last: bool) -> Result<(), Fault> {
+        let scope = draft.event.scope;
+        let position = self.places.state(scope).map(|state| state.position);
+        let record = Record {
+            seq: position.map_or(0, |p| p.seq).saturating_add(1),
+            time: self.now,
+            event: draft.signed,
+        };
+        let counter = draft.event.counter;
+        let before = self.places.state(scope).map(|state| chain::readers(state, self.now));
+        let changes = if position.is_some() {
+            self.judge(scope, record.clone())?
+        } else {
+            self.found(scope, record.clone(), &draft.event.body).await?
+        };
+        let place = self.places.place(scope)?;
+        place.touched = true;
+        place.snapshot |= changes;
+        let mut removes = false;
+        if changes {
+            removes = self
+                .facts_changed(scope, record.seq, &before.unwrap_or_default(), draft.welcome)
+                .await?;
+        }
+        let receipt = self
+            .places
+            .replica(scope)
+            .filter(|_| is_last || removes)
+            .map(|replica| self.shared.municipality.receipt(&replica.receipt()));
+        chain::append(self.conn, scope, &record, (self.device, counter), receipt.as_ref()).await?;
+        self.written.push(Written {
+            scope,
+            counter,
+            record,
+            receipt,
+        });
+        Ok(())
+    }
+
+    fn context<'c>(&'c self, card: Option<ScopeId>) -> Context<'c> {
+        Context {
+            now: self.now,
+            home: self.shared.municipality.number,
+            trusted: &self.shared.trusted,
+            card: card.and_then(|card| self.places.state(card)),
+        }
+    }
+
+    /// Judges by the replica's rules and applies; answers whether facts changed.
+    fn judge(&mut self, scope: ScopeId, record: Record) -> Result<bool, Fault> {
+        let replica = self.places.replica(scope).ok_or(Refusal::UnknownScope)?;
+        let context = self.context(replica.state().card);
+        let judged = replica.judge(record, &context)?;
+        let changes = judged.changes_facts();
+        let place = self.places.place(scope)?;
+        place.touched = true;
+        let replica = place.replica.as_mut().ok_or(Refusal::UnknownScope)?;
+        replica.apply(judged)?;
+        Ok(changes)
+    }
+
+    async fn found(&mut self, scope: ScopeId, record: Record, body: &Body) -> Result<bool, Fault> {
+        let Body::Genesis(genesis) = body else {
+            return Err(Refusal::UnknownScope.into());
+        };
+        let context = self.context(genesis.card);
+        let has_card = context.card.is_some();
+        let (replica, _) = replica::found(record, &context)?;
+        let (kind, log) = (replica.state().kind(), replica.state().log());
+        match kind {
+            // The rules check a scope against its card where they are given one; the home always has it.
+            ScopeKind::Journal | ScopeKind::Concern if !has_card => return Err(Refusal::UnknownScope.into()),
+            ScopeKind::Journal | ScopeKind::Concern => {
+                if chain::scopes_of_log(self.conn, log).await? >= LOG_SCOPES {
+                    return Err(Refusal::TooMany.into());
+                }
+            }
+            ScopeKind::Card => {
+                if chain::scopes_of_log(self.conn, log).await? != 0 {
+                    return Err(Refusal::ScopeExists.into());
+                }
+            }
+            ScopeKind::Unit | ScopeKind::Personal => {}
+        }
+        if !chain::create(self.conn, replica.state()).await? {
+            return Err(Refusal::ScopeExists.into());
+        }
+        let place = self.places.place(scope)?;
+        place.replica = Some(replica);
+        Ok(true)
+    }
+
+    /// Readers, Welcomes, and word to those who lost their place. Answers whether a leaf was removed.
+    async fn facts_changed(
+        &mut self,
+        scope: ScopeId,
+        seq: u64,
+        before: &BTreeMap<DeviceId, u64>,
+        welcome: Option<Vec<u8>>,
+    ) -> Result<bool, Fault> {
+        let after = self
+            .places
+            .state(scope)
+            .map(|state| chain::readers(state, self.now))
+            .unwrap_or_default();
+        let lost = chain::save_readers(self.conn, scope, seq, before, &after).await?;
+        if let Some(welcome) = welcome {
+            let added: Vec<DeviceId> = after.keys().filter(|d| !before.contains_key(d)).copied().collect();
+            let mail = Mail::Welcome(WelcomeMail {
+                scope,
+                seq,
+                welcome: welcome.into(),
+            });
+            for device in added {
+                if self.post(device, &mail).await? == Posted::Full {
+                    return Err(Fault::MailboxFull);
+                }
+            }
+        }
+        for device in lost {
+            // A full mailbox does not keep the withdrawal from holding; the next sync tells the device.
+            self.post(device, &Mail::Listed(scope)).await?;
+        }
+        Ok(before.keys().any(|device| !after.contains_key(device)))
+    }
+
+    async fn post(&mut self, to: DeviceId, mail: &Mail) -> Result<Posted, Fault> {
+        let posted = mail::post(self.conn, to, mail).await?;
+        if posted == Posted::Waiting {
+            self.mail.insert(to);
+        }
+        Ok(posted)
+    }
+
+    /// Unknown and forbidden look alike to whoever never had a place here.
+    async fn refusal(&mut self, scope: ScopeId, refused: Refusal) -> Result<Fault, Fault> {
+        let known_here = chain::reader(self.conn, scope, self.device).await?.is_some();
+        if refused == Refusal::NotAMember && !known_here {
+            return Ok(Refusal::UnknownScope.into());
+        }
+        let position = known_here.then(|| ScopePosition {
+            scope,
+            seq: self.places.stored_seq(scope),
+        });
+        Ok(Fault::Refused(refused, position))
+    }
+
+    async fn finish(self) -> Result<Outcome, Fault> {
+        let mut accepted: Vec<Accepted> = Vec::with_capacity(self.written.len());
+        let mut news: BTreeMap<ScopeId, News> = BTreeMap::new();
+        // Backwards: the first receipt behind a record is the one that covers it.
+        for written in self.written.into_iter().rev() {
+            let scope = written.scope;
+            let covering = written.receipt.or_else(|| {
+                let later = accepted.iter().rev().find(|a: &&Accepted| a.scope == scope);
+                later.map(|a| a.receipt.clone())
+            });
+            let receipt = covering.ok_or(Fault::Internal)?;
+            accepted.push(Accepted {
+                scope,
+                counter: written.counter,
+                seq: written.record.seq,
+                time: written.record.time,
+                receipt: receipt.clone(),
+            });
+            news.entry(scope)
+                .or_insert_with(|| News {
+                    scope,
+                    records: Vec::new(),
+                    receipt,
+                    readers: None,
+                })
+                .records
+                .push(written.record);
+        }
+        accepted.reverse();
+        for (replica, changed) in self.places.touched() {
+            let state = replica.state();
+            fanout::notify(self.conn, fanout::News::Scope(state.scope())).await?;
+            if let Some(news) = news.get_mut(&state.scope()) {
+                news.records.reverse();
+                news.readers = changed.then(|| chain::readers(state, self.now).into_iter().collect());
+            }
+        }
+        Ok(Outcome {
+            accepted,
+            news: news.into_values().collect(),
+            mail: self.mail.into_iter().collect(),
+        })
+    }
+}

@@ -1,0 +1,170 @@
+//! The door: whatever enters a chain was decoded whole, comes from an authenticated device, was judged
+//! by `protocol::replica` and stored with its receipt in one transaction. There is no other way in.
+
+mod judging;
+mod places;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use stafett_protocol::codec::encode;
+use stafett_protocol::credential::Municipalities;
+use stafett_protocol::event::{Body, Event, Receipt, Record};
+use stafett_protocol::ids::{DeviceId, ScopeId};
+use stafett_protocol::letter::Letter;
+use stafett_protocol::limits;
+use stafett_protocol::policy::Refusal;
+use stafett_protocol::signed::Signed;
+use stafett_protocol::wire::{Accepted, Bundle, Envelope, Records, Reply, ServerFrame, welcome_hash};
+
+use crate::db::{Conn, Db};
+use crate::fanout::{Fanout, NewRecords};
+use crate::municipality::Municipality;
+use crate::problem::Fault;
+use places::Hot;
+
+/// Most letters in one bundle.
+const LETTERS: usize = 1024;
+
+/// An envelope whose event has been decoded.
+struct Draft {
+    event: Event,
+    signed: Signed<Event>,
+    welcome: Option<Vec<u8>>,
+}
+
+/// What the transaction needs beside the bundle; shared by all.
+pub(crate) struct Shared {
+    municipality: Arc<Municipality>,
+    trusted: Municipalities,
+    hot: Hot,
+}
+
+pub struct Intake {
+    db: Db,
+    fanout: Arc<Fanout>,
+    shared: Arc<Shared>,
+}
+
+/// What a transaction has done.
+struct Outcome {
+    accepted: Vec<Accepted>,
+    /// Empty when the bundle had been accepted before.
+    news: Vec<News>,
+    mail: Vec<DeviceId>,
+}
+
+/// What one scope's readers are told.
+struct News {
+    scope: ScopeId,
+    records: Vec<Record>,
+    receipt: Signed<Receipt>,
+    readers: Option<HashMap<DeviceId, u64>>,
+}
+
+impl Intake {
+    #[must_use]
+    pub fn new(db: Db, municipality: Arc<Municipality>, fanout: Arc<Fanout>) -> Self {
+        let trusted = municipality.trusted();
+        Self {
+            db,
+            fanout,
+            shared: Arc::new(Shared {
+                municipality,
+                trusted,
+                hot: Hot::default(),
+            }),
+        }
+    }
+
+    /// Judges and stores a bundle of an authenticated device, all or nothing, and tells who may know.
+    pub async fn submit(&self, device: DeviceId, bundle: Bundle) -> Result<Vec<Accepted>, Fault> {
+        let drafts = open(device, bundle.envelopes)?;
+        check_letters(&bundle.letters)?;
+        let letters = bundle.letters;
+        let shared = Arc::clone(&self.shared);
+        let outcome = self
+            .db
+            .write::<Outcome, Fault, _>(move |conn: &mut Conn| {
+                Box::pin(async move { judging::run(conn, &shared, device, drafts, letters).await })
+            })
+            .await?;
+        for news in outcome.news {
+            self.tell(news);
+        }
+        for device in outcome.mail {
+            self.fanout.mail(device);
+        }
+        Ok(outcome.accepted)
+    }
+
+    fn tell(&self, news: News) {
+        let (Some(first), Some(last)) = (news.records.first(), news.records.last()) else {
+            return;
+        };
+        let (first, last) = (first.seq, last.seq);
+        let frame = ServerFrame {
+            id: 0,
+            reply: Reply::Records(Records {
+                scope: news.scope,
+                records: news.records,
+                receipt: news.receipt,
+            }),
+        };
+        self.fanout.records(&Arc::new(NewRecords {
+            scope: news.scope,
+            first,
+            last,
+            frame: Bytes::from(encode(&frame)),
+            readers: news.readers,
+        }));
+    }
+}
+
+/// Decodes every event and checks what can be checked without the chain.
+fn open(device: DeviceId, envelopes: Vec<Envelope>) -> Result<Vec<Draft>, Fault> {
+    if envelopes.is_empty() || envelopes.len() > limits::BUNDLE_ENVELOPES {
+        return Err(Refusal::TooLarge.into());
+    }
+    envelopes.into_iter().map(|envelope| open_one(device, envelope)).collect()
+}
+
+fn open_one(device: DeviceId, envelope: Envelope) -> Result<Draft, Fault> {
+    let event = envelope.event.peek()?;
+    if event.device != device {
+        return Err(Fault::NotAllowed);
+    }
+    let size = envelope.event.bytes().len();
+    let welcome: Option<Vec<u8>> = envelope.welcome.map(|w| w.as_slice().to_vec());
+    let bound = match &event.body {
+        Body::Change(change) => change.sealed.as_slice().len() + limits::EVENT_HEADER_BYTES,
+        _ => limits::BODY_BYTES,
+    };
+    if size > bound || welcome.as_ref().is_some_and(|w| w.len() > limits::BODY_BYTES) {
+        return Err(Refusal::TooLarge.into());
+    }
+    let named = match &event.body {
+        Body::Commit(commit) => commit.welcome,
+        _ => None,
+    };
+    if named != welcome.as_deref().map(welcome_hash) {
+        return Err(Refusal::WelcomeMismatch.into());
+    }
+    Ok(Draft {
+        event,
+        signed: envelope.event,
+        welcome,
+    })
+}
+
+/// Bounds on letters, the same with and without events beside them.
+pub fn check_letters(letters: &[Letter]) -> Result<(), Fault> {
+    let too_large = letters
+        .iter()
+        .any(|letter| letter.sealed.as_slice().len() + letter.kem.as_slice().len() > limits::LETTER_BYTES);
+    if too_large || letters.len() > LETTERS {
+        return Err(Fault::TooLarge);
+    }
+    Ok(())
+}

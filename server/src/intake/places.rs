@@ -1,0 +1,137 @@
+//! The replicas that a transaction works on. Hot ones are kept in memory between transactions; one is
+//! believed only if it stands exactly where its locked row stands, so that a rollback or another
+//! process can never leave a wrong one behind.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use stafett_protocol::ids::ScopeId;
+use stafett_protocol::replica::Replica;
+use stafett_protocol::state::ScopeState;
+
+use crate::db::{Conn, StoreError};
+use crate::store::chain::{self, Locked};
+
+/// Replicas kept in memory; some 20 kB each.
+const HOT: usize = 512;
+
+#[derive(Default)]
+pub(crate) struct Hot(Mutex<HashMap<ScopeId, Replica>>);
+
+impl Hot {
+    fn take(&self, scope: ScopeId, locked: &Locked) -> Option<Replica> {
+        let mut hot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hot.remove(&scope).filter(|r| r.state().position == locked.position)
+    }
+
+    fn put(&self, scope: ScopeId, replica: Replica) {
+        let mut hot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if hot.len() >= HOT
+            && let Some(any) = hot.keys().next().copied()
+        {
+            hot.remove(&any);
+        }
+        hot.insert(scope, replica);
+    }
+
+    /// Cards are fixed by the genesis: a hot replica need not be current to know its own.
+    fn card_of(&self, scope: ScopeId) -> Option<Option<ScopeId>> {
+        let hot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hot.get(&scope).map(|r| r.state().card)
+    }
+}
+
+/// One locked scope.
+pub(super) struct Place {
+    pub replica: Option<Replica>,
+    /// Where the row stood when it was locked; 0 for a scope that does not exist yet.
+    pub stored_seq: u64,
+    /// Something was applied that is not committed yet.
+    pub touched: bool,
+    pub snapshot: bool,
+}
+
+pub(super) struct Places(BTreeMap<ScopeId, Place>);
+
+impl Places {
+    /// Locks these scopes and the cards that they hang on, always in the same order.
+    pub async fn lock(
+        conn: &mut Conn,
+        hot: &Hot,
+        scopes: BTreeSet<ScopeId>,
+        needs_card: &BTreeSet<ScopeId>,
+    ) -> Result<Self, StoreError> {
+        let mut all = scopes;
+        for scope in needs_card {
+            let card = match hot.card_of(*scope) {
+                Some(card) => card,
+                None => chain::card_of(conn, *scope).await?,
+            };
+            all.extend(card);
+        }
+        let mut places = BTreeMap::new();
+        for scope in all {
+            let locked = chain::lock(conn, scope).await?;
+            let replica = match &locked {
+                None => None,
+                Some(locked) => Some(match hot.take(scope, locked) {
+                    Some(replica) => replica,
+                    None => chain::load(conn, scope, locked).await?,
+                }),
+            };
+            places.insert(
+                scope,
+                Place {
+                    replica,
+                    stored_seq: locked.map_or(0, |l| l.position.seq),
+                    touched: false,
+                    snapshot: false,
+                },
+            );
+        }
+        Ok(Self(places))
+    }
+
+    pub fn state(&self, scope: ScopeId) -> Option<&ScopeState> {
+        self.replica(scope).map(Replica::state)
+    }
+
+    pub fn replica(&self, scope: ScopeId) -> Option<&Replica> {
+        self.0.get(&scope)?.replica.as_ref()
+    }
+
+    pub fn place(&mut self, scope: ScopeId) -> Result<&mut Place, StoreError> {
+        self.0.get_mut(&scope).ok_or(StoreError::Lost)
+    }
+
+    /// Where the scope stands in the database.
+    pub fn stored_seq(&self, scope: ScopeId) -> u64 {
+        self.0.get(&scope).map_or(0, |place| place.stored_seq)
+    }
+
+    pub fn touched(&self) -> impl Iterator<Item = (&Replica, bool)> {
+        self.0
+            .values()
+            .filter(|place| place.touched)
+            .filter_map(|place| place.replica.as_ref().map(|replica| (replica, place.snapshot)))
+    }
+
+    /// The newest receipt time of all: no record may be older than the one before it.
+    pub fn newest_time(&self) -> u64 {
+        self.0
+            .values()
+            .filter_map(|place| place.replica.as_ref())
+            .map(|replica| replica.state().time)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// Keeps what is still true: everything after success, else what nothing was applied to.
+    pub fn give_back(self, hot: &Hot, succeeded: bool) {
+        for (scope, place) in self.0 {
+            if let Some(replica) = place.replica.filter(|_| succeeded || !place.touched) {
+                hot.put(scope, replica);
+            }
+        }
+    }
+}

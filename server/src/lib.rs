@@ -1,0 +1,22 @@
+//! The server of one municipality: it orders events, judges them, and can read none of them.
+//!
+//! Follow an event: [`accept`] → [`http`] → [`stream`] → [`intake`] → [`store`] → [`fanout`].
+
+pub mod accept;
+pub mod certs;
+pub mod cli;
+pub mod db;
+pub mod fanout;
+pub mod home;
+pub mod http;
+pub mod intake;
+pub mod municipality;
+pub mod offers;
+#[cfg(feature = "test-support")]
+pub mod pg;
+pub mod problem;
+pub mod server;
+pub mod store;
+pub mod stream;
+pub mod tls;
+pub mod trace;

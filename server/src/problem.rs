@@ -1,0 +1,122 @@
+//! What can go wrong, who is to blame, and the one place where that becomes a code and an HTTP status.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use stafett_protocol::codec::Malformed;
+use stafett_protocol::policy::Refusal;
+use stafett_protocol::wire::{Problem, ScopePosition};
+
+use crate::db::StoreError;
+use crate::home::HomeError;
+
+/// Why a request was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The caller sent what cannot be read.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error("the request is larger than allowed")]
+    TooLarge,
+    #[error("there is no such address here")]
+    NoSuchRoute,
+    #[error("the device is not known here, or did not sign this request on this connection")]
+    NotAuthenticated,
+    /// A rule of the protocol said no; the scope's position tells the caller where to sync from.
+    #[error("{0}")]
+    Refused(Refusal, Option<ScopePosition>),
+    #[error("the code is not known here, was used, or has expired; ask for a new one")]
+    CodeInvalid,
+    #[error("this account may not do that")]
+    NotAllowed,
+    #[error("what was signed does not fit together")]
+    Inconsistent,
+    #[error("too many requests; wait a little")]
+    TooManyRequests,
+    #[error("the recipient's mailbox is full")]
+    MailboxFull,
+    #[error("the request took too long")]
+    TooSlow,
+    #[error("this server was restored from a backup and signs nothing until its operator opens it")]
+    Restored,
+    #[error("the server cannot do that now; try again")]
+    Store(#[from] StoreError),
+    #[error("the server failed; nothing was stored")]
+    Internal,
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal, None)
+    }
+}
+
+impl From<HomeError> for Fault {
+    fn from(error: HomeError) -> Self {
+        tracing::error!(%error, "the home cannot be used");
+        Self::Internal
+    }
+}
+
+impl Fault {
+    /// Status and stable code: the only such table.
+    fn kind(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
+            Self::NoSuchRoute => (StatusCode::NOT_FOUND, "no-such-route"),
+            Self::NotAuthenticated => (StatusCode::UNAUTHORIZED, "not-authenticated"),
+            Self::Refused(refusal, _) => (StatusCode::CONFLICT, refusal.code()),
+            Self::CodeInvalid => (StatusCode::FORBIDDEN, "code-invalid"),
+            Self::NotAllowed => (StatusCode::FORBIDDEN, "not-allowed"),
+            Self::Inconsistent => (StatusCode::UNPROCESSABLE_ENTITY, "inconsistent"),
+            Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests"),
+            Self::MailboxFull => (StatusCode::INSUFFICIENT_STORAGE, "mailbox-full"),
+            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too-slow"),
+            Self::Restored => (StatusCode::SERVICE_UNAVAILABLE, "home-restored"),
+            Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        }
+    }
+
+    /// The same refusal as a frame of the stream.
+    #[must_use]
+    pub fn to_problem(&self) -> Problem {
+        self.log();
+        Problem {
+            code: self.kind().1.to_owned(),
+            detail: self.to_string(),
+            scope: match self {
+                Self::Refused(_, scope) => *scope,
+                _ => None,
+            },
+        }
+    }
+
+    /// Only what the operator can act on; what callers do wrong is theirs to hear.
+    fn log(&self) {
+        if let Self::Store(error) = self {
+            tracing::error!(%error, "store");
+        }
+    }
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        self.log();
+        let (status, code) = self.kind();
+        let body = serde_json::json!({
+            "type": format!("about:stafett:{code}"),
+            "status": status.as_u16(),
+            "title": code,
+            "code": code,
+            "detail": self.to_string(),
+        });
+        let mut response = (status, Json(body)).into_response();
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        response
+    }
+}

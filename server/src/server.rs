@@ -1,0 +1,116 @@
+//! One running server: everything that its connections share.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use stafett_protocol::ids::DeviceId;
+use tokio::sync::watch;
+
+use crate::db::{Db, StoreError, schema};
+use crate::fanout::Fanout;
+use crate::intake::Intake;
+use crate::municipality::Municipality;
+use crate::problem::Fault;
+
+/// Joins and stream openings of one address.
+const PER_ADDRESS: (u32, u32) = (20, 400);
+/// Requests of one device on its stream.
+const PER_DEVICE: (u32, u32) = (1000, 4000);
+/// Events of one device: what makes every other member work.
+const EVENTS_PER_DEVICE: (u32, u32) = (20_000, 60_000);
+
+/// Token buckets; each refused caller is told to wait.
+struct Limits {
+    addresses: DefaultKeyedRateLimiter<IpAddr>,
+    devices: DefaultKeyedRateLimiter<DeviceId>,
+    events: DefaultKeyedRateLimiter<DeviceId>,
+}
+
+pub struct Server {
+    pub db: Db,
+    pub municipality: Arc<Municipality>,
+    pub fanout: Arc<Fanout>,
+    pub intake: Intake,
+    /// Turns true when the server drains.
+    pub stop: watch::Receiver<bool>,
+    /// A restored server signs nothing (design `protocol.md` 3, Two histories).
+    restored: bool,
+    limits: Limits,
+}
+
+fn quota((per_second, burst): (u32, u32)) -> Quota {
+    Quota::per_second(NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN))
+        .allow_burst(NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN))
+}
+
+impl Server {
+    /// Prepares everything; serves nothing yet.
+    pub async fn start(db: Db, municipality: Municipality, stop: watch::Receiver<bool>) -> Result<Arc<Self>, StoreError> {
+        let restored = schema::meta(&mut db.reader().await?, crate::cli::RESTORED).await?;
+        let municipality = Arc::new(municipality);
+        let fanout = Arc::new(Fanout::default());
+        let server = Arc::new(Self {
+            intake: Intake::new(db.clone(), Arc::clone(&municipality), Arc::clone(&fanout)),
+            db,
+            municipality,
+            fanout,
+            stop,
+            restored: restored.unwrap_or(0) != 0,
+            limits: Limits {
+                addresses: RateLimiter::keyed(quota(PER_ADDRESS)),
+                devices: RateLimiter::keyed(quota(PER_DEVICE)),
+                events: RateLimiter::keyed(quota(EVENTS_PER_DEVICE)),
+            },
+        });
+        tokio::spawn(crate::fanout::listen(Arc::clone(&server)));
+        tokio::spawn(sweep(Arc::clone(&server)));
+        Ok(server)
+    }
+
+    /// One join or stream opening from an address.
+    pub fn admit_address(&self, address: IpAddr) -> Result<(), Fault> {
+        self.limits
+            .addresses
+            .check_key(&address)
+            .map_err(|_| Fault::TooManyRequests)
+    }
+
+    /// One request on a device's stream.
+    pub fn admit_request(&self, device: DeviceId) -> Result<(), Fault> {
+        self.limits
+            .devices
+            .check_key(&device)
+            .map_err(|_| Fault::TooManyRequests)
+    }
+
+    /// Events that a device wants to have accepted.
+    pub fn admit_events(&self, device: DeviceId, count: usize) -> Result<(), Fault> {
+        if self.restored {
+            return Err(Fault::Restored);
+        }
+        let Some(count) = u32::try_from(count).ok().and_then(NonZeroU32::new) else {
+            return Ok(());
+        };
+        match self.limits.events.check_key_n(&device, count) {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Fault::TooManyRequests),
+        }
+    }
+}
+
+/// Forgets buckets that are full again, so that memory does not grow with every address ever seen.
+async fn sweep(server: Arc<Server>) {
+    let mut stop = server.stop.clone();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(60)) => {}
+            () = crate::accept::stopped(&mut stop) => return,
+        }
+        server.limits.addresses.retain_recent();
+        server.limits.devices.retain_recent();
+        server.limits.events.retain_recent();
+    }
+}

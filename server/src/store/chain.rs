@@ -1,0 +1,349 @@
+//! The event chains and what is derived from them: snapshots, and who may read.
+
+use std::collections::{BTreeMap, HashMap};
+
+use stafett_protocol::codec::{decode, encode};
+use stafett_protocol::event::{Position, Receipt, Record};
+use stafett_protocol::ids::{DeviceId, Hash, LogId, ScopeId};
+use stafett_protocol::replica::Replica;
+use stafett_protocol::signed::Signed;
+use stafett_protocol::state::{GrantStanding, ScopeState};
+use stafett_protocol::membership::Role;
+
+use super::accounts::{from_db, to_db};
+use crate::args;
+use crate::db::{Conn, Row, StoreError};
+
+/// Until when a device may read that no consent limits.
+pub const ALWAYS: u64 = i64::MAX as u64;
+/// Records in one page, about.
+const PAGE_BYTES: i64 = 1024 * 1024;
+const PAGE_ROWS: i64 = 2000;
+/// A record's framing.
+const RECORD_BYTES: i64 = 32;
+
+/// Where a scope stands, with its row locked for this transaction.
+pub struct Locked {
+    pub position: Position,
+    pub time: u64,
+}
+
+/// A device's place in the reader table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reader {
+    /// 0 when listed for removal.
+    pub until: u64,
+    pub removed_at: Option<u64>,
+}
+
+/// A record that has been accepted, as its author asks for it again.
+pub struct Stored {
+    pub record_seq: u64,
+    pub time: u64,
+    pub event: Vec<u8>,
+}
+
+fn damaged<E>(what: &'static str) -> impl FnOnce(E) -> StoreError {
+    move |_| StoreError::Damaged(what)
+}
+
+/// Locks a scope; `None` when there is none.
+pub async fn lock(conn: &mut Conn, scope: ScopeId) -> Result<Option<Locked>, StoreError> {
+    let row = conn
+        .row(
+            "UPDATE scopes SET seq = seq WHERE scope = $1 RETURNING seq, head, time_ms",
+            args![&scope.0],
+        )
+        .await?;
+    row.map(|row| {
+        Ok(Locked {
+            position: Position {
+                seq: from_db(row.int(0)?),
+                head: Hash(row.array(1)?),
+            },
+            time: from_db(row.int(2)?),
+        })
+    })
+    .transpose()
+}
+
+/// Where a scope stands, without a lock.
+pub async fn position(conn: &mut Conn, scope: ScopeId) -> Result<Option<Position>, StoreError> {
+    let row = conn
+        .row("SELECT seq, head FROM scopes WHERE scope = $1", args![&scope.0])
+        .await?;
+    row.map(|row| {
+        Ok(Position {
+            seq: from_db(row.int(0)?),
+            head: Hash(row.array(1)?),
+        })
+    })
+    .transpose()
+}
+
+/// The card that a scope names; fixed by its genesis.
+pub async fn card_of(conn: &mut Conn, scope: ScopeId) -> Result<Option<ScopeId>, StoreError> {
+    let row = conn
+        .row("SELECT card FROM scopes WHERE scope = $1", args![&scope.0])
+        .await?;
+    let card = row.map_or(Ok(None), |row| row.maybe_bytes(0))?;
+    card.map(|id| id.try_into().map(ScopeId).map_err(damaged("scope")))
+        .transpose()
+}
+
+/// How many scopes a log has.
+pub async fn scopes_of_log(conn: &mut Conn, log: LogId) -> Result<usize, StoreError> {
+    let row = conn
+        .row("SELECT COUNT(*) FROM scopes WHERE log = $1", args![&log.0])
+        .await?;
+    Ok(usize::try_from(row.map_or(Ok(0), |row| row.int(0))?).unwrap_or(usize::MAX))
+}
+
+/// Builds the replica from snapshot and what came after it; the scope must be locked.
+pub async fn load(conn: &mut Conn, scope: ScopeId, locked: &Locked) -> Result<Replica, StoreError> {
+    let row = conn
+        .row(
+            "SELECT snapshot, snapshot_seq FROM scopes WHERE scope = $1",
+            args![&scope.0],
+        )
+        .await?
+        .ok_or(StoreError::Damaged("scope"))?;
+    let mut replica = Replica::restore(&row.bytes(0)?).map_err(damaged("snapshot"))?;
+    let counters = conn
+        .rows(
+            "SELECT device, MAX(counter) FROM records WHERE scope = $1 AND seq > $2 GROUP BY device",
+            args![&scope.0, row.int(1)?],
+        )
+        .await?;
+    let counters = counters
+        .iter()
+        .map(|row| Ok((DeviceId(row.array(0)?), from_db(row.int(1)?))))
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    replica.fast_forward(locked.position, locked.time, counters);
+    Ok(replica)
+}
+
+/// A new scope's row; its position is set by [`save`].
+pub async fn create(conn: &mut Conn, state: &ScopeState) -> Result<bool, StoreError> {
+    let created = conn
+        .execute(
+            "INSERT INTO scopes (scope, log, card, seq, head, time_ms, snapshot, snapshot_seq) VALUES ($1, $2, $3, 0, $4, 0, $4, 0) ON CONFLICT DO NOTHING",
+            args![
+                &state.scope().0,
+                &state.log().0,
+                state.card.map(|card| card.0.to_vec()),
+                &Hash::default().0
+            ],
+        )
+        .await?;
+    Ok(created == 1)
+}
+
+/// Appends a record; the receipt, if this one carries it, covers all before.
+pub async fn append(
+    conn: &mut Conn,
+    scope: ScopeId,
+    record: &Record,
+    (device, counter): (DeviceId, u64),
+    receipt: Option<&Signed<Receipt>>,
+) -> Result<(), StoreError> {
+    conn.execute(
+        "INSERT INTO records (scope, seq, time_ms, device, counter, event, receipt) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        args![
+            &scope.0,
+            to_db(record.seq),
+            to_db(record.time),
+            &device.0,
+            to_db(counter),
+            encode(&record.event),
+            receipt.map(encode)
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Writes where the replica stands; the whole replica only when its facts have changed.
+pub async fn save(conn: &mut Conn, replica: &Replica, with_snapshot: bool) -> Result<(), StoreError> {
+    let state = replica.state();
+    let (scope, seq, head, time) = (
+        state.scope(),
+        to_db(state.position.seq),
+        &state.position.head.0,
+        to_db(state.time),
+    );
+    if with_snapshot {
+        conn.execute(
+            "UPDATE scopes SET seq = $2, head = $3, time_ms = $4, snapshot = $5, snapshot_seq = $2 WHERE scope = $1",
+            args![&scope.0, seq, head, time, replica.snapshot()],
+        )
+        .await?;
+    } else {
+        conn.execute(
+            "UPDATE scopes SET seq = $2, head = $3, time_ms = $4 WHERE scope = $1",
+            args![&scope.0, seq, head, time],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Until when each device of a scope may read, by these facts.
+#[must_use]
+pub fn readers(state: &ScopeState, now: u64) -> BTreeMap<DeviceId, u64> {
+    let listed = state.listed_at(now);
+    state
+        .membership
+        .members
+        .iter()
+        .flat_map(|member| {
+            let limited = matches!(member.role, Role::Actor | Role::Reader | Role::Custodian);
+            let until = state
+                .grant(&member.basis)
+                .filter(|_| limited)
+                .map_or(ALWAYS, |fact| match fact.standing(now) {
+                    GrantStanding::InForce => fact.grant.expires_at,
+                    _ => 0,
+                });
+            member.devices.iter().map(move |key| (key, until))
+        })
+        .map(|(key, until)| (DeviceId::of_key(key), if listed.contains(key) { 0 } else { until }))
+        .collect()
+}
+
+/// Brings the reader table up to date; answers the devices that lost their place at `seq`.
+pub async fn save_readers(
+    conn: &mut Conn,
+    scope: ScopeId,
+    seq: u64,
+    before: &BTreeMap<DeviceId, u64>,
+    after: &BTreeMap<DeviceId, u64>,
+) -> Result<Vec<DeviceId>, StoreError> {
+    let mut lost = Vec::new();
+    for device in before.keys().filter(|device| !after.contains_key(device)) {
+        conn.execute(
+            "UPDATE readers SET until_ms = 0, removed_seq = $3 WHERE scope = $1 AND device = $2",
+            args![&scope.0, &device.0, to_db(seq)],
+        )
+        .await?;
+        lost.push(*device);
+    }
+    for (device, until) in after {
+        if before.get(device) == Some(until) {
+            continue;
+        }
+        conn.execute(
+            "INSERT INTO readers (scope, device, until_ms) VALUES ($1, $2, $3) ON CONFLICT (scope, device) DO UPDATE SET until_ms = excluded.until_ms, removed_seq = NULL",
+            args![&scope.0, &device.0, to_db(*until)],
+        )
+        .await?;
+        if *until == 0 {
+            lost.push(*device);
+        }
+    }
+    Ok(lost)
+}
+
+pub async fn reader(conn: &mut Conn, scope: ScopeId, device: DeviceId) -> Result<Option<Reader>, StoreError> {
+    let row = conn
+        .row(
+            "SELECT until_ms, removed_seq FROM readers WHERE scope = $1 AND device = $2",
+            args![&scope.0, &device.0],
+        )
+        .await?;
+    row.map(|row| {
+        Ok(Reader {
+            until: from_db(row.int(0)?),
+            removed_at: row.maybe_int(1)?.map(from_db),
+        })
+    })
+    .transpose()
+}
+
+/// What stands under a device's counter.
+pub async fn stored(conn: &mut Conn, scope: ScopeId, device: DeviceId, counter: u64) -> Result<Option<Stored>, StoreError> {
+    let row = conn
+        .row(
+            "SELECT seq, time_ms, event FROM records WHERE scope = $1 AND device = $2 AND counter = $3",
+            args![&scope.0, &device.0, to_db(counter)],
+        )
+        .await?;
+    row.map(|row| {
+        Ok(Stored {
+            record_seq: from_db(row.int(0)?),
+            time: from_db(row.int(1)?),
+            event: row.bytes(2)?,
+        })
+    })
+    .transpose()
+}
+
+/// The first receipt that covers `seq`.
+pub async fn receipt_for(conn: &mut Conn, scope: ScopeId, seq: u64) -> Result<Signed<Receipt>, StoreError> {
+    let row = conn
+        .row(
+            "SELECT receipt FROM records WHERE scope = $1 AND seq >= $2 AND receipt IS NOT NULL ORDER BY seq LIMIT 1",
+            args![&scope.0, to_db(seq)],
+        )
+        .await?
+        .ok_or(StoreError::Damaged("receipt"))?;
+    decode(&row.bytes(0)?).map_err(damaged("receipt"))
+}
+
+fn record_of(row: &Row) -> Result<Record, StoreError> {
+    Ok(Record {
+        seq: from_db(row.int(0)?),
+        time: from_db(row.int(1)?),
+        event: decode(&row.bytes(2)?).map_err(damaged("event"))?,
+    })
+}
+
+/// The record at `seq` alone, with the receipt that stands on it.
+pub async fn one(conn: &mut Conn, scope: ScopeId, seq: u64) -> Result<Option<(Record, Signed<Receipt>)>, StoreError> {
+    let row = conn
+        .row(
+            "SELECT seq, time_ms, event FROM records WHERE scope = $1 AND seq = $2",
+            args![&scope.0, to_db(seq)],
+        )
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some((record_of(&row)?, receipt_for(conn, scope, seq).await?)))
+}
+
+/// Records after `seq`, ending at one that carries a receipt; `None` when there is nothing newer.
+pub async fn page(conn: &mut Conn, scope: ScopeId, after: u64) -> Result<Option<(Vec<Record>, Signed<Receipt>)>, StoreError> {
+    // Sizes first: a page is bounded in bytes before anything large is read.
+    let sizes = conn
+        .rows(
+            "SELECT seq, CAST(LENGTH(event) AS BIGINT), CAST(CASE WHEN receipt IS NULL THEN 0 ELSE 1 END AS BIGINT) FROM records WHERE scope = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+            args![&scope.0, to_db(after), PAGE_ROWS],
+        )
+        .await?;
+    let (mut bytes, mut end) = (0, None);
+    for row in &sizes {
+        bytes += row.int(1)? + RECORD_BYTES;
+        if end.is_some() && bytes > PAGE_BYTES {
+            break;
+        }
+        if row.int(2)? == 1 {
+            end = Some(row.int(0)?);
+        }
+    }
+    let Some(end) = end else { return Ok(None) };
+    let rows = conn
+        .rows(
+            "SELECT seq, time_ms, event, receipt FROM records WHERE scope = $1 AND seq > $2 AND seq <= $3 ORDER BY seq",
+            args![&scope.0, to_db(after), end],
+        )
+        .await?;
+    let records = rows.iter().map(record_of).collect::<Result<Vec<_>, _>>()?;
+    let receipt = rows.last().map_or(Ok(None), |row| row.maybe_bytes(3))?;
+    let receipt = receipt.ok_or(StoreError::Damaged("receipt"))?;
+    Ok(Some((records, decode(&receipt).map_err(damaged("receipt"))?)))
+}
+
+/// Reader rows as the fan-out compares them.
+#[must_use]
+pub fn as_map(readers: &BTreeMap<DeviceId, u64>) -> HashMap<DeviceId, u64> {
+    readers.iter().map(|(device, until)| (*device, *until)).collect()
+}

@@ -1,0 +1,6 @@
+//! What the database holds, in the words of the protocol. No rule is decided here.
+
+pub mod accounts;
+pub mod chain;
+pub mod mail;
+pub mod packages;

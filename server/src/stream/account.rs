@@ -1,0 +1,182 @@
+//! Requests about accounts: codes, devices, employees, units. Each asks first whether this kind of
+//! account may do it; what people may do inside a log is none of this module's business.
+
+use stafett_protocol::code::ticket_hash;
+use stafett_protocol::codec::encode;
+use stafett_protocol::consent::EmployeeCertificate;
+use stafett_protocol::credential::PersonKind;
+use stafett_protocol::ids::{DeviceId, UnitId};
+use stafett_protocol::limits::CODE_MAX_MILLIS;
+use stafett_protocol::signed::Signed;
+use stafett_protocol::wire::{AddedUnit, CertifiedDevice, CodeKind, CodeOffer, NewUnit, Reply};
+
+use super::Connection;
+use super::requests::Failed;
+use crate::cli::NAME_CHARS;
+use crate::db::Conn;
+use crate::fanout::{News, notify};
+use crate::home::{now_ms, random};
+use crate::offers;
+use crate::problem::Fault;
+use crate::store::accounts::{self, Person, StoredCode};
+use crate::store::packages;
+
+/// Codes that may wait for use, of one person.
+const OPEN_CODES: i64 = 500;
+
+/// Whom an account may invite.
+fn may_invite(person: &Person, kind: PersonKind, unit: Option<UnitId>) -> bool {
+    match (person.kind, kind) {
+        (PersonKind::Administrator, PersonKind::Administrator) => unit.is_none(),
+        (PersonKind::Administrator, PersonKind::Leader) => unit.is_some(),
+        (PersonKind::Leader, PersonKind::Employee) => unit.is_some() && unit == person.unit,
+        (PersonKind::Leader | PersonKind::Employee | PersonKind::Guardian, PersonKind::Guardian | PersonKind::Child) => {
+            unit.is_none()
+        }
+        _ => false,
+    }
+}
+
+impl Connection {
+    async fn myself(&mut self) -> Result<Person, Fault> {
+        let mut conn = self.server.db.reader().await?;
+        accounts::person(&mut conn, self.device.person)
+            .await?
+            .ok_or(Fault::NotAuthenticated)
+    }
+
+    pub(super) async fn offer_code(&mut self, signed: &Signed<CodeOffer>) -> Result<Reply, Failed> {
+        let offer = signed.verify(&self.device.key).map_err(|_| Fault::Inconsistent)?;
+        if let CodeKind::Person(kind) = offer.kind
+            && !may_invite(&self.myself().await?, kind, offer.unit)
+        {
+            return Err(Fault::NotAllowed.into());
+        }
+        let (person, now) = (self.device.person, now_ms());
+        let code = StoredCode {
+            kind: offer.kind,
+            unit: offer.unit,
+            offered_by: Some(person),
+            expires_ms: offer.expires_at.min(now.saturating_add(CODE_MAX_MILLIS)),
+            used_by: None,
+        };
+        self.server
+            .db
+            .write::<(), Fault, _>(move |conn: &mut Conn| {
+                Box::pin(async move {
+                    if accounts::open_codes(conn, person, now).await? >= OPEN_CODES {
+                        return Err(Fault::TooManyRequests);
+                    }
+                    Ok(accounts::add_code(conn, &offer.ticket, &code).await?)
+                })
+            })
+            .await?;
+        Ok(Reply::Done)
+    }
+
+    pub(super) async fn certify_device(&mut self, certified: CertifiedDevice) -> Result<Reply, Failed> {
+        let person = self.device.person;
+        let key = self.myself().await?.key;
+        let letter_key = certified.letter_key.as_slice().to_vec();
+        let certificate = offers::check_device(&certified.certificate, person, &key, &letter_key)?;
+        let trusted = self.server.municipality.trusted();
+        let signed = certified.key_packages;
+        let offered = offers::check_packages(&signed, person, &certificate.device_key, &trusted, now_ms())?;
+        self.server
+            .db
+            .write::<(), Fault, _>(move |conn: &mut Conn| {
+                Box::pin(async move {
+                    let device = DeviceId::of_key(&certificate.device_key);
+                    let added = accounts::add_device(conn, &certificate, &certified.certificate, &letter_key).await?;
+                    // Certified again after a lost answer is fine; somebody else's device is not.
+                    let owner = accounts::device(conn, device).await?.map(|found| found.person);
+                    if !added && owner != Some(person) {
+                        return Err(Fault::Inconsistent);
+                    }
+                    for (offer, signed) in offered.iter().zip(&signed) {
+                        packages::add(conn, offer, signed).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await?;
+        Ok(Reply::Done)
+    }
+
+    pub(super) async fn certify_employee(&mut self, signed: &Signed<EmployeeCertificate>) -> Result<Reply, Failed> {
+        let leader = self.myself().await?;
+        let certificate = signed.verify(&leader.key).map_err(|_| Fault::Inconsistent)?;
+        if leader.kind != PersonKind::Leader || leader.unit != Some(certificate.unit) {
+            return Err(Fault::NotAllowed.into());
+        }
+        let mut conn = self.server.db.reader().await?;
+        let employee = accounts::person(&mut conn, certificate.person).await?;
+        drop(conn);
+        let fits = employee.is_some_and(|e| e.key == certificate.person_key && e.unit == Some(certificate.unit));
+        if !fits {
+            return Err(Fault::Inconsistent.into());
+        }
+        let bytes = encode(signed);
+        self.server
+            .db
+            .write::<bool, Fault, _>(move |conn: &mut Conn| {
+                Box::pin(async move { Ok(accounts::set_employee(conn, certificate.person, &bytes).await?) })
+            })
+            .await?;
+        Ok(Reply::Done)
+    }
+
+    pub(super) async fn add_unit(&mut self, new: NewUnit) -> Result<Reply, Failed> {
+        if self.myself().await?.kind != PersonKind::Administrator {
+            return Err(Fault::NotAllowed.into());
+        }
+        let fits = |text: &str| !text.trim().is_empty() && text.chars().count() <= NAME_CHARS;
+        if !fits(&new.name) || !fits(&new.kind) {
+            return Err(Fault::TooLarge.into());
+        }
+        let unit = UnitId(random()?);
+        let ticket: [u8; 16] = random()?;
+        let now = now_ms();
+        let code = StoredCode {
+            kind: CodeKind::Person(PersonKind::Leader),
+            unit: Some(unit),
+            offered_by: None,
+            expires_ms: now.saturating_add(CODE_MAX_MILLIS),
+            used_by: None,
+        };
+        self.server
+            .db
+            .write::<(), Fault, _>(move |conn: &mut Conn| {
+                Box::pin(async move {
+                    accounts::add_unit(conn, unit, &new.name, &new.kind, now).await?;
+                    Ok(accounts::add_code(conn, &ticket_hash(&ticket), &code).await?)
+                })
+            })
+            .await?;
+        Ok(Reply::UnitAdded(AddedUnit {
+            unit,
+            leader_code: self.server.municipality.code(ticket).to_text(),
+        }))
+    }
+
+    pub(super) async fn remove_device(&mut self, device: DeviceId) -> Result<Reply, Failed> {
+        let person = self.device.person;
+        let removed = self
+            .server
+            .db
+            .write::<bool, Fault, _>(move |conn: &mut Conn| {
+                Box::pin(async move {
+                    let removed = accounts::remove_device(conn, device, person).await?;
+                    if removed {
+                        notify(conn, News::Ended(device)).await?;
+                    }
+                    Ok(removed)
+                })
+            })
+            .await?;
+        if removed {
+            self.server.fanout.end(device);
+        }
+        Ok(Reply::Done)
+    }
+}

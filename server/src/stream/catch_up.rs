@@ -1,0 +1,149 @@
+//! What a device has missed: of scopes, from the database, page by page; and its mail.
+
+use stafett_protocol::event::Position;
+use stafett_protocol::ids::ScopeId;
+use stafett_protocol::wire::{Greeting, Records, Reply, ScopePosition, SyncedScope};
+
+use super::{Connection, End, Follow};
+use crate::db::StoreError;
+use crate::home::now_ms;
+use crate::store::{accounts, chain, mail, packages};
+
+/// The store failed under a push: the connection ends, and the device syncs when it is back.
+fn lost(error: &StoreError) -> End {
+    tracing::error!(%error, "a push could not be read");
+    End::Gone
+}
+
+impl Connection {
+    /// Waiting mail first, then who the server thinks you are.
+    pub(super) async fn greet(&mut self) -> Result<(), End> {
+        self.push_mail().await?;
+        let greeting = self.greeting().await.map_err(|e| lost(&e))?;
+        self.reply(0, Reply::Welcome(greeting)).await
+    }
+
+    async fn greeting(&mut self) -> Result<Greeting, StoreError> {
+        let mut conn = self.server.db.reader().await?;
+        let now = now_ms();
+        let person = accounts::person(&mut conn, self.device.person).await?;
+        let unit = match person.and_then(|person| person.unit) {
+            Some(unit) => accounts::unit(&mut conn, unit).await?,
+            None => None,
+        };
+        Ok(Greeting {
+            municipality: self.server.municipality.number,
+            time: now,
+            key_packages: packages::count(&mut conn, self.device.device, now).await?,
+            unit,
+        })
+    }
+
+    pub(super) async fn push_mail(&mut self) -> Result<(), End> {
+        let device = self.device.device;
+        let waiting = async { mail::waiting(&mut self.server.db.reader().await?, device).await };
+        for id in waiting.await.map_err(|e| lost(&e))? {
+            if self.mailed.contains(&id) {
+                continue;
+            }
+            let item = async { mail::item(&mut self.server.db.reader().await?, device, id).await };
+            if let Some(item) = item.await.map_err(|e| lost(&e))? {
+                self.mailed.insert(id);
+                self.reply(0, Reply::Mail(item)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Pushes were lost, or another process's may have been.
+    pub(super) async fn catch_up_everything(&mut self) -> Result<(), End> {
+        let scopes: Vec<ScopeId> = self.follows.keys().copied().collect();
+        for scope in scopes {
+            self.catch_up(scope).await?;
+        }
+        self.push_mail().await
+    }
+
+    /// Sends what is new in a followed scope.
+    pub(super) async fn catch_up(&mut self, scope: ScopeId) -> Result<(), End> {
+        let Some(follow) = self.follows.get(&scope).copied() else {
+            return Ok(());
+        };
+        let from = ScopePosition {
+            scope,
+            seq: follow.cursor,
+        };
+        self.sync(from).await.map(drop)
+    }
+
+    /// Sends everything after a position and follows the scope from there on.
+    pub(super) async fn sync(&mut self, from: ScopePosition) -> Result<SyncedScope, End> {
+        let scope = from.scope;
+        // Followed before it is read: what is committed meanwhile waits in the queue.
+        self.server.fanout.follow(scope, &self.listener);
+        let reader = async { chain::reader(&mut self.server.db.reader().await?, scope, self.device.device).await };
+        let reader = reader.await.map_err(|e| lost(&e))?;
+        let nothing = SyncedScope { scope, position: None };
+        let Some(reader) = reader.filter(|reader| reader.until > now_ms() || reader.removed_at.is_some()) else {
+            self.unfollow(scope);
+            return Ok(nothing);
+        };
+        if let Some(removed_at) = reader.removed_at {
+            self.unfollow(scope);
+            if from.seq < removed_at {
+                self.send_removal(scope, removed_at).await?;
+            }
+            return Ok(nothing);
+        }
+        let position = async { chain::position(&mut self.server.db.reader().await?, scope).await };
+        let mut position = position.await.map_err(|e| lost(&e))?.unwrap_or_default();
+        let mut cursor = from.seq;
+        while let Some(last) = self.send_page(scope, cursor).await? {
+            cursor = last.seq;
+            if last.seq > position.seq {
+                position = last;
+            }
+        }
+        let follow = Follow {
+            cursor,
+            until: reader.until,
+        };
+        self.follows.insert(scope, follow);
+        Ok(SyncedScope {
+            scope,
+            position: Some(position),
+        })
+    }
+
+    async fn send_page(&mut self, scope: ScopeId, after: u64) -> Result<Option<Position>, End> {
+        let page = async { chain::page(&mut self.server.db.reader().await?, scope, after).await };
+        let Some((records, receipt)) = page.await.map_err(|e| lost(&e))? else {
+            return Ok(None);
+        };
+        let position = receipt
+            .peek()
+            .map_err(|_| lost(&StoreError::Damaged("receipt")))?
+            .position;
+        let records = Records {
+            scope,
+            records,
+            receipt,
+        };
+        self.reply(0, Reply::Records(records)).await?;
+        Ok(Some(position))
+    }
+
+    /// To a removed device: the commit that removed it, and nothing else.
+    async fn send_removal(&mut self, scope: ScopeId, seq: u64) -> Result<(), End> {
+        let one = async { chain::one(&mut self.server.db.reader().await?, scope, seq).await };
+        let Some((record, receipt)) = one.await.map_err(|e| lost(&e))? else {
+            return Ok(());
+        };
+        let records = Records {
+            scope,
+            records: vec![record],
+            receipt,
+        };
+        self.reply(0, Reply::Records(records)).await
+    }
+}

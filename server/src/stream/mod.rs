@@ -1,0 +1,226 @@
+//! One task a connection: it answers requests in order, pushes mail and records, and notices silence.
+
+mod account;
+mod catch_up;
+mod requests;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use stafett_protocol::codec::{decode, encode};
+use stafett_protocol::ids::ScopeId;
+use stafett_protocol::limits::IDLE_TIMEOUT_SECONDS;
+use stafett_protocol::wire::{ClientFrame, Problem, Reply, ServerFrame};
+use tokio::sync::mpsc;
+
+use crate::accept::stopped;
+use crate::fanout::{Listener, NewRecords, Push};
+use crate::home::now_ms;
+use crate::problem::Fault;
+use crate::server::Server;
+use crate::store::accounts::Device;
+
+/// How often the other end is asked whether it is there.
+const PING: Duration = Duration::from_secs(20);
+/// A reader slower than this is cut off; it loses nothing, and syncs when it is back.
+const SEND: Duration = Duration::from_secs(30);
+
+/// What the connection knows of a scope that its device follows.
+#[derive(Clone, Copy)]
+struct Follow {
+    /// Everything up to here has been sent.
+    cursor: u64,
+    /// Until when the device may read.
+    until: u64,
+}
+
+struct Connection {
+    server: Arc<Server>,
+    device: Device,
+    socket: WebSocket,
+    listener: Arc<Listener>,
+    follows: HashMap<ScopeId, Follow>,
+    /// Mail that was pushed and not yet acknowledged.
+    mailed: HashSet<u64>,
+}
+
+/// Why a connection ends. Faults of single requests are answered and do not end it.
+enum End {
+    /// The other end is gone, silent, or too slow.
+    Gone,
+    Stopping,
+    /// The device was removed from its account.
+    Removed,
+}
+
+/// Serves an authenticated device until one side ends it.
+pub async fn run(server: Arc<Server>, device: Device, socket: WebSocket) {
+    let (listener, pushes) = server.fanout.enter(device.device);
+    let mut connection = Connection {
+        server,
+        device,
+        socket,
+        listener,
+        follows: HashMap::new(),
+        mailed: HashSet::new(),
+    };
+    let end = connection.serve(pushes).await;
+    let scopes = connection.follows.keys().copied();
+    connection
+        .server
+        .fanout
+        .exit(connection.device.device, scopes, &connection.listener);
+    let (code, reason) = match end {
+        End::Gone => return,
+        End::Stopping => (1001, "stopping"),
+        End::Removed => (1008, "removed"),
+    };
+    let frame = CloseFrame {
+        code,
+        reason: reason.into(),
+    };
+    let closing = connection.socket.send(Message::Close(Some(frame)));
+    let _ = tokio::time::timeout(Duration::from_secs(2), closing).await;
+}
+
+impl Connection {
+    async fn serve(&mut self, mut pushes: mpsc::Receiver<Push>) -> End {
+        let server = Arc::clone(&self.server);
+        let mut stop = server.stop.clone();
+        let mut ping = tokio::time::interval(PING);
+        let mut heard = Instant::now();
+        if let Err(end) = self.greet().await {
+            return end;
+        }
+        loop {
+            if self.listener.take_lagging()
+                && let Err(end) = self.catch_up_everything().await
+            {
+                return end;
+            }
+            let step = tokio::select! {
+                message = self.socket.recv() => {
+                    heard = Instant::now();
+                    match message {
+                        Some(Ok(message)) => self.message(message).await,
+                        _ => Err(End::Gone),
+                    }
+                }
+                push = pushes.recv() => match push {
+                    Some(push) => self.push(push).await,
+                    None => Err(End::Gone),
+                },
+                _ = ping.tick() => {
+                    if heard.elapsed() > Duration::from_secs(IDLE_TIMEOUT_SECONDS) {
+                        Err(End::Gone)
+                    } else {
+                        self.send_message(Message::Ping(Bytes::new())).await
+                    }
+                }
+                () = stopped(&mut stop) => Err(End::Stopping),
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    async fn message(&mut self, message: Message) -> Result<(), End> {
+        match message {
+            Message::Binary(bytes) => self.frame(&bytes).await,
+            Message::Ping(_) | Message::Pong(_) => Ok(()),
+            Message::Text(_) => self.refuse(0, &malformed("the stream takes binary frames")).await,
+            Message::Close(_) => Err(End::Gone),
+        }
+    }
+
+    async fn frame(&mut self, bytes: &[u8]) -> Result<(), End> {
+        if let Err(fault) = self.server.admit_request(self.device.device) {
+            return self.refuse(id_of(bytes), &fault).await;
+        }
+        let frame: ClientFrame = match decode(bytes) {
+            Ok(frame) => frame,
+            Err(error) => return self.refuse(id_of(bytes), &error.into()).await,
+        };
+        if frame.id == 0 {
+            return self.refuse(0, &malformed("a request's id is not 0")).await;
+        }
+        match self.answer(frame.id, frame.request).await {
+            Ok(reply) => self.reply(frame.id, reply).await,
+            Err(requests::Failed::Fault(fault)) => self.refuse(frame.id, &fault).await,
+            Err(requests::Failed::End(end)) => Err(end),
+        }
+    }
+
+    async fn push(&mut self, push: Push) -> Result<(), End> {
+        match push {
+            Push::Records(new) => self.push_records(&new).await,
+            Push::Scope(scope) => match self.follows.contains_key(&scope) {
+                true => self.catch_up(scope).await,
+                false => Ok(()),
+            },
+            Push::Mail => self.push_mail().await,
+            Push::Ended => Err(End::Removed),
+        }
+    }
+
+    async fn push_records(&mut self, new: &NewRecords) -> Result<(), End> {
+        let Some(follow) = self.follows.get_mut(&new.scope) else {
+            return Ok(());
+        };
+        if new.last <= follow.cursor {
+            return Ok(());
+        }
+        if let Some(readers) = &new.readers {
+            follow.until = readers.get(&self.device.device).copied().unwrap_or(0);
+        }
+        if follow.until <= now_ms() {
+            self.unfollow(new.scope);
+            return Ok(());
+        }
+        if new.first == follow.cursor + 1 {
+            follow.cursor = new.last;
+            return self.send_message(Message::Binary(new.frame.clone())).await;
+        }
+        self.catch_up(new.scope).await
+    }
+
+    fn unfollow(&mut self, scope: ScopeId) {
+        self.follows.remove(&scope);
+        self.server.fanout.unfollow(scope, &self.listener);
+    }
+
+    async fn refuse(&mut self, id: u32, fault: &Fault) -> Result<(), End> {
+        let problem: Problem = fault.to_problem();
+        self.reply(id, Reply::Problem(problem)).await
+    }
+
+    async fn reply(&mut self, id: u32, reply: Reply) -> Result<(), End> {
+        let frame = encode(&ServerFrame { id, reply });
+        self.send_message(Message::Binary(frame.into())).await
+    }
+
+    async fn send_message(&mut self, message: Message) -> Result<(), End> {
+        match tokio::time::timeout(SEND, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(End::Gone),
+        }
+    }
+}
+
+/// The request's id, as far as it can be read, so that the caller knows what was refused.
+fn id_of(bytes: &[u8]) -> u32 {
+    bytes
+        .first_chunk::<4>()
+        .map_or(0, |first| u32::from_be_bytes(*first))
+}
+
+fn malformed(why: &str) -> Fault {
+    Fault::Malformed(stafett_protocol::codec::Malformed {
+        what: "ClientFrame",
+        why: why.to_owned(),
+    })
+}

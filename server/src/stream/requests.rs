@@ -1,0 +1,186 @@
+//! Each request of the stream and what it takes to answer it.
+
+use std::collections::BTreeMap;
+
+use stafett_protocol::ids::{PersonId, ScopeId};
+use stafett_protocol::letter::Letter;
+use stafett_protocol::signed::Signed;
+use stafett_protocol::wire::{Accepted, Bundle, KeyPackageOffer, Mail, Reply, Request, ScopePosition};
+
+use super::{Connection, End, Follow};
+use crate::db::Conn;
+use crate::home::now_ms;
+use crate::intake::check_letters;
+use crate::offers;
+use crate::problem::Fault;
+use crate::store::chain::ALWAYS;
+use crate::store::mail::Posted;
+use crate::store::{accounts, mail, packages};
+
+/// Scopes in one sync, persons in one look-up, persons whose key packages are fetched at once.
+const SCOPES: usize = 4096;
+const PERSONS: usize = 256;
+const FETCHED: usize = 64;
+
+/// A request can be refused, or the connection can break while it is answered.
+pub(super) enum Failed {
+    Fault(Fault),
+    End(End),
+}
+
+impl<E: Into<Fault>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+fn at_most<T>(list: &[T], most: usize) -> Result<(), Fault> {
+    if list.len() > most { Err(Fault::TooLarge) } else { Ok(()) }
+}
+
+impl Connection {
+    pub(super) async fn answer(&mut self, id: u32, request: Request) -> Result<Reply, Failed> {
+        Ok(match request {
+            Request::Submit(bundle) => self.submit(id, bundle).await?,
+            Request::Sync(positions) => self.sync_all(positions).await?,
+            Request::PublishKeyPackages(offers) => self.publish(offers).await?,
+            Request::FetchKeyPackages(persons) => self.fetch(persons).await?,
+            Request::Persons(persons) => self.persons(persons).await?,
+            Request::Units => Reply::Units(accounts::units(&mut self.server.db.reader().await?).await?),
+            Request::Letters(letters) => self.letters(letters).await?,
+            Request::Acknowledge(ids) => self.acknowledge(ids).await?,
+            Request::OfferCode(offer) => self.offer_code(&offer).await?,
+            Request::CertifyDevice(certified) => self.certify_device(certified).await?,
+            Request::CertifyEmployee(certificate) => self.certify_employee(&certificate).await?,
+            Request::AddUnit(unit) => self.add_unit(unit).await?,
+            Request::RemoveDevice(device) => self.remove_device(device).await?,
+            Request::Ping => Reply::Done,
+        })
+    }
+
+    async fn submit(&mut self, _id: u32, bundle: Bundle) -> Result<Reply, Failed> {
+        self.server.admit_events(self.device.device, bundle.envelopes.len())?;
+        let accepted = self.server.intake.submit(self.device.device, bundle).await?;
+        self.follow_own(&accepted);
+        Ok(Reply::Submitted(accepted))
+    }
+
+    /// The author has its own events already: where nothing lies between, they are not pushed back.
+    fn follow_own(&mut self, accepted: &[Accepted]) {
+        let mut spans: BTreeMap<ScopeId, (u64, u64)> = BTreeMap::new();
+        for one in accepted {
+            let span = spans.entry(one.scope).or_insert((one.seq, one.seq));
+            *span = (span.0.min(one.seq), span.1.max(one.seq));
+        }
+        for (scope, (first, last)) in spans {
+            match self.follows.get_mut(&scope) {
+                Some(follow) if follow.cursor + 1 == first => follow.cursor = last,
+                Some(_) => {}
+                // A founder follows what it has founded.
+                None if first == 1 => {
+                    self.server.fanout.follow(scope, &self.listener);
+                    let follow = Follow {
+                        cursor: last,
+                        until: ALWAYS,
+                    };
+                    self.follows.insert(scope, follow);
+                }
+                None => {}
+            }
+        }
+    }
+
+    async fn sync_all(&mut self, positions: Vec<ScopePosition>) -> Result<Reply, Failed> {
+        at_most(&positions, SCOPES)?;
+        let mut synced = Vec::with_capacity(positions.len());
+        for position in positions {
+            synced.push(self.sync(position).await.map_err(Failed::End)?);
+        }
+        Ok(Reply::Synced(synced))
+    }
+
+    async fn publish(&mut self, signed: Vec<Signed<KeyPackageOffer>>) -> Result<Reply, Failed> {
+        let trusted = self.server.municipality.trusted();
+        let offers = offers::check_packages(&signed, self.device.person, &self.device.key, &trusted, now_ms())?;
+        self.server
+            .db
+            .write::<(), Fault, _>(move |conn: &mut Conn| {
+                Box::pin(async move {
+                    for (offer, signed) in offers.iter().zip(&signed) {
+                        packages::add(conn, offer, signed).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await?;
+        Ok(Reply::Done)
+    }
+
+    async fn fetch(&mut self, persons: Vec<PersonId>) -> Result<Reply, Failed> {
+        at_most(&persons, FETCHED)?;
+        let packages = self
+            .server
+            .db
+            .write::<Vec<Signed<KeyPackageOffer>>, Fault, _>(move |conn: &mut Conn| {
+                Box::pin(async move {
+                    let mut found = Vec::new();
+                    for person in persons {
+                        for device in accounts::devices_of(conn, person).await? {
+                            found.extend(packages::take(conn, device, now_ms()).await?);
+                        }
+                    }
+                    Ok(found)
+                })
+            })
+            .await?;
+        Ok(Reply::KeyPackages(packages))
+    }
+
+    async fn persons(&mut self, persons: Vec<PersonId>) -> Result<Reply, Failed> {
+        at_most(&persons, PERSONS)?;
+        let mut conn = self.server.db.reader().await?;
+        let mut found = Vec::with_capacity(persons.len());
+        for person in persons {
+            found.extend(accounts::person_record(&mut conn, person).await?);
+        }
+        Ok(Reply::Persons(found))
+    }
+
+    async fn letters(&mut self, letters: Vec<Letter>) -> Result<Reply, Failed> {
+        check_letters(&letters)?;
+        let recipients: Vec<_> = letters.iter().map(|letter| letter.to).collect();
+        self.server
+            .db
+            .write::<(), Fault, _>(move |conn: &mut Conn| {
+                Box::pin(async move {
+                    for letter in letters {
+                        // A device that is gone looks like one that reads: nobody learns who has left.
+                        if mail::post(conn, letter.to, &Mail::Letter(letter)).await? == Posted::Full {
+                            return Err(Fault::MailboxFull);
+                        }
+                    }
+                    Ok(())
+                })
+            })
+            .await?;
+        for device in recipients {
+            self.server.fanout.mail(device);
+        }
+        Ok(Reply::Done)
+    }
+
+    async fn acknowledge(&mut self, ids: Vec<u64>) -> Result<Reply, Failed> {
+        at_most(&ids, stafett_protocol::limits::MAILBOX_ITEMS)?;
+        for id in &ids {
+            self.mailed.remove(id);
+        }
+        let device = self.device.device;
+        self.server
+            .db
+            .write::<(), Fault, _>(move |conn: &mut Conn| {
+                Box::pin(async move { Ok(mail::acknowledge(conn, device, &ids).await?) })
+            })
+            .await?;
+        Ok(Reply::Done)
+    }
+}
