@@ -3,13 +3,23 @@
 //! A received change passes, in this order: `outline` (bytes, before Automerge sees them), `gate` (its place in the history), `touch`
 //! (what it writes), `rules` (who may write that). What fails is quarantined with its `reason`; everybody comes to the same verdict.
 
+pub mod accepted;
+pub mod edit;
 pub mod facts;
 pub mod gate;
 pub mod history;
 pub mod outline;
+pub mod own;
 pub mod reason;
 pub mod rules;
 pub mod schema;
+pub mod stored;
 pub mod touch;
+pub mod view;
+#[cfg(test)]
+mod tests;
 
+pub use accepted::{Accepted, Outcome, Quarantined, Received, Stopped};
+pub use own::{Delivered, Document, Draft, EditError, Editor, Pending};
 pub use reason::Reason;
+pub use rules::Writer;

@@ -22,8 +22,7 @@ pub struct Write {
     pub section: &'static Section,
     pub entry: Option<String>,
     pub field: &'static Field,
-    /// Whether it says that it replaces an earlier value.
-    pub replaces: bool,
+    pub value: ScalarValue,
 }
 
 /// Everything that a change writes.
@@ -122,7 +121,7 @@ impl Reading<'_> {
                 return Err(Reason::Schema);
             }
             self.replaced(write, object, field)?;
-            self.touch.writes.push(Write { section, entry, field, replaces: !write.pred.is_empty() });
+            self.touch.writes.push(Write { section, entry, field, value: value.clone() });
         }
         if field.late {
             self.addition.late.push((at, (object, field.name)));

@@ -1,0 +1,293 @@
+//! The accepted part of a document: the changes that passed every check, in the order of receipt, and the list of those that did not.
+//! One batch gives the same document and the same verdicts as its changes one by one.
+
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use automerge::{Automerge, Change, ChangeHash};
+use serde::{Deserialize, Serialize};
+use stafett_protocol::ids::DeviceId;
+use stafett_protocol::limits::CHANGE_OPERATIONS;
+use stafett_protocol::membership::ScopeKind;
+
+use super::facts::{Facts, NewFacts};
+use super::history::{Addition, History, Layered, Undo};
+use super::reason::Reason;
+use super::rules::Writer;
+use super::{gate, outline, rules, schema, touch};
+
+/// The changes of one receipted event, opened; its signer and role are verified.
+#[derive(Debug, Clone)]
+pub struct Received {
+    pub device: DeviceId,
+    pub writer: Writer,
+    pub changes: Vec<Vec<u8>>,
+}
+
+/// What became of a received change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Applied([u8; 32]),
+    /// It was in the document before.
+    Known([u8; 32]),
+    Quarantined(Reason),
+}
+
+/// The document stands still on this device: the library panicked, or its state is broken. Nothing is quarantined for that; the client
+/// loads the document again from its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the document stopped on this device and must be loaded again")]
+pub struct Stopped;
+
+/// A change that stays out, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    pub hash: [u8; 32],
+    pub reason: Reason,
+    pub person: [u8; 16],
+    pub device: [u8; 16],
+    /// The event that brought it, and its place there.
+    pub event: u64,
+    pub place: u32,
+}
+
+/// What one accepted batch adds to the stored document.
+#[derive(Debug, Default)]
+pub struct Step {
+    pub outcomes: Vec<Outcome>,
+    pub applied: Vec<Change>,
+    pub facts: Vec<NewFacts>,
+    pub quarantined: Vec<Quarantined>,
+}
+
+/// One received change with what it needs for judging.
+#[derive(Clone, Copy)]
+struct Item<'a> {
+    from: &'a Received,
+    bytes: &'a [u8],
+    place: u32,
+    /// The bytes' own verdict, with the operations of its whole event counted.
+    outline: Result<(), Reason>,
+}
+
+/// A document with all that judging the next change needs.
+#[derive(Debug)]
+pub struct Accepted {
+    pub(super) kind: ScopeKind,
+    pub(super) document: Automerge,
+    /// Read from the document when first needed.
+    history: Option<History>,
+    pub(super) facts: Facts,
+    pub(super) quarantine: Vec<Quarantined>,
+    stopped: bool,
+}
+
+/// Runs something that calls Automerge on bytes of others.
+pub(super) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Stopped> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|_| Stopped)
+}
+
+/// Parses and judges one change; the outer error is a panic of the library.
+pub(super) fn examine(
+    kind: ScopeKind,
+    bytes: &[u8],
+    device: DeviceId,
+    writer: &Writer,
+    place: u32,
+    history: &Layered<'_, History>,
+    facts: &Layered<'_, Facts>,
+) -> Result<Result<(Change, Addition, NewFacts), Reason>, Stopped> {
+    guarded(|| {
+        let change = Change::from_bytes(bytes.to_vec()).map_err(|_| Reason::NotAChange)?;
+        gate::check(&change, bytes, device, history)?;
+        let expanded = change.decode();
+        let (touch, addition) = touch::read(kind, &change, &expanded, history)?;
+        // Another encoding of the same operations would not survive saving and loading the document.
+        if Change::from(expanded).raw_bytes() != bytes {
+            return Err(Reason::Encoding);
+        }
+        let new = rules::judge(kind, &touch, writer, place, facts)?;
+        Ok((change, addition, new))
+    })
+}
+
+impl Accepted {
+    /// An empty document of a kind.
+    pub fn new(kind: ScopeKind) -> Result<Self, Stopped> {
+        let mut document = Automerge::new();
+        let first = schema::first_change(kind).ok_or(Stopped)?;
+        document.apply_changes([first]).map_err(|_| Stopped)?;
+        Ok(Self::from_parts(kind, document, Facts::default(), Vec::new()))
+    }
+
+    pub(super) fn from_parts(kind: ScopeKind, document: Automerge, facts: Facts, quarantine: Vec<Quarantined>) -> Self {
+        Self { kind, document, history: None, facts, quarantine, stopped: false }
+    }
+
+    /// The hashes of the newest changes.
+    #[must_use]
+    pub fn heads(&self) -> Vec<[u8; 32]> {
+        self.document.get_heads().into_iter().map(|hash| hash.0).collect()
+    }
+
+    /// Every change that stays out, in the order of receipt.
+    #[must_use]
+    pub fn quarantine(&self) -> &[Quarantined] {
+        &self.quarantine
+    }
+
+    /// The history, once it has been read.
+    pub(super) fn history(&self) -> Option<&History> {
+        self.history.as_ref()
+    }
+
+    pub(super) fn read_history_once(&mut self) -> Result<(), Stopped> {
+        if self.history.is_none() {
+            self.history = Some(self.read_history()?);
+        }
+        Ok(())
+    }
+
+    fn read_history(&self) -> Result<History, Stopped> {
+        let mut history = History::default();
+        for change in self.document.get_changes(&[]) {
+            let addition = if change.actor_id().to_bytes() == schema::FIRST_ACTOR {
+                touch::first_addition(self.kind, &change)
+            } else {
+                let expanded = change.decode();
+                touch::read(self.kind, &change, &expanded, &Layered::accepted(&history)).map_err(|_| Stopped)?.1
+            };
+            history.add(addition);
+        }
+        Ok(history)
+    }
+
+    /// Takes in the changes of receipted events, in the order of receipt.
+    pub fn accept(&mut self, events: &[Received]) -> Result<Step, Stopped> {
+        if self.stopped {
+            return Err(Stopped);
+        }
+        self.read_history_once()?;
+        let items = itemise(events);
+        let step = self.run(&items);
+        self.stopped = step.is_err();
+        step
+    }
+
+    fn run(&mut self, items: &[Item<'_>]) -> Result<Step, Stopped> {
+        let mut step = Step::default();
+        let mut undo: Vec<(Undo, NewFacts)> = Vec::new();
+        let mut barred: HashSet<ChangeHash> = self.quarantine.iter().map(|out| ChangeHash(out.hash)).collect();
+        for item in items {
+            let outcome = match self.admit(item, &barred)? {
+                Ok((change, back, new)) => {
+                    let hash = change.hash().0;
+                    undo.push((back, new.clone()));
+                    step.facts.push(new);
+                    step.applied.push(change);
+                    Outcome::Applied(hash)
+                }
+                Err(Outcome::Quarantined(reason)) => {
+                    let out = item.quarantined(reason);
+                    barred.insert(ChangeHash(out.hash));
+                    step.quarantined.push(out);
+                    Outcome::Quarantined(reason)
+                }
+                Err(outcome) => outcome,
+            };
+            step.outcomes.push(outcome);
+        }
+        let changes = step.applied.clone();
+        if changes.is_empty() || guarded(|| self.document.apply_changes(changes))?.is_ok() {
+            self.quarantine.extend(step.quarantined.iter().cloned());
+            return Ok(step);
+        }
+        // The library refuses the batch as a whole: find out which change it is that it does not take.
+        while let Some((back, new)) = undo.pop() {
+            self.facts.take_back(&new);
+            if let Some(history) = self.history.as_mut() {
+                history.take_back(back);
+            }
+        }
+        self.one_by_one(items)
+    }
+
+    fn one_by_one(&mut self, items: &[Item<'_>]) -> Result<Step, Stopped> {
+        if let [item] = items {
+            let out = item.quarantined(Reason::Unappliable);
+            self.quarantine.push(out.clone());
+            let outcomes = vec![Outcome::Quarantined(Reason::Unappliable)];
+            return Ok(Step { outcomes, quarantined: vec![out], ..Step::default() });
+        }
+        let mut all = Step::default();
+        for item in items {
+            let step = self.run(core::slice::from_ref(item))?;
+            all.outcomes.extend(step.outcomes);
+            all.applied.extend(step.applied);
+            all.facts.extend(step.facts);
+            all.quarantined.extend(step.quarantined);
+        }
+        Ok(all)
+    }
+
+    /// Judges a change and adds it to history and facts; applying it to the document comes later, for the whole batch.
+    #[expect(clippy::type_complexity, reason = "a panic, an outcome that is no addition, or the addition")]
+    fn admit(
+        &mut self,
+        item: &Item<'_>,
+        barred: &HashSet<ChangeHash>,
+    ) -> Result<Result<(Change, Undo, NewFacts), Outcome>, Stopped> {
+        if let Err(reason) = item.outline {
+            return Ok(Err(Outcome::Quarantined(reason)));
+        }
+        let history = self.history.as_mut().ok_or(Stopped)?;
+        let hash = crate::seal::change_hash(item.bytes);
+        if Layered::accepted(&*history).contains(&ChangeHash(hash)) {
+            return Ok(Err(Outcome::Known(hash)));
+        }
+        let (seen, facts) = (Layered::accepted(&*history), Layered::accepted(&self.facts));
+        let (device, writer) = (item.from.device, &item.from.writer);
+        match examine(self.kind, item.bytes, device, writer, item.place, &seen, &facts)? {
+            Ok((change, addition, new)) => {
+                let back = history.add(addition);
+                self.facts.add(&new);
+                Ok(Ok((change, back, new)))
+            }
+            Err(Reason::UnknownDependency) => {
+                let change = guarded(|| Change::from_bytes(item.bytes.to_vec()))?;
+                let follows = change.is_ok_and(|change| change.deps().iter().any(|hash| barred.contains(hash)));
+                let reason = if follows { Reason::QuarantinedDependency } else { Reason::UnknownDependency };
+                Ok(Err(Outcome::Quarantined(reason)))
+            }
+            Err(reason) => Ok(Err(Outcome::Quarantined(reason))),
+        }
+    }
+}
+
+impl Item<'_> {
+    fn quarantined(&self, reason: Reason) -> Quarantined {
+        Quarantined {
+            hash: crate::seal::change_hash(self.bytes),
+            reason,
+            person: self.from.writer.person.0,
+            device: self.from.device.0,
+            event: self.from.writer.event,
+            place: self.place,
+        }
+    }
+}
+
+fn itemise(events: &[Received]) -> Vec<Item<'_>> {
+    let mut items = Vec::new();
+    for from in events {
+        let mut operations = 0usize;
+        for (bytes, place) in from.changes.iter().zip(0u32..) {
+            let outline = outline::scan(bytes).and_then(|more| {
+                operations = operations.saturating_add(more);
+                if operations > CHANGE_OPERATIONS { Err(Reason::Operations) } else { Ok(()) }
+            });
+            items.push(Item { from, bytes, place, outline });
+        }
+    }
+    items
+}

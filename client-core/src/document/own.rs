@@ -1,0 +1,301 @@
+//! A scope's document as its owner works on it: what is accepted, and one's own edits on a fork of it until the home has receipted
+//! them. Writing goes on without a net; a refused edit is kept as a draft.
+
+use std::collections::{HashSet, VecDeque};
+
+use automerge::transaction::{CommitOptions, Transaction};
+use automerge::{Automerge, AutomergeError, Change, ScalarValue};
+use stafett_protocol::ids::{DeviceId, Millis, PersonId};
+use stafett_protocol::membership::{Role, ScopeKind};
+
+use super::accepted::{Accepted, Outcome, Quarantined, Received, Step, Stopped, examine, guarded};
+use super::facts::{Facts, NewFacts};
+use super::gate::{Incarnation, actor_id};
+use super::history::{History, Layered};
+use super::reason::Reason;
+use super::rules::Writer;
+use super::stored::Unsaved;
+use super::touch;
+
+/// Who edits on this device.
+#[derive(Debug, Clone, Copy)]
+pub struct Editor {
+    pub person: PersonId,
+    pub device: DeviceId,
+    pub role: Role,
+    pub now_ms: Millis,
+    /// Fresh random bytes; used when the device starts a new line of changes.
+    pub fresh: Incarnation,
+}
+
+/// Why an edit was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum EditError {
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// The rules that everybody else will apply.
+    #[error("not allowed: {0}")]
+    Refused(Reason),
+    #[error("the edit changes nothing")]
+    Nothing,
+    #[error("the document cannot be edited so: {0}")]
+    Document(#[from] AutomergeError),
+}
+
+/// An edit of one's own that the home has not receipted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    pub hash: [u8; 32],
+    pub device: DeviceId,
+    pub bytes: Vec<u8>,
+    /// What it adds to the facts, as far as known before its receipt.
+    pub(super) facts: NewFacts,
+    /// The row that holds it.
+    pub(super) row: u64,
+}
+
+/// A refused edit, kept for its author.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    pub hash: [u8; 32],
+    pub bytes: Vec<u8>,
+    /// What it wrote, in plain: the place (`measures/<id>/text`) and the value.
+    pub lines: Vec<(String, String)>,
+}
+
+/// Pending edits as they look to the next one.
+#[derive(Debug)]
+struct Fork {
+    document: Automerge,
+    history: History,
+    facts: Facts,
+}
+
+/// What a delivery did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// One for each change, in the order given.
+    pub outcomes: Vec<Outcome>,
+    pub quarantined: Vec<Quarantined>,
+    /// Own edits that fell with a quarantined one.
+    pub drafts: Vec<Draft>,
+}
+
+/// The document of a scope on this device.
+#[derive(Debug)]
+pub struct Document {
+    pub(super) accepted: Accepted,
+    pub(super) pending: VecDeque<Pending>,
+    fork: Option<Fork>,
+    line: Option<Incarnation>,
+    pub(super) unsaved: Unsaved,
+}
+
+impl Document {
+    /// An empty document of a kind.
+    pub fn new(kind: ScopeKind) -> Result<Self, Stopped> {
+        Ok(Self::from_parts(Accepted::new(kind)?, VecDeque::new()))
+    }
+
+    pub(super) fn from_parts(accepted: Accepted, pending: VecDeque<Pending>) -> Self {
+        let unsaved = Unsaved::after(pending.back().map_or(0, |last| last.row + 1));
+        Self { accepted, pending, fork: None, line: None, unsaved }
+    }
+
+    /// Makes the fork for pending edits that were read from rows.
+    pub(super) fn restore_fork(&mut self) -> Result<(), Stopped> {
+        if !self.pending.is_empty() {
+            self.fork = Some(self.make_fork()?);
+        }
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn kind(&self) -> ScopeKind {
+        self.accepted.kind
+    }
+
+    #[must_use]
+    pub fn accepted(&self) -> &Accepted {
+        &self.accepted
+    }
+
+    /// One's own edits that wait for a receipt, oldest first.
+    pub fn pending(&self) -> impl ExactSizeIterator<Item = &Pending> {
+        self.pending.iter()
+    }
+
+    /// The document as it is shown: with one's own pending edits.
+    #[must_use]
+    pub fn shown(&self) -> &Automerge {
+        self.fork.as_ref().map_or(&self.accepted.document, |fork| &fork.document)
+    }
+
+    /// Edits the document and answers the change to send. An edit that the rules do not allow leaves no trace.
+    pub fn edit<T>(
+        &mut self,
+        editor: &Editor,
+        edit: impl FnOnce(&mut Transaction<'_>) -> Result<T, AutomergeError>,
+    ) -> Result<(T, Vec<u8>), EditError> {
+        let line = *self.line.get_or_insert(editor.fresh);
+        let mut fork = match self.fork.take() {
+            Some(fork) => fork,
+            None => self.make_fork()?,
+        };
+        fork.document.set_actor(actor_id(editor.device, line));
+        match self.edit_fork(&mut fork, editor, edit) {
+            Ok((value, change, facts)) => {
+                self.fork = Some(fork);
+                let (hash, bytes) = (change.hash().0, change.raw_bytes().to_vec());
+                let row = self.unsaved.next_row();
+                self.pending.push_back(Pending { hash, device: editor.device, bytes: bytes.clone(), facts, row });
+                Ok((value, bytes))
+            }
+            Err(error) => {
+                // The fork may hold a change that must not be: make it anew.
+                if !self.pending.is_empty() {
+                    self.fork = Some(self.make_fork()?);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The accepted document with the pending edits on top.
+    fn make_fork(&mut self) -> Result<Fork, Stopped> {
+        self.accepted.read_history_once()?;
+        let mut fork =
+            Fork { document: self.accepted.document.fork(), history: History::default(), facts: Facts::default() };
+        for pending in &self.pending {
+            let change = guarded(|| Change::from_bytes(pending.bytes.clone()))?.map_err(|_| Stopped)?;
+            let expanded = guarded(|| change.decode())?;
+            let layers = Layered { accepted: self.accepted.history().ok_or(Stopped)?, pending: Some(&fork.history) };
+            let (_, addition) = touch::read(self.accepted.kind, &change, &expanded, &layers).map_err(|_| Stopped)?;
+            fork.history.add(addition);
+            fork.facts.add(&pending.facts);
+            guarded(|| fork.document.apply_changes([change]))?.map_err(|_| Stopped)?;
+        }
+        Ok(fork)
+    }
+
+    fn edit_fork<T>(
+        &mut self,
+        fork: &mut Fork,
+        editor: &Editor,
+        edit: impl FnOnce(&mut Transaction<'_>) -> Result<T, AutomergeError>,
+    ) -> Result<(T, Change, NewFacts), EditError> {
+        let mut transaction = fork.document.transaction();
+        let value = match edit(&mut transaction) {
+            Ok(value) => value,
+            Err(error) => {
+                transaction.rollback();
+                return Err(error.into());
+            }
+        };
+        let seconds = i64::try_from(editor.now_ms / 1000).unwrap_or(i64::MAX);
+        let (made, _) = transaction.commit_with(CommitOptions::default().with_time(seconds));
+        made.ok_or(EditError::Nothing)?;
+        let change = fork.document.get_last_local_change().ok_or(EditError::Nothing)?;
+        let facts = self.judge_own(fork, editor, change.raw_bytes())?;
+        Ok((value, change, facts))
+    }
+
+    /// Judges one's own change as others will, and lets the fork's layers know it.
+    fn judge_own(&mut self, fork: &mut Fork, editor: &Editor, bytes: &[u8]) -> Result<NewFacts, EditError> {
+        super::outline::scan(bytes).map_err(EditError::Refused)?;
+        let writer = Writer { person: editor.person, role: editor.role, received_ms: editor.now_ms, event: u64::MAX };
+        let history = Layered { accepted: self.accepted.history().ok_or(Stopped)?, pending: Some(&fork.history) };
+        let facts = Layered { accepted: &self.accepted.facts, pending: Some(&fork.facts) };
+        let place = u32::try_from(self.pending.len()).unwrap_or(u32::MAX);
+        let judged = examine(self.accepted.kind, bytes, editor.device, &writer, place, &history, &facts)?;
+        let (_, addition, new) = judged.map_err(EditError::Refused)?;
+        fork.history.add(addition);
+        fork.facts.add(&new);
+        Ok(new)
+    }
+
+    /// Takes in receipted events, one's own among them.
+    pub fn accept(&mut self, events: &[Received]) -> Result<Delivered, Stopped> {
+        let step = self.accepted.accept(events)?;
+        self.settle(&step);
+        let fell = |pending: &Pending| {
+            step.quarantined.iter().any(|out| out.hash == pending.hash && out.device == pending.device.0)
+        };
+        let drafts = match self.pending.iter().position(fell) {
+            Some(first) => self.drop_from(first)?,
+            None => Vec::new(),
+        };
+        if self.pending.is_empty() {
+            self.fork = None;
+        } else if let Some(fork) = self.fork.as_mut() {
+            guarded(|| fork.document.apply_changes(step.applied.iter().cloned()))?.map_err(|_| Stopped)?;
+        }
+        let delivered = Delivered { outcomes: step.outcomes.clone(), quarantined: step.quarantined.clone(), drafts };
+        self.unsaved.steps.push(step);
+        Ok(delivered)
+    }
+
+    /// Pending edits that are now in the document wait no longer.
+    fn settle(&mut self, step: &Step) {
+        let arrived: HashSet<[u8; 32]> = step
+            .outcomes
+            .iter()
+            .filter_map(|outcome| match outcome {
+                Outcome::Applied(hash) | Outcome::Known(hash) => Some(*hash),
+                Outcome::Quarantined(_) => None,
+            })
+            .collect();
+        let (gone, rest) = self.pending.drain(..).partition(|pending| arrived.contains(&pending.hash));
+        self.pending = rest;
+        self.unsaved.dropped.extend(VecDeque::from(gone).iter().map(|pending: &Pending| pending.row));
+    }
+
+    /// Gives up a pending edit that the home refused, and all that follow it; they become drafts.
+    pub fn refuse(&mut self, hash: &[u8; 32]) -> Result<Vec<Draft>, Stopped> {
+        let Some(first) = self.pending.iter().position(|pending| pending.hash == *hash) else {
+            return Ok(Vec::new());
+        };
+        self.drop_from(first)
+    }
+
+    fn drop_from(&mut self, first: usize) -> Result<Vec<Draft>, Stopped> {
+        // The next edit must not look like another version of the one that was refused: a new line of changes.
+        self.line = None;
+        let fork = self.fork.take();
+        let dropped = self.pending.split_off(first);
+        self.unsaved.dropped.extend(dropped.iter().map(|pending| pending.row));
+        let history = self.accepted.history().map(|accepted| Layered { accepted, pending: fork.as_ref().map(|f| &f.history) });
+        let drafts = dropped
+            .into_iter()
+            .map(|pending| {
+                let lines = history.as_ref().and_then(|known| plain_lines(self.accepted.kind, &pending.bytes, known));
+                Draft { hash: pending.hash, bytes: pending.bytes, lines: lines.unwrap_or_default() }
+            })
+            .collect();
+        self.restore_fork()?;
+        Ok(drafts)
+    }
+}
+
+/// What a change wrote, in plain.
+fn plain_lines(kind: ScopeKind, bytes: &[u8], known: &Layered<'_, History>) -> Option<Vec<(String, String)>> {
+    let change = guarded(|| Change::from_bytes(bytes.to_vec())).ok()?.ok()?;
+    let expanded = guarded(|| change.decode()).ok()?;
+    let (touch, _) = touch::read(kind, &change, &expanded, known).ok()?;
+    let entries = touch.entries.iter().flat_map(|entry| {
+        let under = [entry.section.name, "/", &entry.key, "/"].concat();
+        entry.fields.iter().map(move |(field, value)| (under.clone() + field.name, plain(value)))
+    });
+    let writes = touch.writes.iter().map(|write| {
+        let entry = write.entry.as_ref().map_or_else(String::new, |key| ["/", key].concat());
+        ([write.section.name, &entry, "/", write.field.name].concat(), plain(&write.value))
+    });
+    Some(entries.chain(writes).collect())
+}
+
+fn plain(value: &ScalarValue) -> String {
+    match value {
+        ScalarValue::Str(text) => text.to_string(),
+        other => other.to_string(),
+    }
+}
