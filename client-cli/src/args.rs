@@ -57,8 +57,7 @@ pub enum Command {
         text: String,
     },
     Comment {
-        /// A concern, measure or glimpse.
-        target: String,
+        concern: String,
         text: String,
     },
     Note {
@@ -130,8 +129,6 @@ pub struct Invite {
     pub may_hold: bool,
     #[arg(long, conflicts_with_all = ["guardian", "child"])]
     pub may_act: bool,
-    #[arg(long, conflicts_with_all = ["guardian", "child"])]
-    pub unit: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -142,7 +139,6 @@ pub enum InviteList {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum InviteRole {
     Employee,
-    Leader,
 }
 
 #[derive(Debug, Subcommand)]
@@ -162,8 +158,6 @@ pub enum Unit {
     Unassign {
         log: String,
         person: String,
-        #[arg(long)]
-        scope: Vec<String>,
     },
 }
 
@@ -251,6 +245,8 @@ pub enum Concern {
         title: String,
         #[arg(long)]
         goal: String,
+        #[arg(long)]
+        category: Option<String>,
         #[command(flatten)]
         measure: MeasureText,
     },
@@ -274,17 +270,17 @@ pub struct MeasureText {
     pub due: Option<Date>,
 }
 
+/// What stands in the place of a measure that was wrong; without a text it is only marked.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("change").required(true).multiple(true).args(["text", "arena", "responsible", "due"]))]
-pub struct MeasureChange {
+pub struct Correction {
     pub measure: String,
     #[arg(long)]
     pub text: Option<String>,
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, requires = "text")]
     pub arena: Option<Arena>,
-    #[arg(long)]
+    #[arg(long, requires = "text")]
     pub responsible: Option<String>,
-    #[arg(long, value_parser = parse_date, value_name = "YYYY-MM-DD")]
+    #[arg(long, value_parser = parse_date, value_name = "YYYY-MM-DD", requires = "text")]
     pub due: Option<Date>,
 }
 
@@ -302,8 +298,12 @@ pub enum Measure {
         #[command(flatten)]
         measure: MeasureText,
     },
-    Edit(MeasureChange),
-    Correct(MeasureChange),
+    Edit {
+        measure: String,
+        #[arg(long)]
+        text: String,
+    },
+    Correct(Correction),
 }
 
 #[derive(Debug, Args)]
@@ -362,7 +362,7 @@ mod tests {
             "device accept --code c --home /tmp/h",
             "device list",
             "device remove 12ab",
-            "invite --role employee --may-hold --may-act --unit U",
+            "invite --role employee --may-hold --may-act",
             "invite --guardian",
             "invite --child",
             "invite list --json",
@@ -391,7 +391,8 @@ mod tests {
             "concern close C",
             "measure add C --text X",
             "measure edit M --text X",
-            "measure correct M --due 2026-12-24",
+            "measure correct M",
+            "measure correct M --text X --due 2026-12-24",
             "evaluate M --result green --text X --family-agrees",
             "glimpse C Et_lysglimt",
             "comment C T",
@@ -423,6 +424,7 @@ mod tests {
             "consent withdraw L --all --unit U",
             "access request L --scope all --access read",
             "measure edit M",
+            "measure correct M --due 2026-12-24",
             "evaluate M --result blue --text X",
         ] {
             assert!(parse(line).is_err(), "{line}");

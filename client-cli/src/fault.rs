@@ -3,6 +3,8 @@
 
 use std::process::ExitCode;
 
+use stafett_client_core::client::input::{Blame, Problem};
+
 use crate::home::HomeError;
 use crate::store::StoreError;
 use crate::transport::TransportError;
@@ -54,13 +56,13 @@ impl Fault {
 impl From<HomeError> for Fault {
     fn from(error: HomeError) -> Self {
         let (exit, code) = match &error {
-            HomeError::Missing(_) => (Exit::Usage, "no_home"),
-            HomeError::Exists(_) => (Exit::Usage, "home_exists"),
-            HomeError::Busy(_) => (Exit::Usage, "home_busy"),
-            HomeError::Passphrase => (Exit::Usage, "wrong_passphrase"),
-            HomeError::NoPassphrase => (Exit::Usage, "no_passphrase"),
-            HomeError::Damaged(_) => (Exit::Damaged, "home_damaged"),
-            HomeError::Io(..) => (Exit::Damaged, "home_unusable"),
+            HomeError::Missing(_) => (Exit::Usage, "no-home"),
+            HomeError::Exists(_) => (Exit::Usage, "home-exists"),
+            HomeError::Busy(_) => (Exit::Usage, "home-busy"),
+            HomeError::Passphrase => (Exit::Usage, "wrong-passphrase"),
+            HomeError::NoPassphrase => (Exit::Usage, "no-passphrase"),
+            HomeError::Damaged(_) => (Exit::Damaged, "home-damaged"),
+            HomeError::Io(..) => (Exit::Damaged, "home-unusable"),
         };
         let detail = match &error {
             HomeError::Missing(dir) | HomeError::Exists(dir) | HomeError::Busy(dir) => dir.display().to_string(),
@@ -75,9 +77,9 @@ impl From<HomeError> for Fault {
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         let code = match &error {
-            StoreError::Schema(_) => "store_too_new",
-            StoreError::Version(_) => "sqlite_too_old",
-            StoreError::Sqlite(_) | StoreError::Seal(_) => "store_damaged",
+            StoreError::Schema(_) => "store-too-new",
+            StoreError::Version(_) => "sqlite-too-old",
+            StoreError::Sqlite(_) | StoreError::Seal(_) => "store-damaged",
         };
         Self::new(Exit::Damaged, code, error)
     }
@@ -86,24 +88,36 @@ impl From<StoreError> for Fault {
 impl From<TransportError> for Fault {
     fn from(error: TransportError) -> Self {
         match error {
-            TransportError::Address(address) => Self::usage("server_address", address),
+            TransportError::Address(address) => Self::usage("server-address", address),
             TransportError::Unreachable(reason) => Self::new(Exit::Unreachable, "unreachable", reason),
             // Nothing was sent to whoever answered; trying again later may reach the right one.
-            TransportError::Identity(reason) => Self::new(Exit::Unreachable, "wrong_server", reason),
+            TransportError::Identity(reason) => Self::new(Exit::Unreachable, "wrong-server", reason),
             TransportError::Refused { status, body } => refusal(status, &body),
-            TransportError::Nonsense(reason) => Self::new(Exit::Damaged, "server_nonsense", reason),
+            TransportError::Nonsense(reason) => Self::new(Exit::Damaged, "server-nonsense", reason),
         }
     }
 }
 
+impl From<Problem> for Fault {
+    fn from(problem: Problem) -> Self {
+        let exit = match problem.blame {
+            Blame::Rule => Exit::Refused,
+            Blame::Caller => Exit::Usage,
+            Blame::Net => Exit::Unreachable,
+            Blame::Data => Exit::Damaged,
+        };
+        Self { exit, code: problem.code, detail: problem.message }
+    }
+}
+
 /// A problem document (RFC 9457) names its own code; anything else is just a status.
-fn refusal(status: u16, body: &str) -> Fault {
+pub fn refusal(status: u16, body: &str) -> Fault {
     let document: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
     let text = |key: &str| document.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
     let code = text("code").or_else(|| text("type").and_then(|kind| kind.rsplit([':', '/']).next().map(str::to_owned)));
     Fault {
         exit: Exit::Refused,
-        code: code.filter(|code| is_code(code)).unwrap_or_else(|| "server_refused".to_owned()),
+        code: code.filter(|code| is_code(code)).unwrap_or_else(|| "server-refused".to_owned()),
         detail: text("detail").or_else(|| text("title")).unwrap_or_else(|| status.to_string()),
     }
 }
@@ -121,9 +135,9 @@ mod tests {
 
     #[test]
     fn problem_documents_keep_their_code() {
-        let fault = refusal(403, r#"{"type":"urn:stafett:code_used","detail":"brukt"}"#);
-        assert_eq!((fault.code.as_str(), fault.detail.as_str()), ("code_used", "brukt"));
-        assert_eq!(refusal(404, "<html>").code, "server_refused");
-        assert_eq!(refusal(404, r#"{"type":"about:blank","title":"x"}"#).code, "server_refused");
+        let fault = refusal(403, r#"{"type":"urn:stafett:code-used","detail":"brukt"}"#);
+        assert_eq!((fault.code.as_str(), fault.detail.as_str()), ("code-used", "brukt"));
+        assert_eq!(refusal(404, "<html>").code, "server-refused");
+        assert_eq!(refusal(404, r#"{"type":"about:blank","title":"x"}"#).code, "server-refused");
     }
 }

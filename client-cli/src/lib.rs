@@ -5,6 +5,7 @@
 //! `output` and `messages` (what is said).
 
 pub mod args;
+pub mod commands;
 pub mod dates;
 #[cfg(feature = "demo")]
 pub mod demo;

@@ -89,8 +89,8 @@ mod tests {
     #[test]
     fn faults_carry_code_message_and_hint() {
         let output = Output::new(true, Language::Bokmaal);
-        let value = output.fault_value(&Fault::usage("no_home", "/tmp/x"));
-        assert_eq!(value.pointer("/error/code"), Some(&json!("no_home")));
+        let value = output.fault_value(&Fault::usage("no-home", "/tmp/x"));
+        assert_eq!(value.pointer("/error/code"), Some(&json!("no-home")));
         let message = value.pointer("/error/message").and_then(Value::as_str).unwrap_or_default();
         assert!(message.contains("/tmp/x"), "{message}");
         let hint = value.pointer("/error/hint").and_then(Value::as_str).unwrap_or_default();
@@ -100,8 +100,8 @@ mod tests {
     #[test]
     fn unknown_codes_still_say_something() {
         let output = Output::new(true, Language::English);
-        let value = output.fault_value(&Fault::new(Exit::Refused, "never_heard_of", "why"));
+        let value = output.fault_value(&Fault::new(Exit::Refused, "never-heard-of", "why"));
         let message = value.pointer("/error/message").and_then(Value::as_str).unwrap_or_default();
-        assert!(message.contains("never_heard_of") && message.contains("why"), "{message}");
+        assert!(message.contains("never-heard-of") && message.contains("why"), "{message}");
     }
 }
