@@ -54,9 +54,8 @@ pub fn seal(
     let mut message = Zeroizing::new(length.to_be_bytes().to_vec());
     message.extend(plain);
     message.resize(size - GCM_TAG_BYTES, 0);
-    let sealed = crypto
-        .hpke_seal(SUITE.hpke_config(), recipient, info, aad, &message)
-        .map_err(|_| LetterError::Recipient)?;
+    let sealed =
+        crypto.hpke_seal(SUITE.hpke_config(), recipient, info, aad, &message).map_err(|_| LetterError::Recipient)?;
     Ok(SealedLetter { kem: sealed.kem_output.into(), sealed: sealed.ciphertext.into() })
 }
 
@@ -72,9 +71,8 @@ pub fn open(
         return Err(LetterError::Size);
     }
     let input = HpkeCiphertext { kem_output: letter.kem.clone().into(), ciphertext: letter.sealed.clone().into() };
-    let message = crypto
-        .hpke_open(SUITE.hpke_config(), &input, private, info, aad)
-        .map_err(|_| LetterError::Opening)?;
+    let message =
+        crypto.hpke_open(SUITE.hpke_config(), &input, private, info, aad).map_err(|_| LetterError::Opening)?;
     let message = Zeroizing::new(message);
     let (length, rest) = message.split_first_chunk::<LENGTH_BYTES>().ok_or(LetterError::Padding)?;
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| LetterError::Padding)?;
@@ -113,7 +111,8 @@ mod tests {
     fn sizes_tell_little_and_are_limited() {
         let crypto = RustCrypto::default();
         let mine = key_pair(&crypto, &[1; 32]).unwrap();
-        let size = |plain: usize| seal(&crypto, &mine.public, b"", b"", &vec![7; plain]).map(|letter| letter.sealed.len());
+        let size =
+            |plain: usize| seal(&crypto, &mine.public, b"", b"", &vec![7; plain]).map(|letter| letter.sealed.len());
         assert_eq!(size(0), Ok(64));
         assert_eq!(size(44), Ok(64));
         assert_eq!(size(45), Ok(128));

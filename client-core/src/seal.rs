@@ -98,12 +98,11 @@ pub fn open(key: &ContentKey, envelope: &Envelope<'_>, sealed: &[u8]) -> Result<
     if padded(LENGTH_BYTES + length + GCM_TAG_BYTES) != sealed.len() || padding.iter().any(|byte| *byte != 0) {
         return Err(SealError::Packing);
     }
-    let packed = decompress_to_vec_with_limit(compressed, CHANGE_INFLATED_BYTES).map_err(|failure| {
-        match failure.status {
+    let packed =
+        decompress_to_vec_with_limit(compressed, CHANGE_INFLATED_BYTES).map_err(|failure| match failure.status {
             miniz_oxide::inflate::TINFLStatus::HasMoreOutput => SealError::InflatedSize,
             _ => SealError::Packing,
-        }
-    })?;
+        })?;
     unpack(&packed)
 }
 
@@ -240,14 +239,15 @@ mod tests {
         let tag = change_tag(&key(), &[2; 32], &changes);
         verify_tag(&key(), &[2; 32], &changes, &tag).unwrap();
         assert_eq!(verify_tag(&key(), &[3; 32], &changes, &tag), Err(SealError::Tag));
-        assert_eq!(verify_tag(&key(), &[2; 32], &changes[..1].to_vec(), &tag), Err(SealError::Tag));
+        assert_eq!(verify_tag(&key(), &[2; 32], &changes[..1], &tag), Err(SealError::Tag));
         let other = ContentKey::from_exporter(&[8; 32]).unwrap();
         assert_eq!(verify_tag(&other, &[2; 32], &changes, &tag), Err(SealError::Tag));
     }
 
     #[test]
     fn sizes_come_in_steps() {
-        let steps = [(0, 64), (64, 64), (65, 128), (1024, 1024), (1025, 1088), (2048, 2048), (2049, 2176), (262_144, 262_144)];
+        let steps =
+            [(0, 64), (64, 64), (65, 128), (1024, 1024), (1025, 1088), (2048, 2048), (2049, 2176), (262_144, 262_144)];
         for (length, size) in steps {
             assert_eq!(padded(length), size, "{length}");
         }

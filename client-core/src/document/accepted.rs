@@ -231,7 +231,6 @@ impl Accepted {
     }
 
     /// Judges a change and adds it to history and facts; applying it to the document comes later, for the whole batch.
-    #[expect(clippy::type_complexity, reason = "a panic, an outcome that is no addition, or the addition")]
     fn admit(
         &mut self,
         item: &Item<'_>,

@@ -15,8 +15,8 @@ pub struct EntryFact {
     pub author: [u8; 16],
     /// The home's receipt time of the event that brought it.
     pub received_ms: Millis,
-    /// The place in the order of receipt: the event's number, then the place within the document.
-    pub order: (u64, u32),
+    /// The place in the order of receipt: event, change in the event, entry in the change.
+    pub order: (u64, u32, u32),
     /// Who is responsible for a measure.
     pub responsible: Option<String>,
     /// The measure that an evaluation or mark is about.
@@ -99,7 +99,9 @@ impl Facts {
     pub fn take_back(&mut self, new: &NewFacts) {
         for (section, key, fact) in &new.entries {
             if let (EVALUATIONS, Some(measure)) = (section.as_str(), &fact.measure) {
-                self.evaluated.entry(measure.clone()).and_modify(|persons| persons.truncate(persons.len().saturating_sub(1)));
+                self.evaluated
+                    .entry(measure.clone())
+                    .and_modify(|persons| persons.truncate(persons.len().saturating_sub(1)));
             }
             self.entries.remove(&address(section, key));
         }

@@ -11,6 +11,9 @@ use super::reason::Reason;
 /// Bytes that tell apart the runs of one device: drawn at random whenever a device starts a new line of changes.
 pub type Incarnation = [u8; 8];
 
+/// An author's time is a claim and may be anything, but the library's differences of times must not overflow.
+const TIME_MAX_SECONDS: u64 = 1 << 40;
+
 /// The actor id of a device's run: the incarnation, and a hash that binds it to the device. Nobody needs to be told which actor belongs
 /// to whom, and a change under another device's actor shows itself.
 #[must_use]
@@ -31,6 +34,9 @@ pub fn check(change: &Change, bytes: &[u8], device: DeviceId, history: &Layered<
     }
     if change.message().is_some() || !change.extra_bytes().is_empty() {
         return Err(Reason::Extras);
+    }
+    if change.timestamp().unsigned_abs() > TIME_MAX_SECONDS {
+        return Err(Reason::Time);
     }
     if !is_actor_of(change.actor_id(), device) {
         return Err(Reason::Actor);

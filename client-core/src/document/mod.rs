@@ -14,10 +14,10 @@ pub mod reason;
 pub mod rules;
 pub mod schema;
 pub mod stored;
-pub mod touch;
-pub mod view;
 #[cfg(test)]
 mod tests;
+pub mod touch;
+pub mod view;
 
 pub use accepted::{Accepted, Outcome, Quarantined, Received, Stopped};
 pub use own::{Delivered, Document, Draft, EditError, Editor, Pending};

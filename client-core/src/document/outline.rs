@@ -313,7 +313,11 @@ mod tests {
     #[test]
     fn r7_a_small_change_cannot_claim_many_operations() {
         assert_eq!(scan(&bomb(10_000)), Ok(10_000));
-        assert_eq!(automerge::Change::from_bytes(bomb(10_000)).unwrap().len(), 10_000, "Automerge reads it the same way");
+        assert_eq!(
+            automerge::Change::from_bytes(bomb(10_000)).unwrap().len(),
+            10_000,
+            "Automerge reads it the same way"
+        );
         for rows in [10_001, 5_000_001, 1 << 40] {
             assert!(bomb(rows).len() < 80);
             assert_eq!(scan(&bomb(rows)), Err(Reason::Operations));

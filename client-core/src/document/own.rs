@@ -245,9 +245,9 @@ impl Document {
                 Outcome::Quarantined(_) => None,
             })
             .collect();
-        let (gone, rest) = self.pending.drain(..).partition(|pending| arrived.contains(&pending.hash));
-        self.pending = rest;
-        self.unsaved.dropped.extend(VecDeque::from(gone).iter().map(|pending: &Pending| pending.row));
+        let gone = self.pending.iter().filter(|pending| arrived.contains(&pending.hash));
+        self.unsaved.dropped.extend(gone.map(|pending| pending.row));
+        self.pending.retain(|pending| !arrived.contains(&pending.hash));
     }
 
     /// Gives up a pending edit that the home refused, and all that follow it; they become drafts.
@@ -264,7 +264,8 @@ impl Document {
         let fork = self.fork.take();
         let dropped = self.pending.split_off(first);
         self.unsaved.dropped.extend(dropped.iter().map(|pending| pending.row));
-        let history = self.accepted.history().map(|accepted| Layered { accepted, pending: fork.as_ref().map(|f| &f.history) });
+        let history =
+            self.accepted.history().map(|accepted| Layered { accepted, pending: fork.as_ref().map(|f| &f.history) });
         let drafts = dropped
             .into_iter()
             .map(|pending| {

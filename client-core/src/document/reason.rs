@@ -34,6 +34,8 @@ pub enum Reason {
     Sequence,
     #[error("its operations are numbered wrongly")]
     StartOperation,
+    #[error("its time is no time")]
+    Time,
     #[error("depends on a change that nobody accepted")]
     UnknownDependency,
     #[error("depends on a quarantined change")]

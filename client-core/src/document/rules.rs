@@ -125,8 +125,8 @@ pub fn judge(
     facts: &Layered<'_, Facts>,
 ) -> Result<NewFacts, Reason> {
     let mut new = NewFacts::default();
-    for entry in &touch.entries {
-        let fact = created(kind, entry, touch, writer, place, facts)?;
+    for (entry, within) in touch.entries.iter().zip(0..) {
+        let fact = created(kind, entry, touch, writer, (writer.event, place, within), facts)?;
         new.entries.push((entry.section.name.into(), entry.key.clone(), fact));
     }
     for write in &touch.writes {
@@ -146,7 +146,7 @@ fn created(
     entry: &NewEntry,
     touch: &Touch,
     writer: &Writer,
-    place: u32,
+    order: (u64, u32, u32),
     facts: &Layered<'_, Facts>,
 ) -> Result<EntryFact, Reason> {
     let section = entry.section;
@@ -159,7 +159,11 @@ fn created(
             _ => None,
         })
     };
-    if section.fields.iter().any(|field| field.required && !entry.fields.iter().any(|(given, _)| given.name == field.name)) {
+    if section
+        .fields
+        .iter()
+        .any(|field| field.required && !entry.fields.iter().any(|(given, _)| given.name == field.name))
+    {
         return Err(Reason::Missing);
     }
     let me = to_hex(&writer.person.0);
@@ -196,7 +200,7 @@ fn created(
     Ok(EntryFact {
         author: writer.person.0,
         received_ms: writer.received_ms,
-        order: (writer.event, place),
+        order,
         responsible: text("responsible"),
         measure,
     })
@@ -240,5 +244,9 @@ fn complete(kind: ScopeKind, new: &NewFacts, facts: &Layered<'_, Facts>) -> Resu
         return Ok(());
     }
     let measured = new.entries.iter().any(|(section, ..)| section == "measures");
-    if new.writes("about", "title") && new.writes("goal", "text") && measured { Ok(()) } else { Err(Reason::Incomplete) }
+    if new.writes("about", "title") && new.writes("goal", "text") && measured {
+        Ok(())
+    } else {
+        Err(Reason::Incomplete)
+    }
 }

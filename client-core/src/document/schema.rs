@@ -152,7 +152,11 @@ const CONCERN: &[Section] = &[
             may("time", TIME),
         ],
     ),
-    section("family_marks", Keys::Random, &[must("measure", Kind::Id), must("agrees", Kind::Flag), may("text", PASSAGE)]),
+    section(
+        "family_marks",
+        Keys::Random,
+        &[must("measure", Kind::Id), must("agrees", Kind::Flag), may("text", PASSAGE)],
+    ),
     section("glimpses", Keys::Random, &[must("text", PASSAGE), may("time", TIME)]),
     section("comments", Keys::Random, &[must("text", PASSAGE), may("on", Kind::Id), may("time", TIME)]),
     section("proposals", Keys::Random, &[must("text", PASSAGE), may("arena", ARENA), late("adopted", Kind::Id)]),
@@ -202,7 +206,9 @@ impl Section {
         match self.keys {
             Keys::None => false,
             Keys::Random => is_id(key),
-            Keys::Person | Keys::Scope => key.len() == 32 && key.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')),
+            Keys::Person | Keys::Scope => {
+                key.len() == 32 && key.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+            }
         }
     }
 }

@@ -39,12 +39,8 @@ pub fn read(
     expanded: &ExpandedChange,
     history: &Layered<'_, History>,
 ) -> Result<(Touch, Addition), Reason> {
-    let mut reading = Reading {
-        sections: sections(kind),
-        history,
-        touch: Touch::default(),
-        addition: Addition::of(change),
-    };
+    let mut reading =
+        Reading { sections: sections(kind), history, touch: Touch::default(), addition: Addition::of(change) };
     for (operation, counter) in expanded.operations.iter().zip(change.start_op().get()..) {
         reading.operation(operation, op_at(counter, change.actor_id()).ok_or(Reason::Actor)?)?;
     }
@@ -70,7 +66,8 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn operation(&mut self, write: &legacy::Op, at: Op) -> Result<(), Reason> {
-        let (legacy::ObjectId::Id(object), legacy::Key::Map(key), false) = (&write.obj, &write.key, write.insert) else {
+        let (legacy::ObjectId::Id(object), legacy::Key::Map(key), false) = (&write.obj, &write.key, write.insert)
+        else {
             // Nothing is ever written beside the sections.
             return Err(Reason::Schema);
         };
@@ -83,7 +80,8 @@ impl Reading<'_> {
     }
 
     fn new_entry(&mut self, write: &legacy::Op, object: Op, key: &str, at: Op) -> Result<(), Reason> {
-        let place = self.history.place(object).ok_or(Reason::UnknownObject)?;
+        let own = self.addition.objects.iter().find(|(made, _)| *made == object).map(|(_, place)| place);
+        let place = own.or_else(|| self.history.place(object)).ok_or(Reason::UnknownObject)?.clone();
         let section = self.sections.get(place.section).ok_or(Reason::Schema)?;
         if place.entry.is_some() || !section.takes_key(key) {
             return Err(Reason::Schema);

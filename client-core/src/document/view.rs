@@ -20,7 +20,7 @@ pub struct Entry {
     /// When the home received it; none while it is pending.
     pub received_ms: Option<Millis>,
     pub fields: BTreeMap<String, ScalarValue>,
-    order: Option<(u64, u32)>,
+    order: Option<(u64, u32, u32)>,
 }
 
 impl Entry {
@@ -166,9 +166,7 @@ impl Document {
             })
             .collect();
         // None sorts before Some: turn it round so that pending entries come last.
-        entries.sort_by(|a, b| {
-            (a.order.is_none(), a.order, &a.id).cmp(&(b.order.is_none(), b.order, &b.id))
-        });
+        entries.sort_by(|a, b| (a.order.is_none(), a.order, &a.id).cmp(&(b.order.is_none(), b.order, &b.id)));
         entries
     }
 

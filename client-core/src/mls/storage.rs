@@ -110,7 +110,6 @@ impl Kind {
 
 const V: u16 = CURRENT_VERSION;
 
-
 // Generic parameters are named like their traits and stand in the order of the trait's own declaration.
 macro_rules! write_one {
     ($($name:ident<$($generic:ident),+>($key:ident, $value:ident) => $kind:ident;)*) => { $(
