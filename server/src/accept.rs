@@ -9,13 +9,14 @@ use axum::Router;
 use axum::extract::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use stafett_protocol::http_signature::EXPORTER_LABEL;
 use stafett_protocol::limits::{CONNECTIONS_PER_ADDRESS, HEADER_BYTES, HEADER_TIMEOUT_SECONDS};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tower::Service as _;
 
-use crate::tls::{ChannelBinding, EXPORTER_LABEL};
+use crate::tls::ChannelBinding;
 
 /// Connections in all; beyond it new ones are closed at once.
 const CONNECTIONS: usize = 10_000;

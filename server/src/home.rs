@@ -149,9 +149,20 @@ fn hex_line(bytes: &[u8]) -> String {
 /// Milliseconds since 1970, UTC, by this machine's clock.
 #[must_use]
 pub fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+    #[cfg(feature = "test-support")]
+    let now = now.saturating_add_signed(CLOCK_OFFSET_MS.load(std::sync::atomic::Ordering::Relaxed));
+    now
+}
+
+#[cfg(feature = "test-support")]
+static CLOCK_OFFSET_MS: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(0);
+
+/// Tests only: this process's servers live at another time from now on.
+#[cfg(feature = "test-support")]
+pub fn shift_clock(offset_ms: i64) {
+    CLOCK_OFFSET_MS.store(offset_ms, std::sync::atomic::Ordering::Relaxed);
 }
 
 /// Bytes from the operating system. Without randomness nothing here may go on.

@@ -7,9 +7,6 @@ use rustls::crypto::aws_lc_rs::{self, kx_group};
 
 use crate::certs::Shown;
 
-/// Label of the exporter value that a client signs when it opens the stream.
-pub const EXPORTER_LABEL: &[u8] = b"EXPORTER-stafett-stream";
-
 /// The TLS exporter value of a connection: the same bytes on both ends, and on no other connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChannelBinding(pub [u8; 32]);

@@ -1,0 +1,317 @@
+//! A real server in this process (TLS, sockets, database) and devices that talk to it.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Once};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ed25519_dalek::SigningKey;
+use futures_util::{SinkExt as _, StreamExt as _};
+use rustls::pki_types::ServerName;
+use stafett_protocol::code::ticket_hash;
+use stafett_protocol::codec::{decode, encode};
+use stafett_protocol::credential::{DeviceCertificate, PersonKind, letter_key_hash};
+use stafett_protocol::http_signature;
+use stafett_protocol::ids::{PersonId, UnitId};
+use stafett_protocol::signed::Signed;
+use stafett_protocol::wire::*;
+use stafett_server::db::{Db, StoreError};
+use stafett_server::home::{Home, Settings, now_ms, shift_clock};
+use stafett_server::municipality::Municipality;
+use stafett_server::server::Server;
+use stafett_server::store::accounts::{self, StoredCode};
+use stafett_server::{accept, certs, http, tls};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+
+use crate::common::{Device, START, World};
+
+/// Makes "now" a day after the world's beginning, in the whole process.
+fn set_clock() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+        shift_clock(START as i64 + 86_400_000 - real);
+    });
+}
+
+pub struct Running {
+    pub dir: tempfile::TempDir,
+    pub db: Db,
+    pub server: Arc<Server>,
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    serving: tokio::task::JoinHandle<()>,
+    connector: TlsConnector,
+    url: Option<String>,
+}
+
+impl Running {
+    /// Starts a server whose municipality is the world's.
+    pub async fn start(world: &World, url: Option<&str>) -> Self {
+        set_clock();
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            number: crate::common::HOME,
+            name: "Ullensaker".into(),
+            listen: "127.0.0.1:0".into(),
+            url: "https://127.0.0.1:1".into(),
+            database: url.map(str::to_owned),
+            created_ms: now_ms(),
+        };
+        let home_dir = dir.path().join("home");
+        let home = Home::create(&home_dir, settings, &world.municipality).unwrap();
+        let authority = certs::new_authority(home.settings.number, "Ullensaker").unwrap();
+        home.write("ca.pem", authority.certificate_pem.as_bytes()).unwrap();
+        Self::serve(dir, &home, &authority, url.map(str::to_owned)).await
+    }
+
+    async fn serve(dir: tempfile::TempDir, home: &Home, authority: &certs::Authority, url: Option<String>) -> Self {
+        let db = Db::open(&home.database_file(), url.as_deref()).await.unwrap();
+        let acceptor = TlsAcceptor::from(tls::server_config(certs::new_leaf(authority, "127.0.0.1").unwrap()).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let server = Server::start(db.clone(), Municipality::of(home).unwrap(), stopped.clone()).await.unwrap();
+        let serving = tokio::spawn(accept::serve(listener, acceptor, http::router(Arc::clone(&server)), stopped));
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certs::authority_der(&authority.certificate_pem).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let client = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self {
+            dir,
+            db,
+            server,
+            address,
+            stop,
+            serving,
+            connector: TlsConnector::from(Arc::new(client)),
+            url,
+        }
+    }
+
+    /// Stops and starts again on the same data, with nothing in memory.
+    pub async fn restart(self) -> Self {
+        let _ = self.stop.send(true);
+        self.serving.await.unwrap();
+        self.db.close().await;
+        let home = Home::open(&self.dir.path().join("home")).unwrap();
+        let authority = certs::new_authority(home.settings.number, "Ullensaker").unwrap();
+        Self::serve(self.dir, &home, &authority, self.url).await
+    }
+
+    pub async fn connect(&self) -> TlsStream<TcpStream> {
+        let tcp = TcpStream::connect(self.address).await.unwrap();
+        tcp.set_nodelay(true).unwrap();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        self.connector.connect(name, tcp).await.unwrap()
+    }
+
+    /// One HTTP request, raw; status and body.
+    pub async fn http(&self, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        let mut stream = self.connect().await;
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let _ = stream.write_all(head.as_bytes()).await;
+        let _ = stream.write_all(body).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        let status = text.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+        let at = answer.windows(4).position(|w| w == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
+        (status, answer[at..].to_vec())
+    }
+
+    /// A one-time code of the operator's.
+    pub async fn code(&self, kind: PersonKind, unit: Option<UnitId>) -> [u8; 16] {
+        let ticket: [u8; 16] = stafett_server::home::random().unwrap();
+        self.db
+            .write::<_, StoreError, _>(move |conn| {
+                Box::pin(async move {
+                    let code = StoredCode {
+                        kind: CodeKind::Person(kind),
+                        unit,
+                        offered_by: None,
+                        expires_ms: now_ms() + 1_000_000,
+                        used_by: None,
+                    };
+                    accounts::add_code(conn, &ticket_hash(&ticket), &code).await
+                })
+            })
+            .await
+            .unwrap();
+        ticket
+    }
+
+    pub async fn join(&self, request: &JoinRequest) -> Result<JoinReply, (u16, String)> {
+        let (status, body) = self.http("POST", "/v1/join", &encode(request)).await;
+        if status == 200 {
+            return Ok(decode(&body).unwrap());
+        }
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        Err((status, problem["code"].as_str().unwrap_or("none").to_owned()))
+    }
+
+    /// Joins a person of the world with the first device and opens its stream.
+    pub async fn enter(&self, world: &World, who: usize) -> Client {
+        let person = world.person(who);
+        let ticket = self.code(person.kind, person.unit).await;
+        self.join(&claim(&person.key, world.device(who), ticket)).await.unwrap();
+        self.open(&world.device(who).key).await.unwrap()
+    }
+
+    pub async fn open(&self, key: &SigningKey) -> Result<Client, u16> {
+        let tls = self.connect().await;
+        let binding: [u8; 32] = tls
+            .get_ref()
+            .1
+            .export_keying_material([0; 32], http_signature::EXPORTER_LABEL, None)
+            .unwrap();
+        self.open_on(tls, &binding, key).await
+    }
+
+    pub async fn open_on(&self, tls: TlsStream<TcpStream>, binding: &[u8; 32], key: &SigningKey) -> Result<Client, u16> {
+        let signed = http_signature::sign("GET", "/v1/stream", b"", binding, key);
+        let mut request = "wss://127.0.0.1/v1/stream".into_client_request().unwrap();
+        let headers = request.headers_mut();
+        headers.insert("content-digest", signed.content_digest.parse().unwrap());
+        headers.insert("signature-input", signed.signature_input.parse().unwrap());
+        headers.insert("signature", signed.signature.parse().unwrap());
+        match tokio_tungstenite::client_async(request, tls).await {
+            Ok((socket, _)) => {
+                let mut client = Client {
+                    socket,
+                    last_id: 0,
+                    pushed: VecDeque::new(),
+                };
+                client.greeting().await;
+                Ok(client)
+            }
+            Err(tokio_tungstenite::tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// What a new person says on joining.
+pub fn claim(person_key: &SigningKey, device: &Device, ticket: [u8; 16]) -> JoinRequest {
+    let public = person_key.verifying_key().to_bytes();
+    let letter_key = vec![5; 1216];
+    let certificate = DeviceCertificate {
+        person: PersonId::of_first_key(&public),
+        device_key: device.public(),
+        letter_key: letter_key_hash(&letter_key),
+        issued_at: START,
+    };
+    let claim = JoinClaim {
+        ticket,
+        person_key: public,
+        device_key: device.public(),
+        device: Signed::sign(&certificate, person_key),
+        letter_key: letter_key.into(),
+        proof: [0; 32],
+        sealed_name: Vec::new().into(),
+    };
+    JoinRequest::Person(PersonJoin {
+        claim: Signed::sign(&claim, &device.key),
+        key_packages: vec![],
+    })
+}
+
+/// One open stream.
+pub struct Client {
+    pub socket: WebSocketStream<TlsStream<TcpStream>>,
+    last_id: u32,
+    pub pushed: VecDeque<Reply>,
+}
+
+impl Client {
+    async fn greeting(&mut self) {
+        loop {
+            let reply = self.frame().await.unwrap().reply;
+            let done = matches!(reply, Reply::Welcome(_));
+            self.pushed.push_back(reply);
+            if done {
+                return;
+            }
+        }
+    }
+
+    /// The next frame; `None` when the stream has ended.
+    pub async fn frame(&mut self) -> Option<ServerFrame> {
+        loop {
+            let next = tokio::time::timeout(Duration::from_secs(20), self.socket.next());
+            match next.await.expect("the server says nothing") {
+                Some(Ok(Message::Binary(bytes))) => return Some(decode(&bytes).unwrap()),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                _ => return None,
+            }
+        }
+    }
+
+    pub async fn send_raw(&mut self, bytes: Vec<u8>) {
+        let _ = self.socket.send(Message::Binary(bytes.into())).await;
+    }
+
+    pub async fn ask(&mut self, request: Request) -> Reply {
+        self.last_id += 1;
+        let id = self.last_id;
+        self.send_raw(encode(&ClientFrame { id, request })).await;
+        self.answer(id).await
+    }
+
+    pub async fn answer(&mut self, id: u32) -> Reply {
+        loop {
+            let frame = self.frame().await.expect("the stream has ended");
+            if frame.id == id {
+                return frame.reply;
+            }
+            self.pushed.push_back(frame.reply);
+        }
+    }
+
+    /// The next push, waiting for it.
+    pub async fn push(&mut self) -> Reply {
+        if let Some(reply) = self.pushed.pop_front() {
+            return reply;
+        }
+        self.frame().await.expect("the stream has ended").reply
+    }
+
+    /// The next push of this kind; others are thrown away.
+    pub async fn push_until<T>(&mut self, wanted: impl Fn(Reply) -> Option<T>) -> T {
+        loop {
+            if let Some(found) = wanted(self.push().await) {
+                return found;
+            }
+        }
+    }
+
+    pub async fn submit(&mut self, bundle: Bundle) -> Result<Vec<Accepted>, Problem> {
+        match self.ask(Request::Submit(bundle)).await {
+            Reply::Submitted(accepted) => Ok(accepted),
+            Reply::Problem(problem) => Err(problem),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub async fn problem(&mut self, request: Request) -> String {
+        match self.ask(request).await {
+            Reply::Problem(problem) => problem.code,
+            other => panic!("{other:?}"),
+        }
+    }
+}
