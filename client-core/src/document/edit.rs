@@ -196,8 +196,12 @@ pub fn evaluate(
     measure: &str,
     result: Colour,
     text: Option<&str>,
+    family_agrees: bool,
 ) -> Written {
-    let fields = Fields::by(author).text("measure", measure).text("result", result.word()).maybe("text", text);
+    let mut fields = Fields::by(author).text("measure", measure).text("result", result.word()).maybe("text", text);
+    if family_agrees {
+        fields = fields.value("family_agrees", true);
+    }
     add(to, "evaluations", id, fields)
 }
 

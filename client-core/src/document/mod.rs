@@ -4,6 +4,8 @@
 //! (what it writes), `rules` (who may write that). What fails is quarantined with its `reason`; everybody comes to the same verdict.
 
 pub mod accepted;
+pub mod checkpoint;
+mod columns;
 pub mod edit;
 pub mod facts;
 pub mod gate;
@@ -15,11 +17,12 @@ pub mod rules;
 pub mod schema;
 pub mod stored;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod touch;
 pub mod view;
 
 pub use accepted::{Accepted, Outcome, Quarantined, Received, Stopped};
+pub use checkpoint::CheckpointError;
 pub use own::{Delivered, Document, Draft, EditError, Editor, Pending};
 pub use reason::Reason;
 pub use rules::Writer;

@@ -3,13 +3,13 @@
 //!
 //! Format: automerge.org "binary document format", change chunks. Whatever this scan does not know, it refuses.
 
+use super::columns::{COUNTER_MAX, Cursor, MAGIC, all_false, deltas, runs, strings};
 use super::reason::Reason;
 use stafett_protocol::limits::{CHANGE_DEPENDENCIES, CHANGE_EVENT_BYTES, CHANGE_OPERATIONS};
 
 /// The longest key of a map: section, entry id or field.
 pub const KEY_BYTES: usize = 64;
 
-const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
 const CHANGE_CHUNK: u8 = 1;
 
 // The columns of a change that only writes maps: number << 4 | type.
@@ -28,64 +28,6 @@ const EXPAND: u64 = 0x94;
 
 const ACTION_PUT: u64 = 1;
 const ACTION_MAKE_MAP: u64 = 0;
-/// Largest operation counter that is anywhere near real: keeps sums far from overflow.
-const COUNTER_MAX: i64 = 1 << 48;
-
-/// Bytes still to be read.
-struct Cursor<'a>(&'a [u8]);
-
-impl<'a> Cursor<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], Reason> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or(Reason::NotAChange)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn byte(&mut self) -> Result<u8, Reason> {
-        let (byte, rest) = self.0.split_first().ok_or(Reason::NotAChange)?;
-        self.0 = rest;
-        Ok(*byte)
-    }
-
-    fn unsigned(&mut self) -> Result<u64, Reason> {
-        let mut value = 0u64;
-        for shift in (0..63).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err(Reason::NotAChange)
-    }
-
-    fn signed(&mut self) -> Result<i64, Reason> {
-        let mut value = 0i64;
-        for shift in (0..63).step_by(7) {
-            let byte = self.byte()?;
-            value |= i64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                let unused = 64 - (shift + 7);
-                return Ok(if byte & 0x40 == 0 { value } else { (value << unused) >> unused });
-            }
-        }
-        Err(Reason::NotAChange)
-    }
-
-    fn length(&mut self) -> Result<usize, Reason> {
-        usize::try_from(self.unsigned()?).map_err(|_| Reason::NotAChange)
-    }
-
-    /// A time may be any 64-bit number: ten bytes of it are skipped, not read.
-    fn skip_number(&mut self) -> Result<(), Reason> {
-        for _ in 0..10 {
-            if self.byte()? & 0x80 == 0 {
-                return Ok(());
-            }
-        }
-        Err(Reason::NotAChange)
-    }
-}
 
 /// Scans a change; answers how many operations it has.
 pub fn scan(change: &[u8]) -> Result<usize, Reason> {
@@ -128,6 +70,9 @@ pub fn scan(change: &[u8]) -> Result<usize, Reason> {
     scan_columns(cursor, others as u64 + 1)
 }
 
+/// Rows that a column may have: no change has more operations, nor replaces more values.
+const MOST: usize = CHANGE_OPERATIONS;
+
 fn scan_columns(mut cursor: Cursor<'_>, actors: u64) -> Result<usize, Reason> {
     let count = cursor.length()?;
     let mut columns = Vec::new();
@@ -141,15 +86,15 @@ fn scan_columns(mut cursor: Cursor<'_>, actors: u64) -> Result<usize, Reason> {
     for (column, length) in columns {
         let data = Cursor(cursor.take(length)?);
         match column {
-            OBJECT_ACTOR | PREDECESSOR_ACTOR => drop(runs(data, |value| within(value, actors))?),
-            OBJECT_COUNTER => drop(runs(data, |value| within(value, COUNTER_MAX as u64))?),
-            PREDECESSOR_COUNT => drop(runs(data, |value| within(value, CHANGE_OPERATIONS as u64 + 1))?),
-            ACTION => operations = runs(data, action)?,
-            VALUE_META => drop(runs(data, value_type)?),
+            OBJECT_ACTOR | PREDECESSOR_ACTOR => drop(runs(data, MOST, |value| within(value, actors))?),
+            OBJECT_COUNTER => drop(runs(data, MOST, |value| within(value, COUNTER_MAX as u64))?),
+            PREDECESSOR_COUNT => drop(runs(data, MOST, |value| within(value, CHANGE_OPERATIONS as u64 + 1))?),
+            ACTION => operations = runs(data, MOST, action)?,
+            VALUE_META => drop(runs(data, MOST, value_type)?),
             VALUE => {}
-            KEY_STRING => keys(data)?,
-            PREDECESSOR_COUNTER => deltas(data)?,
-            INSERT | EXPAND => all_false(data)?,
+            KEY_STRING => strings(data, MOST, KEY_BYTES)?,
+            PREDECESSOR_COUNTER => deltas(data, MOST, 0)?,
+            INSERT | EXPAND => all_false(data, MOST)?,
             _ => return Err(Reason::Operation),
         }
     }
@@ -167,70 +112,6 @@ fn action(value: u64) -> Result<(), Reason> {
 /// Null (of a new map), booleans, integers, strings, bytes and times: no floats, counters, unknown types.
 fn value_type(meta: u64) -> Result<(), Reason> {
     if matches!(meta & 0xf, 0..=4 | 6 | 7 | 9) { Ok(()) } else { Err(Reason::Operation) }
-}
-
-/// One run of a column: how many rows, and how many values follow for them.
-fn run(cursor: &mut Cursor<'_>, rows: &mut usize) -> Result<usize, Reason> {
-    let head = cursor.signed()?;
-    let (count, values) = match head {
-        0 => (cursor.unsigned()?, 0),
-        1.. => (head.unsigned_abs(), 1),
-        _ => (head.unsigned_abs(), head.unsigned_abs()),
-    };
-    *rows = usize::try_from(count).ok().and_then(|count| rows.checked_add(count)).ok_or(Reason::Operations)?;
-    if *rows > CHANGE_OPERATIONS {
-        return Err(Reason::Operations);
-    }
-    usize::try_from(values).map_err(|_| Reason::Operations)
-}
-
-fn runs(mut cursor: Cursor<'_>, allow: impl Fn(u64) -> Result<(), Reason>) -> Result<usize, Reason> {
-    let mut rows = 0;
-    while !cursor.0.is_empty() {
-        for _ in 0..run(&mut cursor, &mut rows)? {
-            allow(cursor.unsigned()?)?;
-        }
-    }
-    Ok(rows)
-}
-
-fn keys(mut cursor: Cursor<'_>) -> Result<(), Reason> {
-    let mut rows = 0;
-    while !cursor.0.is_empty() {
-        for _ in 0..run(&mut cursor, &mut rows)? {
-            let length = cursor.length()?;
-            if length > KEY_BYTES {
-                return Err(Reason::KeySize);
-            }
-            core::str::from_utf8(cursor.take(length)?).map_err(|_| Reason::NotAChange)?;
-        }
-    }
-    Ok(())
-}
-
-/// Differences, each row adding to the sum of those before.
-fn deltas(mut cursor: Cursor<'_>) -> Result<(), Reason> {
-    let (mut rows, mut sum) = (0, 0i64);
-    while !cursor.0.is_empty() {
-        let before = rows;
-        let values = run(&mut cursor, &mut rows)?;
-        let times = if values == 1 { rows - before } else { 1 };
-        for _ in 0..values {
-            let step = cursor.signed()?.checked_mul(times as i64).ok_or(Reason::NotAChange)?;
-            sum = sum.checked_add(step).filter(|sum| (0..COUNTER_MAX).contains(sum)).ok_or(Reason::NotAChange)?;
-        }
-    }
-    Ok(())
-}
-
-/// A column of booleans alternates between counts of false and of true.
-fn all_false(mut cursor: Cursor<'_>) -> Result<(), Reason> {
-    let count = if cursor.0.is_empty() { 0 } else { cursor.unsigned()? };
-    match (count > CHANGE_OPERATIONS as u64, cursor.0.is_empty()) {
-        (true, _) => Err(Reason::Operations),
-        (false, true) => Ok(()),
-        (false, false) => Err(Reason::Operation),
-    }
 }
 
 #[cfg(test)]

@@ -149,6 +149,8 @@ const CONCERN: &[Section] = &[
             must("measure", Kind::Id),
             must("result", Kind::Word(&["green", "yellow", "red"])),
             may("text", PASSAGE),
+            // As the writer heard it in the meeting; the family's own mark outranks it (G3).
+            may("family_agrees", Kind::Flag),
             may("time", TIME),
         ],
     ),

@@ -36,6 +36,8 @@ pub struct Unsaved {
     first_unsaved: u64,
     next_step: u64,
     stored_bytes: usize,
+    /// Nothing of the accepted part is in the rows: it came from a checkpoint.
+    pub(super) whole: bool,
 }
 
 impl Unsaved {
@@ -97,7 +99,7 @@ impl Document {
         let steps = core::mem::take(&mut self.unsaved.steps);
         let new_bytes: usize = steps.iter().flat_map(|step| &step.applied).map(|change| change.raw_bytes().len()).sum();
         let many = self.unsaved.next_step as usize + steps.len() > STEPS_MAX;
-        if many || self.unsaved.stored_bytes + new_bytes > STEP_BYTES_MAX {
+        if self.unsaved.whole || many || self.unsaved.stored_bytes + new_bytes > STEP_BYTES_MAX {
             return self.save_whole(table, prefix);
         }
         for step in steps {
@@ -112,6 +114,7 @@ impl Document {
 
     fn save_whole(&mut self, table: &mut Table, prefix: &[u8]) -> Result<(), StoreError> {
         self.unsaved.next_step = 0;
+        self.unsaved.whole = false;
         self.unsaved.stored_bytes = 0;
         table.delete_all(Space::Document, &[prefix, &[STEP]].concat());
         let base = Base {

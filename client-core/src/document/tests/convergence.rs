@@ -87,7 +87,7 @@ impl World {
             Deed::Comment(who) => self.edit(who, |to, me, id| edit::add_comment(to, me, id, "Fint", None)),
             Deed::Rewrite(who) => self.edit(who, |to, _, id| edit::rewrite_measure(to, "home", id)),
             Deed::Evaluate(who) => {
-                self.edit(who, |to, me, id| edit::evaluate(to, me, id, "nurse", edit::Colour::Green, None));
+                self.edit(who, |to, me, id| edit::evaluate(to, me, id, "nurse", edit::Colour::Green, None, false));
             }
             Deed::FamilyMark(who) => self.edit(who, |to, me, id| edit::mark_as_family(to, me, id, "home", true, None)),
             Deed::Forge(who) => {

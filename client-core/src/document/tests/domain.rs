@@ -144,7 +144,7 @@ fn e1_a_second_active_measure_of_an_actor_is_parked_not_lost() {
     };
     assert_eq!(parked(&document), ["nurse2"]);
     let evaluate = |to: &mut automerge::transaction::Transaction<'_>| {
-        edit::evaluate(to, NURSE.person(), "e", "nurse", Colour::Green, None)
+        edit::evaluate(to, NURSE.person(), "e", "nurse", Colour::Green, None, false)
     };
     assert_eq!(deliver(&mut document, NURSE, START, evaluate), Ok(()));
     assert!(parked(&document).is_empty());
@@ -155,7 +155,7 @@ fn g1_one_evaluation_counts_and_the_responsible_or_holder_makes_it() {
     let (mut document, _) = published();
     let evaluate = |who: Who, id: &'static str, measure: &'static str| {
         move |to: &mut automerge::transaction::Transaction<'_>| {
-            edit::evaluate(to, who.person(), id, measure, Colour::Green, None)
+            edit::evaluate(to, who.person(), id, measure, Colour::Green, None, false)
         }
     };
     assert_eq!(deliver(&mut document, NURSE, START, evaluate(NURSE, "e0", "home")), Err(Reason::Role));
