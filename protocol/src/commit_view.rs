@@ -1,6 +1,7 @@
 //! An MLS commit seen as a membership change. OpenMLS checks MLS; it knows nothing of roles, so every
 //! proposal is turned into plain facts here for [`crate::policy`], on server, client and auditor alike.
 
+use crate::codec::{Deserialize as _, TlsDeserialize, TlsSize, VLBytes, encode};
 use crate::credential::Credential;
 use crate::ids::PublicKey;
 use crate::membership::Membership;
@@ -41,10 +42,37 @@ impl Leaf {
         {
             return Err(Refusal::StrangeLeaf);
         }
+        if !lives_for_ever(leaf) {
+            return Err(Refusal::StrangeLeaf);
+        }
         let basic = BasicCredential::try_from(leaf.credential().clone()).map_err(|_| Refusal::StrangeLeaf)?;
         let credential = crate::codec::decode(basic.identity()).map_err(|_| Refusal::StrangeLeaf)?;
         Ok(Self { key, credential })
     }
+}
+
+/// The beginning of an encoded leaf node (RFC 9420 7.2), up to where a leaf from a key package has its
+/// lifetime; OpenMLS does not show it.
+#[derive(TlsDeserialize, TlsSize)]
+struct LeafStart {
+    _encryption_key: VLBytes,
+    _signature_key: VLBytes,
+    _credential: (u16, VLBytes),
+    /// Versions, cipher suites, extensions.
+    _capabilities: (VLBytes, VLBytes, VLBytes),
+    /// Proposals, credentials.
+    _more_capabilities: (VLBytes, VLBytes),
+    source: u8,
+}
+
+/// Whether a leaf from a key package has the one lifetime that the protocol allows. MLS judges lifetimes
+/// by each party's clock: a shorter one would let parties disagree on a commit, and later replays fail.
+fn lives_for_ever(leaf: &LeafNode) -> bool {
+    const FROM_KEY_PACKAGE: u8 = 1;
+    let bytes = encode(leaf);
+    let mut rest = bytes.as_slice();
+    let Ok(start) = LeafStart::tls_deserialize(&mut rest) else { return false };
+    start.source != FROM_KEY_PACKAGE || <(u64, u64)>::tls_deserialize(&mut rest) == Ok((0, u64::MAX))
 }
 
 impl CommitView {

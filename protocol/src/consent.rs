@@ -41,6 +41,17 @@ pub enum Grantee {
     Person(PersonGrantee),
 }
 
+impl Grantee {
+    /// Whether both are the same unit, whoever leads it, or the same person, whatever their key.
+    pub fn is_same_party(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unit(a), Self::Unit(b)) => a.unit == b.unit,
+            (Self::Person(a), Self::Person(b)) => a.person == b.person,
+            _ => false,
+        }
+    }
+}
+
 /// A unit as grantee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, TlsSerialize, TlsDeserialize, TlsSize)]
 pub struct UnitGrantee {
@@ -196,7 +207,6 @@ pub struct DeletionReceipt {
     /// By the device's own clock: a claim.
     pub wiped_at: Millis,
 }
-
 
 /// A signed object that the home can read: ids, enums, hashes. Accepted at any epoch.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]

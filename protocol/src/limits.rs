@@ -67,5 +67,10 @@ pub const CHANGE_DEPENDENCIES: usize = 64;
 /// How far an Automerge change's first operation may lie beyond the document's last.
 pub const CHANGE_START_OP_LEAD: u64 = 1 << 20;
 
+/// Grants of one scope that may be withdrawn before anyone has shown them.
+pub const REVOKED_GRANTS: usize = 1024;
+/// One statement event, encoded.
+pub const STATEMENT_BYTES: usize = 64 * 1024;
+
 const HOUR_MILLIS: u64 = 3_600_000;
 const DAY_MILLIS: u64 = 24 * HOUR_MILLIS;

@@ -6,6 +6,7 @@ use crate::codec::{Malformed, TlsDeserialize, TlsSerialize, TlsSize, VLBytes, de
 use crate::commit_view::{CommitView, Leaf};
 use crate::event::{Body, Event, Genesis, Position, Receipt, Record};
 use crate::ids::{Hash, Millis, PublicKey};
+use crate::limits;
 use crate::membership::Membership;
 use crate::policy::{self, Context, MlsView, Refusal};
 use crate::signed::Signed;
@@ -91,7 +92,7 @@ pub fn found(record: Record, context: &Context<'_>) -> Result<(Replica, Judged),
 }
 
 fn judge_genesis(record: Record, context: &Context<'_>) -> Result<Judged, Refusal> {
-    let event = record.event.peek().map_err(|_| Refusal::Malformed)?;
+    let event = read(&record)?;
     let Body::Genesis(genesis) = &event.body else { return Err(Refusal::UnknownScope) };
     if record.seq != 1 || event.seen != Position::default() {
         return Err(Refusal::ChainBroken);
@@ -107,6 +108,36 @@ fn judge_genesis(record: Record, context: &Context<'_>) -> Result<Judged, Refusa
 fn verify(record: &Record, key: &PublicKey, event: &Event) -> Result<(), Refusal> {
     let verified = record.event.verify(key).map_err(|_| Refusal::BadSignature)?;
     if verified == *event { Ok(()) } else { Err(Refusal::BadSignature) }
+}
+
+/// Reads an event, within what its kind may weigh.
+fn read(record: &Record) -> Result<Event, Refusal> {
+    let bytes = record.event.bytes().len();
+    if bytes > limits::BUNDLE_BYTES {
+        return Err(Refusal::TooLarge);
+    }
+    let event = record.event.peek().map_err(|_| Refusal::Malformed)?;
+    let bound = match event.body {
+        Body::Genesis(_) | Body::Commit(_) => limits::BUNDLE_BYTES,
+        Body::Change(_) => limits::CHANGE_EVENT_BYTES.saturating_add(limits::EVENT_HEADER_BYTES),
+        Body::Statement(_) => limits::STATEMENT_BYTES,
+    };
+    if bytes > bound { Err(Refusal::TooLarge) } else { Ok(event) }
+}
+
+/// What the author says to have seen must be on this very chain, as far as this party can tell.
+fn check_seen(event: &Event, now: Position) -> Result<(), Refusal> {
+    let other_head = event.seen.seq == now.seq && event.seen.head != now.head;
+    let other_start = event.seen.seq == 0 && event.seen.head != Hash::default();
+    if event.seen.seq > now.seq || other_head || other_start { Err(Refusal::ChainBroken) } else { Ok(()) }
+}
+
+/// The group info for a resync is of the very epoch that the commit makes.
+fn check_group_info(bytes: &[u8], staged: &StagedCommit) -> Result<(), Refusal> {
+    use tls_codec::Deserialize as _;
+    let message = MlsMessageIn::tls_deserialize_exact(bytes).map_err(|_| Refusal::MlsRefused)?;
+    let MlsMessageBodyIn::GroupInfo(info) = message.extract() else { return Err(Refusal::MlsRefused) };
+    if info.group_context() == staged.group_context() { Ok(()) } else { Err(Refusal::MlsRefused) }
 }
 
 /// The MLS group id of a scope's generation: never re-used, kept apart from the scope's own id.
@@ -161,12 +192,10 @@ impl Replica {
         if record.time < self.state.time || record.time != context.now {
             return Err(Refusal::TimeBackwards);
         }
-        let event = record.event.peek().map_err(|_| Refusal::Malformed)?;
+        let event = read(&record)?;
         let author = policy::author(&self.state, context, &event)?;
         verify(&record, &author.key, &event)?;
-        if event.seen.seq > self.state.position.seq {
-            return Err(Refusal::ChainBroken);
-        }
+        check_seen(&event, self.state.position)?;
         let head = record.head_after(&self.state.position.head);
         let effect = self.effect(&event, context)?;
         Ok(Judged { record, event, author: author.key, head, effect })
@@ -183,6 +212,7 @@ impl Replica {
                     return Err(Refusal::WrongEpoch);
                 }
                 let (view, staged) = self.stage(commit.mls.as_slice())?;
+                check_group_info(commit.group_info.as_slice(), &staged)?;
                 let next = policy::decide(&self.state, context, event, &MlsView::Commit(view))?;
                 Ok(Effect::Commit(Box::new(next), Box::new(staged)))
             }
@@ -254,13 +284,19 @@ impl Replica {
             values.iter().map(|(k, v)| Row { key: k.clone().into(), value: v.clone().into() }).collect()
         });
         rows.sort_by(|a, b| a.key.as_slice().cmp(b.key.as_slice()));
-        encode(&Snapshot { state: self.state.clone(), rows })
+        let body = encode(&Snapshot { state: self.state.clone(), rows });
+        encode(&Checked { sum: crate::ids::hash("replica snapshot", &[&body]), body: body.into() })
     }
 
     /// Back from [`Replica::snapshot`].
     pub fn restore(bytes: &[u8]) -> Result<Self, Malformed> {
         let broken = |why: &str| Malformed { what: "Replica", why: why.into() };
-        let Snapshot { state, rows } = decode(bytes)?;
+        let Checked { sum, body } = decode(bytes)?;
+        // OpenMLS's storage panics on what it did not write: nothing else gets there.
+        if sum != crate::ids::hash("replica snapshot", &[body.as_slice()]) {
+            return Err(broken("damaged"));
+        }
+        let Snapshot { state, rows } = decode(body.as_slice())?;
         let storage = MemoryStorage::default();
         if let Ok(mut values) = storage.values.write() {
             values.extend(rows.into_iter().map(|row| (row.key.into(), row.value.into())));
@@ -287,6 +323,12 @@ impl Replica {
         let receipt = receipt.verify(home_key).map_err(|_| Refusal::BadSignature)?;
         if receipt == self.receipt() { Ok(()) } else { Err(Refusal::ChainBroken) }
     }
+}
+
+#[derive(Debug, TlsSerialize, TlsDeserialize, TlsSize)]
+struct Checked {
+    sum: Hash,
+    body: VLBytes,
 }
 
 #[derive(Debug, TlsSerialize, TlsDeserialize, TlsSize)]

@@ -5,7 +5,7 @@ use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize};
 use crate::consent::{Access, ConsentGrant, Grantee, Permit};
 use crate::event::Position;
 use crate::ids::{DeviceId, Hash, LogId, Millis, PersonId, PublicKey, ScopeId, UnitId};
-use crate::membership::{ConsentAuthority, Member, Membership, ScopeKind};
+use crate::membership::{ConsentAuthority, Member, Membership, Role, ScopeKind};
 
 /// Whether a scope takes content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, TlsSerialize, TlsDeserialize, TlsSize)]
@@ -54,13 +54,18 @@ impl GrantFact {
     pub fn standing(&self, now: Millis) -> GrantStanding {
         if self.ended_at != 0 {
             GrantStanding::Withdrawn
-        } else if now >= self.grant.expires_at {
+        } else if now >= self.grant.expires_at || self.paper_lapsed(now) {
             GrantStanding::Expired
         } else if self.in_force_since == 0 {
             GrantStanding::Waiting
         } else {
             GrantStanding::InForce
         }
+    }
+
+    /// Consent on paper lapses unless it is countersigned; what rests on it falls with it.
+    fn paper_lapsed(&self, now: Millis) -> bool {
+        self.attested.iter().any(|a| now >= a.until && !self.signers.contains(&a.person))
     }
 
     /// Everyone whose consent counts at `now`.
@@ -94,6 +99,13 @@ pub struct Ended {
     pub at: Millis,
 }
 
+/// Until when the leader's certificate lets an employee stand in the scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Employment {
+    pub person: PersonId,
+    pub until: Millis,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
 pub struct NewKey {
     pub person: PersonId,
@@ -120,6 +132,12 @@ pub struct ScopeState {
     pub grants: Vec<GrantFact>,
     pub ended: Vec<Ended>,
     pub vetoes: Vec<Veto>,
+    /// Grants that were withdrawn before any signature on them arrived: they never come into force.
+    pub revoked: Vec<Hash>,
+    /// Withdrawals and ends of employment that have acted: none acts twice.
+    pub spent: Vec<Hash>,
+    /// In order of person id.
+    pub employments: Vec<Employment>,
     /// Pending-removal list: signature keys of leaves that must go with the next commit.
     pub listed: Vec<PublicKey>,
     /// The new authority that a statement has named and no commit has written yet.
@@ -134,6 +152,8 @@ pub struct ScopeState {
     pub readmit: Vec<Member>,
     /// The epoch whose link to the one before is missing (0: none). No Add until it is repaired.
     pub unlinked: u64,
+    /// Further such epochs, oldest first.
+    pub more_unlinked: Vec<u64>,
     /// `check` of the present epoch's content key.
     pub check: Hash,
 }
@@ -147,6 +167,12 @@ impl ScopeState {
     }
     pub fn kind(&self) -> ScopeKind {
         self.membership.kind
+    }
+
+    /// The consent authority that counts: what a statement has decided holds from its receipt on,
+    /// whether or not a commit has written it yet.
+    pub fn authority(&self) -> &ConsentAuthority {
+        self.next_authority.as_ref().unwrap_or(&self.membership.authority)
     }
 
     /// The last counter accepted from `device`.
@@ -182,9 +208,40 @@ impl ScopeState {
     }
 
     fn lapsed(&self, member: &Member, now: Millis) -> bool {
-        use crate::membership::Role;
-        matches!(member.role, Role::Actor | Role::Reader | Role::Custodian)
-            && self.grant(&member.basis).is_some_and(|g| g.standing(now) != GrantStanding::InForce)
+        match member.role {
+            Role::Actor | Role::Reader | Role::Custodian => {
+                self.unemployed(member.person, now)
+                    || self.grant(&member.basis).is_some_and(|g| g.standing(now) != GrantStanding::InForce)
+            }
+            Role::Employee => self.unemployed(member.person, now),
+            _ => false,
+        }
+    }
+
+    /// Whether the certificate under which this employee came in has expired.
+    pub(crate) fn unemployed(&self, person: PersonId, now: Millis) -> bool {
+        self.employments.iter().any(|e| e.person == person && now >= e.until)
+    }
+
+    /// The key that counts for a person since their last key change, if there was one.
+    pub fn new_key(&self, person: PersonId) -> Option<&PublicKey> {
+        self.new_keys.iter().rev().find(|k| k.person == person).map(|k| &k.key)
+    }
+
+    /// The key that counts for a member now: what a key change has said holds from its receipt on.
+    pub fn key_of(&self, person: PersonId) -> Option<&PublicKey> {
+        self.new_key(person).or_else(|| self.membership.member(person).map(|m| &m.person_key))
+    }
+
+    /// Whether every device of this member is on the pending-removal list.
+    pub(crate) fn is_leaving(&self, member: &Member) -> bool {
+        member.devices.iter().all(|d| self.listed.contains(d))
+    }
+
+    /// Who is here, and who may come back after a re-founding.
+    pub(crate) fn present(&self) -> impl Iterator<Item = &Member> {
+        let back = self.readmit.iter().filter(|m| self.membership.member(m.person).is_none());
+        self.membership.members.iter().chain(back)
     }
 
     /// The status at `now`: a lapsed `hold` grant makes an active scope dormant.

@@ -4,10 +4,11 @@ use super::{Action, Author, Context, Refusal, entry, require};
 use crate::commit_view::{CommitView, Leaf};
 use crate::consent::{Permit, Voucher};
 use crate::event::{Commit, Event};
-use crate::ids::{PublicKey};
+use crate::credential::Identity;
+use crate::ids::{DeviceId, Millis, PersonId, PublicKey};
 use crate::limits;
-use crate::membership::{Member, Membership, ScopeKind};
-use crate::state::ScopeState;
+use crate::membership::{Member, Membership, Role, ScopeKind};
+use crate::state::{Employment, ScopeState, Status};
 use std::collections::BTreeSet;
 
 pub(super) fn decide(state: &ScopeState, context: &Context<'_>, author: &Author, event: &Event, commit: &Commit, view: &CommitView) -> Result<ScopeState, Refusal> {
@@ -21,13 +22,25 @@ pub(super) fn decide(state: &ScopeState, context: &Context<'_>, author: &Author,
         Some(_) => by_member(state, context, author, commit, view, &listed)?,
     };
     next.last_commit = state.position.seq.saturating_add(1);
-    next.before_last_commit = state.membership.members.clone();
+    next.before_last_commit = remaining(state, &next.membership);
     next.epoch = state.epoch.saturating_add(1);
     next.epoch_since = context.now;
     next.rejected = Permit::No;
     next.check = commit.check;
     next.listed.retain(|key| next.membership.devices().any(|d| d == key));
     Ok(next)
+}
+
+/// Everyone who was in before the commit or might come back, without the leaves that it removes: should
+/// it be rejected, they stay removed, for narrowing never needs consent.
+fn remaining(state: &ScopeState, after: &Membership) -> Vec<Member> {
+    let mut before = state.membership.members.clone();
+    for member in &mut before {
+        member.devices.retain(|d| after.devices().any(|a| a == d));
+    }
+    before.retain(|m| !m.devices.is_empty());
+    let back = state.readmit.iter().filter(|m| state.membership.member(m.person).is_none());
+    before.into_iter().chain(back.cloned()).collect()
 }
 
 /// A device that lost its MLS state joins again by an external commit in the place of its own leaf.
@@ -41,10 +54,15 @@ fn resync(state: &ScopeState, context: &Context<'_>, author: &Author, commit: &C
     if commit.link.is_some() || commit.welcome.is_some() {
         return Err(Refusal::LinkMissing);
     }
-    check_path(state, context, author, path)?;
+    check_path(&state.membership, context, author, path)?;
     let mut next = state.clone();
     next.gentle = Permit::No;
-    next.unlinked = state.epoch.saturating_add(1);
+    let gap = state.epoch.saturating_add(1);
+    if next.unlinked == 0 {
+        next.unlinked = gap;
+    } else {
+        next.more_unlinked.push(gap);
+    }
     Ok(next)
 }
 
@@ -59,21 +77,18 @@ fn by_member(state: &ScopeState, context: &Context<'_>, author: &Author, commit:
         return Err(Refusal::RemovalFirst);
     }
     if let Some(path) = &view.path {
-        check_path(state, context, author, path)?;
+        check_path(view.membership.as_ref().unwrap_or(&state.membership), context, author, path)?;
     }
     match &view.membership {
-        None => renew(state, context, author, event_device(author), view),
+        None => renew(state, context, author, view),
         Some(new) => rewrite(state, context, author, commit, view, new, listed),
     }
 }
 
-fn event_device(author: &Author) -> crate::ids::DeviceId {
-    crate::ids::DeviceId::of_key(&author.key)
-}
-
-/// The committer's leaf stays the same device of the same person.
-fn check_path(state: &ScopeState, context: &Context<'_>, author: &Author, path: &Leaf) -> Result<(), Refusal> {
-    let member = state.membership.member(author.person).ok_or(Refusal::NotAMember)?;
+/// The committer's leaf stays the same device of the same person, under the key that `membership`, the
+/// one after the commit, pins.
+fn check_path(membership: &Membership, context: &Context<'_>, author: &Author, path: &Leaf) -> Result<(), Refusal> {
+    let member = membership.member(author.person).ok_or(Refusal::NotAMember)?;
     if path.key != author.key {
         return Err(Refusal::PersonChanged);
     }
@@ -81,13 +96,13 @@ fn check_path(state: &ScopeState, context: &Context<'_>, author: &Author, path: 
 }
 
 /// No proposals: an own-leaf update, at most one a day.
-fn renew(state: &ScopeState, context: &Context<'_>, author: &Author, device: crate::ids::DeviceId, view: &CommitView) -> Result<ScopeState, Refusal> {
+fn renew(state: &ScopeState, context: &Context<'_>, author: &Author, view: &CommitView) -> Result<ScopeState, Refusal> {
     require(state, context, author, Action::Renew)?;
     if !view.adds.is_empty() || !view.removes.is_empty() {
         return Err(Refusal::MembershipMismatch);
     }
     let mut next = state.clone();
-    let counter = next.counter_mut(device);
+    let counter = next.counter_mut(DeviceId::of_key(&author.key));
     if counter.renewed_at != 0 && context.now < counter.renewed_at.saturating_add(limits::OWN_UPDATE_MIN_MILLIS) {
         return Err(Refusal::TooSoon);
     }
@@ -103,25 +118,29 @@ fn rewrite(state: &ScopeState, context: &Context<'_>, author: &Author, commit: &
         return Err(Refusal::LinkRepairFirst);
     }
     let persons: BTreeSet<_> = state.membership.members.iter().chain(&new.members).map(|m| m.person).collect();
-    let mut gentle = Permit::Yes;
+    let mut next = state.clone();
+    next.gentle = Permit::Yes;
     for person in persons {
         let step = Step { state, context, author, listed, adds: &view.adds, vouchers: &commit.vouchers };
-        let narrowed = match (state.membership.member(person), new.member(person)) {
+        let outcome = match (state.membership.member(person), new.member(person)) {
             (None, Some(after)) => step.enters(after)?,
             (Some(before), None) => step.leaves(before)?,
             (Some(before), Some(after)) => step.stays(before, after)?,
-            (None, None) => false,
+            (None, None) => continue,
         };
-        if narrowed {
-            gentle = Permit::No;
+        if outcome.narrowed {
+            next.gentle = Permit::No;
+        }
+        if let Some(until) = outcome.seat {
+            next.employments.retain(|e| e.person != person);
+            next.employments.extend(until.map(|until| Employment { person, until }));
         }
     }
-    let mut next = state.clone();
+    next.employments.sort_by_key(|e| e.person);
     if next.next_authority.as_ref() == Some(&new.authority) {
         next.next_authority = None;
     }
     next.membership = new.clone();
-    next.gentle = gentle;
     next.readmit.retain(|m| new.member(m.person).is_none_or(|n| n.devices.len() < m.devices.len()));
     Ok(next)
 }
@@ -130,7 +149,8 @@ fn check_fixed_part(state: &ScopeState, new: &Membership) -> Result<(), Refusal>
     let old = &state.membership;
     let authority = if state.next_authority.as_ref() == Some(&new.authority) { &new.authority } else { &old.authority };
     let expected = Membership { members: new.members.clone(), authority: authority.clone(), ..old.clone() };
-    if *new != expected || new.clone().sorted() != *new {
+    // A rewrite that changes nothing would be an own-leaf update that escapes its limit.
+    if *new != expected || new.clone().sorted() != *new || new == old {
         return Err(Refusal::MembershipMismatch);
     }
     let bound = if new.kind == ScopeKind::Unit { limits::UNIT_SCOPE_LEAVES } else { limits::LOG_SCOPE_LEAVES };
@@ -150,7 +170,9 @@ fn check_leaves_match(state: &ScopeState, view: &CommitView, new: &Membership) -
     let persons: BTreeSet<_> = new.members.iter().map(|m| m.person).collect();
     let no_ghosts = new.members.iter().all(|m| !m.devices.is_empty());
     let distinct = named.windows(2).all(|pair| pair.first() != pair.last());
-    if after != named || persons.len() != new.members.len() || !no_ghosts || !distinct {
+    // A leaf that is removed and added again in one commit would never have left.
+    let fresh = view.adds.iter().all(|leaf| state.membership.devices().all(|d| *d != leaf.key));
+    if after != named || persons.len() != new.members.len() || !no_ghosts || !distinct || !fresh {
         return Err(Refusal::MembershipMismatch);
     }
     Ok(())
@@ -166,9 +188,20 @@ struct Step<'a> {
     vouchers: &'a [Voucher],
 }
 
+/// What a step means for those who stay.
+struct Outcome {
+    /// Somebody lost something: content under the epoch before is no longer taken.
+    narrowed: bool,
+    /// A new seat, and until when the leader's certificate holds it; `None` where the seat is as it was.
+    seat: Option<Option<Millis>>,
+}
+
 impl Step<'_> {
-    fn added<'s>(&'s self, after: &'s Member) -> impl Iterator<Item = &'s Leaf> {
-        self.adds.iter().filter(|leaf| after.devices.contains(&leaf.key))
+    /// The leaves that this person gains; a leaf that was somebody else's cannot become theirs.
+    fn gained(&self, before: Option<&Member>, after: &Member) -> Result<Vec<&Leaf>, Refusal> {
+        let has = |key: &PublicKey| before.is_some_and(|m| m.devices.contains(key));
+        let leaf = |key: &PublicKey| self.adds.iter().find(|leaf| leaf.key == *key).ok_or(Refusal::MembershipMismatch);
+        after.devices.iter().filter(|key| !has(key)).map(leaf).collect()
     }
 
     fn may(&self, action: Action) -> Result<(), Refusal> {
@@ -177,68 +210,76 @@ impl Step<'_> {
 
     /// Admitting goes on in a scope that takes no content where a lost key is replaced, and in a
     /// re-founded one.
-    fn may_admit(&self, person: crate::ids::PersonId) -> Result<(), Refusal> {
+    fn may_admit(&self, person: PersonId) -> Result<(), Refusal> {
         match self.may(Action::Admit) {
             Err(Refusal::NotActive) if self.state.readmit.iter().any(|m| m.person == person) => Ok(()),
-            Err(Refusal::NotActive) if self.state.new_keys.iter().any(|k| k.person == person) => Ok(()),
+            Err(Refusal::NotActive) if self.state.new_key(person).is_some() => Ok(()),
             other => other,
         }
     }
 
-    fn enters(&self, after: &Member) -> Result<bool, Refusal> {
-        self.may_admit(after.person)?;
-        let identities = entry::check_leaves(self.context, after, self.added(after))?;
-        entry::check(self.state, self.context, after, &identities, self.vouchers)?;
-        Ok(false)
+    fn enters(&self, after: &Member) -> Result<Outcome, Refusal> {
+        let new_leader = self.state.kind() == ScopeKind::Unit && after.role == Role::Leader;
+        if !new_leader {
+            self.may_admit(after.person)?;
+        }
+        let gained = self.gained(None, after)?;
+        let identities = entry::check_leaves(self.context, after, gained.into_iter())?;
+        let until = entry::check(self.state, self.context, after, &identities, self.vouchers)?;
+        // Who comes back after a re-founding keeps the certificate that they came in on.
+        let seat = if self.state.readmit.iter().any(|m| m.person == after.person) { until.map(Some) } else { Some(until) };
+        Ok(Outcome { narrowed: false, seat })
     }
 
     /// Somebody goes entirely: every leaf must be listed. Narrowing needs no consent, but a statement.
-    fn leaves(&self, before: &Member) -> Result<bool, Refusal> {
+    fn leaves(&self, before: &Member) -> Result<Outcome, Refusal> {
         self.may(Action::RemoveListed)?;
-        if before.role == crate::membership::Role::Holder && self.state.status != crate::state::Status::Withdrawn {
+        if before.role == Role::Holder && self.state.status != Status::Withdrawn {
             return Err(Refusal::HolderByHandover);
         }
         if before.devices.iter().all(|d| self.listed.contains(d)) {
-            return Ok(true);
+            return Ok(Outcome { narrowed: true, seat: Some(None) });
         }
         Err(if before.role.is_family() { Refusal::FamilyStays } else { Refusal::NotYours })
     }
 
-    fn stays(&self, before: &Member, after: &Member) -> Result<bool, Refusal> {
-        let state = self.state;
-        let new_key = state.new_keys.iter().rev().find(|k| k.person == after.person).map(|k| k.key);
-        if after.person_key != before.person_key && new_key != Some(after.person_key) {
+    fn stays(&self, before: &Member, after: &Member) -> Result<Outcome, Refusal> {
+        if after.person_key != before.person_key && self.state.new_key(after.person) != Some(&after.person_key) {
             return Err(Refusal::KeyNotPinned);
         }
-        let identities = entry::check_leaves(self.context, after, self.added(after))?;
-        let gained = after.devices.iter().any(|d| !before.devices.contains(d));
-        let lost: Vec<_> = before.devices.iter().filter(|d| !after.devices.contains(d)).collect();
-        if gained && after.person == self.author.person {
+        let own = after.person == self.author.person;
+        let gained = self.gained(Some(before), after)?;
+        if !gained.is_empty() && own {
             self.may(Action::OwnDevices)?;
-        } else if gained {
+        } else if !gained.is_empty() {
             // Another member may bring back a person's device only where the person keeps a seat that
             // still stands; the certificate by the person's own key is the person's word.
             self.may_admit(after.person)?;
         }
-        let own = after.person == self.author.person;
-        if !lost.iter().all(|d| self.listed.contains(d) || own) {
+        let same_seat = (before.role, before.basis) == (after.role, after.basis);
+        if !gained.is_empty() {
+            entry::pinned(self.state, after)?;
+            if same_seat {
+                entry::seat_stands(self.state, self.context.now, after)?;
+            }
+        }
+        let identities = entry::check_leaves(self.context, after, gained.into_iter())?;
+        let lost: Vec<_> = before.devices.iter().filter(|d| !after.devices.contains(d)).collect();
+        if !lost.iter().all(|d| self.listed.contains(d) || own) || (own && lost.contains(&&self.author.key)) {
             return Err(Refusal::NotYours);
         }
-        if own && lost.contains(&&self.author.key) {
-            return Err(Refusal::NotYours);
+        if same_seat {
+            return Ok(Outcome { narrowed: !lost.is_empty(), seat: None });
         }
-        if (before.role, before.basis) == (after.role, after.basis) {
-            return Ok(!lost.is_empty());
-        }
-        self.changes_role(before, after, &identities)?;
-        Ok(true)
+        let until = self.changes_role(before, after, &identities)?;
+        Ok(Outcome { narrowed: true, seat: Some(until) })
     }
 
     /// Widening needs a grant of its own; so does narrowing to a role on another grant, which then is
     /// the one that stands. The family's basis follows the authority.
-    fn changes_role(&self, before: &Member, after: &Member, identities: &[crate::credential::Identity]) -> Result<(), Refusal> {
+    fn changes_role(&self, before: &Member, after: &Member, identities: &[Identity]) -> Result<Option<Millis>, Refusal> {
         self.may(Action::Admit)?;
-        if before.role == crate::membership::Role::Holder {
+        if before.role == Role::Holder {
             return Err(Refusal::HolderByHandover);
         }
         if before.role.is_family() && after.role != before.role {

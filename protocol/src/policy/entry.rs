@@ -5,10 +5,10 @@ use super::{Context, Refusal};
 use crate::commit_view::Leaf;
 use crate::consent::{Access, EmployeeCertificate, Grantee, Permit, SignedGrant, UnitGrantee, Voucher};
 use crate::credential::{Identity, PersonKind};
-use crate::ids::{Hash, Millis, PublicKey, hash};
+use crate::ids::{Hash, Millis, PublicKey, UnitId, hash};
 use crate::limits;
 use crate::membership::{ConsentAuthority, Member, Role, ScopeKind};
-use crate::state::{GrantFact, GrantStanding, ScopeState};
+use crate::state::{GrantFact, GrantStanding, ScopeState, Status, Veto};
 
 /// Verifies that each of these leaves is a device of `member`, down from a known municipality, under the
 /// person key that the membership pins.
@@ -27,18 +27,18 @@ pub(super) fn check_leaves<'l>(context: &Context<'_>, member: &Member, leaves: i
         .collect()
 }
 
-/// Whether `member` may be in `state`'s scope in that role on that basis.
-pub(super) fn check(state: &ScopeState, context: &Context<'_>, member: &Member, identities: &[Identity], vouchers: &[Voucher]) -> Result<(), Refusal> {
-    if state.readmit.iter().any(|m| m.person == member.person && m.role == member.role && m.basis == member.basis && m.person_key == member.person_key) {
-        return Ok(());
+/// Whether `member` may enter `state`'s scope in that role on that basis; answers until when a leader's
+/// certificate lets them stay, where that is what does.
+pub(super) fn check(state: &ScopeState, context: &Context<'_>, member: &Member, identities: &[Identity], vouchers: &[Voucher]) -> Result<Option<Millis>, Refusal> {
+    pinned(state, member)?;
+    if comes_back(state, member) {
+        return seat_stands(state, context.now, member).map(|()| None);
     }
-    let authority = state.next_authority.as_ref().unwrap_or(&state.membership.authority);
+    let authority = state.authority();
     match (state.kind(), member.role) {
-        (ScopeKind::Card | ScopeKind::Journal | ScopeKind::Concern, Role::Guardian) => {
-            family(authority, member, authority.guardians.iter().any(|g| g.person == member.person))
-        }
-        (ScopeKind::Card | ScopeKind::Journal | ScopeKind::Concern, Role::Child) => {
-            family(authority, member, authority.child.is_some_and(|c| c.person == member.person))
+        (ScopeKind::Card | ScopeKind::Journal | ScopeKind::Concern, Role::Guardian | Role::Child) => {
+            family(authority, member)?;
+            if member.basis == authority.id() { Ok(None) } else { Err(Refusal::NotAnAuthority) }
         }
         (ScopeKind::Card | ScopeKind::Journal | ScopeKind::Concern, Role::Actor | Role::Reader | Role::Custodian) => {
             on_card(context, state.kind(), member)?;
@@ -48,19 +48,59 @@ pub(super) fn check(state: &ScopeState, context: &Context<'_>, member: &Member, 
         }
         (_, Role::Holder) => Err(Refusal::HolderByHandover),
         (ScopeKind::Unit, Role::Employee | Role::Leader) => employed(state, context, member, identities, vouchers),
-        (ScopeKind::Personal, Role::Own) if member.person == state.founder => Ok(()),
+        (ScopeKind::Personal, Role::Own) if member.person == state.founder => Ok(None),
         _ => Err(Refusal::NotYours),
     }
 }
 
-fn family(authority: &ConsentAuthority, member: &Member, named: bool) -> Result<(), Refusal> {
-    if !named || member.basis != authority.id() {
-        return Err(Refusal::NotAnAuthority);
+/// Nobody gains a leaf under a key that a key change has voided.
+pub(super) fn pinned(state: &ScopeState, member: &Member) -> Result<(), Refusal> {
+    match state.new_key(member.person) {
+        Some(key) if *key != member.person_key => Err(Refusal::KeyNotPinned),
+        _ => Ok(()),
     }
-    if authority.key(member.person) != Some(&member.person_key) {
-        return Err(Refusal::KeyNotPinned);
+}
+
+/// After a re-founding: in the very seat that they had.
+fn comes_back(state: &ScopeState, member: &Member) -> bool {
+    let key = state.new_key(member.person);
+    state.readmit.iter().any(|m| {
+        m.person == member.person && m.role == member.role && m.basis == member.basis && key.unwrap_or(&m.person_key) == &member.person_key
+    })
+}
+
+/// Whether what once let this member in still does: asked where somebody who has a seat gains a leaf.
+pub(super) fn seat_stands(state: &ScopeState, now: Millis, member: &Member) -> Result<(), Refusal> {
+    match member.role {
+        Role::Guardian | Role::Child => family(state.authority(), member),
+        Role::Actor | Role::Reader | Role::Custodian => {
+            let fact = state.grant(&member.basis).ok_or(Refusal::GrantMissing)?;
+            in_force(fact, now)?;
+            if let Grantee::Unit(unit) = fact.grant.grantee {
+                not_ended(state, &unit, member, fact.in_force_since)?;
+            }
+            if state.unemployed(member.person, now) { Err(Refusal::VoucherInvalid) } else { Ok(()) }
+        }
+        // Losing `hold` freezes the holder, losing everything ends the seat.
+        Role::Holder if state.status == Status::Withdrawn => Err(Refusal::GrantWithdrawn),
+        Role::Employee if state.unemployed(member.person, now) => Err(Refusal::VoucherInvalid),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+fn family(authority: &ConsentAuthority, member: &Member) -> Result<(), Refusal> {
+    let named = match member.role {
+        Role::Guardian => authority.guardians.iter().find(|g| g.person == member.person),
+        Role::Child => authority.child.as_ref().filter(|c| c.person == member.person),
+        _ => None,
+    };
+    let person = named.ok_or(Refusal::NotAnAuthority)?;
+    if person.key == member.person_key { Ok(()) } else { Err(Refusal::KeyNotPinned) }
+}
+
+fn not_ended(state: &ScopeState, unit: &UnitGrantee, member: &Member, since: Millis) -> Result<(), Refusal> {
+    let ended = state.ended.iter().any(|e| e.unit == unit.unit && e.person == member.person && e.at >= since);
+    if ended { Err(Refusal::VoucherMissing) } else { Ok(()) }
 }
 
 /// members(concern) ⊆ members(card): access to a concern is two grants.
@@ -87,27 +127,30 @@ pub(super) fn in_force(fact: &GrantFact, now: Millis) -> Result<(), Refusal> {
 }
 
 /// Whether the grant is for this member: role, person or unit, and for a unit the leader's word.
-fn granted(state: &ScopeState, context: &Context<'_>, fact: &GrantFact, member: &Member, vouchers: &[Voucher]) -> Result<(), Refusal> {
+fn granted(state: &ScopeState, context: &Context<'_>, fact: &GrantFact, member: &Member, vouchers: &[Voucher]) -> Result<Option<Millis>, Refusal> {
     let grant = &fact.grant;
-    if grant.scope != state.scope() || grant.access.role() != member.role {
+    // The custodian comes into a concern on the card's grant, whose copy is in the genesis.
+    let by_card = state.kind() == ScopeKind::Concern && grant.access == Access::Custody && Some(grant.scope) == state.card;
+    if (grant.scope != state.scope() && !by_card) || grant.access.role() != member.role {
         return Err(Refusal::GrantMismatch);
     }
     match grant.grantee {
-        Grantee::Person(p) if p.person == member.person && p.person_key == member.person_key => Ok(()),
+        Grantee::Person(p) if p.person == member.person && p.person_key == member.person_key => Ok(None),
         Grantee::Person(_) => Err(Refusal::GrantMismatch),
-        Grantee::Unit(unit) if unit.leader == member.person => {
-            if unit.leader_key == member.person_key { Ok(()) } else { Err(Refusal::KeyNotPinned) }
+        Grantee::Unit(unit) => {
+            not_ended(state, &unit, member, fact.in_force_since)?;
+            match (unit.leader == member.person, grant.access) {
+                (true, _) if unit.leader_key == member.person_key => Ok(None),
+                (true, _) => Err(Refusal::KeyNotPinned),
+                (false, Access::Custody) => Err(Refusal::GrantMismatch),
+                (false, _) => vouched(state, context, &unit, member, vouchers).map(Some),
+            }
         }
-        Grantee::Unit(_) if grant.access == Access::Custody => Err(Refusal::GrantMismatch),
-        Grantee::Unit(unit) => vouched(state, context, &unit, member, vouchers, fact.in_force_since),
     }
 }
 
-/// The leader's certificate and assignment for this member, valid now, and not ended since the grant.
-fn vouched(state: &ScopeState, context: &Context<'_>, unit: &UnitGrantee, member: &Member, vouchers: &[Voucher], since: Millis) -> Result<(), Refusal> {
-    if state.ended.iter().any(|e| e.unit == unit.unit && e.person == member.person && e.at >= since) {
-        return Err(Refusal::VoucherMissing);
-    }
+/// The leader's certificate and assignment for this member, valid now; answers until when.
+fn vouched(state: &ScopeState, context: &Context<'_>, unit: &UnitGrantee, member: &Member, vouchers: &[Voucher]) -> Result<Millis, Refusal> {
     let mut found = Refusal::VoucherMissing;
     for voucher in vouchers {
         let Ok(employee) = employee(voucher, unit, member, context.now) else {
@@ -124,7 +167,7 @@ fn vouched(state: &ScopeState, context: &Context<'_>, unit: &UnitGrantee, member
             && assignment.person == member.person
             && assignment.scope == state.scope()
         {
-            return Ok(());
+            return Ok(employee.expires_at);
         }
     }
     Err(found)
@@ -140,16 +183,17 @@ fn employee(voucher: &Voucher, unit: &UnitGrantee, member: &Member, now: Millis)
 }
 
 /// In `unit` scopes the leader's employee certificate stands in the place of a grant.
-fn employed(state: &ScopeState, context: &Context<'_>, member: &Member, identities: &[Identity], vouchers: &[Voucher]) -> Result<(), Refusal> {
-    let leader = state.membership.members.iter().find(|m| m.role == Role::Leader).ok_or(Refusal::VoucherMissing)?;
+fn employed(state: &ScopeState, context: &Context<'_>, member: &Member, identities: &[Identity], vouchers: &[Voucher]) -> Result<Option<Millis>, Refusal> {
+    let unit = UnitId(state.scope().0);
     if member.role == Role::Leader {
         // A leader newly certified by the municipality may be added by any member.
-        let certified = identities.iter().all(|i| i.kind() == PersonKind::Leader && i.unit().map(|u| u.0) == Some(state.scope().0));
-        return if certified && !identities.is_empty() { Ok(()) } else { Err(Refusal::VoucherInvalid) };
+        let certified = identities.iter().all(|i| i.kind() == PersonKind::Leader && i.unit() == Some(unit));
+        return if certified && !identities.is_empty() { Ok(None) } else { Err(Refusal::VoucherInvalid) };
     }
-    let unit = UnitGrantee { unit: crate::ids::UnitId(state.scope().0), leader: leader.person, leader_key: leader.person_key };
-    let good = vouchers.iter().any(|v| employee(v, &unit, member, context.now).is_ok());
-    if good { Ok(()) } else { Err(Refusal::VoucherMissing) }
+    let leaders = state.membership.members.iter().filter(|m| m.role == Role::Leader);
+    let grantees = leaders.map(|m| UnitGrantee { unit, leader: m.person, leader_key: m.person_key });
+    let mut words = grantees.flat_map(|grantee| vouchers.iter().filter_map(move |v| employee(v, &grantee, member, context.now).ok()));
+    words.next().map(|e| Some(e.expires_at)).ok_or(Refusal::VoucherMissing)
 }
 
 /// Whether the founder of a log may hold it under `fact`: by name, or as an employee whose leader says so.
@@ -176,7 +220,7 @@ pub(super) fn check_holder(context: &Context<'_>, fact: &GrantFact, member: &Mem
 pub(super) fn sign_grant(
     facts: &mut Vec<GrantFact>,
     authority: &ConsentAuthority,
-    vetoes: &[crate::state::Veto],
+    vetoes: &[Veto],
     scope: crate::ids::ScopeId,
     signed: &SignedGrant,
     now: Millis,
@@ -211,15 +255,21 @@ pub(super) fn sign_grant(
     Ok(id)
 }
 
-/// Brings a grant into force once everyone needed has signed: the quorum, and whoever has withdrawn
-/// from this grantee before.
-pub(super) fn settle(fact: &mut GrantFact, authority: &ConsentAuthority, vetoes: &[crate::state::Veto], now: Millis) {
-    let consenting = fact.consenting(now);
+/// Brings a grant into force once everyone needed has signed: the quorum, and, with their own key, whoever
+/// has withdrawn from this grantee before.
+pub(super) fn settle(fact: &mut GrantFact, authority: &ConsentAuthority, vetoes: &[Veto], now: Millis) {
     let reconciled = vetoes
         .iter()
-        .filter(|v| v.grantee == fact.grant.grantee && authority.may_sign(v.by, now))
-        .all(|v| consenting.contains(&v.by));
-    if fact.in_force_since == 0 && reconciled && authority.quorum_met(&consenting, now) {
+        .filter(|v| v.grantee.is_same_party(&fact.grant.grantee) && authority.may_sign(v.by, now))
+        .all(|v| fact.signers.contains(&v.by));
+    if !reconciled {
+        return;
+    }
+    if authority.quorum_met(&fact.signers, now) {
+        // Enough have signed with their keys: nothing rests on paper any more.
+        fact.attested.clear();
+    }
+    if fact.in_force_since == 0 && authority.quorum_met(&fact.consenting(now), now) {
         fact.in_force_since = now.max(1);
     }
 }

@@ -6,9 +6,10 @@ use crate::commit_view::Leaf;
 use crate::consent::{Access, Permit};
 use crate::credential::PersonKind;
 use crate::event::{Event, Genesis, Position};
-use crate::ids::LogId;
-use crate::membership::{Member, Membership, Role, ScopeKind};
+use crate::ids::{LogId, PersonId};
+use crate::membership::{ConsentAuthority, Member, Membership, Role, ScopeKind};
 use crate::state::{ScopeState, Status};
+use std::collections::BTreeSet;
 
 /// A scope's first event.
 pub(super) fn found(context: &Context<'_>, event: &Event, genesis: &Genesis, membership: &Membership, leaf: &Leaf) -> Result<ScopeState, Refusal> {
@@ -38,7 +39,7 @@ pub(super) fn found(context: &Context<'_>, event: &Event, genesis: &Genesis, mem
     Ok(state)
 }
 
-fn fresh(genesis: &Genesis, membership: &Membership, founder: crate::ids::PersonId, now: u64) -> ScopeState {
+fn fresh(genesis: &Genesis, membership: &Membership, founder: PersonId, now: u64) -> ScopeState {
     ScopeState {
         membership: membership.clone(),
         founder,
@@ -53,6 +54,9 @@ fn fresh(genesis: &Genesis, membership: &Membership, founder: crate::ids::Person
         grants: vec![],
         ended: vec![],
         vetoes: vec![],
+        revoked: vec![],
+        spent: vec![],
+        employments: vec![],
         listed: vec![],
         next_authority: None,
         new_keys: vec![],
@@ -61,6 +65,7 @@ fn fresh(genesis: &Genesis, membership: &Membership, founder: crate::ids::Person
         rejected: Permit::No,
         readmit: vec![],
         unlinked: 0,
+        more_unlinked: vec![],
         check: genesis.check,
     }
 }
@@ -80,22 +85,22 @@ fn card(context: &Context<'_>, genesis: &Genesis, founder: &Member, state: &mut 
     if state.log() != LogId::found(&founder.person_key, &salt) || genesis.card.is_some() {
         return Err(Refusal::LogMismatch);
     }
-    check_authority(state)?;
+    check_authority(&state.membership.authority, founder.person)?;
     sign_all(context, genesis, state.scope(), state)?;
     hold(context, genesis, founder, state)
 }
 
-fn check_authority(state: &ScopeState) -> Result<(), Refusal> {
-    let authority = &state.membership.authority;
-    let mut persons: Vec<_> = authority.persons().map(|p| p.person).collect();
-    let named = persons.len();
-    persons.sort_unstable();
-    persons.dedup();
+/// Whether an authority can decide, counts everyone once, and does not hold the log that it consents to.
+pub(super) fn check_authority(authority: &ConsentAuthority, holder: PersonId) -> Result<(), Refusal> {
+    let persons: BTreeSet<_> = authority.persons().map(|p| p.person).collect();
+    let keys: BTreeSet<_> = authority.persons().map(|p| p.key).collect();
+    let named = authority.persons().count();
     let quorum = usize::from(authority.quorum);
     let guardians = authority.guardians.len();
     // B7: from 16 a youth may have a log without its parents.
     let youth_alone = guardians == 0 && authority.child.is_some() && authority.youth_from != 0;
-    if persons.len() != named || quorum > guardians || (quorum == 0 && !youth_alone) {
+    let once = persons.len() == named && keys.len() == named;
+    if !once || persons.contains(&holder) || quorum > guardians || (quorum == 0 && !youth_alone) {
         return Err(Refusal::QuorumMissing);
     }
     Ok(())
@@ -105,6 +110,9 @@ fn sign_all(context: &Context<'_>, genesis: &Genesis, scope: crate::ids::ScopeId
     for signed in &genesis.grants {
         let authority = state.membership.authority.clone();
         entry::sign_grant(&mut state.grants, &authority, &[], scope, signed, context.now)?;
+    }
+    if state.grants.iter().any(|f| f.grant.log != state.log()) {
+        return Err(Refusal::GrantMismatch);
     }
     Ok(())
 }
@@ -118,9 +126,6 @@ fn hold(context: &Context<'_>, genesis: &Genesis, founder: &Member, state: &Scop
         Err(Refusal::GrantWaiting) => return Err(Refusal::QuorumMissing),
         other => other?,
     }
-    if fact.grant.log != state.log() {
-        return Err(Refusal::GrantMismatch);
-    }
     entry::check_holder(context, fact, founder, &genesis.vouchers)
 }
 
@@ -131,7 +136,7 @@ fn within_log(context: &Context<'_>, genesis: &Genesis, founder: &Member, state:
         return Err(Refusal::LogMismatch);
     }
     let card_scope = genesis.card.ok_or(Refusal::LogMismatch)?;
-    check_authority(state)?;
+    check_authority(&state.membership.authority, founder.person)?;
     let granted_for = if state.kind() == ScopeKind::Concern { card_scope } else { state.scope() };
     sign_all(context, genesis, granted_for, state)?;
     if state.grants.iter().any(|g| state.kind() == ScopeKind::Concern && !matches!(g.grant.access, Access::Hold | Access::Custody)) {
@@ -145,7 +150,7 @@ fn within_log(context: &Context<'_>, genesis: &Genesis, founder: &Member, state:
     if card.status_at(context.now) != Status::Active {
         return Err(Refusal::NotActive);
     }
-    if card.membership.authority != state.membership.authority {
+    if *card.authority() != state.membership.authority {
         return Err(Refusal::NotAnAuthority);
     }
     let holds = card.membership.holder().is_some_and(|h| {
@@ -179,7 +184,7 @@ fn personal(founder: &Member, state: &ScopeState) -> Result<(), Refusal> {
 }
 
 fn outside_logs(founder: &Member, state: &ScopeState) -> Result<(), Refusal> {
-    let empty = state.membership.authority == crate::membership::ConsentAuthority::default();
+    let empty = state.membership.authority == ConsentAuthority::default();
     if !empty || state.log() != LogId::default() || founder.basis != entry::own_basis(&founder.person_key) {
         return Err(Refusal::MembershipMismatch);
     }
@@ -221,6 +226,7 @@ pub(super) fn refound(state: &ScopeState, context: &Context<'_>, author: &Author
         rejected: Permit::No,
         readmit: back,
         unlinked: 0,
+        more_unlinked: vec![],
         check: genesis.check,
         ..state.clone()
     })

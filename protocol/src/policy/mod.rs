@@ -4,13 +4,16 @@
 //!
 //! `decide` answers with the scope's next facts, so that who asks cannot apply less than was judged.
 
+mod authority;
 mod commit;
 mod entry;
 mod genesis;
 mod refusal;
 mod statement;
 mod table;
+mod withdrawal;
 
+pub use entry::own_basis;
 pub use refusal::Refusal;
 pub use table::{Action, ROLES, STATUSES, allows, print as print_table};
 
@@ -116,7 +119,7 @@ pub fn can(state: &ScopeState, person: PersonId, action: Action, now: Millis) ->
     if !member.devices.is_empty() && member.devices.iter().all(|d| listed.contains(d)) {
         return Err(Refusal::Listed);
     }
-    allows(member.role, action, state.status_at(now), state.membership.authority.youth_decides(now))
+    allows(member.role, action, state.status_at(now), state.authority().youth_decides(now))
 }
 
 fn check_frame(state: &ScopeState, context: &Context<'_>, event: &Event) -> Result<(), Refusal> {
@@ -163,5 +166,5 @@ fn check_change(state: &ScopeState, context: &Context<'_>, author: &Author, even
 
 /// The table, asked for this author at this moment.
 fn require(state: &ScopeState, context: &Context<'_>, author: &Author, action: Action) -> Result<(), Refusal> {
-    allows(author.role, action, state.status_at(context.now), state.membership.authority.youth_decides(context.now))
+    allows(author.role, action, state.status_at(context.now), state.authority().youth_decides(context.now))
 }

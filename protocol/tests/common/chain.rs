@@ -1,0 +1,415 @@
+//! A scope of the world: its replica, its records, and the MLS groups of its members' devices.
+
+use super::people::*;
+use super::{Context, HOME, Refusal, START};
+use openmls::group::CommitMessageBundle;
+use openmls::prelude::*;
+use stafett_protocol::codec::encode;
+use stafett_protocol::consent::{SignedGrant, Statement, Voucher};
+use stafett_protocol::event::{Body, Change, Commit, Event, Genesis, Position, Record};
+use stafett_protocol::ids::{DeviceId, Hash, PublicKey, ScopeId};
+use stafett_protocol::membership::{Member, Membership, Role};
+use stafett_protocol::replica::{self, Replica, group_id};
+use stafett_protocol::signed::Signed;
+use stafett_protocol::state::ScopeState;
+use stafett_protocol::wire::welcome_hash;
+use tls_codec::{Deserialize as _, Serialize as _};
+
+/// What a genesis says.
+#[derive(Clone)]
+pub struct Founding {
+    pub membership: Membership,
+    pub log_salt: Option<[u8; 16]>,
+    pub card: Option<ScopeId>,
+    pub grants: Vec<SignedGrant>,
+    pub vouchers: Vec<Voucher>,
+}
+
+/// What a commit does.
+#[derive(Default)]
+pub struct Plan {
+    pub adds: Vec<KeyPackage>,
+    pub removes: Vec<PublicKey>,
+    pub membership: Option<Membership>,
+    pub vouchers: Vec<Voucher>,
+    pub leaf: LeafNodeParameters,
+    pub proposals: Vec<Proposal>,
+    /// Commits proposals that lie in the group's store, by reference.
+    pub stored: bool,
+}
+
+/// A commit that stands, for devices that follow later.
+struct Sent {
+    generation: u32,
+    epoch: u64,
+    mls: Vec<u8>,
+    author: DeviceId,
+    welcome: Option<Vec<u8>>,
+    tree: openmls::treesync::RatchetTree,
+}
+
+pub struct Chain {
+    pub replica: Replica,
+    pub records: Vec<Record>,
+    /// Receipt time of the next record.
+    pub now: u64,
+    /// The card's facts, for the other scopes of a log.
+    pub card: Option<ScopeState>,
+    pub group_info: Vec<u8>,
+    sent: Vec<Sent>,
+}
+
+pub fn extensions(membership: &Membership) -> Extensions<GroupContext> {
+    extensions_with(vec![membership.to_extension()])
+}
+
+pub fn extensions_with(mut more: Vec<Extension>) -> Extensions<GroupContext> {
+    let required = RequiredCapabilitiesExtension::new(&[Membership::extension_type()], &[], &[]);
+    more.insert(0, Extension::RequiredCapabilities(required));
+    Extensions::from_vec(more).unwrap()
+}
+
+fn config(extensions: Extensions<GroupContext>) -> MlsGroupCreateConfig {
+    MlsGroupCreateConfig::builder()
+        .ciphersuite(stafett_protocol::SUITE)
+        .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
+        .use_ratchet_tree_extension(false)
+        .capabilities(capabilities())
+        .lifetime(Lifetime::init(0, u64::MAX))
+        .with_group_context_extensions(extensions)
+        .build()
+}
+
+pub fn join_config() -> MlsGroupJoinConfig {
+    MlsGroupJoinConfig::builder()
+        .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
+        .use_ratchet_tree_extension(false)
+        .build()
+}
+
+impl World {
+    pub fn context<'a>(&'a self, now: u64, card: Option<&'a ScopeState>) -> Context<'a> {
+        Context { now, home: HOME, trusted: &self.trusted, card }
+    }
+
+    /// Founds an MLS group on `device` and describes it.
+    pub fn genesis(&self, device: &Device, founding: &Founding, extensions: Extensions<GroupContext>) -> Genesis {
+        let id = group_id(founding.membership.scope, founding.membership.generation);
+        device.groups.borrow_mut().remove(id.as_slice());
+        if let Ok(Some(mut old)) = MlsGroup::load(device.provider.storage(), &id) {
+            old.delete(device.provider.storage()).unwrap();
+        }
+        let key = id.as_slice().to_vec();
+        let group = MlsGroup::new_with_group_id(&device.provider, device, &config(extensions), id, device.with_key()).unwrap();
+        let info = group.export_group_info(device.provider.crypto(), device, false).unwrap();
+        let genesis = Genesis {
+            group_info: info.tls_serialize_detached().unwrap().into(),
+            tree: group.export_ratchet_tree().tls_serialize_detached().unwrap().into(),
+            founder: device.credential.borrow().clone(),
+            log_salt: founding.log_salt,
+            card: founding.card,
+            grants: founding.grants.clone(),
+            vouchers: founding.vouchers.clone(),
+            check: Hash([1; 32]),
+        };
+        device.groups.borrow_mut().insert(key, group);
+        genesis
+    }
+
+    pub fn genesis_event(&self, device: &Device, founding: &Founding) -> Event {
+        let genesis = self.genesis(device, founding, extensions(&founding.membership));
+        Event {
+            scope: founding.membership.scope,
+            generation: founding.membership.generation,
+            epoch: 0,
+            device: device.id(),
+            counter: 1,
+            seen: Position::default(),
+            body: Body::Genesis(genesis),
+        }
+    }
+
+    pub fn found(&self, device: &Device, founding: &Founding, card: Option<&ScopeState>) -> Result<Chain, Refusal> {
+        self.found_event(device, self.genesis_event(device, founding), START, card)
+    }
+
+    pub fn found_event(&self, device: &Device, event: Event, now: u64, card: Option<&ScopeState>) -> Result<Chain, Refusal> {
+        let record = Record { seq: 1, time: now, event: Signed::sign(&event, &device.key) };
+        let (replica, _) = replica::found(record.clone(), &self.context(now, card))?;
+        let Body::Genesis(genesis) = event.body else { panic!("not a genesis") };
+        let group_info = genesis.group_info.as_slice().to_vec();
+        Ok(Chain { replica, records: vec![record], now, card: card.cloned(), group_info, sent: vec![] })
+    }
+}
+
+impl Chain {
+    pub fn state(&self) -> &ScopeState {
+        self.replica.state()
+    }
+    pub fn membership(&self) -> &Membership {
+        &self.state().membership
+    }
+    pub fn scope(&self) -> ScopeId {
+        self.state().scope()
+    }
+    pub fn context<'a>(&'a self, world: &'a World) -> Context<'a> {
+        world.context(self.now, self.card.as_ref())
+    }
+
+    /// The next event of `device`, as an honest client writes it.
+    pub fn event(&self, device: &Device, body: Body) -> Event {
+        let state = self.state();
+        Event {
+            scope: state.scope(),
+            generation: state.membership.generation,
+            epoch: state.epoch,
+            device: device.id(),
+            counter: state.counter(device.id()) + 1,
+            seen: state.position,
+            body,
+        }
+    }
+
+    pub fn record(&self, device: &Device, event: &Event) -> Record {
+        Record { seq: self.state().position.seq + 1, time: self.now, event: Signed::sign(event, &device.key) }
+    }
+
+    /// Judges and applies an event.
+    pub fn submit_event(&mut self, world: &World, device: &Device, event: &Event) -> Result<(), Refusal> {
+        let record = self.record(device, event);
+        let judged = self.replica.judge(record.clone(), &world.context(self.now, self.card.as_ref()))?;
+        self.replica.apply(judged)?;
+        self.records.push(record);
+        self.now += 1;
+        Ok(())
+    }
+
+    pub fn submit(&mut self, world: &World, device: &Device, body: Body) -> Result<(), Refusal> {
+        let event = self.event(device, body);
+        self.submit_event(world, device, &event)
+    }
+
+    pub fn say(&mut self, world: &World, device: &Device, statement: Statement) -> Result<(), Refusal> {
+        self.submit(world, device, Body::Statement(statement))
+    }
+
+    pub fn write(&mut self, world: &World, device: &Device) -> Result<(), Refusal> {
+        self.submit(world, device, Body::Change(change()))
+    }
+
+    /// The device's group, up to date.
+    pub fn with_group<T>(&self, device: &Device, then: impl FnOnce(&mut MlsGroup) -> T) -> T {
+        let generation = self.membership().generation;
+        let id = group_id(self.scope(), generation);
+        let mut groups = device.groups.borrow_mut();
+        for sent in self.sent.iter().filter(|s| s.generation == generation) {
+            match groups.get_mut(id.as_slice()) {
+                Some(group) if group.epoch().as_u64() == sent.epoch && group.is_active() => follow(device, group, sent),
+                Some(_) => {}
+                None => {
+                    if let Some(group) = join(device, sent) {
+                        groups.insert(id.as_slice().to_vec(), group);
+                    }
+                }
+            }
+        }
+        then(groups.get_mut(id.as_slice()).expect("the device is in the group"))
+    }
+
+    /// Builds a commit on the device's group and leaves it pending there.
+    pub fn commit(&self, device: &Device, plan: Plan) -> (Commit, Option<Vec<u8>>) {
+        self.with_group(device, |group| {
+            if group.pending_commit().is_some() {
+                group.clear_pending_commit(device.provider.storage()).unwrap();
+            }
+            let at = |key: &PublicKey| group.members().find(|m| m.signature_key == key).expect("a leaf").index;
+            let removes: Vec<_> = plan.removes.iter().map(at).collect();
+            let mut builder = group
+                .commit_builder()
+                .consume_proposal_store(plan.stored)
+                .force_self_update(true)
+                .leaf_node_parameters(plan.leaf)
+                .propose_removals(removes)
+                .propose_adds(plan.adds)
+                .add_proposals(plan.proposals);
+            if let Some(membership) = &plan.membership {
+                builder = builder.propose_group_context_extensions(extensions(membership)).unwrap();
+            }
+            let bundle = builder
+                .load_psks(device.provider.storage())
+                .unwrap()
+                .create_group_info(true)
+                .use_ratchet_tree_extension(false)
+                .build(device.provider.rand(), device.provider.crypto(), device, |_| true)
+                .unwrap()
+                .stage_commit(&device.provider)
+                .unwrap();
+            let (commit, welcome) = as_commit(bundle);
+            (Commit { vouchers: plan.vouchers, ..commit }, welcome)
+        })
+    }
+
+    pub fn send(&mut self, world: &World, device: &Device, plan: Plan) -> Result<(), Refusal> {
+        let (commit, welcome) = self.commit(device, plan);
+        self.submit_commit(world, device, commit, welcome)
+    }
+
+    pub fn submit_commit(&mut self, world: &World, device: &Device, commit: Commit, welcome: Option<Vec<u8>>) -> Result<(), Refusal> {
+        let epoch = self.state().epoch;
+        let mls = commit.mls.as_slice().to_vec();
+        let info = commit.group_info.as_slice().to_vec();
+        let answer = self.submit(world, device, Body::Commit(commit));
+        if answer.is_ok() {
+            self.group_info = info;
+            let (generation, tree) = (self.membership().generation, self.replica.tree());
+            self.sent.push(Sent { generation, epoch, mls, author: device.id(), welcome, tree });
+        } else {
+            self.with_group(device, |g| g.clear_pending_commit(device.provider.storage()).unwrap());
+        }
+        answer
+    }
+
+    /// An external commit by `device`; its new group replaces the old one only if it is accepted.
+    pub fn external(&mut self, world: &World, device: &Device, with: CredentialWithKey) -> Result<(), Refusal> {
+        let (group, commit) = self.external_commit(device, with);
+        let (generation, epoch) = (self.membership().generation, self.state().epoch);
+        let mls = commit.mls.as_slice().to_vec();
+        let info = commit.group_info.as_slice().to_vec();
+        self.submit(world, device, Body::Commit(commit))?;
+        self.group_info = info;
+        let id = group.group_id().as_slice().to_vec();
+        device.groups.borrow_mut().insert(id, group);
+        self.sent.push(Sent { generation, epoch, mls, author: device.id(), welcome: None, tree: self.replica.tree() });
+        Ok(())
+    }
+
+    pub fn external_commit(&self, device: &Device, with: CredentialWithKey) -> (MlsGroup, Commit) {
+        let message = MlsMessageIn::tls_deserialize_exact(&self.group_info).unwrap();
+        let MlsMessageBodyIn::GroupInfo(info) = message.extract() else { panic!("no group info") };
+        let (group, bundle) = MlsGroup::external_commit_builder()
+            .with_ratchet_tree(self.replica.tree().into())
+            .with_config(join_config())
+            .skip_lifetime_validation()
+            .build_group(&device.provider, info, with)
+            .unwrap()
+            .leaf_node_parameters(LeafNodeParameters::builder().with_capabilities(capabilities()).build())
+            .load_psks(device.provider.storage())
+            .unwrap()
+            .create_group_info(true)
+            .build(device.provider.rand(), device.provider.crypto(), device, |_| true)
+            .unwrap()
+            .finalize(&device.provider)
+            .unwrap();
+        let (mls, _, info) = bundle.into_messages();
+        let commit = Commit {
+            mls: mls.tls_serialize_detached().unwrap().into(),
+            group_info: info.unwrap().tls_serialize_detached().unwrap().into(),
+            link: None,
+            check: Hash([4; 32]),
+            welcome: None,
+            vouchers: vec![],
+        };
+        (group, commit)
+    }
+
+    /// The membership with these devices of a person added, in that role.
+    pub fn with(&self, world: &World, who: Who, devices: &[usize], role: Role, basis: Hash) -> Membership {
+        let mut next = self.membership().clone();
+        let person = world.person(who);
+        let keys = devices.iter().map(|n| person.devices[*n].public());
+        match next.members.iter_mut().find(|m| m.person == person.id) {
+            Some(member) => {
+                member.devices.extend(keys);
+                (member.role, member.basis) = (role, basis);
+            }
+            None => next.members.push(Member {
+                person: person.id,
+                person_key: person.public(),
+                role,
+                devices: keys.collect(),
+                basis,
+            }),
+        }
+        next.sorted()
+    }
+
+    /// The membership without these leaves.
+    pub fn without(&self, keys: &[PublicKey]) -> Membership {
+        without(self.membership().clone(), keys)
+    }
+
+    /// `by` adds the first device of `who`.
+    pub fn admit(&mut self, world: &World, by: &Device, who: Who, role: Role, basis: Hash, vouchers: Vec<Voucher>) -> Result<(), Refusal> {
+        let membership = self.with(world, who, &[0], role, basis);
+        let adds = vec![world.device(who).key_package()];
+        self.send(world, by, Plan { adds, membership: Some(membership), vouchers, ..Plan::default() })
+    }
+
+    /// `by` removes every leaf that must go, and nothing else.
+    pub fn remove_listed(&mut self, world: &World, by: &Device) -> Result<(), Refusal> {
+        let removes = self.state().listed_at(self.now);
+        let membership = Some(self.without(&removes));
+        self.send(world, by, Plan { removes, membership, ..Plan::default() })
+    }
+
+    /// `by` removes exactly these leaves.
+    pub fn remove(&mut self, world: &World, by: &Device, removes: &[PublicKey]) -> Result<(), Refusal> {
+        let membership = Some(self.without(removes));
+        self.send(world, by, Plan { removes: removes.to_vec(), membership, ..Plan::default() })
+    }
+
+    /// The bytes of everything the rules know: two chains that agree here agree in every verdict.
+    pub fn facts(&self) -> Vec<u8> {
+        encode(self.state())
+    }
+}
+
+pub fn without(mut membership: Membership, keys: &[PublicKey]) -> Membership {
+    for member in &mut membership.members {
+        member.devices.retain(|d| !keys.contains(d));
+    }
+    membership.members.retain(|m| !m.devices.is_empty());
+    membership
+}
+
+/// The envelope's commit around what MLS made, and the Welcome beside it.
+pub fn as_commit(bundle: CommitMessageBundle) -> (Commit, Option<Vec<u8>>) {
+    let (mls, welcome, info) = bundle.into_messages();
+    let welcome = welcome.map(|w| w.tls_serialize_detached().unwrap());
+    let commit = Commit {
+        mls: mls.tls_serialize_detached().unwrap().into(),
+        group_info: info.unwrap().tls_serialize_detached().unwrap().into(),
+        link: Some(vec![5; 48].into()),
+        check: Hash([2; 32]),
+        welcome: welcome.as_deref().map(welcome_hash),
+        vouchers: vec![],
+    };
+    (commit, welcome)
+}
+
+/// A change as far as the rules see one.
+pub fn change() -> Change {
+    Change { salt: [6; 32], count: 1, tag: [7; 32], sealed: vec![8; 64].into() }
+}
+
+fn follow(device: &Device, group: &mut MlsGroup, sent: &Sent) {
+    if sent.author == device.id() && group.pending_commit().is_some() {
+        group.merge_pending_commit(&device.provider).unwrap();
+        return;
+    }
+    if group.pending_commit().is_some() {
+        group.clear_pending_commit(device.provider.storage()).unwrap();
+    }
+    let message = MlsMessageIn::tls_deserialize_exact(&sent.mls).unwrap().try_into_protocol_message().unwrap();
+    let processed = group.process_message(&device.provider, message).unwrap();
+    let ProcessedMessageContent::StagedCommitMessage(staged) = processed.into_content() else { panic!("no commit") };
+    group.merge_staged_commit(&device.provider, *staged).unwrap();
+}
+
+fn join(device: &Device, sent: &Sent) -> Option<MlsGroup> {
+    let message = MlsMessageIn::tls_deserialize_exact(sent.welcome.as_ref()?).unwrap();
+    let MlsMessageBodyIn::Welcome(welcome) = message.extract() else { panic!("no Welcome") };
+    let staged = StagedWelcome::build_from_welcome(&device.provider, &join_config(), welcome).ok()?;
+    let staged = staged.with_ratchet_tree(sent.tree.clone().into()).skip_lifetime_validation().build().ok()?;
+    staged.into_group(&device.provider).ok()
+}

@@ -1,0 +1,22 @@
+//! A small municipality for tests: people with keys and devices, and scopes that are real MLS groups
+//! behind a real [`Replica`]. `people` holds who there is, `chain` what they do.
+
+#![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+pub mod chain;
+pub mod logs;
+pub mod objects;
+pub mod people;
+
+pub use chain::{Chain, Founding, Plan, change};
+pub use logs::*;
+pub use objects::*;
+pub use people::*;
+pub use stafett_protocol::policy::{Context, Refusal};
+
+/// The home of the tests: Ullensaker.
+pub const HOME: u16 = 3209;
+/// A receipt time to start from; everything counts from here.
+pub const START: u64 = 1_700_000_000_000;
+pub const MINUTE: u64 = 60_000;
+pub const DAY: u64 = 24 * 60 * MINUTE;
