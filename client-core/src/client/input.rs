@@ -91,72 +91,155 @@ pub enum Blame {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// First device of a person. → `person device unit role`
-    Join { code: String, name: String },
+    Join {
+        code: String,
+        name: String,
+    },
     /// → `code`
     DeviceLink,
     /// On a new, empty home. → `person device`
-    DeviceAccept { code: String, name: String },
+    DeviceAccept {
+        code: String,
+        name: String,
+    },
     /// → `person devices:[{device name}]`
     DeviceList,
-    DeviceRemove { device: String },
+    DeviceRemove {
+        device: String,
+    },
     /// → `code`
     Invite(Invitation),
     /// → `invites:[{code state person}]`
     InviteList,
     /// → `people:[{person name unit role verified}]`
-    People { unit: Option<String> },
+    People {
+        unit: Option<String>,
+    },
     /// → `units:[{unit name kind}]`
     Units,
     /// Administrator. The leader's code comes with the next sync and stands in `invite list`. → `id`
-    UnitAdd { name: String, kind: String },
+    UnitAdd {
+        name: String,
+        kind: String,
+    },
     /// Leader: this person acts for the granted unit in the log. Empty `scopes` = all that were granted.
-    UnitAssign { log: String, person: String, scopes: Vec<String> },
-    UnitUnassign { log: String, person: String },
+    UnitAssign {
+        log: String,
+        person: String,
+        scopes: Vec<String>,
+    },
+    UnitUnassign {
+        log: String,
+        person: String,
+    },
     /// → `number`, or `matches` where `number` is given.
-    Verify { person: String, number: Option<String> },
+    Verify {
+        person: String,
+        number: Option<String>,
+    },
     /// → `log status`
-    LogNew { child: String, born: String, guardians: Vec<String>, level: u8 },
+    LogNew {
+        child: String,
+        born: String,
+        guardians: Vec<String>,
+        level: u8,
+    },
     /// → `logs:[{log status holder home}]`
     LogList,
     /// → `log status level holder home participants concerns pending quarantined`
-    LogShow { log: String },
+    LogShow {
+        log: String,
+    },
     /// → `events:[{seq time scope kind author}]`
-    LogHistory { log: String },
+    LogHistory {
+        log: String,
+    },
     /// → `requests:[{request log grantee scopes access}]`
     ConsentPending,
     /// → `request`
-    ConsentGrant { request: String },
+    ConsentGrant {
+        request: String,
+    },
     /// → `request`
-    ConsentRefuse { request: String },
+    ConsentRefuse {
+        request: String,
+    },
     /// → `consents:[{id grantee scopes access expires state}]`
-    ConsentList { log: String },
+    ConsentList {
+        log: String,
+    },
     /// → `receipt`
-    ConsentWithdraw { log: String, target: WithdrawTarget },
+    ConsentWithdraw {
+        log: String,
+        target: WithdrawTarget,
+    },
     /// → `request`
-    AccessRequest { log: String, who: Who, scopes: Vec<String>, access: AccessWord },
+    AccessRequest {
+        log: String,
+        who: Who,
+        scopes: Vec<String>,
+        access: AccessWord,
+    },
     /// Empty measure text is refused (E12). → `concern measure`
-    ConcernNew { log: String, title: String, goal: String, category: Option<String>, measure: NewMeasure },
+    ConcernNew {
+        log: String,
+        title: String,
+        goal: String,
+        category: Option<String>,
+        measure: NewMeasure,
+    },
     /// → `concern title goal state measures glimpses`
-    ConcernShow { concern: String },
-    ConcernClose { concern: String },
+    ConcernShow {
+        concern: String,
+    },
+    ConcernClose {
+        concern: String,
+    },
     /// → `measure`
-    MeasureAdd { concern: String, measure: NewMeasure },
-    MeasureEdit { measure: String, text: String },
-    MeasureCorrect { measure: String, replacement: Option<NewMeasure> },
+    MeasureAdd {
+        concern: String,
+        measure: NewMeasure,
+    },
+    MeasureEdit {
+        measure: String,
+        text: String,
+    },
+    MeasureCorrect {
+        measure: String,
+        replacement: Option<NewMeasure>,
+    },
     /// → `measure`
-    Evaluate { measure: String, result: String, text: String, family_agrees: bool },
+    Evaluate {
+        measure: String,
+        result: String,
+        text: String,
+        family_agrees: bool,
+    },
     /// → `id`
-    Glimpse { concern: String, text: String },
+    Glimpse {
+        concern: String,
+        text: String,
+    },
     /// → `id`
-    Comment { concern: String, text: String },
+    Comment {
+        concern: String,
+        text: String,
+    },
     /// → `id`
-    Note { log: String, text: String },
+    Note {
+        log: String,
+        text: String,
+    },
     /// Own drafts and what waits. → `sent received refused queued` as counted since the stream opened.
     SyncCounts,
     /// → `events checks violations:[…]`
-    AuditVerify { log: String },
+    AuditVerify {
+        log: String,
+    },
     /// → `file` content as JSON
-    AuditExport { log: String },
+    AuditExport {
+        log: String,
+    },
 }
 
 /// For whom a code is.
@@ -202,13 +285,28 @@ pub struct NewMeasure {
 
 impl Problem {
     pub fn rule(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), blame: Blame::Rule }
+        Self {
+            code: code.into(),
+            message: message.into(),
+            blame: Blame::Rule,
+        }
     }
     pub fn caller(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), blame: Blame::Caller }
+        Self {
+            code: code.into(),
+            message: message.into(),
+            blame: Blame::Caller,
+        }
+    }
+    pub fn from_malformed(e: stafett_protocol::codec::Malformed) -> Self {
+        Self::data("malformed", e.to_string())
     }
     pub fn data(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), blame: Blame::Data }
+        Self {
+            code: code.into(),
+            message: message.into(),
+            blame: Blame::Data,
+        }
     }
 }
 

@@ -1,3 +1,238 @@
-//! The client as a machine: inputs in, effects out.
+//! The client as a machine: inputs in, effects out. Everything it knows lives in rows; one call of
+//! [`Client::handle`] is one transaction of the host.
+//!
+//! `me`, `people`: who. `joining`, `post`: how people and letters come. `scope`, `group`, `inbox`: how a
+//! chain is followed. `outbox`, `plan`: what is sent, and what must be done next. `log`, `consent`,
+//! `content`: what people ask for. `view`: what they are shown.
 
 pub mod input;
+
+mod consent;
+mod content;
+mod founding;
+mod group;
+mod inbox;
+mod joining;
+mod log;
+mod me;
+mod outbox;
+mod people;
+mod plan;
+mod post;
+mod scope;
+mod session;
+mod view;
+
+pub use me::Me;
+pub use people::Trust;
+pub use scope::Standing;
+
+use crate::mls::Provider;
+use crate::rows::{Row, Space, Table};
+use founding::Founding;
+use input::{Account, Call, Command, Effects, Input, Problem};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{RngCore as _, SeedableRng as _};
+use scope::Scope;
+use serde_json::Value;
+use session::Session;
+use stafett_protocol::ids::{Millis, ScopeId};
+use std::collections::BTreeMap;
+
+/// Everything one device knows.
+pub struct Client {
+    table: Table,
+    provider: Provider,
+    rng: ChaCha20Rng,
+    me: Option<Me>,
+    scopes: BTreeMap<ScopeId, Scope>,
+    foundings: BTreeMap<ScopeId, Founding>,
+    session: Session,
+    now: Millis,
+    call: Option<Call>,
+    load: Option<Loading>,
+}
+
+/// What the event rows that were asked for are wanted for.
+#[derive(Debug, Clone)]
+enum Loading {
+    Verify(stafett_protocol::ids::LogId),
+    Export(stafett_protocol::ids::LogId),
+    History(stafett_protocol::ids::LogId),
+}
+
+impl core::fmt::Debug for Client {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Client({:?}, {} scopes)", self.me, self.scopes.len())
+    }
+}
+
+type Answer = Result<Value, Problem>;
+
+impl Client {
+    /// A client over its saved rows (all spaces but `Event`). `seed`: 32 bytes of the system's randomness,
+    /// new at every start.
+    pub fn open(rows: Vec<Row>, seed: [u8; 32]) -> Result<Self, Problem> {
+        let (mls, rest): (Vec<Row>, Vec<Row>) =
+            rows.into_iter().partition(|row| row.space == Space::Mls);
+        let table = Table::load(rest);
+        let me = Me::load(&table)?;
+        let scopes = Scope::load_all(&table)?;
+        let foundings = Founding::load_all(&table)?;
+        Ok(Self {
+            provider: Provider::load(mls),
+            rng: ChaCha20Rng::from_seed(seed),
+            scopes: scopes.into_iter().map(|s| (s.id(), s)).collect(),
+            foundings: foundings.into_iter().map(|f| (f.plan.scope, f)).collect(),
+            session: Session::default(),
+            now: 0,
+            call: None,
+            load: None,
+            table,
+            me,
+        })
+    }
+
+    /// Where and as whom to open the stream; `None` before `join`.
+    pub fn account(&self) -> Option<Account> {
+        self.me.as_ref().map(Me::account)
+    }
+
+    /// One step. `now`: the device's clock, milliseconds since 1970 UTC; shown and claimed, never trusted.
+    pub fn handle(&mut self, now: Millis, input: Input) -> Effects {
+        self.now = now;
+        let answer = match input {
+            Input::Command(command) => self.perform(command),
+            Input::CallAnswered(reply) => Some(self.join_answered(reply)),
+            Input::Connected => {
+                self.connected();
+                None
+            }
+            Input::Frame(bytes) => {
+                self.frame(&bytes);
+                None
+            }
+            Input::Disconnected => {
+                self.session.close();
+                None
+            }
+            Input::Loaded(rows) => Some(self.loaded(rows)),
+        };
+        self.next_steps();
+        let mut rows = self.provider_rows();
+        rows.extend(self.table.take_dirty());
+        let load = self
+            .load
+            .as_ref()
+            .filter(|_| answer.is_none())
+            .map(|l| self.prefixes(l));
+        Effects {
+            rows,
+            answer,
+            frames: self.session.take_frames(),
+            call: self.call.take(),
+            load,
+            settled: self.is_settled(),
+        }
+    }
+
+    fn provider_rows(&mut self) -> Vec<Row> {
+        use openmls_traits::OpenMlsProvider as _;
+        self.provider.storage().take_dirty()
+    }
+
+    /// The answer, or `None` where it comes after a call or a load.
+    fn perform(&mut self, command: Command) -> Option<Answer> {
+        use Command as C;
+        let answer = match command {
+            C::Join { code, name } => return self.join(&code, name).err().map(Err),
+            C::DeviceAccept { code, name } => {
+                return self.device_accept(&code, name).err().map(Err);
+            }
+            C::AuditVerify { log } => {
+                return self.begin_loading(&log, Loading::Verify).err().map(Err);
+            }
+            C::AuditExport { log } => {
+                return self.begin_loading(&log, Loading::Export).err().map(Err);
+            }
+            C::LogHistory { log } => {
+                return self.begin_loading(&log, Loading::History).err().map(Err);
+            }
+            C::DeviceLink => self.device_link(),
+            C::DeviceList => self.device_list(),
+            C::DeviceRemove { device } => self.device_remove(&device),
+            C::Invite(invitation) => self.invite(&invitation),
+            C::InviteList => self.invite_list(),
+            C::People { unit } => self.people_list(unit.as_deref()),
+            C::Units => self.unit_list(),
+            C::UnitAdd { name, kind } => self.unit_add(name, kind),
+            C::UnitAssign {
+                log,
+                person,
+                scopes,
+            } => self.unit_assign(&log, &person, &scopes),
+            C::UnitUnassign { log, person } => self.unit_unassign(&log, &person),
+            C::Verify { person, number } => self.verify(&person, number.as_deref()),
+            C::LogNew {
+                child,
+                born,
+                guardians,
+                level,
+            } => self.log_new(child, born, &guardians, level),
+            C::LogList => self.log_list(),
+            C::LogShow { log } => self.log_show(&log),
+            C::ConsentPending => self.consent_pending(),
+            C::ConsentGrant { request } => self.consent_answer(&request, true),
+            C::ConsentRefuse { request } => self.consent_answer(&request, false),
+            C::ConsentList { log } => self.consent_list(&log),
+            C::ConsentWithdraw { log, target } => self.consent_withdraw(&log, &target),
+            C::AccessRequest {
+                log,
+                who,
+                scopes,
+                access,
+            } => self.access_request(&log, &who, &scopes, access),
+            C::ConcernNew {
+                log,
+                title,
+                goal,
+                category,
+                measure,
+            } => self.concern_new(&log, title, goal, category, measure),
+            C::ConcernShow { concern } => self.concern_show(&concern),
+            C::ConcernClose { concern } => self.concern_close(&concern),
+            C::MeasureAdd { concern, measure } => self.measure_add(&concern, measure),
+            C::MeasureEdit { measure, text } => self.measure_edit(&measure, text),
+            C::MeasureCorrect {
+                measure,
+                replacement,
+            } => self.measure_correct(&measure, replacement),
+            C::Evaluate {
+                measure,
+                result,
+                text,
+                family_agrees,
+            } => self.evaluate(&measure, &result, text, family_agrees),
+            C::Glimpse { concern, text } => self.glimpse(&concern, text),
+            C::Comment { concern, text } => self.comment(&concern, text),
+            C::Note { log, text } => self.note(&log, text),
+            C::SyncCounts => Ok(self.sync_counts()),
+        };
+        Some(answer)
+    }
+
+    fn me(&self) -> Result<&Me, Problem> {
+        self.me.as_ref().ok_or_else(|| {
+            Problem::caller(
+                "no-account",
+                "this home has no account yet; use join with a code first",
+            )
+        })
+    }
+
+    fn random<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
+    }
+}

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use automerge::{Automerge, Change, ChangeHash};
+use automerge::{Automerge, Change, ChangeHash, ExpandedChange};
 use serde::{Deserialize, Serialize};
 use stafett_protocol::ids::DeviceId;
 use stafett_protocol::limits::CHANGE_OPERATIONS;
@@ -87,28 +87,41 @@ pub(super) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Stopped> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|_| Stopped)
 }
 
-/// Parses and judges one change; the outer error is a panic of the library.
-pub(super) fn examine(
-    kind: ScopeKind,
-    bytes: &[u8],
-    device: DeviceId,
-    writer: &Writer,
-    place: u32,
-    history: &Layered<'_, History>,
-    facts: &Layered<'_, Facts>,
+/// What is known when a change is judged.
+pub(super) struct Known<'a> {
+    pub kind: ScopeKind,
+    pub history: Layered<'a, History>,
+    pub facts: Layered<'a, Facts>,
+}
+
+/// Parses and judges a change; the outer error is a panic of the library.
+fn examine(
+    item: &Item<'_>,
+    known: &Known<'_>,
 ) -> Result<Result<(Change, Addition, NewFacts), Reason>, Stopped> {
     guarded(|| {
-        let change = Change::from_bytes(bytes.to_vec()).map_err(|_| Reason::NotAChange)?;
-        gate::check(&change, bytes, device, history)?;
-        let expanded = change.decode();
-        let (touch, addition) = touch::read(kind, &change, &expanded, history)?;
+        let change = Change::from_bytes(item.bytes.to_vec()).map_err(|_| Reason::NotAChange)?;
+        gate::check(&change, item.bytes, item.from.device, &known.history)?;
+        let (expanded, addition, new) = judge(&change, &item.from.writer, item.place, known)?;
         // Another encoding of the same operations would not survive saving and loading the document.
-        if Change::from(expanded).raw_bytes() != bytes {
+        if Change::from(expanded).raw_bytes() != item.bytes {
             return Err(Reason::Encoding);
         }
-        let new = rules::judge(kind, &touch, writer, place, facts)?;
         Ok((change, addition, new))
     })
+}
+
+/// Judges what a change writes.
+pub(super) fn judge(
+    change: &Change,
+    writer: &Writer,
+    place: u32,
+    known: &Known<'_>,
+) -> Result<(ExpandedChange, Addition, NewFacts), Reason> {
+    let expanded = change.decode();
+    let (touch, addition) = touch::read(known.kind, change, &expanded, &known.history)?;
+    let new = rules::judge(known.kind, &touch, writer, place, &known.facts)?;
+    Ok((expanded, addition, new))
 }
 
 impl Accepted {
@@ -117,17 +130,38 @@ impl Accepted {
         let mut document = Automerge::new();
         let first = schema::first_change(kind).ok_or(Stopped)?;
         document.apply_changes([first]).map_err(|_| Stopped)?;
-        Ok(Self::from_parts(kind, document, Facts::default(), Vec::new()))
+        Ok(Self::from_parts(
+            kind,
+            document,
+            Facts::default(),
+            Vec::new(),
+        ))
     }
 
-    pub(super) fn from_parts(kind: ScopeKind, document: Automerge, facts: Facts, quarantine: Vec<Quarantined>) -> Self {
-        Self { kind, document, history: None, facts, quarantine, stopped: false }
+    pub(super) fn from_parts(
+        kind: ScopeKind,
+        document: Automerge,
+        facts: Facts,
+        quarantine: Vec<Quarantined>,
+    ) -> Self {
+        Self {
+            kind,
+            document,
+            history: None,
+            facts,
+            quarantine,
+            stopped: false,
+        }
     }
 
     /// The hashes of the newest changes.
     #[must_use]
     pub fn heads(&self) -> Vec<[u8; 32]> {
-        self.document.get_heads().into_iter().map(|hash| hash.0).collect()
+        self.document
+            .get_heads()
+            .into_iter()
+            .map(|hash| hash.0)
+            .collect()
     }
 
     /// Every change that stays out, in the order of receipt.
@@ -155,7 +189,9 @@ impl Accepted {
                 touch::first_addition(self.kind, &change)
             } else {
                 let expanded = change.decode();
-                touch::read(self.kind, &change, &expanded, &Layered::accepted(&history)).map_err(|_| Stopped)?.1
+                touch::read(self.kind, &change, &expanded, &Layered::accepted(&history))
+                    .map_err(|_| Stopped)?
+                    .1
             };
             history.add(addition);
         }
@@ -177,7 +213,11 @@ impl Accepted {
     fn run(&mut self, items: &[Item<'_>]) -> Result<Step, Stopped> {
         let mut step = Step::default();
         let mut undo: Vec<(Undo, NewFacts)> = Vec::new();
-        let mut barred: HashSet<ChangeHash> = self.quarantine.iter().map(|out| ChangeHash(out.hash)).collect();
+        let mut barred: HashSet<ChangeHash> = self
+            .quarantine
+            .iter()
+            .map(|out| ChangeHash(out.hash))
+            .collect();
         for item in items {
             let outcome = match self.admit(item, &barred)? {
                 Ok((change, back, new)) => {
@@ -217,7 +257,11 @@ impl Accepted {
             let out = item.quarantined(Reason::Unappliable);
             self.quarantine.push(out.clone());
             let outcomes = vec![Outcome::Quarantined(Reason::Unappliable)];
-            return Ok(Step { outcomes, quarantined: vec![out], ..Step::default() });
+            return Ok(Step {
+                outcomes,
+                quarantined: vec![out],
+                ..Step::default()
+            });
         }
         let mut all = Step::default();
         for item in items {
@@ -244,9 +288,12 @@ impl Accepted {
         if Layered::accepted(&*history).contains(&ChangeHash(hash)) {
             return Ok(Err(Outcome::Known(hash)));
         }
-        let (seen, facts) = (Layered::accepted(&*history), Layered::accepted(&self.facts));
-        let (device, writer) = (item.from.device, &item.from.writer);
-        match examine(self.kind, item.bytes, device, writer, item.place, &seen, &facts)? {
+        let known = Known {
+            kind: self.kind,
+            history: Layered::accepted(&*history),
+            facts: Layered::accepted(&self.facts),
+        };
+        match examine(item, &known)? {
             Ok((change, addition, new)) => {
                 let back = history.add(addition);
                 self.facts.add(&new);
@@ -254,8 +301,13 @@ impl Accepted {
             }
             Err(Reason::UnknownDependency) => {
                 let change = guarded(|| Change::from_bytes(item.bytes.to_vec()))?;
-                let follows = change.is_ok_and(|change| change.deps().iter().any(|hash| barred.contains(hash)));
-                let reason = if follows { Reason::QuarantinedDependency } else { Reason::UnknownDependency };
+                let follows = change
+                    .is_ok_and(|change| change.deps().iter().any(|hash| barred.contains(hash)));
+                let reason = if follows {
+                    Reason::QuarantinedDependency
+                } else {
+                    Reason::UnknownDependency
+                };
                 Ok(Err(Outcome::Quarantined(reason)))
             }
             Err(reason) => Ok(Err(Outcome::Quarantined(reason))),
@@ -283,10 +335,89 @@ fn itemise(events: &[Received]) -> Vec<Item<'_>> {
         for (bytes, place) in from.changes.iter().zip(0u32..) {
             let outline = outline::scan(bytes).and_then(|more| {
                 operations = operations.saturating_add(more);
-                if operations > CHANGE_OPERATIONS { Err(Reason::Operations) } else { Ok(()) }
+                if operations > CHANGE_OPERATIONS {
+                    Err(Reason::Operations)
+                } else {
+                    Ok(())
+                }
             });
-            items.push(Item { from, bytes, place, outline });
+            items.push(Item {
+                from,
+                bytes,
+                place,
+                outline,
+            });
         }
     }
     items
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::super::tests::*;
+    use super::super::{Editor, edit};
+    use super::*;
+
+    /// A concern, and events of which one change is refused.
+    fn mixed() -> (Accepted, Vec<Received>) {
+        let (mut document, published) = published();
+        let mut events = Vec::new();
+        for number in 0..6u64 {
+            let id = format!("g{number}");
+            let editor = Editor {
+                now_ms: START + number,
+                ..MOTHER.editor()
+            };
+            let edited = document.edit(&editor, |to| {
+                edit::add_glimpse(to, MOTHER.person(), &id, "Et smil", None)
+            });
+            let who = if number == 5 { PPT } else { MOTHER };
+            events.push(who.event(number + 2, START, vec![edited.unwrap().1]));
+        }
+        (reader(&published).accepted, events)
+    }
+
+    #[test]
+    fn what_was_added_can_be_taken_back() {
+        let (mut accepted, events) = mixed();
+        accepted.read_history_once().unwrap();
+        let (history, facts) = (accepted.read_history().unwrap(), accepted.facts.clone());
+        let mut added = Vec::new();
+        for item in &itemise(&events) {
+            added.extend(accepted.admit(item, &HashSet::new()).unwrap().ok());
+        }
+        assert_eq!(added.len(), 5);
+        assert_ne!(accepted.facts, facts);
+        while let Some((_, undo, new)) = added.pop() {
+            accepted.facts.take_back(&new);
+            accepted.history.as_mut().unwrap().take_back(undo);
+        }
+        assert_eq!(accepted.facts, facts);
+        assert_eq!(accepted.history.unwrap(), history);
+    }
+
+    #[test]
+    fn one_by_one_gives_what_the_batch_gives() {
+        let ((mut at_once, events), (mut singly, _)) = (mixed(), mixed());
+        singly.read_history_once().unwrap();
+        let (a, b) = (
+            at_once.accept(&events).unwrap(),
+            singly.one_by_one(&itemise(&events)).unwrap(),
+        );
+        assert_eq!(a.outcomes, b.outcomes);
+        assert_eq!((a.facts, a.quarantined), (b.facts, b.quarantined));
+        assert_eq!(at_once.heads(), singly.heads());
+    }
+
+    #[test]
+    fn a_document_that_stopped_stays_stopped() {
+        let (mut accepted, events) = mixed();
+        accepted.stopped = true;
+        assert_eq!(accepted.accept(&events).unwrap_err(), Stopped);
+        assert_eq!(
+            guarded(|| -> () { panic!("as the library would") }),
+            Err(Stopped)
+        );
+    }
 }

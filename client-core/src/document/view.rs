@@ -133,7 +133,7 @@ pub struct MeasureView {
     pub evaluation: Option<Entry>,
     /// Evaluations made meanwhile by others: shown as remarks, never dropped.
     pub remarks: Vec<Entry>,
-    /// The family's last word, if it has spoken: true if nobody disagrees.
+    /// The family's last word (G3): true if nobody of it disagrees. Until it marks itself, what the evaluation says it said.
     pub family_agrees: Option<bool>,
     /// The actor already had an active measure in this concern (E1): the holder is asked.
     pub parked: bool,
@@ -157,16 +157,17 @@ impl Document {
     #[must_use]
     pub fn entries(&self, section: &str) -> Vec<Entry> {
         let shown = self.shown();
-        let Ok(Some((_, object))) = shown.get(ROOT, section) else { return Vec::new() };
+        let Ok(Some((_, object))) = shown.get(ROOT, section) else {
+            return Vec::new();
+        };
         let mut entries: Vec<Entry> = shown
-            .keys(&object)
-            .filter_map(|key| {
-                let (_, entry) = shown.get(&object, &key).ok()??;
-                Some(self.entry_of(section, key, fields_of(shown, &entry)))
-            })
+            .map_range(&object, ..)
+            .map(|item| self.entry_of(section, item.key.to_string(), fields_of(shown, &item.id())))
             .collect();
         // None sorts before Some: turn it round so that pending entries come last.
-        entries.sort_by(|a, b| (a.order.is_none(), a.order, &a.id).cmp(&(b.order.is_none(), b.order, &b.id)));
+        entries.sort_by(|a, b| {
+            (a.order.is_none(), a.order, &a.id).cmp(&(b.order.is_none(), b.order, &b.id))
+        });
         entries
     }
 
@@ -229,9 +230,17 @@ impl Document {
         let person = |entry: Entry| {
             let person = from_hex(&entry.id).map(PersonId)?;
             let name = entry.text("name").unwrap_or_default();
-            Some(PersonView { person, name, unit: entry.text("unit"), title: entry.text("title") })
+            Some(PersonView {
+                person,
+                name,
+                unit: entry.text("unit"),
+                title: entry.text("title"),
+            })
         };
-        self.entries(section).into_iter().filter_map(person).collect()
+        self.entries(section)
+            .into_iter()
+            .filter_map(person)
+            .collect()
     }
 
     #[must_use]
@@ -239,10 +248,18 @@ impl Document {
         let listed = |entry: Entry| {
             let scope = from_hex(&entry.id).map(ScopeId)?;
             let open = entry.text("state").as_deref() != Some("closed");
-            Some(ListedConcern { scope, title: entry.text("title").unwrap_or_default(), open })
+            Some(ListedConcern {
+                scope,
+                title: entry.text("title").unwrap_or_default(),
+                open,
+            })
         };
         JournalView {
-            concerns: self.entries("concerns").into_iter().filter_map(listed).collect(),
+            concerns: self
+                .entries("concerns")
+                .into_iter()
+                .filter_map(listed)
+                .collect(),
             notes: self.entries("notes"),
             consent_texts: self.entries("consent_texts"),
             requests: self.entries("requests"),
@@ -269,17 +286,25 @@ impl Document {
     fn measures(&self) -> Vec<MeasureView> {
         let mut evaluations: HashMap<String, Vec<Entry>> = HashMap::new();
         for evaluation in self.entries("evaluations") {
-            evaluations.entry(evaluation.text("measure").unwrap_or_default()).or_default().push(evaluation);
+            evaluations
+                .entry(evaluation.text("measure").unwrap_or_default())
+                .or_default()
+                .push(evaluation);
         }
         let mut marks: HashMap<String, BTreeMap<Option<PersonId>, bool>> = HashMap::new();
         for mark in self.entries("family_marks") {
             // Later marks of the same person stand in place of earlier ones.
-            let of_measure = marks.entry(mark.text("measure").unwrap_or_default()).or_default();
+            let of_measure = marks
+                .entry(mark.text("measure").unwrap_or_default())
+                .or_default();
             of_measure.insert(mark.author, mark.flag("agrees").unwrap_or_default());
         }
         let mut busy = HashSet::new();
         let view = |entry: Entry| {
-            let mut evaluated = evaluations.remove(&entry.id).unwrap_or_default().into_iter();
+            let mut evaluated = evaluations
+                .remove(&entry.id)
+                .unwrap_or_default()
+                .into_iter();
             let family = marks.remove(&entry.id);
             let mut measure = measure(entry, evaluated.next(), family);
             measure.remarks = evaluated.collect();
@@ -292,16 +317,29 @@ impl Document {
     }
 }
 
-fn measure(entry: Entry, evaluation: Option<Entry>, family: Option<BTreeMap<Option<PersonId>, bool>>) -> MeasureView {
+fn measure(
+    entry: Entry,
+    evaluation: Option<Entry>,
+    family: Option<BTreeMap<Option<PersonId>, bool>>,
+) -> MeasureView {
+    let heard = evaluation
+        .as_ref()
+        .and_then(|evaluation| evaluation.flag("family_agrees"));
     MeasureView {
         text: entry.text("text").unwrap_or_default(),
         arena: entry.text("arena").unwrap_or_default(),
         responsible: entry.text("responsible").unwrap_or_default(),
         due: entry.text("due"),
         step: entry.number("step"),
-        superseded: entry.number("superseded").map(|how| (how, entry.text("superseded_by"))),
-        family_agrees: family.map(|marks| marks.values().all(|agrees| *agrees)),
-        editable_until_ms: entry.received_ms.map(|received| received.saturating_add(EDIT_WINDOW_MILLIS)),
+        superseded: entry
+            .number("superseded")
+            .map(|how| (how, entry.text("superseded_by"))),
+        family_agrees: family
+            .map(|marks| marks.values().all(|agrees| *agrees))
+            .or(heard),
+        editable_until_ms: entry
+            .received_ms
+            .map(|received| received.saturating_add(EDIT_WINDOW_MILLIS)),
         evaluation,
         remarks: Vec::new(),
         parked: false,
@@ -329,9 +367,9 @@ fn text_in(fields: &BTreeMap<String, ScalarValue>, field: &str) -> String {
 }
 
 fn fields_of(shown: &Automerge, object: &automerge::ObjId) -> BTreeMap<String, ScalarValue> {
-    let scalar = |key: String| match shown.get(object, &key) {
-        Ok(Some((Value::Scalar(value), _))) => Some((key, value.into_owned())),
-        _ => None,
+    let scalar = |item: automerge::iter::MapRangeItem<'_>| match item.value.into_value() {
+        Value::Scalar(value) => Some((item.key.into_owned(), value.into_owned())),
+        Value::Object(_) => None,
     };
-    shown.keys(object).filter_map(scalar).collect()
+    shown.map_range(object, ..).filter_map(scalar).collect()
 }

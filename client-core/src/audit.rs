@@ -1,0 +1,331 @@
+//! Replay of all signed membership and consent of a log, with every rule asked again: the same `decide` as
+//! server and clients, on nothing but signed records and municipality keys. Works on what a device has, and
+//! on an exported file without any account.
+
+use serde_json::{Value, json};
+use stafett_protocol::codec::{decode, encode};
+use stafett_protocol::consent::Statement;
+use stafett_protocol::credential::{Municipalities, MunicipalityKey};
+use stafett_protocol::event::{Body, Receipt, Record};
+use stafett_protocol::ids::{LogId, Municipality, ScopeId, from_hex, to_hex};
+use stafett_protocol::membership::{Role, ScopeKind};
+use stafett_protocol::policy::Context;
+use stafett_protocol::replica::{self, Replica};
+use stafett_protocol::signed::Signed;
+use stafett_protocol::state::{GrantStanding, ScopeState};
+use std::collections::BTreeMap;
+
+/// What a replay found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    pub events: usize,
+    /// Rules asked.
+    pub checks: usize,
+    pub violations: Vec<Violation>,
+}
+
+/// A record that breaks a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    pub scope: String,
+    pub seq: u64,
+    pub rule: String,
+}
+
+impl Report {
+    pub fn to_json(&self) -> Value {
+        let violations: Vec<Value> = self
+            .violations
+            .iter()
+            .map(|v| json!({"scope": v.scope, "seq": v.seq, "rule": v.rule}))
+            .collect();
+        json!({"events": self.events, "checks": self.checks, "violations": violations})
+    }
+
+    fn check(&mut self, scope: ScopeId, seq: u64, holds: bool, rule: &str) {
+        self.checks += 1;
+        if !holds {
+            self.violations.push(Violation {
+                scope: scope.to_string(),
+                seq,
+                rule: rule.to_owned(),
+            });
+        }
+    }
+}
+
+/// The word for a statement in histories.
+pub fn statement_word(statement: &Statement) -> &'static str {
+    match statement {
+        Statement::Grant(_) => "consent",
+        Statement::Attested(_) => "consent on paper",
+        Statement::Withdrawal(_) => "withdrawal",
+        Statement::EmployeeEnd(_) => "assignment ended",
+        Statement::AuthorityChange(_) => "authority changed",
+        Statement::PersonKeyChange(_) => "key changed",
+        Statement::Reject(_) => "commit rejected",
+        Statement::LinkRepair(_) => "key chain repaired",
+        Statement::Deletion(_) => "deletion receipt",
+        Statement::Close(_) => "closed or reopened",
+    }
+}
+
+/// Replays records of one log. They may come in any order; each scope's must be whole.
+pub fn verify(
+    records: &[Record],
+    trusted: &Municipalities,
+    home: Municipality,
+    log: LogId,
+) -> Report {
+    let mut report = Report {
+        events: records.len(),
+        ..Report::default()
+    };
+    let mut order: Vec<(u64, bool, ScopeId, &Record)> = vec![];
+    let mut cards: Vec<ScopeId> = vec![];
+    for record in records {
+        let Ok(event) = record.event.peek() else {
+            report.check(ScopeId::default(), record.seq, false, "malformed record");
+            continue;
+        };
+        if matches!(&event.body, Body::Genesis(g) if g.log_salt.is_some()) {
+            cards.push(event.scope);
+        }
+        order.push((record.time, false, event.scope, record));
+    }
+    for (_, other, scope, _) in &mut order {
+        *other = !cards.contains(scope);
+    }
+    // The card first where times are equal: what a bundle founds together stands on it.
+    order.sort_by_key(|(time, other, scope, record)| (*time, *other, *scope, record.seq));
+    let mut replicas: BTreeMap<ScopeId, Replica> = BTreeMap::new();
+    for (time, _, scope, record) in order {
+        let taken = replay(&mut replicas, &cards, scope, record, trusted, home, time);
+        let rule = taken.as_ref().err().map_or("", |r| r.as_str());
+        report.check(scope, record.seq, taken.is_ok(), rule);
+        if taken.is_ok()
+            && let Some(replica) = replicas.get(&scope)
+        {
+            check_state(&mut report, replica.state(), log, time);
+        }
+    }
+    check_subset(&mut report, &replicas, &cards);
+    report
+}
+
+fn replay(
+    replicas: &mut BTreeMap<ScopeId, Replica>,
+    cards: &[ScopeId],
+    scope: ScopeId,
+    record: &Record,
+    trusted: &Municipalities,
+    home: Municipality,
+    now: u64,
+) -> Result<(), String> {
+    let mut own = replicas.remove(&scope);
+    let card = cards
+        .iter()
+        .find(|c| **c != scope)
+        .and_then(|c| replicas.get(c))
+        .map(Replica::state);
+    let context = Context {
+        now,
+        home,
+        trusted,
+        card,
+    };
+    let taken = match &mut own {
+        Some(replica) => replica
+            .take(record.clone(), &context)
+            .map(drop)
+            .map_err(|r| r.code().to_owned()),
+        None => replica::found(record.clone(), &context)
+            .map(|(replica, _)| own = Some(replica))
+            .map_err(|r| r.code().to_owned()),
+    };
+    if let Some(replica) = own {
+        replicas.insert(scope, replica);
+    }
+    taken
+}
+
+/// Invariants over every state on the way (`quality.md`).
+fn check_state(report: &mut Report, state: &ScopeState, log: LogId, now: u64) {
+    let (scope, seq) = (state.scope(), state.position.seq);
+    report.check(
+        scope,
+        seq,
+        state.log() == log,
+        "the record is of another log",
+    );
+    let holders = state
+        .membership
+        .members
+        .iter()
+        .filter(|m| m.role == Role::Holder)
+        .count();
+    let withdrawn = state.status == stafett_protocol::state::Status::Withdrawn;
+    report.check(scope, seq, holders == 1 || withdrawn, "exactly one holder");
+    let listed = state.listed_at(now);
+    for member in &state.membership.members {
+        let leaving = member.devices.iter().all(|d| listed.contains(d));
+        let basis = match member.role {
+            Role::Guardian | Role::Child => {
+                state.membership.authority.key(member.person) == Some(&member.person_key)
+            }
+            // A holder whose grant is gone stays in name: the scope is dormant then.
+            Role::Holder => state.grant(&member.basis).is_some(),
+            Role::Archivist => true,
+            _ => state
+                .grant(&member.basis)
+                .is_some_and(|g| g.standing(now) == GrantStanding::InForce),
+        };
+        report.check(
+            scope,
+            seq,
+            leaving || basis,
+            "no leaf without what lets it in",
+        );
+    }
+}
+
+/// members(concern) ⊆ members(card), listed leaves counted as gone.
+fn check_subset(report: &mut Report, replicas: &BTreeMap<ScopeId, Replica>, cards: &[ScopeId]) {
+    let Some(card) = cards
+        .iter()
+        .find_map(|c| replicas.get(c))
+        .map(Replica::state)
+    else {
+        return;
+    };
+    for state in replicas
+        .values()
+        .map(Replica::state)
+        .filter(|s| s.kind() == ScopeKind::Concern)
+    {
+        let listed = state.listed_at(state.time);
+        for member in &state.membership.members {
+            let gone = member.devices.iter().all(|d| listed.contains(d));
+            let there = card.membership.member(member.person).is_some();
+            report.check(
+                state.scope(),
+                state.position.seq,
+                gone || there,
+                "only those in the log are in its concerns",
+            );
+        }
+    }
+}
+
+/// A file that anyone can verify: records, receipts and municipality keys, in hexadecimal. Sealed content
+/// stays in, since the heads cover it; the export holds no key to it.
+pub fn export(
+    records: &[Record],
+    receipts: Vec<Signed<Receipt>>,
+    trusted: &Municipalities,
+    log: LogId,
+) -> Value {
+    json!({
+        "format": "stafett-audit-1",
+        "log": log.to_string(),
+        "municipalities": trusted.0.iter().map(|m| json!({"number": m.number, "key": to_hex(&m.key)})).collect::<Vec<_>>(),
+        "records": records.iter().map(|r| to_hex(&encode(r))).collect::<Vec<_>>(),
+        "receipts": receipts.iter().map(|r| to_hex(&encode(r))).collect::<Vec<_>>(),
+    })
+}
+
+/// Verifies an exported file. The municipality keys in it are those that the exporter believed; compare
+/// them with the municipality's own (`stafettd peer show`).
+pub fn verify_export(file: &Value) -> Result<Report, String> {
+    if file["format"] != "stafett-audit-1" {
+        return Err("this is not an audit export of a version that this program knows".into());
+    }
+    let log: LogId = file["log"]
+        .as_str()
+        .and_then(|t| t.parse().ok())
+        .ok_or("the file names no log")?;
+    let hex = |v: &Value| {
+        v.as_str()
+            .and_then(bytes_of)
+            .ok_or("the file is damaged".to_owned())
+    };
+    let mut trusted = Municipalities::default();
+    for m in file["municipalities"].as_array().into_iter().flatten() {
+        let key = m["key"]
+            .as_str()
+            .and_then(from_hex::<32>)
+            .ok_or("a municipality key is damaged")?;
+        let number = m["number"]
+            .as_u64()
+            .and_then(|n| n.try_into().ok())
+            .ok_or("a municipality has no number")?;
+        trusted.0.push(MunicipalityKey { number, key });
+    }
+    let mut records: Vec<Record> = vec![];
+    for value in file["records"].as_array().into_iter().flatten() {
+        records.push(decode(&hex(value)?).map_err(|e| e.to_string())?);
+    }
+    let home = trusted
+        .0
+        .first()
+        .map(|m| m.number)
+        .ok_or("the file names no municipality")?;
+    let mut report = verify(&records, &trusted, home, log);
+    for value in file["receipts"].as_array().into_iter().flatten() {
+        let receipt: Signed<Receipt> = decode(&hex(value)?).map_err(|e| e.to_string())?;
+        check_receipt(&mut report, &receipt, &records, &trusted, home);
+    }
+    Ok(report)
+}
+
+fn check_receipt(
+    report: &mut Report,
+    receipt: &Signed<Receipt>,
+    records: &[Record],
+    trusted: &Municipalities,
+    home: Municipality,
+) {
+    let verified = trusted.key(home).and_then(|key| receipt.verify(key).ok());
+    let Some(receipt) = verified else {
+        report.check(
+            ScopeId::default(),
+            0,
+            false,
+            "a receipt is not signed by the home",
+        );
+        return;
+    };
+    let mut chain: Vec<&Record> = records
+        .iter()
+        .filter(|r| r.event.peek().is_ok_and(|e| e.scope == receipt.scope))
+        .collect();
+    if chain.is_empty() {
+        return;
+    }
+    chain.sort_by_key(|r| r.seq);
+    let covered = chain.iter().take_while(|r| r.seq <= receipt.position.seq);
+    let head = covered.fold(stafett_protocol::ids::Hash::default(), |head, r| {
+        r.head_after(&head)
+    });
+    report.check(
+        receipt.scope,
+        receipt.position.seq,
+        head == receipt.position.head,
+        "the home has signed another history",
+    );
+}
+
+fn bytes_of(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| {
+            std::str::from_utf8(pair)
+                .ok()
+                .and_then(from_hex::<1>)
+                .map(|[b]| b)
+        })
+        .collect()
+}

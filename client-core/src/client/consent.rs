@@ -1,0 +1,754 @@
+//! The family's switch: requests, signatures, withdrawals, and what each does to the membership.
+
+use super::input::{AccessWord, Problem, Who, WithdrawTarget};
+use super::log::{rfc3339, text_hash, withdrawn};
+use super::people;
+use super::post::mail_key;
+use super::scope::Standing;
+use super::{Answer, Client};
+use crate::rows::Space;
+use serde_json::{Value, json};
+use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
+use stafett_protocol::consent::{
+    Access, EmployeeEnd, Grantee, PersonGrantee, SignedEmployeeEnd, SignedGrant, SignedWithdrawal,
+    Statement, Target, UnitAssignment, UnitGrantee, Withdrawal,
+};
+use stafett_protocol::ids::{Hash, LogId, PersonId, ScopeId, UnitId, hash};
+use stafett_protocol::letter::{
+    Assignment, ConsentAnswer, ConsentRequest, Content, GrantNotice, RequestedGrant,
+};
+use stafett_protocol::membership::ScopeKind;
+use stafett_protocol::signed::Signed;
+use stafett_protocol::state::{GrantStanding, ScopeState};
+
+/// A request for consent as it lies with a guardian.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+struct Received {
+    from: PersonId,
+    request: ConsentRequest,
+    /// 0 open, 1 signed, 2 refused.
+    answer: u8,
+}
+
+fn request_id(request: &ConsentRequest) -> Hash {
+    hash("consent request", &[&encode(request)])
+}
+
+fn access_word(access: Access) -> &'static str {
+    match access {
+        Access::Read => "read",
+        Access::Contribute => "contribute",
+        Access::Hold => "hold",
+        Access::Custody => "custody",
+    }
+}
+
+fn kind_word(kind: ScopeKind) -> &'static str {
+    match kind {
+        ScopeKind::Card => "card",
+        ScopeKind::Journal => "journal",
+        ScopeKind::Concern => "concern",
+        ScopeKind::Unit => "unit",
+        ScopeKind::Personal => "personal",
+    }
+}
+
+impl Client {
+    pub(super) fn keep_request(
+        &mut self,
+        from: PersonId,
+        request: &ConsentRequest,
+    ) -> Result<(), Problem> {
+        let refused = |why: &str| Problem::rule("consent-request", why);
+        let text = text_hash(&request.text);
+        let whole = request.grants.iter().all(|g| {
+            g.grant.log == request.log
+                && g.grant.authority == request.authority.id()
+                && g.grant.text == text
+        });
+        if request.grants.is_empty() || !whole {
+            return Err(refused("what is to be signed is not what is shown"));
+        }
+        if let Some(draft) = &request.draft
+            && people::pin(&self.table, from).is_some_and(|p| p.trust.counts())
+        {
+            draft
+                .guardians
+                .clone()
+                .iter()
+                .for_each(|g| self.introduce(g));
+        }
+        let key = mail_key("request", &[&request_id(request).0]);
+        if self.table.read(Space::Mail, &key).is_none() {
+            self.table.write(
+                Space::Mail,
+                &key,
+                encode(&Received {
+                    from,
+                    request: request.clone(),
+                    answer: 0,
+                }),
+            );
+        }
+        Ok(())
+    }
+
+    fn requests(&self) -> Vec<(Hash, Received)> {
+        self.table
+            .scan(Space::Mail, b"request/")
+            .filter_map(|(_, value)| decode::<Received>(value).ok())
+            .map(|r| (request_id(&r.request), r))
+            .collect()
+    }
+
+    pub(super) fn consent_pending(&mut self) -> Answer {
+        let requests: Vec<Value> = self
+            .requests()
+            .iter()
+            .filter(|(_, r)| r.answer == 0)
+            .map(|(id, r)| self.request_view(*id, r))
+            .collect();
+        Ok(json!({"requests": requests}))
+    }
+
+    fn request_view(&self, id: Hash, received: &Received) -> Value {
+        let request = &received.request;
+        let first = request.grants.first();
+        let grantee = first.map(|g| g.grantee_name.clone()).unwrap_or_default();
+        let trust = first
+            .map(|g| self.grantee_trust(&g.grant.grantee))
+            .unwrap_or_default();
+        let scopes: Vec<Value> = request.grants.iter().map(|g| {
+            json!({"scope": g.grant.scope.to_string(), "kind": kind_word(g.kind), "title": g.scope_title})
+        }).collect();
+        json!({
+            "request": id.to_string(),
+            "log": request.log.to_string(),
+            "child": request.draft.as_ref().map(|d| d.child_name.clone()),
+            "from": self.name_of(received.from),
+            "grantee": grantee,
+            "grantee_verified": trust,
+            "scopes": scopes,
+            "access": first.map(|g| access_word(g.grant.access)),
+            "expires": first.map(|g| rfc3339(g.grant.expires_at)),
+            "text": request.text,
+        })
+    }
+
+    /// How the grantee's key is believed here; shown at every consent.
+    fn grantee_trust(&self, grantee: &Grantee) -> &'static str {
+        let person = match grantee {
+            Grantee::Unit(unit) => unit.leader,
+            Grantee::Person(p) => p.person,
+        };
+        people::pin(&self.table, person).map_or("municipality", |p| p.trust.word())
+    }
+
+    /// Signs or refuses. For a log that exists the signature goes on the chain; for one that does not,
+    /// by letter to whoever asked.
+    pub(super) fn consent_answer(&mut self, prefix: &str, agree: bool) -> Answer {
+        let open: Vec<Hash> = self
+            .requests()
+            .into_iter()
+            .filter(|(_, r)| r.answer == 0)
+            .map(|(id, _)| id)
+            .collect();
+        let id = people::unique("request", prefix, open)?;
+        let key = mail_key("request", &[&id.0]);
+        let mut received: Received = self
+            .table
+            .read(Space::Mail, &key)
+            .and_then(|b| decode(b).ok())
+            .ok_or_else(withdrawn)?;
+        let request = received.request.clone();
+        let me = self.me()?;
+        let (person, person_key) = (me.person, me.person_key()?);
+        if request.authority.key(person) != Some(&person_key.verifying_key().to_bytes()) {
+            return Err(Problem::rule(
+                "not-an-authority",
+                "this consent is not yours to give",
+            ));
+        }
+        let mut signed = vec![];
+        if agree {
+            for requested in &request.grants {
+                let grant = SignedGrant {
+                    signer: person,
+                    grant: Signed::sign(&requested.grant, &person_key),
+                };
+                self.keep_grant(&grant);
+                if self.scopes.contains_key(&requested.grant.scope) {
+                    self.queue_statement(requested.grant.scope, Statement::Grant(grant.clone()));
+                }
+                signed.push(grant);
+            }
+        }
+        let requested = request
+            .grants
+            .iter()
+            .map(|g| stafett_protocol::signed::id_of(&g.grant))
+            .collect();
+        self.write_letter(
+            received.from,
+            Content::ConsentAnswer(ConsentAnswer {
+                log: request.log,
+                requested,
+                signed,
+            }),
+        );
+        received.answer = if agree { 1 } else { 2 };
+        self.table.write(Space::Mail, &key, encode(&received));
+        Ok(json!({"request": id.to_string(), "state": if agree { "granted" } else { "refused" }}))
+    }
+
+    /// A guardian's answer to a request of ours: signatures are kept, and found the log once all are here.
+    pub(super) fn take_answer(
+        &mut self,
+        from: PersonId,
+        answer: &ConsentAnswer,
+    ) -> Result<(), Problem> {
+        if answer.signed.is_empty() {
+            self.table.write(
+                Space::Mail,
+                &mail_key("refusal", &[&answer.log.0, &from.0]),
+                vec![],
+            );
+            return Ok(());
+        }
+        for signed in &answer.signed {
+            if signed.signer != from {
+                return Err(Problem::rule(
+                    "consent-answer",
+                    "the signature is another person's",
+                ));
+            }
+            self.keep_grant(signed);
+            let Ok(grant) = signed.grant.peek() else {
+                continue;
+            };
+            let Some(founding) = self.foundings.get_mut(&grant.scope) else {
+                continue;
+            };
+            let key = founding.plan.authority.key(from).copied();
+            let good = key.is_some_and(|k| signed.grant.verify(&k).is_ok())
+                && signed.grant.id() == founding.plan.basis;
+            let new = !founding.plan.grants.iter().any(|g| g.signer == from);
+            if good && new {
+                founding.plan.grants.push(signed.clone());
+                self.save_founding(grant.scope)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the family to let someone in, or widen.
+    pub(super) fn access_request(
+        &mut self,
+        log: &str,
+        who: &Who,
+        scopes: &[String],
+        access: AccessWord,
+    ) -> Answer {
+        let log = self.log(log)?;
+        let card = self.member_card(log)?;
+        let state = self
+            .scopes
+            .get(&card)
+            .map(|s| s.replica.state().clone())
+            .ok_or_else(withdrawn)?;
+        let me = self.me()?.person;
+        stafett_protocol::policy::can(
+            &state,
+            me,
+            stafett_protocol::policy::Action::Admit,
+            self.now,
+        )?;
+        let (grantee, grantee_name) = self.grantee(who)?;
+        let chosen = self.chosen(log, scopes)?;
+        let access = match access {
+            AccessWord::Read => Access::Read,
+            AccessWord::Contribute => Access::Contribute,
+        };
+        let authority = state.membership.authority.clone();
+        let titles: Vec<String> = chosen
+            .iter()
+            .map(|s| self.scope_title(*s))
+            .filter(|t| !t.is_empty())
+            .collect();
+        let text = format!(
+            "{grantee_name}: {} – {}",
+            access_word(access),
+            titles.join(", ")
+        );
+        let mut grants = vec![];
+        for scope in std::iter::once(card).chain(chosen) {
+            let kind = self
+                .scopes
+                .get(&scope)
+                .map_or(ScopeKind::Concern, super::scope::Scope::kind);
+            // On the card everyone only reads; what they may do stands in the concern.
+            let access = if kind == ScopeKind::Concern {
+                access
+            } else {
+                Access::Read
+            };
+            let in_force = self.scopes.get(&scope).is_some_and(|s| {
+                s.replica
+                    .state()
+                    .grants_in_force(self.now)
+                    .any(|g| g.grant.grantee == grantee && g.grant.access == access)
+            });
+            if !in_force {
+                let grant = self.new_grant(log, scope, grantee, access, &authority, &text);
+                grants.push(RequestedGrant {
+                    grant,
+                    kind,
+                    scope_title: self.scope_title(scope),
+                    grantee_name: grantee_name.clone(),
+                });
+            }
+        }
+        if grants.is_empty() {
+            return Err(Problem::rule(
+                "already-granted",
+                "they have this access already",
+            ));
+        }
+        let request = ConsentRequest {
+            log,
+            draft: None,
+            authority: authority.clone(),
+            grants,
+            text,
+        };
+        let id = request_id(&request);
+        let now = self.now;
+        for guardian in authority
+            .persons()
+            .filter(|p| authority.may_sign(p.person, now))
+        {
+            if guardian.person == me {
+                self.keep_request(me, &request)?;
+            } else {
+                self.write_letter(guardian.person, Content::ConsentRequest(request.clone()));
+            }
+        }
+        Ok(json!({"request": id.to_string()}))
+    }
+
+    fn grantee(&self, who: &Who) -> Result<(Grantee, String), Problem> {
+        match who {
+            Who::Unit(prefix) => {
+                let unit = self.unit(prefix)?;
+                let leader = unit.leader.and_then(|l| people::pin(&self.table, l));
+                let leader = leader.ok_or_else(|| {
+                    Problem::rule(
+                        "no-leader",
+                        "the unit's leader has not joined, or is not known here yet; sync first",
+                    )
+                })?;
+                let grantee = UnitGrantee {
+                    unit: unit.unit,
+                    leader: leader.person,
+                    leader_key: leader.person_key,
+                };
+                Ok((Grantee::Unit(grantee), unit.name))
+            }
+            Who::Person(prefix) => {
+                let pin = people::pin(&self.table, self.person(prefix)?);
+                let pin = pin.ok_or_else(|| {
+                    Problem::caller("unknown-id", "that person is not known here")
+                })?;
+                if pin.unit.is_some() {
+                    return Err(Problem::rule(
+                        "ask-the-unit",
+                        "consent is given to the unit, not to an employee; use --unit",
+                    ));
+                }
+                let grantee = PersonGrantee {
+                    person: pin.person,
+                    person_key: pin.person_key,
+                };
+                Ok((Grantee::Person(grantee), pin.name))
+            }
+        }
+    }
+
+    pub(super) fn unit(&self, prefix: &str) -> Result<stafett_protocol::wire::Unit, Problem> {
+        let id = people::unique(
+            "unit",
+            prefix,
+            self.known_units().into_iter().map(|u| u.unit),
+        )?;
+        self.known_units()
+            .into_iter()
+            .find(|u| u.unit == id)
+            .ok_or_else(withdrawn)
+    }
+
+    /// `all`: journal and every open concern; else the concerns named.
+    fn chosen(&self, log: LogId, scopes: &[String]) -> Result<Vec<ScopeId>, Problem> {
+        if scopes.iter().any(|s| s == "all") {
+            let all = [ScopeKind::Journal, ScopeKind::Concern]
+                .into_iter()
+                .flat_map(|kind| self.scopes_of(log, kind));
+            return Ok(all.filter(|s| self.scopes.contains_key(s)).collect());
+        }
+        let concerns: Vec<ScopeId> = self
+            .scopes_of(log, ScopeKind::Concern)
+            .into_iter()
+            .filter(|s| self.scopes.contains_key(s))
+            .collect();
+        let chosen: Vec<ScopeId> = scopes
+            .iter()
+            .map(|s| people::unique("concern", s, concerns.iter().copied()))
+            .collect::<Result<_, _>>()?;
+        if chosen.is_empty() {
+            return Err(Problem::caller(
+                "scope",
+                "which concerns? give --scope, or --scope all",
+            ));
+        }
+        Ok(chosen)
+    }
+
+    /// Whoever holds tells the leader of a granted unit, once a grant is in force, so that somebody is named.
+    pub(super) fn announce_grants(&mut self) -> Result<(), Problem> {
+        let me = self.me()?.clone();
+        let own_key = me.person_public()?;
+        let mut notices: Vec<(Vec<u8>, PersonId, GrantNotice)> = vec![];
+        for s in self
+            .scopes
+            .values()
+            .filter(|s| s.standing == Standing::Member)
+        {
+            let state = s.replica.state();
+            if state
+                .membership
+                .holder()
+                .is_none_or(|h| h.person != me.person)
+            {
+                continue;
+            }
+            for fact in state
+                .grants_in_force(self.now)
+                .filter(|g| g.grant.access != Access::Hold)
+            {
+                let Grantee::Unit(unit) = fact.grant.grantee else {
+                    continue;
+                };
+                let key = [b"noticed/".as_slice(), &fact.id.0].concat();
+                if self.table.read(Space::State, &key).is_some() {
+                    continue;
+                }
+                let notice = GrantNotice {
+                    log: state.log(),
+                    scope: state.scope(),
+                    grant: fact.id,
+                    grantee: fact.grant.grantee,
+                    access: fact.grant.access,
+                    expires_at: fact.grant.expires_at,
+                    scope_kind: state.kind(),
+                    holder: me.person,
+                    holder_key: own_key,
+                };
+                notices.push((key, unit.leader, notice));
+            }
+        }
+        for (key, leader, notice) in notices {
+            self.table.write(Space::State, &key, vec![]);
+            self.write_letter(leader, Content::GrantNotice(notice));
+        }
+        Ok(())
+    }
+
+    fn notices(&self, log: &str) -> Result<Vec<GrantNotice>, Problem> {
+        let all: Vec<GrantNotice> = self
+            .table
+            .scan(Space::Mail, b"notice/")
+            .filter_map(|(_, v)| decode(v).ok())
+            .collect();
+        let log = people::unique("log", log, all.iter().map(|n| n.log))?;
+        Ok(all
+            .into_iter()
+            .filter(|n| n.log == log && self.now < n.expires_at)
+            .collect())
+    }
+
+    /// A leader says who acts for the granted unit: signed, by letter to the holder.
+    pub(super) fn unit_assign(&mut self, log: &str, person: &str, scopes: &[String]) -> Answer {
+        let notices = self.notices(log)?;
+        let person = self.person(person)?;
+        let me = self.me()?;
+        let key = me.person_key()?;
+        let pin = people::pin(&self.table, person)
+            .ok_or_else(|| Problem::caller("unknown-id", "that person is not known here"))?;
+        let employee = pin.employee.clone().ok_or_else(|| {
+            Problem::rule(
+                "not-an-employee",
+                "you have not registered that person as an employee",
+            )
+        })?;
+        if employee.verify(&me.person_public()?).is_err() {
+            return Err(Problem::rule(
+                "not-an-employee",
+                "that person is not an employee of your unit",
+            ));
+        }
+        let mut by_holder: std::collections::BTreeMap<
+            (PersonId, LogId),
+            Vec<Signed<UnitAssignment>>,
+        > = std::collections::BTreeMap::new();
+        for notice in &notices {
+            let Grantee::Unit(unit) = notice.grantee else {
+                continue;
+            };
+            let wanted = scopes.is_empty()
+                || notice.scope_kind == ScopeKind::Card
+                || scopes
+                    .iter()
+                    .any(|s| notice.scope.to_string().starts_with(s.as_str()));
+            if wanted {
+                let assignment = UnitAssignment {
+                    unit: unit.unit,
+                    person,
+                    scope: notice.scope,
+                    salt: self.random(),
+                };
+                by_holder
+                    .entry((notice.holder, notice.log))
+                    .or_default()
+                    .push(Signed::sign(&assignment, &key));
+            }
+        }
+        if by_holder.is_empty() {
+            return Err(Problem::rule(
+                "grant-missing",
+                "no consent for your unit in that log is known here; sync first",
+            ));
+        }
+        for ((holder, log), assignments) in by_holder {
+            let assignment = Assignment {
+                log,
+                person_name: pin.name.clone(),
+                employee: employee.clone(),
+                assignments,
+            };
+            self.write_letter(holder, Content::Assignment(assignment));
+        }
+        Ok(json!({"log": notices.first().map(|n| n.log.to_string()), "person": person.to_string()}))
+    }
+
+    /// Ends an employee's part. The leader has no leaf, so the holder's client bears the signed end to the chain.
+    pub(super) fn unit_unassign(&mut self, log: &str, person: &str) -> Answer {
+        let log = self.log(log)?;
+        let person = self.person(person)?;
+        let me = self.me()?;
+        let (own, key, unit) = (
+            me.person,
+            me.person_key()?,
+            me.unit.as_ref().map(|u| u.unit),
+        );
+        let unit: UnitId =
+            unit.ok_or_else(|| Problem::rule("no-unit", "only a leader ends assignments"))?;
+        let scopes: Vec<ScopeId> = self
+            .scopes
+            .values()
+            .filter(|s| {
+                s.replica.state().log() == log
+                    && s.replica.state().membership.member(person).is_some()
+            })
+            .map(super::scope::Scope::id)
+            .collect();
+        if scopes.is_empty() {
+            return Err(Problem::rule(
+                "not-in-log",
+                "this device is not in that log; ask the holder or family to withdraw the person",
+            ));
+        }
+        for scope in scopes {
+            let end = EmployeeEnd {
+                unit,
+                person,
+                scope,
+                salt: self.random(),
+            };
+            self.queue_statement(
+                scope,
+                Statement::EmployeeEnd(SignedEmployeeEnd {
+                    leader: own,
+                    end: Signed::sign(&end, &key),
+                }),
+            );
+        }
+        Ok(json!({"log": log.to_string(), "person": person.to_string()}))
+    }
+
+    pub(super) fn consent_list(&mut self, log: &str) -> Answer {
+        let log = self.log(log)?;
+        self.member_card(log)?;
+        let mut consents = vec![];
+        for s in self
+            .scopes
+            .values()
+            .filter(|s| s.replica.state().log() == log && s.standing != Standing::Withdrawn)
+        {
+            let (state, copies) = (s.replica.state(), s.kind() == ScopeKind::Concern);
+            for fact in state
+                .grants
+                .iter()
+                .filter(|f| !copies || f.grant.scope == state.scope())
+            {
+                let waits = fact.standing(self.now) == GrantStanding::Waiting;
+                consents.push(json!({
+                    "id": fact.id.to_string(),
+                    "grantee": self.grantee_name(&fact.grant.grantee),
+                    "scopes": [{"scope": state.scope().to_string(), "kind": kind_word(s.kind()), "title": self.scope_title(state.scope())}],
+                    "access": access_word(fact.grant.access),
+                    "expires": rfc3339(fact.grant.expires_at),
+                    "state": standing_word(fact.standing(self.now)),
+                    "missing": if waits { self.missing_signers(state, &fact.signers) } else { vec![] },
+                    "attested": !fact.attested.is_empty(),
+                }));
+            }
+        }
+        Ok(json!({"consents": consents}))
+    }
+
+    fn missing_signers(&self, state: &ScopeState, signers: &[PersonId]) -> Vec<String> {
+        let authority = &state.membership.authority;
+        authority
+            .persons()
+            .filter(|p| authority.may_sign(p.person, self.now) && !signers.contains(&p.person))
+            .map(|p| self.name_of(p.person))
+            .collect()
+    }
+
+    pub(super) fn grantee_name(&self, grantee: &Grantee) -> String {
+        match grantee {
+            Grantee::Unit(unit) => self.unit_name(unit.unit),
+            Grantee::Person(p) => self.name_of(p.person),
+        }
+    }
+
+    /// Ends access: a statement for each scope, and a letter to everyone there, so that no home can hide it.
+    pub(super) fn consent_withdraw(&mut self, log: &str, target: &WithdrawTarget) -> Answer {
+        let log = self.log(log)?;
+        self.member_card(log)?;
+        let (grant_scopes, by_scope) = self.withdrawals(log, target)?;
+        let me = self.me()?;
+        let (signer, key) = (me.person, me.person_key()?);
+        let mut told = vec![];
+        let mut ids = vec![];
+        for (scope, target) in by_scope {
+            let withdrawal = Withdrawal {
+                log,
+                scope,
+                target,
+                salt: self.random(),
+            };
+            let signed = SignedWithdrawal {
+                signer,
+                withdrawal: Signed::sign(&withdrawal, &key),
+            };
+            ids.push(signed.withdrawal.id().to_string());
+            self.queue_statement(scope, Statement::Withdrawal(signed.clone()));
+            let members: Vec<PersonId> = self
+                .scopes
+                .get(&scope)
+                .map(|s| {
+                    s.replica
+                        .state()
+                        .membership
+                        .members
+                        .iter()
+                        .map(|m| m.person)
+                        .filter(|p| *p != signer)
+                        .collect()
+                })
+                .unwrap_or_default();
+            for person in members {
+                self.write_letter(person, Content::Withdrawal(signed.clone()));
+                told.push(self.name_of(person));
+            }
+        }
+        told.sort_unstable();
+        told.dedup();
+        Ok(
+            json!({"receipt": {"withdrawals": ids, "scopes": grant_scopes, "told": told, "at": rfc3339(self.now), "queued": true}}),
+        )
+    }
+
+    fn withdrawals(
+        &self,
+        log: LogId,
+        target: &WithdrawTarget,
+    ) -> Result<(Vec<String>, Vec<(ScopeId, Target)>), Problem> {
+        let states: Vec<&ScopeState> = self
+            .scopes
+            .values()
+            .filter(|s| s.replica.state().log() == log && matches!(s.standing, Standing::Member))
+            .map(|s| s.replica.state())
+            .collect();
+        let live = |state: &ScopeState, hit: &dyn Fn(&Hash, &Grantee) -> bool| {
+            state
+                .grants
+                .iter()
+                .any(|f| f.ended_at == 0 && hit(&f.id, &f.grant.grantee))
+        };
+        let chosen: Vec<(ScopeId, Target)> = match target {
+            WithdrawTarget::All => states.iter().map(|s| (s.scope(), Target::All)).collect(),
+            WithdrawTarget::Unit(prefix) => {
+                let unit = self.unit(prefix)?.unit;
+                let hit = |_: &Hash, g: &Grantee| matches!(g, Grantee::Unit(u) if u.unit == unit);
+                states
+                    .iter()
+                    .filter(|s| live(s, &hit))
+                    .map(|s| (s.scope(), Target::Unit(unit)))
+                    .collect()
+            }
+            WithdrawTarget::Person(prefix) => {
+                let person = self.person(prefix)?;
+                let hit =
+                    |_: &Hash, g: &Grantee| matches!(g, Grantee::Person(p) if p.person == person);
+                let there = |s: &ScopeState| live(s, &hit) || s.membership.member(person).is_some();
+                states
+                    .iter()
+                    .filter(|s| there(s))
+                    .map(|s| (s.scope(), Target::Person(person)))
+                    .collect()
+            }
+            WithdrawTarget::Grant(prefix) => {
+                let all = states.iter().flat_map(|s| {
+                    s.grants
+                        .iter()
+                        .filter(|f| f.ended_at == 0 && f.grant.scope == s.scope())
+                        .map(|f| f.id)
+                });
+                let id = people::unique("consent", prefix, all.collect::<Vec<_>>())?;
+                let hit = |grant: &Hash, _: &Grantee| *grant == id;
+                states
+                    .iter()
+                    .filter(|s| live(s, &hit))
+                    .map(|s| (s.scope(), Target::Grant(id)))
+                    .collect()
+            }
+        };
+        if chosen.is_empty() {
+            return Err(Problem::rule(
+                "nothing-to-withdraw",
+                "no consent or person here matches",
+            ));
+        }
+        Ok((chosen.iter().map(|(s, _)| s.to_string()).collect(), chosen))
+    }
+}
+
+fn standing_word(standing: GrantStanding) -> &'static str {
+    match standing {
+        GrantStanding::Waiting => "waiting",
+        GrantStanding::InForce => "active",
+        GrantStanding::Withdrawn => "withdrawn",
+        GrantStanding::Expired => "expired",
+    }
+}

@@ -1,0 +1,320 @@
+//! What people write: concerns, measures, evaluations, glimpses. Every command is saved on this device at
+//! once and sent when it can be; the rules of the content are the document's.
+
+use super::founding::Plan;
+use super::input::{NewMeasure, Problem};
+use super::log::{check_date, date_after, rfc3339, withdrawn};
+use super::people;
+use super::{Answer, Client};
+use crate::document::edit::{self, Arena, Colour, Responsible};
+use serde_json::json;
+use stafett_protocol::consent::{Closing, Statement};
+use stafett_protocol::ids::{LogId, ScopeId, to_hex};
+use stafett_protocol::membership::{Role, ScopeKind};
+use stafett_protocol::policy::{Action, can};
+
+/// A measure runs six weeks when nothing else is said (F4: one to two months).
+const MEASURE_DAYS: i64 = 42;
+
+fn required(what: &str, text: &str) -> Result<String, Problem> {
+    let text = text.trim();
+    if text.is_empty() {
+        Err(Problem::caller(what, format!("give the {what} some words")))
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+impl Client {
+    /// A concern (oppmerksomhet) exists with its goal and its first measure, or not at all (E12).
+    pub(super) fn concern_new(
+        &mut self,
+        log: &str,
+        title: String,
+        goal: String,
+        category: Option<String>,
+        measure: NewMeasure,
+    ) -> Answer {
+        let log = self.log(log)?;
+        let title = required("title", &title)?;
+        let goal = required("goal", &goal)?;
+        let (card, authority, basis) = self.holding(log)?;
+        let scope = ScopeId(self.random());
+        let measure = self.new_measure(measure)?;
+        let measure_id = measure.id.clone();
+        self.plan_scope(Plan {
+            scope,
+            kind: ScopeKind::Concern,
+            log,
+            log_salt: None,
+            card: Some(card),
+            authority,
+            basis,
+            grants: vec![],
+        })?;
+        let author = self.me()?.person;
+        let goal = edit::NewGoal {
+            text: goal,
+            present: None,
+            conditions: None,
+            looks_like: None,
+            until: None,
+            success_sign: None,
+        };
+        let published = self.edit(scope, |to| {
+            edit::publish_concern(to, author, &title, category.as_deref(), &goal, &[measure])
+        });
+        if let Err(problem) = published {
+            self.forget_founding(scope);
+            return Err(problem);
+        }
+        if let Some(journal) = self.journal_of(log) {
+            self.edit(journal, |to| edit::list_concern(to, scope, &title))?;
+        }
+        Ok(json!({"concern": scope.to_string(), "measure": measure_id}))
+    }
+
+    /// What a concern is founded on: card, authority and the `hold` grant; ours, and in force.
+    fn holding(
+        &self,
+        log: LogId,
+    ) -> Result<
+        (
+            ScopeId,
+            stafett_protocol::membership::ConsentAuthority,
+            stafett_protocol::ids::Hash,
+        ),
+        Problem,
+    > {
+        let card = self.card_of(log).ok_or_else(withdrawn)?;
+        let me = self.me()?.person;
+        if let Some(founding) = self.foundings.get(&card) {
+            return Ok((card, founding.plan.authority.clone(), founding.plan.basis));
+        }
+        let state = self
+            .scopes
+            .get(&self.member_card(log)?)
+            .map(|s| s.replica.state())
+            .ok_or_else(withdrawn)?;
+        can(state, me, Action::Change, self.now)?;
+        let holder = state.membership.holder().filter(|h| h.person == me);
+        let holder = holder.ok_or_else(|| {
+            Problem::rule(
+                "not-yours",
+                "the holder of the log publishes concerns; use propose",
+            )
+        })?;
+        Ok((card, state.membership.authority.clone(), holder.basis))
+    }
+
+    fn new_measure(&mut self, measure: NewMeasure) -> Result<edit::NewMeasure, Problem> {
+        let text = required("measure", &measure.text)?;
+        let arena = measure.arena.as_deref().unwrap_or("service");
+        let arena = Arena::from_word(arena)
+            .ok_or_else(|| Problem::caller("arena", "the arena is service, home or child"))?;
+        let responsible = match (measure.responsible.as_deref(), arena) {
+            (Some("family"), _) => Responsible::Family,
+            (Some("child"), _) => Responsible::Child,
+            (Some(person), _) => Responsible::Person(self.person(person)?),
+            // F6: what is done at home is the guardians' responsibility.
+            (None, Arena::Home) => Responsible::Family,
+            (None, Arena::Child) => Responsible::Child,
+            (None, Arena::Service) => Responsible::Person(self.me()?.person),
+        };
+        if let Some(due) = &measure.due {
+            check_date(due)?;
+        }
+        let due = measure
+            .due
+            .unwrap_or_else(|| date_after(self.now, MEASURE_DAYS));
+        Ok(edit::NewMeasure {
+            id: self.entry_id(),
+            text,
+            arena,
+            responsible,
+            due: Some(due),
+            step: None,
+        })
+    }
+
+    fn entry_id(&mut self) -> String {
+        to_hex(&self.random::<16>())
+    }
+
+    pub(super) fn measure_add(&mut self, concern: &str, measure: NewMeasure) -> Answer {
+        let scope = self.concern(concern)?;
+        let measure = self.new_measure(measure)?;
+        let (id, author) = (measure.id.clone(), self.me()?.person);
+        self.edit(scope, |to| edit::add_measure(to, author, &measure))?;
+        Ok(json!({"measure": id}))
+    }
+
+    /// The concern in which a measure stands, and the measure's whole id.
+    fn measure(&self, prefix: &str) -> Result<(ScopeId, String), Problem> {
+        let mut found: Vec<(ScopeId, String)> = vec![];
+        for log in self.logs() {
+            for scope in self.scopes_of(log, ScopeKind::Concern) {
+                let Some(document) = self.document(scope) else {
+                    continue;
+                };
+                let ids = document
+                    .concern()
+                    .measures
+                    .into_iter()
+                    .map(|m| m.id)
+                    .filter(|id| id.starts_with(prefix.trim()));
+                found.extend(ids.map(|id| (scope, id)));
+            }
+        }
+        match (found.pop(), found.is_empty()) {
+            (Some(one), true) => Ok(one),
+            (None, _) => Err(Problem::caller(
+                "unknown-id",
+                "no measure here begins with that; look at concern show",
+            )),
+            (Some(_), false) => Err(Problem::caller(
+                "ambiguous-id",
+                "several measures begin with that; give more of the id",
+            )),
+        }
+    }
+
+    /// F7: its author, within eight hours.
+    pub(super) fn measure_edit(&mut self, measure: &str, text: String) -> Answer {
+        let (scope, id) = self.measure(measure)?;
+        let text = required("measure", &text)?;
+        self.edit(scope, |to| edit::rewrite_measure(to, &id, &text))?;
+        Ok(json!({"measure": id}))
+    }
+
+    /// F8: wrongly recorded (feilregistrert), replaced by a corrected one or ended.
+    pub(super) fn measure_correct(
+        &mut self,
+        measure: &str,
+        replacement: Option<NewMeasure>,
+    ) -> Answer {
+        let (scope, id) = self.measure(measure)?;
+        let author = self.me()?.person;
+        let replacement = replacement.map(|m| self.new_measure(m)).transpose()?;
+        let new = replacement.as_ref().map(|m| m.id.clone());
+        self.edit(scope, |to| {
+            if let Some(replacement) = &replacement {
+                edit::add_measure(to, author, replacement)?;
+            }
+            edit::supersede_measure(to, &id, new.as_deref())
+        })?;
+        Ok(json!({"measure": new.unwrap_or(id)}))
+    }
+
+    /// G1: once. The family's word (G3) is a mark of its own, and the last one.
+    pub(super) fn evaluate(
+        &mut self,
+        measure: &str,
+        result: &str,
+        text: String,
+        family_agrees: bool,
+    ) -> Answer {
+        let (scope, id) = self.measure(measure)?;
+        let result = Colour::from_word(result)
+            .ok_or_else(|| Problem::caller("result", "the result is green, yellow or red"))?;
+        let (author, entry) = (self.me()?.person, self.entry_id());
+        let text = Some(text.trim().to_owned()).filter(|t| !t.is_empty());
+        let family = self.role_in(scope).is_some_and(Role::is_family);
+        self.edit(scope, |to| {
+            if family {
+                let agrees = family_agrees || result == Colour::Green;
+                edit::mark_as_family(to, author, &entry, &id, agrees, text.as_deref())
+            } else {
+                edit::evaluate(
+                    to,
+                    author,
+                    &entry,
+                    &id,
+                    result,
+                    text.as_deref(),
+                    family_agrees,
+                )
+            }
+        })?;
+        Ok(json!({"measure": id}))
+    }
+
+    fn role_in(&self, scope: ScopeId) -> Option<Role> {
+        let me = self.me.as_ref()?.person;
+        match self.scopes.get(&scope) {
+            Some(s) => s.replica.state().membership.member(me).map(|m| m.role),
+            None => self.foundings.get(&scope).map(|_| Role::Holder),
+        }
+    }
+
+    pub(super) fn glimpse(&mut self, concern: &str, text: String) -> Answer {
+        let scope = self.concern(concern)?;
+        let text = required("glimpse", &text)?;
+        let (author, id, time) = (self.me()?.person, self.entry_id(), rfc3339(self.now));
+        self.edit(scope, |to| {
+            edit::add_glimpse(to, author, &id, &text, Some(&time))
+        })?;
+        Ok(json!({"id": id}))
+    }
+
+    pub(super) fn comment(&mut self, concern: &str, text: String) -> Answer {
+        let scope = self.concern(concern)?;
+        let text = required("comment", &text)?;
+        let (author, id) = (self.me()?.person, self.entry_id());
+        self.edit(scope, |to| edit::add_comment(to, author, &id, &text, None))?;
+        Ok(json!({"id": id}))
+    }
+
+    pub(super) fn note(&mut self, log: &str, text: String) -> Answer {
+        let log = self.log(log)?;
+        let journal = self
+            .journal_of(log)
+            .ok_or_else(|| Problem::rule("not-yours", "you are not in this log's journal"))?;
+        let text = required("note", &text)?;
+        let (author, id) = (self.me()?.person, self.entry_id());
+        self.edit(journal, |to| {
+            edit::add_text(to, author, "notes", &id, &text)
+        })?;
+        Ok(json!({"id": id}))
+    }
+
+    /// Closes a concern: its chain takes no more content, everyone in it reads on.
+    pub(super) fn concern_close(&mut self, concern: &str) -> Answer {
+        let scope = self.concern(concern)?;
+        let state = self.scopes.get(&scope).map(|s| s.replica.state());
+        let state = state.ok_or_else(|| {
+            Problem::rule(
+                "not-active",
+                "the concern has not been sent yet; sync first",
+            )
+        })?;
+        can(state, self.me()?.person, Action::Close, self.now)?;
+        let log = state.log();
+        self.queue_statement(scope, Statement::Close(Closing::Closed));
+        if let Some(journal) = self.journal_of(log) {
+            self.edit(journal, |to| edit::set_listed_state(to, scope, false))?;
+        }
+        Ok(json!({"concern": scope.to_string(), "state": "closed"}))
+    }
+
+    pub(super) fn verify(&mut self, person: &str, number: Option<&str>) -> Answer {
+        let person = self.person(person)?;
+        let me = self.me()?;
+        let mut pin = people::pin(&self.table, person)
+            .ok_or_else(|| Problem::caller("unknown-id", "that person is not known here"))?;
+        let ours = stafett_protocol::code::comparison_number(
+            (me.person, &me.person_public()?),
+            (pin.person, &pin.person_key),
+        );
+        let Some(number) = number else {
+            return Ok(json!({"person": person.to_string(), "number": ours}));
+        };
+        let digits = |s: &str| s.chars().filter(char::is_ascii_digit).collect::<String>();
+        let matches = digits(number) == digits(&ours);
+        if matches {
+            pin.trust = people::Trust::Compared;
+            people::save(&mut self.table, &pin);
+        }
+        Ok(json!({"person": person.to_string(), "matches": matches}))
+    }
+}

@@ -1,0 +1,310 @@
+//! Scopes that this device is about to found: written and readable here at once, sent when the family has
+//! signed (B1) and the net is there. Nothing of them leaves the device before.
+
+use super::input::Problem;
+use super::{Client, Me, group};
+use crate::document::{Document, Editor};
+use crate::keychain::KeyChain;
+use crate::rows::{Space, Table};
+use stafett_protocol::POLICY_VERSION;
+use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
+use stafett_protocol::consent::{Access, SignedGrant, Voucher};
+use stafett_protocol::event::{Body, Event, Position};
+use stafett_protocol::ids::{Hash, LogId, ScopeId};
+use stafett_protocol::membership::{ConsentAuthority, Member, Membership, Role, ScopeKind};
+use stafett_protocol::signed::Signed;
+use stafett_protocol::wire::{Bundle, Envelope};
+
+/// A scope before its genesis.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub(super) struct Plan {
+    pub scope: ScopeId,
+    pub kind: ScopeKind,
+    pub log: LogId,
+    /// In the card's plan only.
+    pub log_salt: Option<[u8; 16]>,
+    /// The card, for journal and concerns.
+    pub card: Option<ScopeId>,
+    pub authority: ConsentAuthority,
+    /// The `hold` grant under which the founder holds; for a concern the card's.
+    pub basis: Hash,
+    /// Signatures that have come.
+    pub grants: Vec<SignedGrant>,
+}
+
+/// A planned scope with its document.
+#[derive(Debug)]
+pub(super) struct Founding {
+    pub plan: Plan,
+    pub document: Document,
+}
+
+fn key(scope: ScopeId) -> Vec<u8> {
+    [b"founding/".as_slice(), &scope.0].concat()
+}
+
+impl Founding {
+    pub fn load_all(table: &Table) -> Result<Vec<Self>, Problem> {
+        let damaged = |e: &dyn core::fmt::Display| Problem::data("damaged", e.to_string());
+        table
+            .scan(Space::State, b"founding/")
+            .map(|(_, value)| {
+                let plan: Plan = decode(value).map_err(|e| damaged(&e))?;
+                let document = match Document::load(table, &plan.scope.0, plan.kind)
+                    .map_err(|e| damaged(&e))?
+                {
+                    Some(document) => document,
+                    None => Document::new(plan.kind).map_err(|e| damaged(&e))?,
+                };
+                Ok(Self { plan, document })
+            })
+            .collect()
+    }
+
+    fn membership(&self, me: &Me) -> Result<Membership, Problem> {
+        let holder = Member {
+            person: me.person,
+            person_key: me.person_public()?,
+            role: Role::Holder,
+            devices: vec![me.device_public()],
+            basis: self.plan.basis,
+        };
+        Ok(Membership {
+            scope: self.plan.scope,
+            kind: self.plan.kind,
+            log: self.plan.log,
+            generation: 1,
+            home: me.number(),
+            home_epoch: 1,
+            policy_version: POLICY_VERSION,
+            authority: self.plan.authority.clone(),
+            members: vec![holder],
+        })
+    }
+}
+
+impl Client {
+    pub(super) fn plan_scope(&mut self, plan: Plan) -> Result<(), Problem> {
+        let document =
+            Document::new(plan.kind).map_err(|e| Problem::data("document", e.to_string()))?;
+        self.table
+            .write(Space::State, &key(plan.scope), encode(&plan));
+        self.foundings
+            .insert(plan.scope, Founding { plan, document });
+        Ok(())
+    }
+
+    pub(super) fn save_founding(&mut self, scope: ScopeId) -> Result<(), Problem> {
+        let Some(founding) = self.foundings.get_mut(&scope) else {
+            return Ok(());
+        };
+        self.table
+            .write(Space::State, &key(scope), encode(&founding.plan));
+        founding
+            .document
+            .save(&mut self.table, &scope.0)
+            .map_err(|e| Problem::data("document", e.to_string()))
+    }
+
+    pub(super) fn forget_founding(&mut self, scope: ScopeId) {
+        self.table.delete(Space::State, &key(scope));
+        self.foundings.remove(&scope);
+    }
+
+    /// Edits a document that this device has: a scope's, or one that waits to be founded. The change is
+    /// saved with it and sent when it can be.
+    pub(super) fn edit<T>(
+        &mut self,
+        scope: ScopeId,
+        edit: impl FnOnce(
+            &mut automerge::transaction::Transaction<'_>,
+        ) -> Result<T, automerge::AutomergeError>,
+    ) -> Result<T, Problem> {
+        let fresh = self.random();
+        let (me, now) = (self.me()?, self.now);
+        let (person, device) = (me.person, me.device());
+        let (document, role) = match (self.scopes.get_mut(&scope), self.foundings.get_mut(&scope)) {
+            (Some(s), _) => {
+                use stafett_protocol::policy::{Action, can};
+                match can(s.replica.state(), person, Action::Change, now) {
+                    // Access may return, and until the home says otherwise the edit waits.
+                    Ok(()) => {}
+                    Err(refusal) => return Err(refusal.into()),
+                }
+                let role = s.replica.state().membership.member(person).map(|m| m.role);
+                (
+                    &mut s.document,
+                    role.ok_or_else(|| {
+                        Problem::rule("not-a-member", "you are not in this part of the log")
+                    })?,
+                )
+            }
+            (None, Some(founding)) => (&mut founding.document, Role::Holder),
+            (None, None) => {
+                return Err(Problem::caller(
+                    "unknown-id",
+                    "there is no such part of a log here",
+                ));
+            }
+        };
+        let editor = Editor {
+            person,
+            device,
+            role,
+            now_ms: now,
+            fresh,
+        };
+        let (value, _) = document.edit(&editor, edit).map_err(|e| match e {
+            crate::document::EditError::Refused(reason) => {
+                Problem::rule("content-rule", reason.to_string())
+            }
+            other => Problem::data("document", other.to_string()),
+        })?;
+        self.save_founding(scope)?;
+        self.save_scope(scope)?;
+        Ok(value)
+    }
+
+    /// The document of a scope here, founded or not.
+    pub(super) fn document(&self, scope: ScopeId) -> Option<&Document> {
+        let founded = self.scopes.get(&scope).map(|s| &s.document);
+        founded.or_else(|| self.foundings.get(&scope).map(|f| &f.document))
+    }
+
+    /// The next scopes that can be founded now: a log's card and journal together, or one concern.
+    fn ready_to_found(&self) -> Vec<ScopeId> {
+        for founding in self.foundings.values() {
+            match founding.plan.kind {
+                ScopeKind::Card => {
+                    let both: Vec<&Founding> = self
+                        .foundings
+                        .values()
+                        .filter(|f| {
+                            f.plan.log == founding.plan.log && f.plan.kind != ScopeKind::Concern
+                        })
+                        .collect();
+                    if both.iter().all(|f| self.quorum_signed(&f.plan)) {
+                        let mut scopes: Vec<(ScopeKind, ScopeId)> =
+                            both.iter().map(|f| (f.plan.kind, f.plan.scope)).collect();
+                        scopes.sort_unstable();
+                        return scopes.into_iter().map(|(_, scope)| scope).collect();
+                    }
+                }
+                ScopeKind::Concern => {
+                    let card = founding.plan.card.and_then(|card| self.scopes.get(&card));
+                    if card.is_some_and(|c| !self.session.blocked.contains(&c.id()))
+                        && !self.session.blocked.contains(&founding.plan.scope)
+                    {
+                        return vec![founding.plan.scope];
+                    }
+                }
+                _ => {}
+            }
+        }
+        vec![]
+    }
+
+    fn quorum_signed(&self, plan: &Plan) -> bool {
+        let signers: Vec<_> = plan
+            .grants
+            .iter()
+            .filter(|g| g.grant.id() == plan.basis)
+            .map(|g| g.signer)
+            .collect();
+        plan.authority.quorum_met(&signers, self.now) && !self.session.blocked.contains(&plan.scope)
+    }
+
+    /// Founds what can be founded, in one bundle. Answers whether one is under way now.
+    pub(super) fn found_ready(&mut self) -> Result<bool, Problem> {
+        let scopes = self.ready_to_found();
+        let mut envelopes = vec![];
+        for scope in &scopes {
+            envelopes.push(self.genesis(*scope)?);
+        }
+        if envelopes.is_empty() {
+            return Ok(false);
+        }
+        self.submit_bundle(
+            Bundle {
+                envelopes,
+                letters: vec![],
+            },
+            scopes,
+        );
+        Ok(true)
+    }
+
+    fn genesis(&mut self, scope: ScopeId) -> Result<Envelope, Problem> {
+        let me = self.me()?;
+        let founding = self
+            .foundings
+            .get(&scope)
+            .ok_or_else(|| Problem::data("founding", "nothing is planned there"))?;
+        let (plan, membership) = (founding.plan.clone(), founding.membership(me)?);
+        let grants = match plan.kind {
+            ScopeKind::Concern => self.card_grants(&plan),
+            _ => plan.grants.clone(),
+        };
+        let vouchers = me
+            .employee
+            .iter()
+            .map(|e| Voucher {
+                employee: e.clone(),
+                assignment: None,
+            })
+            .collect();
+        let mut keys = KeyChain::new(scope, 1);
+        let founding = group::Founding {
+            membership: &membership,
+            log_salt: plan.log_salt,
+            card: plan.card,
+            grants,
+            vouchers,
+        };
+        let genesis = group::found(&self.provider, me, founding, &mut keys)?;
+        let event = Event {
+            scope,
+            generation: 1,
+            epoch: 0,
+            device: me.device(),
+            counter: 1,
+            seen: Position::default(),
+            body: Body::Genesis(genesis),
+        };
+        let event = Signed::sign(&event, &me.device_key());
+        keys.save(&mut self.table);
+        Ok(Envelope {
+            event,
+            welcome: None,
+        })
+    }
+
+    /// Copies of the card's `hold` grant with every signature, for a concern's genesis.
+    fn card_grants(&self, plan: &Plan) -> Vec<SignedGrant> {
+        self.table
+            .scan(
+                Space::State,
+                &[b"grant/".as_slice(), &plan.basis.0].concat(),
+            )
+            .filter_map(|(_, value)| decode::<SignedGrant>(value).ok())
+            .filter(|g| {
+                g.grant
+                    .peek()
+                    .is_ok_and(|grant| grant.access == Access::Hold)
+            })
+            .collect()
+    }
+
+    /// Keeps a signature of a grant where [`Client::card_grants`] finds it.
+    pub(super) fn keep_grant(&mut self, signed: &SignedGrant) {
+        let key = [b"grant/".as_slice(), &signed.grant.id().0, &signed.signer.0].concat();
+        self.table.write(Space::State, &key, encode(signed));
+    }
+
+    /// Keys and document of a scope whose genesis this device has made and the home has now confirmed.
+    pub(super) fn founded_here(&mut self, scope: ScopeId) -> Option<(KeyChain, Document)> {
+        let founding = self.foundings.remove(&scope)?;
+        self.table.delete(Space::State, &key(scope));
+        Some((KeyChain::load(&self.table, scope, 1), founding.document))
+    }
+}

@@ -1,0 +1,582 @@
+//! What the chain says: receipt and order are checked first, then the policy judges each record, then MLS
+//! and the document follow. A record that the policy refuses halts the scope: the home shows what no honest
+//! home can.
+
+use super::Client;
+use super::group::{self, Followed};
+use super::input::Problem;
+use super::scope::{Scope, Standing, Unopened, save_record};
+use crate::document::{Outcome, Received, Writer};
+use crate::rows::Space;
+use crate::seal;
+use openmls_traits::OpenMlsProvider as _;
+use stafett_protocol::codec::encode;
+use stafett_protocol::consent::{DeletionReceipt, Reject, RejectReason, Statement};
+use stafett_protocol::event::{Body, Change, Commit, Event, Receipt, Record, SealContext};
+use stafett_protocol::ids::{DeviceId, Hash, PersonId, ScopeId};
+use stafett_protocol::letter::Content;
+use stafett_protocol::policy::Context;
+use stafett_protocol::replica::{self, Judged};
+use stafett_protocol::signed::Signed;
+use stafett_protocol::wire::{Records, SyncedScope};
+
+/// The clear header that a change's seal authenticates.
+pub(super) fn seal_context(event: &Event, change: &Change) -> SealContext {
+    SealContext {
+        scope: event.scope,
+        generation: event.generation,
+        epoch: event.epoch,
+        device: event.device,
+        counter: event.counter,
+        seen: event.seen,
+        count: change.count,
+    }
+}
+
+impl Client {
+    /// Whether this device follows the scope's chain.
+    pub(super) fn wants(&self, scope: ScopeId) -> bool {
+        self.scopes
+            .get(&scope)
+            .is_none_or(|s| s.standing != Standing::Withdrawn)
+    }
+
+    pub(super) fn synced(&mut self, scopes: &[SyncedScope]) {
+        // A home that no longer shows a scope has removed us, or hides it: either way we ask no more now.
+        for synced in scopes.iter().filter(|s| s.position.is_none()) {
+            self.session.blocked.insert(synced.scope);
+        }
+    }
+
+    /// Records of one scope. Either all of them stand in the chain that the receipt signs, or none counts.
+    pub(super) fn take_records(&mut self, records: Records) -> Result<(), Problem> {
+        let scope = records.scope;
+        if !self.wants(scope) {
+            return Ok(());
+        }
+        let known = self
+            .scopes
+            .get(&scope)
+            .map(|s| s.replica.state().position)
+            .unwrap_or_default();
+        let fresh: Vec<Record> = records
+            .records
+            .into_iter()
+            .filter(|r| r.seq > known.seq)
+            .collect();
+        let Some(first) = fresh.first() else {
+            return Ok(());
+        };
+        let receipt = records
+            .receipt
+            .verify(&self.me()?.municipality.key)
+            .map_err(|e| Problem::rule("bad-receipt", e.to_string()))?;
+        if first.seq != known.seq + 1 {
+            return self.out_of_turn(scope, first.clone(), &receipt);
+        }
+        check_order(&known.head, &fresh, &receipt, scope)?;
+        if self
+            .scopes
+            .get(&scope)
+            .is_some_and(|s| s.standing == Standing::Halted)
+        {
+            return Ok(());
+        }
+        for record in fresh {
+            self.session.counts.received += 1;
+            if let Err(problem) = self.follow(scope, record) {
+                self.halt(scope, &problem);
+                break;
+            }
+        }
+        self.table.write(
+            Space::State,
+            &[b"receipt/".as_slice(), &scope.0].concat(),
+            encode(&records.receipt),
+        );
+        self.open_contents(scope)?;
+        self.save_scope(scope)
+    }
+
+    pub(super) fn save_scope(&mut self, scope: ScopeId) -> Result<(), Problem> {
+        match self.scopes.get_mut(&scope) {
+            Some(s) if s.standing != Standing::Withdrawn => s.save(&mut self.table),
+            _ => Ok(()),
+        }
+    }
+
+    /// A gap. For a device that is being removed the home sends its Remove commit and nothing else.
+    fn out_of_turn(
+        &mut self,
+        scope: ScopeId,
+        record: Record,
+        receipt: &Receipt,
+    ) -> Result<(), Problem> {
+        let covers = receipt.scope == scope && receipt.position.seq >= record.seq;
+        let removed = covers && self.try_removal(scope, &record)?;
+        if !removed && !self.session.waits_for(&super::session::Sent::Sync) {
+            self.sync_scopes(Some(scope));
+        }
+        Ok(())
+    }
+
+    fn try_removal(&mut self, scope: ScopeId, record: &Record) -> Result<bool, Problem> {
+        let Some(s) = self
+            .scopes
+            .get_mut(&scope)
+            .filter(|s| s.standing == Standing::Member)
+        else {
+            return Ok(false);
+        };
+        let Ok(event) = record.event.peek() else {
+            return Ok(false);
+        };
+        let (Body::Commit(commit), Some(key)) = (
+            &event.body,
+            s.replica.state().membership.device_key(event.device),
+        ) else {
+            return Ok(false);
+        };
+        if event.scope != scope || record.event.verify(key).is_err() {
+            return Ok(false);
+        }
+        let Some(mut mls) = group::load(&self.provider, &s.replica.state().membership) else {
+            return Ok(false);
+        };
+        let mark = self.provider.storage().mark();
+        if let Ok(Followed::Removed) =
+            group::follow(&self.provider, &mut mls, commit, false, &mut s.keys)
+        {
+            self.leave(scope)?;
+            return Ok(true);
+        }
+        self.provider.storage().rollback(mark);
+        Ok(false)
+    }
+
+    /// One record: judged by the policy that everyone asks, then followed.
+    fn follow(&mut self, scope: ScopeId, record: Record) -> Result<(), Problem> {
+        let trusted = self.me()?.trusted();
+        let context = Context {
+            now: record.time,
+            home: self.me()?.number(),
+            trusted: &trusted,
+            card: None,
+        };
+        let own_device = self.me()?.device();
+        let Some(s) = self.scopes.get_mut(&scope) else {
+            return self.begin(record, &context);
+        };
+        let judged = s.replica.judge(record, &context)?;
+        let event = judged.event().clone();
+        let own = event.device == own_device;
+        match &event.body {
+            Body::Commit(commit) => {
+                if s.standing == Standing::Joining {
+                    group::note(&mut s.keys, event.epoch + 1, commit)?;
+                    return self.apply(scope, judged);
+                }
+                return self.follow_commit(scope, judged, commit, own);
+            }
+            Body::Change(change) => {
+                let author = s.replica.state().membership.member_of_device(event.device);
+                if let Some(author) = author {
+                    s.unopened.push(Unopened {
+                        author: author.person,
+                        role: author.role,
+                        time: judged.record().time,
+                        seq: judged.record().seq,
+                        context: seal_context(&event, change),
+                        change: change.clone(),
+                    });
+                }
+            }
+            Body::Statement(Statement::LinkRepair(repair)) => {
+                s.keys
+                    .learn_link(repair.epoch, repair.link.as_slice().to_vec())
+                    .map_err(group::mls_problem)?;
+            }
+            Body::Statement(_) => {}
+            Body::Genesis(_) => return self.refounded(scope, judged, own),
+        }
+        self.apply(scope, judged)?;
+        if own {
+            self.own_event_stands(scope, &event);
+        }
+        Ok(())
+    }
+
+    /// The first record of a scope that we found, or were welcomed to.
+    fn begin(&mut self, record: Record, context: &Context<'_>) -> Result<(), Problem> {
+        let (replica, judged) = replica::found(record, context)?;
+        let scope = replica.state().scope();
+        let own = judged.event().device == self.me()?.device();
+        if !own && self.welcome(scope).is_none() {
+            return Err(Problem::rule(
+                "unasked-scope",
+                "the server sent a scope that nobody let us into",
+            ));
+        }
+        self.check_belongs(replica.state())?;
+        let standing = if own {
+            Standing::Member
+        } else {
+            Standing::Joining
+        };
+        let mut s = Scope::new(replica, standing)?;
+        if let Some((keys, document)) = self.founded_here(scope) {
+            s.keys = keys;
+            s.document = document;
+        } else if let Body::Genesis(genesis) = &judged.event().body {
+            s.keys
+                .learn_check(0, genesis.check.0)
+                .map_err(group::mls_problem)?;
+        }
+        save_record(&mut self.table, scope, judged.record());
+        let event = judged.event().clone();
+        self.scopes.insert(scope, s);
+        if own {
+            self.own_event_stands(scope, &event);
+        }
+        Ok(())
+    }
+
+    /// A concern or journal must stand on the card's own grants and authority, as far as the card is known
+    /// here: a founder cannot bring an authority of its own. A guardian checks the card against what it signed.
+    fn check_belongs(&self, state: &stafett_protocol::state::ScopeState) -> Result<(), Problem> {
+        let alien = || {
+            Problem::rule(
+                "alien-scope",
+                "the scope does not stand on the consents of its log",
+            )
+        };
+        match state.card.and_then(|card| self.scopes.get(&card)) {
+            Some(card) => {
+                let card = card.replica.state();
+                let authorities = card
+                    .grants
+                    .iter()
+                    .map(|g| g.grant.authority)
+                    .chain([card.membership.authority.id()]);
+                let known = authorities
+                    .into_iter()
+                    .any(|id| id == state.membership.authority.id());
+                if card.log() == state.log() && known {
+                    Ok(())
+                } else {
+                    Err(alien())
+                }
+            }
+            None => {
+                let me = self.me()?.person;
+                let named = state.membership.authority.key(me);
+                let ours = named.is_none_or(|key| {
+                    self.me()
+                        .and_then(super::me::Me::person_public)
+                        .is_ok_and(|k| k == *key)
+                });
+                if ours { Ok(()) } else { Err(alien()) }
+            }
+        }
+    }
+
+    fn apply(&mut self, scope: ScopeId, judged: Judged) -> Result<(), Problem> {
+        let s = self
+            .scopes
+            .get_mut(&scope)
+            .ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        s.facts_changed |= judged.changes_facts();
+        let record = s.replica.apply(judged)?;
+        save_record(&mut self.table, scope, &record);
+        let joining = s.standing == Standing::Joining;
+        let Some(welcome) = self
+            .welcome(scope)
+            .filter(|w| joining && w.seq == record.seq)
+        else {
+            return Ok(());
+        };
+        let s = self
+            .scopes
+            .get_mut(&scope)
+            .ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let (membership, epoch, tree) = (
+            s.replica.state().membership.clone(),
+            s.replica.state().epoch,
+            s.replica.tree(),
+        );
+        group::join(
+            &self.provider,
+            welcome.welcome.as_slice(),
+            tree,
+            &membership,
+            epoch,
+            &mut s.keys,
+        )?;
+        s.standing = Standing::Member;
+        self.welcome_used(scope);
+        Ok(())
+    }
+
+    fn follow_commit(
+        &mut self,
+        scope: ScopeId,
+        judged: Judged,
+        commit: &Commit,
+        own: bool,
+    ) -> Result<(), Problem> {
+        let event = judged.event().clone();
+        let s = self
+            .scopes
+            .get_mut(&scope)
+            .ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let mut mls = group::load(&self.provider, &s.replica.state().membership)
+            .ok_or_else(|| group::mls_problem("the group is missing here"))?;
+        let mark = self.provider.storage().mark();
+        match group::follow(&self.provider, &mut mls, commit, own, &mut s.keys) {
+            Ok(Followed::Removed) => {
+                self.apply(scope, judged)?;
+                self.leave(scope)
+            }
+            Ok(Followed::Member) => {
+                self.apply(scope, judged)?;
+                if own {
+                    self.own_event_stands(scope, &event);
+                }
+                Ok(())
+            }
+            Err(problem) => {
+                // The policy accepts it and MLS does not: the author answers for it, everyone else goes on
+                // from a re-founding.
+                self.provider.storage().rollback(mark);
+                let seq = judged.record().seq;
+                self.apply(scope, judged)?;
+                self.queue_statement(
+                    scope,
+                    Statement::Reject(Reject {
+                        seq,
+                        reason: RejectReason::Mls,
+                    }),
+                );
+                Err(problem)
+            }
+        }
+    }
+
+    /// A next generation. Who founded it has its group; others wait for their Welcome and read on from there.
+    fn refounded(&mut self, scope: ScopeId, judged: Judged, own: bool) -> Result<(), Problem> {
+        let Body::Genesis(genesis) = &judged.event().body else {
+            return Ok(());
+        };
+        let check = genesis.check;
+        let event = judged.event().clone();
+        let founded = self.founded_here(scope);
+        let s = self
+            .scopes
+            .get_mut(&scope)
+            .ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        s.keys = match founded {
+            Some((keys, _)) if own => keys,
+            _ => {
+                let mut keys = crate::keychain::KeyChain::new(scope, event.generation);
+                keys.learn_check(0, check.0).map_err(group::mls_problem)?;
+                keys
+            }
+        };
+        s.standing = if own {
+            Standing::Member
+        } else {
+            Standing::Joining
+        };
+        self.apply(scope, judged)?;
+        if own {
+            self.own_event_stands(scope, &event);
+        }
+        Ok(())
+    }
+
+    fn halt(&mut self, scope: ScopeId, problem: &Problem) {
+        if let Some(s) = self.scopes.get_mut(&scope)
+            && s.standing != Standing::Withdrawn
+        {
+            s.standing = Standing::Halted;
+            s.facts_changed = true;
+        }
+        self.session.blocked.insert(scope);
+        let key = [b"halted/".as_slice(), &scope.0].concat();
+        self.table.write(
+            Space::State,
+            &key,
+            format!("{}: {}", problem.code, problem.message).into_bytes(),
+        );
+        self.report(problem);
+    }
+
+    /// Access has ended: keys and content go, the family gets a signed word of it.
+    pub(super) fn leave(&mut self, scope: ScopeId) -> Result<(), Problem> {
+        let me = self.me()?;
+        let (device, key) = (me.device(), me.device_key());
+        let Some(s) = self.scopes.get_mut(&scope) else {
+            return Ok(());
+        };
+        let state = s.replica.state();
+        let receipt = DeletionReceipt {
+            scope,
+            device,
+            seq: state.position.seq,
+            wiped_at: self.now,
+        };
+        let family: Vec<PersonId> = state
+            .membership
+            .authority
+            .persons()
+            .map(|p| p.person)
+            .collect();
+        if let Some(mut mls) = group::load(&self.provider, &state.membership) {
+            mls.delete(self.provider.storage())
+                .map_err(group::mls_problem)?;
+        }
+        s.wipe(&mut self.table)?;
+        self.drop_queue(scope);
+        let receipt = Signed::sign(&receipt, &key);
+        for person in family {
+            self.write_letter(person, Content::Deletion(receipt.clone()));
+        }
+        Ok(())
+    }
+
+    /// Opens every change whose key is here, in the order of the chain, and lets the document judge them.
+    pub(super) fn open_contents(&mut self, scope: ScopeId) -> Result<(), Problem> {
+        let Some(s) = self
+            .scopes
+            .get_mut(&scope)
+            .filter(|s| s.standing == Standing::Member)
+        else {
+            return Ok(());
+        };
+        let generation = s.replica.state().membership.generation;
+        let (ready, later): (Vec<Unopened>, Vec<Unopened>) =
+            std::mem::take(&mut s.unopened).into_iter().partition(|u| {
+                u.context.generation == generation && s.keys.key(u.context.epoch).is_some()
+            });
+        s.unopened = later;
+        let mut events: Vec<Received> = vec![];
+        let mut unreadable: Vec<(u64, String)> = vec![];
+        for sealed in ready {
+            match open_one(s, &sealed) {
+                Ok(changes) => events.push(Received {
+                    device: sealed.context.device,
+                    writer: Writer {
+                        person: sealed.author,
+                        role: sealed.role,
+                        received_ms: sealed.time,
+                        event: sealed.seq,
+                    },
+                    changes,
+                }),
+                Err(why) => unreadable.push((sealed.seq, why)),
+            }
+        }
+        if !events.is_empty() {
+            let delivered = s
+                .document
+                .accept(&events)
+                .map_err(|e| Problem::data("document", e.to_string()))?;
+            let refused = delivered
+                .outcomes
+                .iter()
+                .filter(|o| matches!(o, Outcome::Quarantined(_)))
+                .count();
+            self.session.counts.refused += refused as u64;
+            for draft in &delivered.drafts {
+                self.keep_draft(scope, draft, "quarantined");
+            }
+        }
+        for (seq, why) in unreadable {
+            let key = [b"unreadable/".as_slice(), &scope.0, &seq.to_be_bytes()].concat();
+            self.table.write(Space::State, &key, why.into_bytes());
+            self.session.counts.refused += 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_deletion(
+        &mut self,
+        device_key: [u8; 32],
+        signed: &Signed<DeletionReceipt>,
+    ) -> Result<(), Problem> {
+        let receipt = signed
+            .verify(&device_key)
+            .map_err(|e| Problem::rule("deletion", e.to_string()))?;
+        let device = DeviceId::of_key(&device_key);
+        let Some(s) = self
+            .scopes
+            .get(&receipt.scope)
+            .filter(|_| receipt.device == device)
+        else {
+            return Ok(());
+        };
+        let state = s.replica.state();
+        let first = state
+            .membership
+            .authority
+            .persons()
+            .next()
+            .map(|p| p.person);
+        let witness = stafett_protocol::consent::DeletionWitness {
+            device_key,
+            receipt: signed.clone(),
+        };
+        let key = super::post::mail_key("deletion", &[&receipt.scope.0, &device.0]);
+        self.table.write(Space::Mail, &key, encode(signed));
+        // One of the family is enough to put it on the chain.
+        if first == Some(self.me()?.person) {
+            self.queue_statement(receipt.scope, Statement::Deletion(witness));
+        }
+        Ok(())
+    }
+}
+
+/// The records form the chain that the receipt signs.
+fn check_order(
+    before: &Hash,
+    records: &[Record],
+    receipt: &Receipt,
+    scope: ScopeId,
+) -> Result<(), Problem> {
+    let broken = |why| Err(Problem::rule("chain-broken", why));
+    if receipt.scope != scope {
+        return broken("the receipt is for another scope");
+    }
+    let mut head = *before;
+    let mut seq = records.first().map_or(0, |r| r.seq);
+    for record in records {
+        if record.seq != seq {
+            return broken("records are missing");
+        }
+        seq += 1;
+        head = record.head_after(&head);
+    }
+    if receipt.position.head != head || receipt.position.seq + 1 != seq {
+        return broken("the records are not those that the receipt signs");
+    }
+    Ok(())
+}
+
+fn open_one(s: &Scope, sealed: &Unopened) -> Result<Vec<Vec<u8>>, String> {
+    let key = s.keys.key(sealed.context.epoch).ok_or("no key")?;
+    let header = encode(&sealed.context);
+    let envelope = seal::Envelope {
+        salt: sealed.change.salt,
+        device: sealed.context.device,
+        counter: sealed.context.counter,
+        header: &header,
+    };
+    let changes =
+        seal::open(key, &envelope, sealed.change.sealed.as_slice()).map_err(|e| e.to_string())?;
+    seal::verify_tag(key, &sealed.change.salt, &changes, &sealed.change.tag)
+        .map_err(|e| e.to_string())?;
+    if changes.len() != usize::from(sealed.change.count) {
+        return Err("the number of changes is not the one announced".into());
+    }
+    Ok(changes)
+}

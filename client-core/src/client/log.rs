@@ -1,0 +1,380 @@
+//! Logs: beginning one, and finding one's way among the scopes of those that exist.
+
+use super::founding::Plan;
+use super::input::Problem;
+use super::people::{self, Pin};
+use super::scope::Standing;
+use super::{Answer, Client};
+use crate::document::edit;
+use crate::rows::Space;
+use serde_json::json;
+use stafett_protocol::POLICY_VERSION;
+use stafett_protocol::codec::{decode, encode};
+use stafett_protocol::consent::{Access, ConsentGrant, Grantee, Permit, UnitGrantee};
+use stafett_protocol::credential::PersonKind;
+use stafett_protocol::ids::{Hash, LogId, PersonId, ScopeId, UnitId, hash};
+use stafett_protocol::letter::{ConsentRequest, Content, LogDraft, NamedPerson, RequestedGrant};
+use stafett_protocol::limits;
+use stafett_protocol::membership::{AuthorityPerson, ConsentAuthority, ScopeKind};
+use stafett_protocol::signed::id_of;
+use stafett_protocol::wire::Unit;
+
+impl Client {
+    /// A local draft and the request for consent: nothing readable about the child leaves the device but
+    /// sealed to its guardians, and no log exists before they have signed (B1).
+    pub(super) fn log_new(
+        &mut self,
+        child: String,
+        born: String,
+        guardians: &[String],
+        level: u8,
+    ) -> Answer {
+        let employee = self.may_hold()?;
+        if !(1..=3).contains(&level) {
+            return Err(Problem::caller(
+                "level",
+                "a log has level 1, 2 or 3; on level 0 there is no log yet",
+            ));
+        }
+        let child = child.trim().to_owned();
+        if child.is_empty() {
+            return Err(Problem::caller("child", "whose log is it? give --child"));
+        }
+        check_date(&born)?;
+        let guardians = self.guardians(guardians)?;
+        let authority = ConsentAuthority {
+            guardians: guardians
+                .iter()
+                .map(|g| AuthorityPerson {
+                    person: g.person,
+                    key: g.person_key,
+                })
+                .collect(),
+            quorum: u8::try_from(guardians.len())
+                .map_err(|_| Problem::caller("guardians", "too many guardians"))?,
+            child: None,
+            youth_from: 0,
+        };
+        let me = self.me()?;
+        let leader = self.own_leader(employee)?;
+        let founder_key = me.person_public()?;
+        let salt: [u8; 16] = self.random();
+        let log = LogId::found(&founder_key, &salt);
+        let (card, journal) = (ScopeId(self.random()), ScopeId(self.random()));
+        let grantee = Grantee::Unit(UnitGrantee {
+            unit: employee,
+            leader: leader.person,
+            leader_key: leader.person_key,
+        });
+        let text = format!("{child}: stafettlogg, {}", self.unit_name(employee));
+        let mut grants = vec![];
+        for (scope, kind) in [(card, ScopeKind::Card), (journal, ScopeKind::Journal)] {
+            let grant = self.new_grant(log, scope, grantee, Access::Hold, &authority, &text);
+            let basis = id_of(&grant);
+            let requested = RequestedGrant {
+                grant,
+                kind,
+                scope_title: String::new(),
+                grantee_name: self.unit_name(employee),
+            };
+            grants.push(requested);
+            self.plan_scope(Plan {
+                scope,
+                kind,
+                log,
+                log_salt: (kind == ScopeKind::Card).then_some(salt),
+                card: (kind == ScopeKind::Journal).then_some(card),
+                authority: authority.clone(),
+                basis,
+                grants: vec![],
+            })?;
+        }
+        self.write_card(card, &child, &born, level, &guardians)?;
+        let draft = LogDraft {
+            child_name: child,
+            born,
+            level,
+            guardians: guardians.iter().map(named).collect(),
+        };
+        let request = ConsentRequest {
+            log,
+            draft: Some(draft),
+            authority,
+            grants,
+            text,
+        };
+        for guardian in &guardians {
+            self.write_letter(guardian.person, Content::ConsentRequest(request.clone()));
+        }
+        Ok(json!({"log": log.to_string(), "status": "draft"}))
+    }
+
+    fn write_card(
+        &mut self,
+        card: ScopeId,
+        child: &str,
+        born: &str,
+        level: u8,
+        guardians: &[Pin],
+    ) -> Result<(), Problem> {
+        let me = self.me()?;
+        let (own, name, unit) = (
+            me.person,
+            me.name.clone(),
+            me.unit.as_ref().map(|u| u.name.clone()),
+        );
+        self.edit(card, |to| {
+            edit::describe_child(to, child, born, level)?;
+            edit::present_person(to, "people", own, &name, unit.as_deref(), None)?;
+            guardians
+                .iter()
+                .try_for_each(|g| edit::present_person(to, "people", g.person, &g.name, None, None))
+        })
+    }
+
+    /// C15: whoever begins a log may both hold and act; the leader says so. Answers the unit.
+    fn may_hold(&self) -> Result<UnitId, Problem> {
+        let refused = || {
+            Problem::rule(
+                "not-a-holder",
+                "your leader must register you as both holder and actor before you can begin a log",
+            )
+        };
+        let certificate = self
+            .me()?
+            .employee
+            .as_ref()
+            .and_then(|c| c.peek().ok())
+            .ok_or_else(refused)?;
+        if certificate.may_hold != Permit::Yes
+            || certificate.may_act != Permit::Yes
+            || self.now >= certificate.expires_at
+        {
+            return Err(refused());
+        }
+        Ok(certificate.unit)
+    }
+
+    /// The leader whose word makes us an employee: the key is authenticated by the invitation.
+    fn own_leader(&self, unit: UnitId) -> Result<Pin, Problem> {
+        people::pins(&self.table)
+            .into_iter()
+            .find(|p| p.unit == Some(unit) && p.kind == PersonKind::Leader && p.trust.counts())
+            .ok_or_else(|| {
+                Problem::rule(
+                    "leader-unknown",
+                    "your leader's key is not here yet; sync first",
+                )
+            })
+    }
+
+    /// No guardian's key counts that was neither authenticated by a code nor compared.
+    fn guardians(&self, ids: &[String]) -> Result<Vec<Pin>, Problem> {
+        let mut found: Vec<Pin> = vec![];
+        for id in ids {
+            let person = self.person(id)?;
+            let pin = people::pin(&self.table, person)
+                .filter(|p| p.kind == PersonKind::Guardian)
+                .ok_or_else(|| {
+                    Problem::caller("not-a-guardian", "that person is not a guardian")
+                })?;
+            if !pin.trust.counts() {
+                return Err(Problem::rule(
+                    "key-not-compared",
+                    "compare keys with the guardian first: verify",
+                ));
+            }
+            if !found.iter().any(|p| p.person == pin.person) {
+                found.push(pin);
+            }
+        }
+        if found.is_empty() {
+            return Err(Problem::caller(
+                "guardians",
+                "a log needs at least one guardian until the child is sixteen (B7); give --guardian",
+            ));
+        }
+        Ok(found)
+    }
+
+    pub(super) fn new_grant(
+        &mut self,
+        log: LogId,
+        scope: ScopeId,
+        grantee: Grantee,
+        access: Access,
+        authority: &ConsentAuthority,
+        text: &str,
+    ) -> ConsentGrant {
+        ConsentGrant {
+            log,
+            scope,
+            grantee,
+            access,
+            authority: authority.id(),
+            text: text_hash(text),
+            policy_version: POLICY_VERSION,
+            expires_at: self.now + limits::CONSENT_DEFAULT_MILLIS,
+            salt: self.random(),
+        }
+    }
+
+    /// A person by id or unique prefix, among all known here.
+    pub(super) fn person(&self, prefix: &str) -> Result<PersonId, Problem> {
+        let own = self.me()?.person;
+        people::unique(
+            "person",
+            prefix,
+            people::pins(&self.table)
+                .into_iter()
+                .map(|p| p.person)
+                .chain([own]),
+        )
+    }
+
+    pub(super) fn logs(&self) -> Vec<LogId> {
+        let mut logs: Vec<LogId> = self
+            .scopes
+            .values()
+            .map(|s| s.replica.state().log())
+            .chain(self.foundings.values().map(|f| f.plan.log))
+            .filter(|log| *log != LogId::default())
+            .collect();
+        logs.sort_unstable();
+        logs.dedup();
+        logs
+    }
+
+    pub(super) fn log(&self, prefix: &str) -> Result<LogId, Problem> {
+        people::unique("log", prefix, self.logs())
+    }
+
+    /// Scopes of a log on this device, of one kind, founded or about to be.
+    pub(super) fn scopes_of(&self, log: LogId, kind: ScopeKind) -> Vec<ScopeId> {
+        let founded = self
+            .scopes
+            .values()
+            .filter(|s| s.replica.state().log() == log && s.kind() == kind)
+            .map(|s| s.id());
+        let planned = self
+            .foundings
+            .values()
+            .filter(|f| f.plan.log == log && f.plan.kind == kind)
+            .map(|f| f.plan.scope);
+        founded.chain(planned).collect()
+    }
+
+    pub(super) fn card_of(&self, log: LogId) -> Option<ScopeId> {
+        self.scopes_of(log, ScopeKind::Card).into_iter().next()
+    }
+
+    pub(super) fn journal_of(&self, log: LogId) -> Option<ScopeId> {
+        self.scopes_of(log, ScopeKind::Journal).into_iter().next()
+    }
+
+    /// The founded card of a log that this device is in.
+    pub(super) fn member_card(&self, log: LogId) -> Result<ScopeId, Problem> {
+        let card = self
+            .card_of(log)
+            .ok_or_else(|| Problem::caller("unknown-id", "there is no such log here"))?;
+        match self.scopes.get(&card) {
+            Some(s) if s.standing == Standing::Withdrawn => Err(withdrawn()),
+            Some(_) => Ok(card),
+            None => Err(Problem::rule(
+                "no-consent-yet",
+                "the log does not exist until everyone has signed",
+            )),
+        }
+    }
+
+    /// A concern by id or unique prefix.
+    pub(super) fn concern(&self, prefix: &str) -> Result<ScopeId, Problem> {
+        let all = self
+            .logs()
+            .into_iter()
+            .flat_map(|log| self.scopes_of(log, ScopeKind::Concern))
+            .collect::<Vec<_>>();
+        let scope = people::unique("concern", prefix, all)?;
+        match self.scopes.get(&scope) {
+            Some(s) if s.standing == Standing::Withdrawn => Err(withdrawn()),
+            _ => Ok(scope),
+        }
+    }
+
+    pub(super) fn learn_units(&mut self, units: &[Unit]) {
+        for unit in units {
+            self.table.write(
+                Space::State,
+                &[b"unit/".as_slice(), &unit.unit.0].concat(),
+                encode(unit),
+            );
+        }
+        let leaders: Vec<PersonId> = units.iter().filter_map(|u| u.leader).collect();
+        self.ask_persons(&leaders);
+    }
+
+    pub(super) fn known_units(&self) -> Vec<Unit> {
+        self.table
+            .scan(Space::State, b"unit/")
+            .filter_map(|(_, value)| decode(value).ok())
+            .collect()
+    }
+
+    pub(super) fn unit_name(&self, unit: UnitId) -> String {
+        self.known_units()
+            .into_iter()
+            .find(|u| u.unit == unit)
+            .map_or_else(|| unit.to_string(), |u| u.name)
+    }
+}
+
+pub(super) fn withdrawn() -> Problem {
+    Problem::rule(
+        "withdrawn",
+        "access to this has been withdrawn; its content is no longer on this device",
+    )
+}
+
+/// Hash of the words that were shown to whoever signs.
+pub(super) fn text_hash(text: &str) -> Hash {
+    hash("consent text", &[text.as_bytes()])
+}
+
+fn named(pin: &Pin) -> NamedPerson {
+    NamedPerson {
+        person: pin.person,
+        person_key: pin.person_key,
+        name: pin.name.clone(),
+    }
+}
+
+/// A calendar date as YYYY-MM-DD.
+pub(super) fn check_date(text: &str) -> Result<(), Problem> {
+    let format = time::macros::format_description!("[year]-[month]-[day]");
+    time::Date::parse(text, format)
+        .map(drop)
+        .map_err(|_| Problem::caller("date", "give dates as YYYY-MM-DD"))
+}
+
+/// A moment as RFC 3339 UTC.
+pub(super) fn rfc3339(millis: u64) -> String {
+    let seconds = i64::try_from(millis / 1000).unwrap_or_default();
+    time::OffsetDateTime::from_unix_timestamp(seconds)
+        .ok()
+        .and_then(|t| {
+            t.format(&time::format_description::well_known::Rfc3339)
+                .ok()
+        })
+        .unwrap_or_default()
+}
+
+/// The date so many days after a moment, as YYYY-MM-DD.
+pub(super) fn date_after(millis: u64, days: i64) -> String {
+    let seconds = i64::try_from(millis / 1000).unwrap_or_default();
+    let format = time::macros::format_description!("[year]-[month]-[day]");
+    time::OffsetDateTime::from_unix_timestamp(seconds)
+        .ok()
+        .and_then(|t| t.checked_add(time::Duration::days(days)))
+        .and_then(|t| t.date().format(format).ok())
+        .unwrap_or_default()
+}

@@ -1,0 +1,462 @@
+//! What waits to be sent. Rows of the outbox are requests, letters, statements and the one bundle under
+//! way; changes wait in their documents. Everything is sealed and counted when it is sent, under today's
+//! key, and leaves the outbox when the chain or the server says that it stands.
+
+use super::input::Problem;
+use super::scope::Standing;
+use super::session::Sent;
+use super::{Client, group};
+use crate::document::Draft;
+use crate::rows::Space;
+use crate::seal;
+use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
+use stafett_protocol::consent::Statement;
+use stafett_protocol::event::{Body, Change, Event, Record, SealContext};
+use stafett_protocol::ids::ScopeId;
+use stafett_protocol::limits;
+use stafett_protocol::signed::Signed;
+use stafett_protocol::wire::{
+    Accepted, Bundle, Envelope, Problem as WireProblem, Records, Request,
+};
+
+/// A statement that waits.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub(super) struct OutStatement {
+    pub scope: ScopeId,
+    pub statement: Statement,
+}
+
+const BUNDLE: &[u8] = b"bundle";
+/// Room in one change event for plain changes: the seal rounds up by an eighth at most.
+const PLAIN_BYTES: usize = 200 * 1024;
+
+impl Client {
+    /// Puts a row into the outbox under `kind`, behind those already there.
+    pub(super) fn queue(&mut self, kind: &str, value: Vec<u8>) {
+        let counter = self
+            .table
+            .read(Space::State, b"outbox")
+            .and_then(|b| b.try_into().ok())
+            .map_or(0, u64::from_be_bytes);
+        self.table.write(
+            Space::State,
+            b"outbox",
+            (counter + 1).to_be_bytes().to_vec(),
+        );
+        let key = [kind.as_bytes(), b"/", &counter.to_be_bytes()].concat();
+        self.table.write(Space::Outbox, &key, value);
+    }
+
+    pub(super) fn queued_rows(&self, kind: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let prefix = [kind.as_bytes(), b"/"].concat();
+        self.table
+            .scan(Space::Outbox, &prefix)
+            .map(|(k, v)| (k.to_vec(), v.to_vec()))
+            .collect()
+    }
+
+    /// Everything that waits on this device.
+    pub(super) fn queued(&self) -> usize {
+        let changes: usize = self
+            .scopes
+            .values()
+            .map(|s| s.document.pending().len())
+            .chain(self.foundings.values().map(|f| f.document.pending().len()))
+            .sum();
+        self.table.scan(Space::Outbox, b"").count() + changes
+    }
+
+    pub(super) fn queue_request(&mut self, request: &Request) {
+        self.queue("r", encode(request));
+    }
+
+    pub(super) fn queue_statement(&mut self, scope: ScopeId, statement: Statement) {
+        let value = encode(&OutStatement { scope, statement });
+        if !self.queued_rows("s").iter().any(|(_, v)| *v == value) {
+            self.queue("s", value);
+        }
+    }
+
+    /// What waited for a scope that this device has left.
+    pub(super) fn drop_queue(&mut self, scope: ScopeId) {
+        for (key, value) in self.queued_rows("s") {
+            if decode::<OutStatement>(&value).is_ok_and(|o| o.scope == scope) {
+                self.table.delete(Space::Outbox, &key);
+            }
+        }
+    }
+
+    pub(super) fn row_done(&mut self, key: &[u8]) {
+        self.session.counts.sent += 1;
+        self.table.delete(Space::Outbox, key);
+    }
+
+    /// Requests and letters that the server refuses would be refused again: they go, and the problem stays.
+    pub(super) fn row_refused(&mut self, key: &[u8], problem: &WireProblem) {
+        if !matches!(problem.code.as_str(), "busy" | "too-many-requests") {
+            self.table.delete(Space::Outbox, key);
+        }
+        self.report(&Problem::rule(&problem.code, problem.detail.clone()));
+    }
+
+    pub(super) fn send_requests(&mut self) {
+        for (key, value) in self.queued_rows("r") {
+            if self.session.waits_for(&Sent::Row(key.clone())) {
+                continue;
+            }
+            match decode::<Request>(&value) {
+                Ok(request) => self.session.send(request, Sent::Row(key)),
+                Err(_) => self.table.delete(Space::Outbox, &key),
+            }
+        }
+    }
+
+    /// The event that comes next from this device in a scope.
+    pub(super) fn next_event(
+        &self,
+        scope: ScopeId,
+        ahead: u64,
+        body: Body,
+    ) -> Result<Event, Problem> {
+        let s = self
+            .scopes
+            .get(&scope)
+            .ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let (state, device) = (s.replica.state(), self.me()?.device());
+        Ok(Event {
+            scope,
+            generation: state.membership.generation,
+            epoch: state.epoch,
+            device,
+            counter: state.counter(device) + 1 + ahead,
+            seen: state.position,
+            body,
+        })
+    }
+
+    fn submit_event(&mut self, scope: ScopeId, event: &Event) -> Result<(), Problem> {
+        let event = Signed::sign(event, &self.me()?.device_key());
+        let bundle = Bundle {
+            envelopes: vec![Envelope {
+                event,
+                welcome: None,
+            }],
+            letters: vec![],
+        };
+        self.table.write(
+            Space::Outbox,
+            &[b"sent/".as_slice(), &scope.0].concat(),
+            encode(&bundle),
+        );
+        self.session
+            .send(Request::Submit(bundle), Sent::Event(scope));
+        Ok(())
+    }
+
+    pub(super) fn send_statements(&mut self) -> Result<(), Problem> {
+        for (key, value) in self.queued_rows("s") {
+            let Ok(out) = decode::<OutStatement>(&value) else {
+                self.table.delete(Space::Outbox, &key);
+                continue;
+            };
+            let here = self
+                .scopes
+                .get(&out.scope)
+                .is_some_and(|s| s.standing != Standing::Withdrawn);
+            if here && !self.session.busy(out.scope) && !self.session.blocked.contains(&out.scope) {
+                let event = self.next_event(out.scope, 0, Body::Statement(out.statement))?;
+                self.submit_event(out.scope, &event)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Seals what waits in each document: many changes in one event, one event of a scope at a time.
+    pub(super) fn send_changes(&mut self) -> Result<(), Problem> {
+        let ready: Vec<ScopeId> = self
+            .scopes
+            .iter()
+            .filter(|(id, s)| {
+                s.standing == Standing::Member
+                    && s.document.pending().len() > 0
+                    && !self.session.busy(**id)
+                    && !self.session.blocked.contains(id)
+                    && s.replica.state().listed_at(self.now).is_empty()
+                    && !self.warned_of_withdrawal(**id)
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for scope in ready {
+            let event = self.seal_pending(scope)?;
+            self.submit_event(scope, &event)?;
+        }
+        Ok(())
+    }
+
+    fn seal_pending(&mut self, scope: ScopeId) -> Result<Event, Problem> {
+        let salt: [u8; 32] = self.random();
+        let s = self
+            .scopes
+            .get(&scope)
+            .ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let mut changes: Vec<Vec<u8>> = vec![];
+        let mut bytes = 0;
+        for pending in s.document.pending() {
+            bytes += pending.bytes.len();
+            if !changes.is_empty() && (bytes > PLAIN_BYTES || changes.len() >= MOST_CHANGES) {
+                break;
+            }
+            changes.push(pending.bytes.clone());
+        }
+        let count = u16::try_from(changes.len()).unwrap_or(u16::MAX);
+        let empty = Change {
+            salt,
+            count,
+            tag: [0; 32],
+            sealed: vec![].into(),
+        };
+        let mut event = self.next_event(scope, 0, Body::Change(empty))?;
+        let context = SealContext {
+            scope,
+            generation: event.generation,
+            epoch: event.epoch,
+            device: event.device,
+            counter: event.counter,
+            seen: event.seen,
+            count,
+        };
+        let key = s
+            .keys
+            .key(event.epoch)
+            .ok_or_else(|| group::mls_problem("the present key is missing"))?;
+        let header = encode(&context);
+        let envelope = seal::Envelope {
+            salt,
+            device: event.device,
+            counter: event.counter,
+            header: &header,
+        };
+        let sealed = seal::seal(key, &envelope, &changes)
+            .map_err(|e| Problem::data("seal", e.to_string()))?;
+        let tag = seal::change_tag(key, &salt, &changes);
+        event.body = Body::Change(Change {
+            salt,
+            count,
+            tag,
+            sealed: sealed.into(),
+        });
+        Ok(event)
+    }
+
+    /// Sends the stored bundle, the same bytes each time, unless the chain has gone past it.
+    pub(super) fn submit_bundle(&mut self, bundle: Bundle, scopes: Vec<ScopeId>) {
+        self.table.write(Space::Outbox, BUNDLE, encode(&bundle));
+        self.session
+            .send(Request::Submit(bundle), Sent::Bundle(scopes));
+    }
+
+    /// The bundle whose outcome is not known.
+    pub(super) fn open_bundle(&self) -> Option<Bundle> {
+        self.table
+            .read(Space::Outbox, BUNDLE)
+            .and_then(|b| decode(b).ok())
+    }
+
+    pub(super) fn drop_bundle(&mut self) {
+        self.table.delete(Space::Outbox, BUNDLE);
+    }
+
+    /// After a restart or a lost connection: the chains have been read. What of the bundle stands there has
+    /// been taken in; if nothing does, the same bytes are sent again, unless an epoch has passed.
+    pub(super) fn resume_bundle(&mut self) -> Result<(), Problem> {
+        let Some(bundle) = self.open_bundle() else {
+            return Ok(());
+        };
+        let mut scopes = vec![];
+        for envelope in &bundle.envelopes {
+            let event = envelope
+                .event
+                .peek()
+                .map_err(|e| Problem::data("bundle", e.to_string()))?;
+            let state = self.scopes.get(&event.scope).map(|s| s.replica.state());
+            let founding = matches!(event.body, Body::Genesis(_));
+            let fits = match state {
+                None => founding,
+                Some(state) => {
+                    state.counter(event.device) + 1 <= event.counter
+                        && (founding || state.epoch == event.epoch)
+                }
+            };
+            if !fits {
+                self.drop_bundle();
+                return Ok(());
+            }
+            scopes.push(event.scope);
+        }
+        if !scopes.iter().any(|s| self.session.busy(*s)) {
+            self.session
+                .send(Request::Submit(bundle), Sent::Bundle(scopes));
+        }
+        Ok(())
+    }
+
+    /// The home has taken our envelopes: they enter our own copy by the same door as everyone's.
+    pub(super) fn submitted(&mut self, accepted: Vec<Accepted>) -> Result<(), Problem> {
+        for one in accepted {
+            let Some(event) = self.sent_event(one.scope, one.counter) else {
+                continue;
+            };
+            let known = self
+                .scopes
+                .get(&one.scope)
+                .map_or(0, |s| s.replica.state().position.seq);
+            let receipt = one
+                .receipt
+                .verify(&self.me()?.municipality.key)
+                .map_err(|e| Problem::rule("bad-receipt", e.to_string()))?;
+            // A receipt further on covers later envelopes of ours too; a gap before it is asked for.
+            if one.seq == known + 1 && receipt.position.seq == one.seq {
+                let record = Record {
+                    seq: one.seq,
+                    time: one.time,
+                    event,
+                };
+                self.take_records(Records {
+                    scope: one.scope,
+                    records: vec![record],
+                    receipt: one.receipt,
+                })?;
+            } else if one.seq > known {
+                self.sync_scopes(Some(one.scope));
+            }
+        }
+        Ok(())
+    }
+
+    fn sent_event(&self, scope: ScopeId, counter: u64) -> Option<Signed<Event>> {
+        let single = self
+            .table
+            .read(Space::Outbox, &[b"sent/".as_slice(), &scope.0].concat())
+            .and_then(|b| decode::<Bundle>(b).ok());
+        [single, self.open_bundle()]
+            .into_iter()
+            .flatten()
+            .flat_map(|b| b.envelopes)
+            .map(|e| e.event)
+            .find(|e| {
+                e.peek()
+                    .is_ok_and(|e| e.scope == scope && e.counter == counter)
+            })
+    }
+
+    /// An event of ours stands in the chain, however we came to know it.
+    pub(super) fn own_event_stands(&mut self, scope: ScopeId, event: &Event) {
+        self.table
+            .delete(Space::Outbox, &[b"sent/".as_slice(), &scope.0].concat());
+        if let Body::Statement(statement) = &event.body {
+            let value = encode(&OutStatement {
+                scope,
+                statement: statement.clone(),
+            });
+            if let Some((key, _)) = self.queued_rows("s").into_iter().find(|(_, v)| *v == value) {
+                self.table.delete(Space::Outbox, &key);
+            }
+        }
+        let in_bundle = self.open_bundle().is_some_and(|b| {
+            b.envelopes
+                .last()
+                .and_then(|e| e.event.peek().ok())
+                .is_some_and(|last| last.scope == scope && last.counter == event.counter)
+        });
+        if in_bundle {
+            self.drop_bundle();
+        }
+    }
+
+    /// A refused change becomes a draft with its reason, a refused statement is dropped and reported, a
+    /// lost race is run again.
+    pub(super) fn event_refused(&mut self, scope: ScopeId, problem: &WireProblem) {
+        if self.race_lost(scope, problem) {
+            return;
+        }
+        let sent = [b"sent/".as_slice(), &scope.0].concat();
+        let event = self
+            .table
+            .read(Space::Outbox, &sent)
+            .and_then(|b| decode::<Bundle>(b).ok());
+        let event = event
+            .and_then(|b| b.envelopes.into_iter().next())
+            .and_then(|e| e.event.peek().ok());
+        self.table.delete(Space::Outbox, &sent);
+        match event.map(|e| e.body) {
+            Some(Body::Change(_)) => self.refuse_pending(scope, &problem.code),
+            Some(Body::Statement(statement)) => {
+                let value = encode(&OutStatement { scope, statement });
+                if let Some((key, _)) = self.queued_rows("s").into_iter().find(|(_, v)| *v == value)
+                {
+                    self.table.delete(Space::Outbox, &key);
+                }
+            }
+            _ => {}
+        }
+        self.session.blocked.insert(scope);
+        self.report(&Problem::rule(&problem.code, problem.detail.clone()));
+    }
+
+    pub(super) fn refuse_pending(&mut self, scope: ScopeId, reason: &str) {
+        // These may change again: the edits stay where they are and are tried at the next sync.
+        if matches!(
+            reason,
+            "withdrawn"
+                | "unknown-scope"
+                | "not-active"
+                | "busy"
+                | "too-many-requests"
+                | "removal-first"
+        ) {
+            return;
+        }
+        let Some(s) = self.scopes.get_mut(&scope) else {
+            return;
+        };
+        let first = s.document.pending().next().map(|p| p.hash);
+        let drafts = first.map_or_else(Vec::new, |hash| {
+            s.document.refuse(&hash).unwrap_or_default()
+        });
+        for draft in &drafts {
+            self.keep_draft(scope, draft, reason);
+        }
+        if let Err(problem) = self.save_scope(scope) {
+            self.report(&problem);
+        }
+    }
+
+    /// A refused edit is kept in plain on this device, with the reason: no edit vanishes (SP23).
+    pub(super) fn keep_draft(&mut self, scope: ScopeId, draft: &Draft, reason: &str) {
+        let kept = serde_json::json!({
+            "scope": scope.to_string(),
+            "reason": reason,
+            "lines": draft.lines,
+            "at": self.now,
+        });
+        self.table.write(
+            Space::Draft,
+            &[scope.0.as_slice(), &draft.hash].concat(),
+            kept.to_string().into_bytes(),
+        );
+    }
+
+    pub(super) fn bundle_refused(&mut self, scopes: &[ScopeId], problem: &WireProblem) {
+        let again = scopes
+            .first()
+            .is_some_and(|scope| self.race_lost(*scope, problem));
+        self.drop_bundle();
+        if !again {
+            self.session.blocked.extend(scopes);
+            self.report(&Problem::rule(&problem.code, problem.detail.clone()));
+        }
+    }
+}
+
+/// Changes in one event; the operations are capped as well, and one change has many at most.
+const MOST_CHANGES: usize = limits::CHANGE_OPERATIONS / 10;

@@ -1,0 +1,185 @@
+//! Who is who on this device: names and keys, and how each key came to be believed (design `protocol.md` 5).
+
+use super::input::Problem;
+use crate::rows::{Space, Table};
+use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes, decode, encode};
+use stafett_protocol::consent::EmployeeCertificate;
+use stafett_protocol::credential::{
+    DeviceRecord, Municipalities, PersonCertificate, PersonKind, PersonRecord, letter_key_hash,
+};
+use stafett_protocol::ids::{DeviceId, PersonId, PublicKey, UnitId};
+use stafett_protocol::signed::Signed;
+
+/// How a key came to be believed, weakest first.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, TlsSerialize, TlsDeserialize, TlsSize,
+)]
+#[repr(u8)]
+pub enum Trust {
+    /// The municipality says so, nobody else.
+    Certified = 1,
+    /// Someone who authenticated it says so, and we authenticated them.
+    Introduced = 2,
+    /// Under the secret of an invitation code.
+    Authenticated = 3,
+    /// Compared in person.
+    Compared = 4,
+}
+
+impl Trust {
+    /// Whether the key counts for a guardian, child or holder.
+    pub fn counts(self) -> bool {
+        self >= Self::Introduced
+    }
+
+    /// The word for `verified` in answers; the empty word is "by the municipality only".
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Certified => "municipality",
+            Self::Introduced => "introduced",
+            Self::Authenticated => "code",
+            Self::Compared => "compared",
+        }
+    }
+}
+
+/// One person as this device knows them. The key is pinned: certification alone never changes it.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Pin {
+    pub person: PersonId,
+    pub person_key: PublicKey,
+    pub kind: PersonKind,
+    pub unit: Option<UnitId>,
+    /// Empty where nobody has told it.
+    pub name: String,
+    pub trust: Trust,
+    pub employee: Option<Signed<EmployeeCertificate>>,
+    pub devices: Vec<KnownDevice>,
+}
+
+/// A device that letters can be sealed to.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct KnownDevice {
+    pub device: DeviceId,
+    pub letter_key: VLBytes,
+}
+
+pub(super) fn pin(table: &Table, person: PersonId) -> Option<Pin> {
+    table
+        .read(Space::Pin, &person.0)
+        .and_then(|bytes| decode(bytes).ok())
+}
+
+pub(super) fn pins(table: &Table) -> Vec<Pin> {
+    table
+        .scan(Space::Pin, b"")
+        .filter_map(|(_, value)| decode(value).ok())
+        .collect()
+}
+
+pub(super) fn save(table: &mut Table, pin: &Pin) {
+    table.write(Space::Pin, &pin.person.0, encode(pin));
+}
+
+/// Pins a certified key, or raises what is known of it. A key that differs from the pinned one is
+/// refused, whoever certifies it.
+pub(super) fn believe(
+    table: &mut Table,
+    certificate: &PersonCertificate,
+    name: &str,
+    trust: Trust,
+) -> Result<Pin, Problem> {
+    let mut known = match pin(table, certificate.person) {
+        Some(known) if known.person_key != certificate.person_key => {
+            return Err(Problem::rule(
+                "key-changed",
+                "the person's key is another than before; meet and compare before you go on",
+            ));
+        }
+        Some(known) => known,
+        None => Pin {
+            person: certificate.person,
+            person_key: certificate.person_key,
+            kind: certificate.kind,
+            unit: certificate.unit,
+            name: String::new(),
+            trust,
+            employee: None,
+            devices: vec![],
+        },
+    };
+    known.kind = certificate.kind;
+    known.unit = certificate.unit;
+    known.trust = known.trust.max(trust);
+    if !name.is_empty() && (known.name.is_empty() || trust.counts()) {
+        known.name = name.to_owned();
+    }
+    save(table, &known);
+    Ok(known)
+}
+
+/// Takes in what the server answers of a person: verified down from the municipality's key.
+pub(super) fn learn(
+    table: &mut Table,
+    trusted: &Municipalities,
+    record: &PersonRecord,
+) -> Result<PersonId, Problem> {
+    let refused = |e: &dyn core::fmt::Display| Problem::rule("not-identified", e.to_string());
+    let number = record
+        .certificate
+        .peek()
+        .map_err(|e| refused(&e))?
+        .municipality;
+    let key = trusted
+        .key(number)
+        .ok_or_else(|| refused(&"the municipality is not known here"))?;
+    let certificate = record.certificate.verify(key).map_err(|e| refused(&e))?;
+    let mut known = believe(table, &certificate, "", Trust::Certified)?;
+    known.devices = record
+        .devices
+        .iter()
+        .filter_map(|d| device(d, &certificate))
+        .collect();
+    known.employee = record.employee.clone();
+    save(table, &known);
+    Ok(certificate.person)
+}
+
+fn device(record: &DeviceRecord, person: &PersonCertificate) -> Option<KnownDevice> {
+    let certificate = record.certificate.verify(&person.person_key).ok()?;
+    let fits = certificate.person == person.person
+        && certificate.letter_key == letter_key_hash(record.letter_key.as_slice());
+    fits.then(|| KnownDevice {
+        device: DeviceId::of_key(&certificate.device_key),
+        letter_key: record.letter_key.clone(),
+    })
+}
+
+/// The one thing whose text begins with `prefix`.
+pub(super) fn unique<T: Copy + core::fmt::Display + Eq>(
+    what: &str,
+    prefix: &str,
+    all: impl IntoIterator<Item = T>,
+) -> Result<T, Problem> {
+    let prefix = prefix.trim().to_lowercase();
+    if prefix.is_empty() {
+        return Err(Problem::caller("empty-id", format!("which {what}?")));
+    }
+    let mut found: Vec<T> = vec![];
+    for id in all {
+        if id.to_string().starts_with(&prefix) && !found.contains(&id) {
+            found.push(id);
+        }
+    }
+    match found.as_slice() {
+        [one] => Ok(*one),
+        [] => Err(Problem::caller(
+            "unknown-id",
+            format!("no {what} here begins with that; sync, or look at the list"),
+        )),
+        _ => Err(Problem::caller(
+            "ambiguous-id",
+            format!("several {what}s begin with that; give more of the id"),
+        )),
+    }
+}

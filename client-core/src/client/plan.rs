@@ -1,0 +1,510 @@
+//! What must be done next, worked out anew from what the chains and letters say: intents, not queued
+//! commits. A lost race needs no repair; the next plan simply starts from the new state.
+
+use super::input::Problem;
+use super::people;
+use super::scope::Standing;
+use super::session::Sent;
+use super::{Client, group};
+use openmls::prelude::KeyPackage;
+use stafett_protocol::code::key_hash;
+use stafett_protocol::codec::decode;
+use stafett_protocol::commit_view::Leaf;
+use stafett_protocol::consent::{Access, Grantee, Permit, SignedWithdrawal, Voucher};
+use stafett_protocol::event::{Body, Commit};
+use stafett_protocol::ids::{DeviceId, Hash, PersonId, PublicKey, ScopeId};
+use stafett_protocol::limits;
+use stafett_protocol::membership::{Member, Membership, Role, ScopeKind};
+use stafett_protocol::policy::{Action, can};
+use stafett_protocol::signed::Signed;
+use stafett_protocol::state::ScopeState;
+use stafett_protocol::wire::{Bundle, Envelope, KeyPackageOffer, Request};
+
+/// Somebody who may come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seat {
+    person: PersonId,
+    person_key: PublicKey,
+    role: Role,
+    basis: Hash,
+    voucher: Option<Voucher>,
+}
+
+/// One-time key packages kept at the server for others to add this device with.
+const KEY_PACKAGES: usize = 20;
+
+impl Client {
+    /// After every input: sends what can be sent and begins what must be done.
+    pub(super) fn next_steps(&mut self) {
+        if !self.session.open
+            || !self.session.greeted
+            || self.me.as_ref().is_none_or(|m| m.credential().is_err())
+        {
+            return;
+        }
+        self.publish_key_packages();
+        self.send_requests();
+        let steps = [Self::send_letters, Self::plan_synced];
+        for step in steps {
+            if let Err(problem) = step(self) {
+                self.report(&problem);
+            }
+        }
+    }
+
+    /// Nothing is under way and nothing more can be begun alone.
+    pub(super) fn is_settled(&self) -> bool {
+        let waiting = self.session.sent.values().any(|s| *s != Sent::Acknowledged);
+        self.session.open
+            && self.session.greeted
+            && (self.session.synced || self.me.as_ref().is_none_or(|m| m.credential().is_err()))
+            && !waiting
+    }
+
+    fn plan_synced(&mut self) -> Result<(), Problem> {
+        if !self.session.synced {
+            return Ok(());
+        }
+        self.announce_grants()?;
+        self.send_letters()?;
+        self.send_statements()?;
+        if !self
+            .session
+            .sent
+            .values()
+            .any(|s| matches!(s, Sent::Bundle(_)))
+        {
+            if self.open_bundle().is_some() {
+                self.resume_bundle()?;
+            } else if !self.found_ready()? {
+                self.plan_membership()?;
+            }
+        }
+        self.send_changes()
+    }
+
+    fn publish_key_packages(&mut self) {
+        let enough = self.session.key_packages_left as usize >= KEY_PACKAGES / 2;
+        if self.session.published || enough || self.session.waits_for(&Sent::OwnKeyPackages) {
+            return;
+        }
+        match self.key_package_offers() {
+            Ok(offers) => self
+                .session
+                .send(Request::PublishKeyPackages(offers), Sent::OwnKeyPackages),
+            Err(problem) => self.report(&problem),
+        }
+    }
+
+    fn key_package_offers(&self) -> Result<Vec<Signed<KeyPackageOffer>>, Problem> {
+        let me = self.me()?;
+        (0..=KEY_PACKAGES)
+            .map(|n| {
+                let last_resort = n == 0;
+                let package = group::key_package(&self.provider, me, last_resort)?;
+                let offer = KeyPackageOffer {
+                    device: me.device(),
+                    offered_at: self.now,
+                    last_resort: last_resort.into(),
+                    package: package.into(),
+                };
+                Ok(Signed::sign(&offer, &me.device_key()))
+            })
+            .collect()
+    }
+
+    /// Key packages that came, by the person they can add.
+    pub(super) fn sort_packages(&mut self, offers: Vec<Signed<KeyPackageOffer>>) {
+        for offer in offers {
+            let Ok(leaf) = offer
+                .peek()
+                .map_err(Problem::from_malformed)
+                .and_then(|o| self.leaf_of(o.package.as_slice()))
+            else {
+                continue;
+            };
+            if offer.verify(&leaf.key).is_err() {
+                continue;
+            }
+            let Some(person) = leaf.credential.person.peek().ok().map(|c| c.person) else {
+                continue;
+            };
+            self.session.packages.entry(person).or_default().push(offer);
+        }
+    }
+
+    fn leaf_of(&self, package: &[u8]) -> Result<Leaf, Problem> {
+        let package = group::read_key_package(&self.provider, package)?;
+        Ok(Leaf::of(package.leaf_node())?)
+    }
+
+    /// The packages that add `person` in a scope: of devices that are not in yet, certified under the pinned key.
+    fn packages_for(&self, seat: &Seat, present: &[PublicKey]) -> Vec<(PublicKey, KeyPackage)> {
+        let Ok(me) = self.me() else { return vec![] };
+        let trusted = me.trusted();
+        let gone = self.removed_devices();
+        let offers = self
+            .session
+            .packages
+            .get(&seat.person)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let mut found: Vec<(PublicKey, KeyPackage)> = vec![];
+        for offer in offers.iter().filter_map(|o| o.peek().ok()) {
+            let Ok(package) = group::read_key_package(&self.provider, offer.package.as_slice())
+            else {
+                continue;
+            };
+            let Ok(leaf) = Leaf::of(package.leaf_node()) else {
+                continue;
+            };
+            let Ok(identity) = leaf.credential.verify(&trusted) else {
+                continue;
+            };
+            let fits = identity.person() == seat.person
+                && key_hash(identity.person_key()) == key_hash(&seat.person_key)
+                && identity.device_key() == &leaf.key
+                && !present.contains(&leaf.key)
+                && !gone.contains(&DeviceId::of_key(&leaf.key));
+            if fits && !found.iter().any(|(key, _)| *key == leaf.key) {
+                found.push((leaf.key, package));
+            }
+        }
+        found
+    }
+
+    /// One commit for one scope, if any scope needs one.
+    fn plan_membership(&mut self) -> Result<(), Problem> {
+        let scopes: Vec<ScopeId> = self
+            .scopes
+            .iter()
+            .filter(|(id, s)| {
+                s.standing == Standing::Member
+                    && !self.session.busy(**id)
+                    && !self.session.blocked.contains(id)
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for scope in scopes {
+            if self.plan_scope_commit(scope)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn plan_scope_commit(&mut self, scope: ScopeId) -> Result<bool, Problem> {
+        let Some(s) = self.scopes.get(&scope) else {
+            return Ok(false);
+        };
+        let (state, me) = (s.replica.state().clone(), self.me()?);
+        let listed = state.listed_at(self.now);
+        if listed.contains(&me.device_public())
+            || state.membership.device_key(me.device()).is_none()
+        {
+            return Ok(false);
+        }
+        if state.rejected == Permit::Yes {
+            return Ok(false);
+        }
+        let gone: Vec<PublicKey> = self.own_gone(&state);
+        if !listed.is_empty() || !gone.is_empty() {
+            let removes: Vec<PublicKey> = listed.into_iter().chain(gone).collect();
+            let membership = without(&state.membership, &removes);
+            self.commit(
+                scope,
+                group::Plan {
+                    adds: vec![],
+                    removes,
+                    membership: Some(membership),
+                    vouchers: vec![],
+                },
+            )?;
+            return Ok(true);
+        }
+        if state.unlinked == 0 && self.plan_adds(scope, &state)? {
+            return Ok(true);
+        }
+        let stale = self.now.saturating_sub(state.epoch_since) > limits::OWN_UPDATE_MAX_MILLIS;
+        if stale && can(&state, self.me()?.person, Action::Renew, self.now).is_ok() {
+            self.commit(
+                scope,
+                group::Plan {
+                    adds: vec![],
+                    removes: vec![],
+                    membership: None,
+                    vouchers: vec![],
+                },
+            )?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    fn own_gone(&self, state: &ScopeState) -> Vec<PublicKey> {
+        let gone = self.removed_devices();
+        let person = self.me.as_ref().map(|m| m.person).unwrap_or_default();
+        state.membership.member(person).map_or_else(Vec::new, |m| {
+            m.devices
+                .iter()
+                .filter(|d| gone.contains(&DeviceId::of_key(d)))
+                .copied()
+                .collect()
+        })
+    }
+
+    fn plan_adds(&mut self, scope: ScopeId, state: &ScopeState) -> Result<bool, Problem> {
+        let seats = self.seats(scope, state)?;
+        let present: Vec<PublicKey> = state.membership.devices().copied().collect();
+        let unknown: Vec<PersonId> = seats
+            .iter()
+            .map(|s| s.person)
+            .filter(|p| !self.session.asked_packages.contains(p))
+            .collect();
+        if !unknown.is_empty() {
+            self.session.asked_packages.extend(&unknown);
+            self.session.send(
+                Request::FetchKeyPackages(unknown.clone()),
+                Sent::KeyPackages(unknown),
+            );
+            return Ok(false);
+        }
+        let mut membership = state.membership.clone();
+        let (mut adds, mut vouchers) = (vec![], vec![]);
+        let room = limits::LOG_SCOPE_LEAVES.saturating_sub(present.len());
+        for seat in seats {
+            let packages = self.packages_for(&seat, &present);
+            if packages.is_empty() || adds.len() + packages.len() > room {
+                continue;
+            }
+            let devices: Vec<PublicKey> = packages.iter().map(|(key, _)| *key).collect();
+            adds.extend(packages.into_iter().map(|(_, package)| package));
+            match membership
+                .members
+                .iter_mut()
+                .find(|m| m.person == seat.person)
+            {
+                Some(member) => member.devices.extend(devices),
+                None => membership.members.push(Member {
+                    person: seat.person,
+                    person_key: seat.person_key,
+                    role: seat.role,
+                    devices,
+                    basis: seat.basis,
+                }),
+            }
+            vouchers.extend(seat.voucher);
+        }
+        if adds.is_empty() {
+            return Ok(false);
+        }
+        // A key package serves once.
+        self.session.packages.clear();
+        self.session.asked_packages.clear();
+        self.commit(
+            scope,
+            group::Plan {
+                adds,
+                removes: vec![],
+                membership: Some(membership.sorted()),
+                vouchers,
+            },
+        )?;
+        Ok(true)
+    }
+
+    /// Everyone who should be in this scope and has a device that is not, as far as we may let them in.
+    fn seats(&self, scope: ScopeId, state: &ScopeState) -> Result<Vec<Seat>, Problem> {
+        let me = self.me()?;
+        let mut seats = vec![];
+        if let Some(own) = state.membership.member(me.person) {
+            let missing = self
+                .own_devices()
+                .iter()
+                .any(|d| state.membership.device_key(*d).is_none());
+            if missing {
+                seats.push(Seat {
+                    person: own.person,
+                    person_key: own.person_key,
+                    role: own.role,
+                    basis: own.basis,
+                    voucher: None,
+                });
+            }
+        }
+        if can(state, me.person, Action::Admit, self.now).is_err() {
+            return Ok(seats);
+        }
+        let authority = &state.membership.authority;
+        for named in authority
+            .persons()
+            .filter(|p| state.membership.member(p.person).is_none())
+        {
+            let role = if authority.child.is_some_and(|c| c.person == named.person) {
+                Role::Child
+            } else {
+                Role::Guardian
+            };
+            seats.push(Seat {
+                person: named.person,
+                person_key: named.key,
+                role,
+                basis: authority.id(),
+                voucher: None,
+            });
+        }
+        // The holder lets the services in; a guardian could, and need not race for it.
+        if state
+            .membership
+            .holder()
+            .is_some_and(|h| h.person == me.person)
+        {
+            seats.extend(self.granted_seats(scope, state));
+        }
+        Ok(seats)
+    }
+
+    fn granted_seats(&self, scope: ScopeId, state: &ScopeState) -> Vec<Seat> {
+        let vouchers = self.vouchers(scope);
+        let mut seats = vec![];
+        for fact in state
+            .grants_in_force(self.now)
+            .filter(|f| f.grant.scope == scope && f.grant.access != Access::Hold)
+        {
+            let (role, basis) = (fact.grant.access.role(), fact.id);
+            match fact.grant.grantee {
+                Grantee::Person(p) => seats.push(Seat {
+                    person: p.person,
+                    person_key: p.person_key,
+                    role,
+                    basis,
+                    voucher: None,
+                }),
+                Grantee::Unit(unit) => {
+                    for (person, voucher) in &vouchers {
+                        let Ok(employee) = voucher.employee.verify(&unit.leader_key) else {
+                            continue;
+                        };
+                        let ended = state.ended.iter().any(|e| {
+                            e.person == *person
+                                && e.unit == unit.unit
+                                && e.at >= fact.in_force_since
+                        });
+                        if employee.unit == unit.unit && self.now < employee.expires_at && !ended {
+                            let voucher = Some(voucher.clone());
+                            seats.push(Seat {
+                                person: *person,
+                                person_key: employee.person_key,
+                                role,
+                                basis,
+                                voucher,
+                            });
+                        }
+                    }
+                }
+            }
+        }
+        let on_card =
+            |person: PersonId| match (state.kind(), state.card.and_then(|c| self.scopes.get(&c))) {
+                (ScopeKind::Card, _) | (_, None) => true,
+                (_, Some(card)) => card.replica.state().membership.member(person).is_some(),
+            };
+        seats.retain(|seat| state.membership.member(seat.person).is_none() && on_card(seat.person));
+        seats
+    }
+
+    fn commit(&mut self, scope: ScopeId, plan: group::Plan) -> Result<(), Problem> {
+        let me = self.me()?;
+        let s = self
+            .scopes
+            .get(&scope)
+            .ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let mut mls = group::load(&self.provider, &s.replica.state().membership)
+            .ok_or_else(|| group::mls_problem("the group is missing here"))?;
+        let (commit, welcome): (Commit, Option<Vec<u8>>) =
+            group::commit(&self.provider, me, &mut mls, plan, &s.keys)?;
+        let event = self.next_event(scope, 0, Body::Commit(commit))?;
+        let event = Signed::sign(&event, &self.me()?.device_key());
+        let envelope = Envelope {
+            event,
+            welcome: welcome.map(Into::into),
+        };
+        self.submit_bundle(
+            Bundle {
+                envelopes: vec![envelope],
+                letters: vec![],
+            },
+            vec![scope],
+        );
+        Ok(())
+    }
+
+    /// Somebody has told us by letter of a withdrawal that the home does not show: we stop sealing there,
+    /// whatever the home says (C8).
+    pub(super) fn warned_of_withdrawal(&self, scope: ScopeId) -> bool {
+        let Some(state) = self.scopes.get(&scope).map(|s| s.replica.state()) else {
+            return false;
+        };
+        self.table
+            .scan(
+                crate::rows::Space::Mail,
+                &super::post::mail_key("withdrawal", &[&scope.0]),
+            )
+            .filter_map(|(_, value)| decode::<SignedWithdrawal>(value).ok())
+            .any(|signed| self.withdrawal_missing(state, &signed))
+    }
+
+    fn withdrawal_missing(&self, state: &ScopeState, signed: &SignedWithdrawal) -> bool {
+        use stafett_protocol::consent::Target;
+        let Some(key) = state.membership.authority.key(signed.signer) else {
+            return false;
+        };
+        let Ok(withdrawal) = signed.withdrawal.verify(key) else {
+            return false;
+        };
+        let live = |hit: &dyn Fn(&Grantee, &Hash) -> bool| {
+            state
+                .grants_in_force(self.now)
+                .any(|g| hit(&g.grant.grantee, &g.id))
+        };
+        match withdrawal.target {
+            Target::Grant(id) => live(&|_, grant| *grant == id),
+            // A fresh grant after the withdrawal needs the withdrawer's own signature, so a grant that
+            // carries it is no sign of a lying home.
+            Target::Unit(unit) => state.grants_in_force(self.now).any(|g| {
+                matches!(g.grant.grantee, Grantee::Unit(u) if u.unit == unit)
+                    && !g.signers.contains(&signed.signer)
+            }),
+            Target::Person(person) => {
+                live(&|grantee, _| matches!(grantee, Grantee::Person(p) if p.person == person))
+            }
+            Target::All => false,
+        }
+    }
+
+    pub(super) fn learn_person(
+        &mut self,
+        record: &stafett_protocol::credential::PersonRecord,
+    ) -> Result<(), Problem> {
+        let trusted = self.me()?.trusted();
+        let person = people::learn(&mut self.table, &trusted, record)?;
+        let inviter = self.me()?.inviter;
+        if let Some(mut pin) =
+            people::pin(&self.table, person).filter(|p| key_hash(&p.person_key) == inviter)
+        {
+            pin.trust = pin.trust.max(people::Trust::Authenticated);
+            people::save(&mut self.table, &pin);
+        }
+        Ok(())
+    }
+}
+
+/// The membership without these leaves, and without persons who have none left.
+fn without(membership: &Membership, removes: &[PublicKey]) -> Membership {
+    let mut next = membership.clone();
+    for member in &mut next.members {
+        member.devices.retain(|d| !removes.contains(d));
+    }
+    next.members.retain(|m| !m.devices.is_empty());
+    next
+}

@@ -1,0 +1,325 @@
+//! Letters out and in. Out: a row in the outbox with the plain content, sealed to every device of the
+//! recipient when it is sent. In: opened, its signature chain followed, then handed to whom it concerns.
+
+use super::Client;
+use super::input::Problem;
+use super::people::{self, Trust};
+use super::session::Sent;
+use crate::letter::{self, SealedLetter};
+use crate::rows::Space;
+use openmls_traits::OpenMlsProvider as _;
+use stafett_protocol::code::key_hash;
+use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes, decode, encode};
+use stafett_protocol::consent::Voucher;
+use stafett_protocol::credential::PersonCertificate;
+use stafett_protocol::ids::{DeviceId, PersonId, ScopeId};
+use stafett_protocol::letter::{Content, Letter, LetterBody, Opened};
+use stafett_protocol::signed::Signed;
+use stafett_protocol::wire::{Mail, MailItem, Request, WelcomeMail};
+
+/// A letter that waits for the net. To one device where `device` is given, else to all of the person's.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub(super) struct OutLetter {
+    pub to: PersonId,
+    pub device: Option<OneDevice>,
+    pub content: Content,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub(super) struct OneDevice {
+    pub device: DeviceId,
+    pub letter_key: VLBytes,
+}
+
+const INFO: &[u8] = b"stafett/1 letter";
+
+/// Where received things are kept in [`Space::Mail`].
+pub(super) fn mail_key(kind: &str, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = kind.as_bytes().to_vec();
+    key.push(b'/');
+    parts.iter().for_each(|p| key.extend_from_slice(p));
+    key
+}
+
+impl Client {
+    pub(super) fn write_letter(&mut self, to: PersonId, content: Content) {
+        self.queue(
+            "l",
+            encode(&OutLetter {
+                to,
+                device: None,
+                content,
+            }),
+        );
+    }
+
+    /// Sends what can be addressed; asks for those whose devices are not known.
+    pub(super) fn send_letters(&mut self) -> Result<(), Problem> {
+        let waiting: Vec<(Vec<u8>, OutLetter)> = self
+            .queued_rows("l")
+            .into_iter()
+            .filter_map(|(key, value)| decode(&value).ok().map(|letter| (key, letter)))
+            .filter(|(key, _)| !self.session.waits_for(&Sent::Row(key.clone())))
+            .collect();
+        for (key, out) in waiting {
+            let devices = match &out.device {
+                Some(one) => vec![(one.device, one.letter_key.clone())],
+                None => people::pin(&self.table, out.to)
+                    .filter(|_| self.session.asked.contains(&out.to))
+                    .map(|p| {
+                        p.devices
+                            .into_iter()
+                            .map(|d| (d.device, d.letter_key))
+                            .collect()
+                    })
+                    .unwrap_or_default(),
+            };
+            if devices.is_empty() {
+                self.ask_persons(&[out.to]);
+                continue;
+            }
+            let own = self.me()?.device();
+            let letters: Vec<Letter> = devices
+                .into_iter()
+                .filter(|(device, _)| *device != own)
+                .map(|(device, key)| self.seal_letter(device, key.as_slice(), out.to, &out.content))
+                .collect::<Result<_, _>>()?;
+            if letters.is_empty() {
+                self.table.delete(Space::Outbox, &key);
+                continue;
+            }
+            self.session.send(Request::Letters(letters), Sent::Row(key));
+        }
+        Ok(())
+    }
+
+    /// Asks for persons once a session.
+    pub(super) fn ask_persons(&mut self, persons: &[PersonId]) {
+        let new: Vec<PersonId> = persons
+            .iter()
+            .filter(|p| !self.session.asked.contains(p))
+            .copied()
+            .collect();
+        if !new.is_empty() && self.session.open {
+            self.session.asked.extend(&new);
+            self.session.send(Request::Persons(new), Sent::Persons);
+        }
+    }
+
+    fn seal_letter(
+        &self,
+        device: DeviceId,
+        letter_key: &[u8],
+        to: PersonId,
+        content: &Content,
+    ) -> Result<Letter, Problem> {
+        let me = self.me()?;
+        let body = LetterBody {
+            to,
+            written_at: self.now,
+            sender_name: me.name.clone(),
+            content: content.clone(),
+        };
+        let opened = Opened {
+            from: me.credential()?,
+            body: Signed::sign(&body, &me.device_key()),
+        };
+        let SealedLetter { kem, sealed } = letter::seal(
+            self.provider.crypto(),
+            letter_key,
+            INFO,
+            &device.0,
+            &encode(&opened),
+        )
+        .map_err(|e| Problem::rule("letter", e.to_string()))?;
+        Ok(Letter {
+            to: device,
+            kem: kem.into(),
+            sealed: sealed.into(),
+        })
+    }
+
+    /// One item of mail: kept or acted on, then acknowledged, in the same transaction as what it brought.
+    pub(super) fn take_mail(&mut self, item: MailItem) -> Result<(), Problem> {
+        let taken = match item.mail {
+            Mail::Letter(letter) => self.open_letter(&letter),
+            Mail::Welcome(welcome) => {
+                self.keep_welcome(&welcome);
+                Ok(())
+            }
+            Mail::Joined(notice) => self.joined(&notice),
+            Mail::DeviceAsks(claim) => self.device_asks(&claim),
+            Mail::Listed(scope) => {
+                if self.session.greeted {
+                    self.sync_scopes(Some(scope));
+                }
+                Ok(())
+            }
+        };
+        self.session.counts.received += 1;
+        self.session
+            .send(Request::Acknowledge(vec![item.id]), Sent::Acknowledged);
+        taken
+    }
+
+    fn keep_welcome(&mut self, welcome: &WelcomeMail) {
+        self.table.write(
+            Space::Mail,
+            &mail_key("welcome", &[&welcome.scope.0]),
+            encode(welcome),
+        );
+        if self.session.greeted {
+            self.sync_scopes(Some(welcome.scope));
+        }
+    }
+
+    /// The Welcome that waits for this scope's chain.
+    pub(super) fn welcome(&self, scope: ScopeId) -> Option<WelcomeMail> {
+        self.table
+            .read(Space::Mail, &mail_key("welcome", &[&scope.0]))
+            .and_then(|b| decode(b).ok())
+    }
+
+    pub(super) fn welcome_used(&mut self, scope: ScopeId) {
+        self.table
+            .delete(Space::Mail, &mail_key("welcome", &[&scope.0]));
+    }
+
+    /// Scopes to which this device has been welcomed.
+    pub(super) fn welcomed(&self) -> Vec<ScopeId> {
+        self.table
+            .scan(Space::Mail, b"welcome/")
+            .filter_map(|(_, value)| decode::<WelcomeMail>(value).ok())
+            .map(|w| w.scope)
+            .collect()
+    }
+
+    fn open_letter(&mut self, letter: &Letter) -> Result<(), Problem> {
+        let me = self.me()?;
+        let refused = |e: &dyn core::fmt::Display| Problem::rule("letter", e.to_string());
+        let sealed = SealedLetter {
+            kem: letter.kem.as_slice().to_vec(),
+            sealed: letter.sealed.as_slice().to_vec(),
+        };
+        let plain = letter::open(
+            self.provider.crypto(),
+            &me.letter_private(),
+            INFO,
+            &me.device().0,
+            &sealed,
+        )
+        .map_err(|e| refused(&e))?;
+        let opened: Opened = decode(&plain).map_err(|e| refused(&e))?;
+        let sender = opened.from.verify(&me.trusted()).map_err(|e| refused(&e))?;
+        let body = opened
+            .body
+            .verify(sender.device_key())
+            .map_err(|e| refused(&e))?;
+        if body.to != me.person {
+            return Err(refused(&"it is for someone else"));
+        }
+        let invited_by = key_hash(sender.person_key()) == me.inviter;
+        let own_bundle = matches!(body.content, Content::DeviceBundle(_));
+        let trust = if invited_by {
+            Trust::Authenticated
+        } else {
+            Trust::Certified
+        };
+        let certificate = opened.from.person.peek().map_err(|e| refused(&e))?;
+        if !own_bundle {
+            people::believe(&mut self.table, &certificate, &body.sender_name, trust)?;
+        }
+        self.deliver(&certificate, *sender.device_key(), body.content, opened)
+    }
+
+    fn deliver(
+        &mut self,
+        from: &PersonCertificate,
+        device_key: [u8; 32],
+        content: Content,
+        opened: Opened,
+    ) -> Result<(), Problem> {
+        match content {
+            Content::ConsentRequest(request) => self.keep_request(from.person, &request),
+            Content::ConsentAnswer(answer) => self.take_answer(from.person, &answer),
+            Content::GrantNotice(notice) => {
+                self.table.write(
+                    Space::Mail,
+                    &mail_key("notice", &[&notice.log.0, &notice.scope.0, &notice.grant.0]),
+                    encode(&notice),
+                );
+                Ok(())
+            }
+            Content::Assignment(assignment) => self.keep_assignment(from, &assignment),
+            Content::Withdrawal(signed) => {
+                let withdrawal = signed
+                    .withdrawal
+                    .peek()
+                    .map_err(|e| Problem::rule("letter", e.to_string()))?;
+                let key = mail_key(
+                    "withdrawal",
+                    &[&withdrawal.scope.0, &signed.withdrawal.id().0],
+                );
+                self.table.write(Space::Mail, &key, encode(&signed));
+                Ok(())
+            }
+            Content::Deletion(receipt) => self.take_deletion(device_key, &receipt),
+            Content::DeviceBundle(bundle) => self.take_device_bundle(from, &bundle, &opened),
+            Content::Employment(employment) => self.take_employment(from, &employment),
+            Content::Introduction(introduction) => {
+                if people::pin(&self.table, from.person).is_some_and(|p| p.trust.counts()) {
+                    introduction.persons.iter().for_each(|p| self.introduce(p));
+                }
+                Ok(())
+            }
+            Content::LateContribution(_) | Content::Seen(_) => {
+                let key = mail_key("late", &[&opened.body.id().0]);
+                self.table.write(Space::Mail, &key, encode(&opened));
+                Ok(())
+            }
+        }
+    }
+
+    /// A leader's word on who acts for a granted unit, kept until the grant lets the person in.
+    fn keep_assignment(
+        &mut self,
+        from: &PersonCertificate,
+        assignment: &stafett_protocol::letter::Assignment,
+    ) -> Result<(), Problem> {
+        let refused = |e: &dyn core::fmt::Display| Problem::rule("assignment", e.to_string());
+        let employee = assignment
+            .employee
+            .verify(&from.person_key)
+            .map_err(|e| refused(&e))?;
+        for signed in &assignment.assignments {
+            let scope = signed
+                .verify(&from.person_key)
+                .map_err(|e| refused(&e))?
+                .scope;
+            let voucher = Voucher {
+                employee: assignment.employee.clone(),
+                assignment: Some(signed.clone()),
+            };
+            self.table.write(
+                Space::Mail,
+                &mail_key("voucher", &[&scope.0, &employee.person.0]),
+                encode(&voucher),
+            );
+        }
+        self.table.write(
+            Space::Mail,
+            &mail_key("name", &[&employee.person.0]),
+            assignment.person_name.clone().into_bytes(),
+        );
+        Ok(())
+    }
+
+    /// Vouchers that have come for a scope, by person.
+    pub(super) fn vouchers(&self, scope: ScopeId) -> Vec<(PersonId, Voucher)> {
+        self.table
+            .scan(Space::Mail, &mail_key("voucher", &[&scope.0]))
+            .filter_map(|(_, value)| decode::<Voucher>(value).ok())
+            .filter_map(|v| v.employee.peek().ok().map(|e| (e.person, v)))
+            .collect()
+    }
+}

@@ -1,0 +1,212 @@
+//! One scope as this device has it: the replica that judges, the key chain, the document, and what of the
+//! chain is still unopened. Saved so that a restart goes on exactly where the last transaction ended.
+
+use super::input::Problem;
+use crate::document::Document;
+use crate::keychain::KeyChain;
+use crate::rows::{Space, Table};
+use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
+use stafett_protocol::event::{Change, Position, Record, SealContext};
+use stafett_protocol::ids::{DeviceId, Millis, PersonId, ScopeId};
+use stafett_protocol::membership::{Role, ScopeKind};
+use stafett_protocol::replica::Replica;
+
+/// How this device stands to a scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+#[repr(u8)]
+pub enum Standing {
+    /// A Welcome is here; the chain is being read from its beginning.
+    Joining = 1,
+    Member = 2,
+    /// Access was withdrawn: keys and content are wiped.
+    Withdrawn = 3,
+    /// A commit could not be processed: nothing more is read until the scope is founded anew.
+    Halted = 4,
+}
+
+/// What changes with every record, kept apart from the big snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+struct Cursor {
+    standing: Standing,
+    position: Position,
+    time: Millis,
+    counters: Vec<DeviceCounter>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+struct DeviceCounter {
+    device: DeviceId,
+    last: u64,
+}
+
+/// A change of the chain whose key is not here yet.
+#[derive(Debug, Clone)]
+pub(super) struct Unopened {
+    pub author: PersonId,
+    pub role: Role,
+    pub time: Millis,
+    pub seq: u64,
+    pub context: SealContext,
+    pub change: Change,
+}
+
+/// One scope on this device.
+pub(super) struct Scope {
+    pub replica: Replica,
+    pub keys: KeyChain,
+    pub document: Document,
+    pub standing: Standing,
+    pub unopened: Vec<Unopened>,
+    /// The snapshot must be written with the next save.
+    pub facts_changed: bool,
+}
+
+fn row_key(scope: ScopeId, part: u8) -> Vec<u8> {
+    let mut key = scope.0.to_vec();
+    key.push(part);
+    key
+}
+
+const SNAPSHOT: u8 = 1;
+const CURSOR: u8 = 2;
+
+/// The key of an event row; big-endian, so that a scan runs in chain order.
+pub(super) fn event_key(scope: ScopeId, seq: u64) -> Vec<u8> {
+    let mut key = scope.0.to_vec();
+    key.extend_from_slice(&seq.to_be_bytes());
+    key
+}
+
+impl Scope {
+    /// A scope just founded or about to be joined.
+    pub fn new(replica: Replica, standing: Standing) -> Result<Self, Problem> {
+        let state = replica.state();
+        let (scope, generation, kind) = (state.scope(), state.membership.generation, state.kind());
+        let document = Document::new(kind).map_err(|e| Problem::data("document", e.to_string()))?;
+        Ok(Self {
+            replica,
+            keys: KeyChain::new(scope, generation),
+            document,
+            standing,
+            unopened: vec![],
+            facts_changed: true,
+        })
+    }
+
+    pub fn kind(&self) -> ScopeKind {
+        self.replica.state().kind()
+    }
+
+    pub fn id(&self) -> ScopeId {
+        self.replica.state().scope()
+    }
+
+    /// Reads every saved scope back.
+    pub fn load_all(table: &Table) -> Result<Vec<Self>, Problem> {
+        let damaged = |e: &dyn core::fmt::Display| Problem::data("damaged", e.to_string());
+        let mut scopes = vec![];
+        for (key, value) in table
+            .scan(Space::Scope, b"")
+            .filter(|(key, _)| key.last() == Some(&SNAPSHOT))
+        {
+            let mut replica = Replica::restore(value).map_err(|e| damaged(&e))?;
+            let id = replica.state().scope();
+            let cursor = table
+                .read(Space::Scope, &row_key(id, CURSOR))
+                .ok_or_else(|| damaged(&"a scope has no cursor"))?;
+            let cursor: Cursor = decode(cursor).map_err(|e| damaged(&e))?;
+            if key != row_key(id, SNAPSHOT) {
+                return Err(damaged(&"a scope is stored under another's name"));
+            }
+            replica.fast_forward(
+                cursor.position,
+                cursor.time,
+                cursor.counters.iter().map(|c| (c.device, c.last)),
+            );
+            let generation = replica.state().membership.generation;
+            let kind = replica.state().kind();
+            let document = match Document::load(table, &id.0, kind).map_err(|e| damaged(&e))? {
+                Some(document) => document,
+                None => Document::new(kind).map_err(|e| damaged(&e))?,
+            };
+            let keys = KeyChain::load(table, id, generation);
+            scopes.push(Self {
+                replica,
+                keys,
+                document,
+                standing: cursor.standing,
+                unopened: vec![],
+                facts_changed: false,
+            });
+        }
+        Ok(scopes)
+    }
+
+    /// Writes what changes with every record; the snapshot too, where facts have changed.
+    pub fn save(&mut self, table: &mut Table) -> Result<(), Problem> {
+        let id = self.id();
+        self.document
+            .save(table, &id.0)
+            .map_err(|e| Problem::data("document", e.to_string()))?;
+        let state = self.replica.state();
+        if std::mem::take(&mut self.facts_changed) {
+            table.write(
+                Space::Scope,
+                &row_key(id, SNAPSHOT),
+                self.replica.snapshot(),
+            );
+            self.keys.save(table);
+        }
+        let cursor = Cursor {
+            standing: self.standing,
+            position: state.position,
+            time: state.time,
+            counters: state
+                .counters
+                .iter()
+                .map(|c| DeviceCounter {
+                    device: c.device,
+                    last: c.last,
+                })
+                .collect(),
+        };
+        table.write(Space::Scope, &row_key(id, CURSOR), encode(&cursor));
+        Ok(())
+    }
+
+    /// Forgets keys and content; what the chain says of the scope stays, as the record of having had access.
+    pub fn wipe(&mut self, table: &mut Table) -> Result<(), Problem> {
+        let id = self.id();
+        self.keys.wipe();
+        self.document =
+            Document::new(self.kind()).map_err(|e| Problem::data("document", e.to_string()))?;
+        self.unopened.clear();
+        self.standing = Standing::Withdrawn;
+        self.facts_changed = true;
+        self.save(table)?;
+        KeyChain::delete_rows(table, id);
+        Document::delete_rows(table, &id.0);
+        Ok(())
+    }
+}
+
+/// Stores a record as the chain has it.
+pub(super) fn save_record(table: &mut Table, scope: ScopeId, record: &Record) {
+    table.write(Space::Event, &event_key(scope, record.seq), encode(record));
+}
+
+/// A role that the row format of a receipt or view can carry, in the words of `cli.md`.
+pub(super) fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Guardian => "guardian",
+        Role::Child => "child",
+        Role::Holder => "holder",
+        Role::Actor => "actor",
+        Role::Reader => "reader",
+        Role::Custodian => "custodian",
+        Role::Archivist => "archivist",
+        Role::Leader => "leader",
+        Role::Employee => "employee",
+        Role::Own => "own",
+    }
+}

@@ -1,0 +1,446 @@
+//! What people are shown: plain JSON with the keys of `cli.md`.
+
+use super::input::Problem;
+use super::joining::kind_word;
+use super::log::rfc3339;
+use super::people;
+use super::scope::{Standing, role_word};
+use super::{Answer, Client, Loading};
+use crate::audit;
+use crate::document::view::{GlimpseView, MeasureView};
+use crate::rows::{Row, Space};
+use serde_json::{Value, json};
+use stafett_protocol::codec::decode;
+use stafett_protocol::credential::PersonKind;
+use stafett_protocol::event::{Body, Record};
+use stafett_protocol::ids::{LogId, PersonId, ScopeId};
+use stafett_protocol::membership::{Role, ScopeKind};
+use stafett_protocol::state::{ScopeState, Status};
+use stafett_protocol::wire::{AddedUnit, NewUnit, Request};
+
+impl Client {
+    /// The name by which this device knows a person; the id's beginning where nobody has told one.
+    pub(super) fn name_of(&self, person: PersonId) -> String {
+        if let Some(me) = self.me.as_ref().filter(|m| m.person == person) {
+            return me.name.clone();
+        }
+        let told = people::pin(&self.table, person)
+            .map(|p| p.name)
+            .filter(|n| !n.is_empty());
+        let assigned = || {
+            self.table
+                .read(Space::Mail, &super::post::mail_key("name", &[&person.0]))
+                .and_then(|n| String::from_utf8(n.to_vec()).ok())
+        };
+        let on_card = || {
+            let cards = self.scopes.values().filter(|s| s.kind() == ScopeKind::Card);
+            cards
+                .flat_map(|s| s.document.people("people"))
+                .find(|p| p.person == person)
+                .map(|p| p.name)
+        };
+        told.or_else(assigned)
+            .or_else(on_card)
+            .unwrap_or_else(|| person.to_string().chars().take(8).collect())
+    }
+
+    pub(super) fn scope_title(&self, scope: ScopeId) -> String {
+        let kind = self
+            .scopes
+            .get(&scope)
+            .map(super::scope::Scope::kind)
+            .or_else(|| self.foundings.get(&scope).map(|f| f.plan.kind));
+        match (kind, self.document(scope)) {
+            (Some(ScopeKind::Concern), Some(document)) => document.concern().title,
+            _ => String::new(),
+        }
+    }
+
+    pub(super) fn people_list(&mut self, unit: Option<&str>) -> Answer {
+        let unit = unit.map(|u| self.unit(u)).transpose()?.map(|u| u.unit);
+        let me = self.me()?;
+        let own = json!({"person": me.person.to_string(), "name": me.name, "unit": me.unit.as_ref().map(|u| u.unit.to_string()),
+            "role": me.kind().map(kind_word), "verified": "self"});
+        let mut people = vec![];
+        if unit.is_none() || me.unit.as_ref().map(|u| u.unit) == unit {
+            people.push(own);
+        }
+        for pin in people::pins(&self.table)
+            .into_iter()
+            .filter(|p| p.person != me.person && (unit.is_none() || p.unit == unit))
+        {
+            // C7: employees of other services are found through a consent, not in a search; leaders stand for their unit.
+            let colleague = pin.unit.is_none() || pin.unit == me.unit.as_ref().map(|u| u.unit);
+            if colleague || pin.kind == PersonKind::Leader || self.shares_log(pin.person) {
+                people.push(json!({"person": pin.person.to_string(), "name": self.name_of(pin.person), "unit": pin.unit.map(|u| u.to_string()),
+                    "role": kind_word(pin.kind), "verified": pin.trust.word()}));
+            }
+        }
+        Ok(json!({"people": people}))
+    }
+
+    fn shares_log(&self, person: PersonId) -> bool {
+        self.scopes.values().any(|s| {
+            s.standing == Standing::Member && s.replica.state().membership.member(person).is_some()
+        })
+    }
+
+    pub(super) fn unit_list(&mut self) -> Answer {
+        let units: Vec<Value> = self
+            .known_units()
+            .into_iter()
+            .map(|u| json!({"unit": u.unit.to_string(), "name": u.name, "kind": u.kind, "leader": u.leader.map(|l| l.to_string())}))
+            .collect();
+        Ok(json!({"units": units}))
+    }
+
+    pub(super) fn unit_add(&mut self, name: String, kind: String) -> Answer {
+        if self.me()?.kind() != Some(PersonKind::Administrator) {
+            return Err(Problem::rule(
+                "not-yours",
+                "the municipality's administrator adds units",
+            ));
+        }
+        if name.trim().is_empty() || kind.trim().is_empty() {
+            return Err(Problem::caller("unit", "give the unit a name and a kind"));
+        }
+        self.queue_request(&Request::AddUnit(NewUnit { name, kind }));
+        Ok(json!({"queued": true}))
+    }
+
+    pub(super) fn unit_added(&mut self, row: &[u8], added: &AddedUnit) {
+        self.row_done(row);
+        let value = super::joining::leader_invite(&added.leader_code, self.now);
+        self.table.write(
+            Space::State,
+            &[b"invite/".as_slice(), &added.unit.0].concat(),
+            value,
+        );
+    }
+
+    pub(super) fn log_list(&mut self) -> Answer {
+        let logs: Vec<Value> = self
+            .logs()
+            .into_iter()
+            .map(|log| {
+                let (status, holder, home) = self.log_status(log);
+                json!({"log": log.to_string(), "status": status, "holder": holder, "home": home})
+            })
+            .collect();
+        Ok(json!({"logs": logs}))
+    }
+
+    fn log_status(&self, log: LogId) -> (&'static str, Option<String>, Option<String>) {
+        let number = self.me.as_ref().map(|m| format!("{:04}", m.number()));
+        let card = self.card_of(log);
+        match card.and_then(|c| self.scopes.get(&c)) {
+            None if card.is_some() => (
+                "waiting",
+                self.me.as_ref().map(|m| m.person.to_string()),
+                number,
+            ),
+            None => ("withdrawn", None, None),
+            Some(s) => {
+                let state = s.replica.state();
+                let word = match (s.standing, state.status_at(self.now)) {
+                    (Standing::Withdrawn, _) | (_, Status::Withdrawn) => "withdrawn",
+                    (_, Status::Active) => "active",
+                    (_, Status::Dormant) => "dormant",
+                    (_, Status::Closed) => "passive",
+                };
+                (
+                    word,
+                    state.membership.holder().map(|h| h.person.to_string()),
+                    Some(format!("{:04}", state.membership.home)),
+                )
+            }
+        }
+    }
+
+    pub(super) fn log_show(&mut self, log: &str) -> Answer {
+        let log = self.log(log)?;
+        let card = self.card_of(log).ok_or_else(super::log::withdrawn)?;
+        if self.scopes.contains_key(&card) {
+            self.member_card(log)?;
+        }
+        let (status, holder, home) = self.log_status(log);
+        let view = self
+            .document(card)
+            .map(|d| d.card())
+            .ok_or_else(super::log::withdrawn)?;
+        Ok(json!({
+            "log": log.to_string(),
+            "status": status,
+            "child": view.child_name,
+            "born": view.born,
+            "level": view.level,
+            "holder": holder,
+            "home": home,
+            "participants": self.participants(log, card),
+            "concerns": self.concerns(log),
+            "notes": self.notes(log),
+            "pending": self.pending(log),
+            "quarantined": self.quarantined(log),
+        }))
+    }
+
+    fn participants(&self, log: LogId, card: ScopeId) -> Vec<Value> {
+        let Some(state) = self.scopes.get(&card).map(|s| s.replica.state()) else {
+            return vec![];
+        };
+        let listed = state.listed_at(self.now);
+        let others: Vec<&ScopeState> = self
+            .scopes
+            .values()
+            .map(|s| s.replica.state())
+            .filter(|s| s.log() == log)
+            .collect();
+        state
+            .membership
+            .members
+            .iter()
+            .filter(|m| m.devices.iter().any(|d| !listed.contains(d)))
+            .map(|m| {
+                let pin = people::pin(&self.table, m.person);
+                let own = self.me.as_ref().is_some_and(|me| me.person == m.person);
+                let scopes: Vec<String> = others.iter().filter(|s| s.membership.member(m.person).is_some()).map(|s| s.scope().to_string()).collect();
+                let access = match m.role {
+                    Role::Holder => "hold",
+                    Role::Custodian => "custody",
+                    Role::Reader | Role::Archivist => "read",
+                    _ => "contribute",
+                };
+                let unit = pin.as_ref().and_then(|p| p.unit).or_else(|| self.me.as_ref().filter(|_| own).and_then(|me| me.unit.as_ref().map(|u| u.unit)));
+                json!({
+                    "person": m.person.to_string(),
+                    "name": self.name_of(m.person),
+                    "unit": unit.map(|u| self.unit_name(u)),
+                    "role": role_word(m.role),
+                    "access": access,
+                    "scopes": scopes,
+                    "verified": if own { "self" } else { pin.map_or("municipality", |p| p.trust.word()) },
+                })
+            })
+            .collect()
+    }
+
+    fn concerns(&self, log: LogId) -> Vec<Value> {
+        self.scopes_of(log, ScopeKind::Concern)
+            .into_iter()
+            .filter(|s| self.scopes.get(s).is_none_or(|s| s.standing != Standing::Withdrawn))
+            .filter_map(|scope| {
+                let view = self.document(scope)?.concern();
+                Some(json!({"concern": scope.to_string(), "title": view.title, "state": self.concern_state(scope)}))
+            })
+            .collect()
+    }
+
+    fn concern_state(&self, scope: ScopeId) -> &'static str {
+        match self
+            .scopes
+            .get(&scope)
+            .map(|s| (s.standing, s.replica.state().status_at(self.now)))
+        {
+            None => "draft",
+            Some((Standing::Joining, _)) => "joining",
+            Some((Standing::Halted, _)) => "halted",
+            Some((_, Status::Closed)) => "closed",
+            Some((_, Status::Dormant)) => "dormant",
+            Some((_, Status::Withdrawn)) | Some((Standing::Withdrawn, _)) => "withdrawn",
+            Some((_, Status::Active)) => "open",
+        }
+    }
+
+    fn notes(&self, log: LogId) -> Vec<Value> {
+        let journal = self.journal_of(log).and_then(|j| self.document(j));
+        let notes = journal.map(|j| j.journal().notes).unwrap_or_default();
+        notes.iter().map(|n| json!({"id": n.id, "author": n.author.map(|a| self.name_of(a)), "text": n.text("text")})).collect()
+    }
+
+    /// What waits here, and edits that were refused and are kept as drafts with the reason.
+    fn pending(&self, log: LogId) -> Vec<Value> {
+        let scopes: Vec<ScopeId> = [ScopeKind::Card, ScopeKind::Journal, ScopeKind::Concern]
+            .into_iter()
+            .flat_map(|k| self.scopes_of(log, k))
+            .collect();
+        let mut out = vec![];
+        for scope in &scopes {
+            for pending in self.document(*scope).into_iter().flat_map(|d| d.pending()) {
+                out.push(json!({"id": stafett_protocol::ids::to_hex(&pending.hash), "kind": "change", "scope": scope.to_string(), "reason": "queued"}));
+            }
+            for (key, draft) in self.table.scan(Space::Draft, &scope.0) {
+                let draft: Value = serde_json::from_slice(draft).unwrap_or_default();
+                out.push(json!({"id": stafett_protocol::ids::to_hex(key), "kind": "draft", "scope": scope.to_string(), "reason": draft["reason"], "lines": draft["lines"]}));
+            }
+        }
+        out
+    }
+
+    fn quarantined(&self, log: LogId) -> Vec<Value> {
+        let mut out = vec![];
+        for s in self
+            .scopes
+            .values()
+            .filter(|s| s.replica.state().log() == log)
+        {
+            for q in s.document.accepted().quarantine() {
+                out.push(json!({"id": stafett_protocol::ids::to_hex(&q.hash), "kind": "change", "scope": s.id().to_string(),
+                    "person": PersonId(q.person).to_string(), "reason": q.reason.to_string()}));
+            }
+            for (key, why) in self.table.scan(
+                Space::State,
+                &[b"unreadable/".as_slice(), &s.id().0].concat(),
+            ) {
+                out.push(json!({"id": stafett_protocol::ids::to_hex(key), "kind": "event", "scope": s.id().to_string(), "reason": String::from_utf8_lossy(why)}));
+            }
+            for (_, why) in self
+                .table
+                .scan(Space::State, &[b"halted/".as_slice(), &s.id().0].concat())
+            {
+                out.push(json!({"id": s.id().to_string(), "kind": "scope", "scope": s.id().to_string(), "reason": String::from_utf8_lossy(why)}));
+            }
+        }
+        out
+    }
+
+    pub(super) fn concern_show(&mut self, concern: &str) -> Answer {
+        let scope = self.concern(concern)?;
+        let view = self
+            .document(scope)
+            .map(|d| d.concern())
+            .ok_or_else(super::log::withdrawn)?;
+        let measures: Vec<Value> = view.measures.iter().map(|m| self.measure_view(m)).collect();
+        let glimpses: Vec<Value> = view.glimpses.iter().map(|g| self.glimpse_view(g)).collect();
+        let comments: Vec<Value> =
+            view.comments.iter().map(|c| json!({"id": c.id, "author": c.author.map(|a| self.name_of(a)), "text": c.text("text")})).collect();
+        let arenas: Vec<&str> = view
+            .measures
+            .iter()
+            .filter(|m| m.superseded.is_none())
+            .map(|m| m.arena.as_str())
+            .collect();
+        // F1: one in the service, one at home, one the child is responsible for.
+        let missing: Vec<&str> = ["service", "home", "child"]
+            .into_iter()
+            .filter(|a| !arenas.contains(a))
+            .collect();
+        Ok(json!({
+            "concern": scope.to_string(),
+            "title": view.title,
+            "category": view.category,
+            "goal": view.goal_text(),
+            "state": self.concern_state(scope),
+            "measures": measures,
+            "missing_arenas": missing,
+            "glimpses": glimpses,
+            "comments": comments,
+        }))
+    }
+
+    fn measure_view(&self, m: &MeasureView) -> Value {
+        let state = match (&m.superseded, &m.evaluation, m.parked) {
+            (Some(_), _, _) => "superseded",
+            (_, Some(_), _) => "evaluated",
+            (_, _, true) => "parked",
+            _ => "active",
+        };
+        let responsible = m
+            .responsible
+            .parse::<PersonId>()
+            .map_or_else(|_| m.responsible.clone(), |p| self.name_of(p));
+        let evaluation = m.evaluation.as_ref().map(|e| {
+            json!({"result": e.text("result"), "text": e.text("text"), "by": e.author.map(|a| self.name_of(a)),
+                "family_agrees": m.family_agrees.or_else(|| e.flag("family_agrees"))})
+        });
+        json!({"measure": m.id, "text": m.text, "arena": m.arena, "responsible": responsible, "due": m.due, "state": state, "evaluation": evaluation,
+            "family_agrees": m.family_agrees})
+    }
+
+    fn glimpse_view(&self, g: &GlimpseView) -> Value {
+        let time = g
+            .received_ms
+            .map(rfc3339)
+            .or_else(|| g.claimed_time.clone());
+        json!({"id": g.id, "author": g.author.map(|a| self.name_of(a)), "time": time, "text": g.text})
+    }
+
+    pub(super) fn begin_loading(
+        &mut self,
+        log: &str,
+        what: fn(LogId) -> Loading,
+    ) -> Result<(), Problem> {
+        let log = self.log(log)?;
+        self.load = Some(what(log));
+        Ok(())
+    }
+
+    pub(super) fn prefixes(&self, loading: &Loading) -> Vec<Vec<u8>> {
+        let (Loading::Verify(log) | Loading::Export(log) | Loading::History(log)) = loading;
+        self.scopes
+            .values()
+            .filter(|s| s.replica.state().log() == *log)
+            .map(|s| s.id().0.to_vec())
+            .collect()
+    }
+
+    /// The records that were asked for are here.
+    pub(super) fn loaded(&mut self, rows: Vec<Row>) -> Answer {
+        let loading = self
+            .load
+            .take()
+            .ok_or_else(|| Problem::caller("nothing-asked", "no rows were asked for"))?;
+        let mut records: Vec<Record> = vec![];
+        for row in rows.iter().filter(|r| r.space == Space::Event) {
+            records.push(
+                decode(row.value.as_deref().unwrap_or_default())
+                    .map_err(Problem::from_malformed)?,
+            );
+        }
+        let me = self.me()?;
+        match loading {
+            Loading::Verify(log) => {
+                Ok(audit::verify(&records, &me.trusted(), me.number(), log).to_json())
+            }
+            Loading::Export(log) => {
+                let receipts = self
+                    .table
+                    .scan(Space::State, b"receipt/")
+                    .filter_map(|(_, v)| decode(v).ok())
+                    .collect();
+                Ok(audit::export(&records, receipts, &me.trusted(), log))
+            }
+            Loading::History(log) => Ok(self.history(log, &records)),
+        }
+    }
+
+    fn history(&self, log: LogId, records: &[Record]) -> Value {
+        let mut events: Vec<(u64, Value)> = vec![];
+        for record in records {
+            let Ok(event) = record.event.peek() else {
+                continue;
+            };
+            let Some(s) = self
+                .scopes
+                .get(&event.scope)
+                .filter(|s| s.replica.state().log() == log)
+            else {
+                continue;
+            };
+            let kind = match &event.body {
+                Body::Genesis(_) => "founded",
+                Body::Commit(_) => "membership",
+                Body::Change(_) => "change",
+                Body::Statement(statement) => audit::statement_word(statement),
+            };
+            let author = s
+                .replica
+                .state()
+                .membership
+                .member_of_device(event.device)
+                .map(|m| self.name_of(m.person));
+            events.push((record.time, json!({"seq": record.seq, "time": rfc3339(record.time), "scope": event.scope.to_string(), "kind": kind, "author": author})));
+        }
+        events.sort_by_key(|(time, _)| *time);
+        json!({"log": log.to_string(), "events": events.into_iter().map(|(_, e)| e).collect::<Vec<_>>()})
+    }
+}
