@@ -91,30 +91,14 @@ pub fn check(key: &ContentKey, place: &Place) -> [u8; 32] {
 pub fn make_link(newer: &ContentKey, older: &ContentKey, place: &Place) -> Vec<u8> {
     let (cipher, aad) = link_cipher(newer, place);
     // Sealing 32 bytes cannot fail; an empty link would be refused by everyone.
-    cipher
-        .encrypt(
-            &Nonce::default(),
-            Payload {
-                msg: &older.0,
-                aad: &aad,
-            },
-        )
-        .unwrap_or_default()
+    cipher.encrypt(&Nonce::default(), Payload { msg: &older.0, aad: &aad }).unwrap_or_default()
 }
 
 /// The key of the epoch before `place`.
 pub fn open_link(newer: &ContentKey, link: &[u8], place: &Place) -> Result<ContentKey, KeyError> {
     let (cipher, aad) = link_cipher(newer, place);
-    let opened = cipher.decrypt(
-        &Nonce::default(),
-        Payload {
-            msg: link,
-            aad: &aad,
-        },
-    );
-    ContentKey::from_exporter(&Zeroizing::new(
-        opened.map_err(|_| KeyError::Link(place.epoch))?,
-    ))
+    let opened = cipher.decrypt(&Nonce::default(), Payload { msg: link, aad: &aad });
+    ContentKey::from_exporter(&Zeroizing::new(opened.map_err(|_| KeyError::Link(place.epoch))?))
 }
 
 fn link_cipher(newer: &ContentKey, place: &Place) -> (Aes256Gcm, [u8; 28]) {
@@ -136,22 +120,12 @@ pub struct KeyChain {
 impl KeyChain {
     #[must_use]
     pub fn new(scope: ScopeId, generation: u32) -> Self {
-        Self {
-            scope,
-            generation,
-            keys: BTreeMap::new(),
-            checks: BTreeMap::new(),
-            links: BTreeMap::new(),
-        }
+        Self { scope, generation, keys: BTreeMap::new(), checks: BTreeMap::new(), links: BTreeMap::new() }
     }
 
     #[must_use]
     pub fn place(&self, epoch: u64) -> Place {
-        Place {
-            scope: self.scope,
-            generation: self.generation,
-            epoch,
-        }
+        Place { scope: self.scope, generation: self.generation, epoch }
     }
 
     /// The key of an epoch, if it is known.
@@ -168,11 +142,7 @@ impl KeyChain {
 
     /// Notes the check that the commit to `epoch` published; it must fit a key that is already here.
     pub fn learn_check(&mut self, epoch: u64, published: [u8; 32]) -> Result<(), KeyError> {
-        if self
-            .checks
-            .get(&epoch)
-            .is_some_and(|known| *known != published)
-        {
+        if self.checks.get(&epoch).is_some_and(|known| *known != published) {
             return Err(KeyError::Differs(epoch));
         }
         if let Some(key) = self.keys.get(&epoch) {
@@ -203,9 +173,7 @@ impl KeyChain {
 
     /// The link of `epoch`, made from the keys that are here: for one's own commit, or to repair a gap.
     pub fn link(&self, epoch: u64) -> Result<Vec<u8>, KeyError> {
-        let older = epoch
-            .checked_sub(1)
-            .and_then(|before| self.keys.get(&before));
+        let older = epoch.checked_sub(1).and_then(|before| self.keys.get(&before));
         match (self.keys.get(&epoch), older) {
             (Some(newer), Some(older)) => Ok(make_link(newer, older, &self.place(epoch))),
             _ => Err(KeyError::Missing(epoch)),
@@ -215,16 +183,8 @@ impl KeyChain {
     /// Epochs up to the newest whose commit published no link: until repaired, a newcomer cannot read behind them.
     #[must_use]
     pub fn gaps(&self) -> Vec<u64> {
-        let newest = self
-            .checks
-            .keys()
-            .chain(self.keys.keys())
-            .max()
-            .copied()
-            .unwrap_or(0);
-        (1..=newest)
-            .filter(|epoch| !self.links.contains_key(epoch))
-            .collect()
+        let newest = self.checks.keys().chain(self.keys.keys()).max().copied().unwrap_or(0);
+        (1..=newest).filter(|epoch| !self.links.contains_key(epoch)).collect()
     }
 
     /// Forgets everything: the scope was left.
@@ -238,11 +198,7 @@ impl KeyChain {
         if let Some(published) = self.checks.get(&epoch) {
             self.fits(epoch, &key, published)?;
         }
-        if self
-            .keys
-            .get(&epoch)
-            .is_some_and(|known| !bool::from(known.0.ct_eq(&key.0)))
-        {
+        if self.keys.get(&epoch).is_some_and(|known| !bool::from(known.0.ct_eq(&key.0))) {
             return Err(KeyError::Differs(epoch));
         }
         self.keys.insert(epoch, key);
@@ -251,11 +207,7 @@ impl KeyChain {
 
     fn fits(&self, epoch: u64, key: &ContentKey, published: &[u8; 32]) -> Result<(), KeyError> {
         let made = check(key, &self.place(epoch));
-        if bool::from(made.ct_eq(published)) {
-            Ok(())
-        } else {
-            Err(KeyError::Check(epoch))
-        }
+        if bool::from(made.ct_eq(published)) { Ok(()) } else { Err(KeyError::Check(epoch)) }
     }
 
     fn walk_back(&mut self, from: u64) -> Result<Vec<u64>, KeyError> {
@@ -288,15 +240,9 @@ impl KeyChain {
                 table.write(Space::Keys, &key, value.to_vec());
             }
         };
-        self.keys
-            .iter()
-            .for_each(|(epoch, key)| write(KEY, *epoch, &key.0));
-        self.checks
-            .iter()
-            .for_each(|(epoch, check)| write(CHECK, *epoch, check));
-        self.links
-            .iter()
-            .for_each(|(epoch, link)| write(LINK, *epoch, link));
+        self.keys.iter().for_each(|(epoch, key)| write(KEY, *epoch, &key.0));
+        self.checks.iter().for_each(|(epoch, check)| write(CHECK, *epoch, check));
+        self.links.iter().for_each(|(epoch, link)| write(LINK, *epoch, link));
     }
 
     /// Reads a chain back. Rows of another shape are a fault of the store and are left out.

@@ -95,10 +95,7 @@ pub(super) struct Known<'a> {
 }
 
 /// Parses and judges a change; the outer error is a panic of the library.
-fn examine(
-    item: &Item<'_>,
-    known: &Known<'_>,
-) -> Result<Result<(Change, Addition, NewFacts), Reason>, Stopped> {
+fn examine(item: &Item<'_>, known: &Known<'_>) -> Result<Result<(Change, Addition, NewFacts), Reason>, Stopped> {
     guarded(|| {
         let change = Change::from_bytes(item.bytes.to_vec()).map_err(|_| Reason::NotAChange)?;
         gate::check(&change, item.bytes, item.from.device, &known.history)?;
@@ -130,38 +127,17 @@ impl Accepted {
         let mut document = Automerge::new();
         let first = schema::first_change(kind).ok_or(Stopped)?;
         document.apply_changes([first]).map_err(|_| Stopped)?;
-        Ok(Self::from_parts(
-            kind,
-            document,
-            Facts::default(),
-            Vec::new(),
-        ))
+        Ok(Self::from_parts(kind, document, Facts::default(), Vec::new()))
     }
 
-    pub(super) fn from_parts(
-        kind: ScopeKind,
-        document: Automerge,
-        facts: Facts,
-        quarantine: Vec<Quarantined>,
-    ) -> Self {
-        Self {
-            kind,
-            document,
-            history: None,
-            facts,
-            quarantine,
-            stopped: false,
-        }
+    pub(super) fn from_parts(kind: ScopeKind, document: Automerge, facts: Facts, quarantine: Vec<Quarantined>) -> Self {
+        Self { kind, document, history: None, facts, quarantine, stopped: false }
     }
 
     /// The hashes of the newest changes.
     #[must_use]
     pub fn heads(&self) -> Vec<[u8; 32]> {
-        self.document
-            .get_heads()
-            .into_iter()
-            .map(|hash| hash.0)
-            .collect()
+        self.document.get_heads().into_iter().map(|hash| hash.0).collect()
     }
 
     /// Every change that stays out, in the order of receipt.
@@ -189,9 +165,7 @@ impl Accepted {
                 touch::first_addition(self.kind, &change)
             } else {
                 let expanded = change.decode();
-                touch::read(self.kind, &change, &expanded, &Layered::accepted(&history))
-                    .map_err(|_| Stopped)?
-                    .1
+                touch::read(self.kind, &change, &expanded, &Layered::accepted(&history)).map_err(|_| Stopped)?.1
             };
             history.add(addition);
         }
@@ -213,11 +187,7 @@ impl Accepted {
     fn run(&mut self, items: &[Item<'_>]) -> Result<Step, Stopped> {
         let mut step = Step::default();
         let mut undo: Vec<(Undo, NewFacts)> = Vec::new();
-        let mut barred: HashSet<ChangeHash> = self
-            .quarantine
-            .iter()
-            .map(|out| ChangeHash(out.hash))
-            .collect();
+        let mut barred: HashSet<ChangeHash> = self.quarantine.iter().map(|out| ChangeHash(out.hash)).collect();
         for item in items {
             let outcome = match self.admit(item, &barred)? {
                 Ok((change, back, new)) => {
@@ -257,11 +227,7 @@ impl Accepted {
             let out = item.quarantined(Reason::Unappliable);
             self.quarantine.push(out.clone());
             let outcomes = vec![Outcome::Quarantined(Reason::Unappliable)];
-            return Ok(Step {
-                outcomes,
-                quarantined: vec![out],
-                ..Step::default()
-            });
+            return Ok(Step { outcomes, quarantined: vec![out], ..Step::default() });
         }
         let mut all = Step::default();
         for item in items {
@@ -288,11 +254,8 @@ impl Accepted {
         if Layered::accepted(&*history).contains(&ChangeHash(hash)) {
             return Ok(Err(Outcome::Known(hash)));
         }
-        let known = Known {
-            kind: self.kind,
-            history: Layered::accepted(&*history),
-            facts: Layered::accepted(&self.facts),
-        };
+        let known =
+            Known { kind: self.kind, history: Layered::accepted(&*history), facts: Layered::accepted(&self.facts) };
         match examine(item, &known)? {
             Ok((change, addition, new)) => {
                 let back = history.add(addition);
@@ -301,13 +264,8 @@ impl Accepted {
             }
             Err(Reason::UnknownDependency) => {
                 let change = guarded(|| Change::from_bytes(item.bytes.to_vec()))?;
-                let follows = change
-                    .is_ok_and(|change| change.deps().iter().any(|hash| barred.contains(hash)));
-                let reason = if follows {
-                    Reason::QuarantinedDependency
-                } else {
-                    Reason::UnknownDependency
-                };
+                let follows = change.is_ok_and(|change| change.deps().iter().any(|hash| barred.contains(hash)));
+                let reason = if follows { Reason::QuarantinedDependency } else { Reason::UnknownDependency };
                 Ok(Err(Outcome::Quarantined(reason)))
             }
             Err(reason) => Ok(Err(Outcome::Quarantined(reason))),
@@ -335,18 +293,9 @@ fn itemise(events: &[Received]) -> Vec<Item<'_>> {
         for (bytes, place) in from.changes.iter().zip(0u32..) {
             let outline = outline::scan(bytes).and_then(|more| {
                 operations = operations.saturating_add(more);
-                if operations > CHANGE_OPERATIONS {
-                    Err(Reason::Operations)
-                } else {
-                    Ok(())
-                }
+                if operations > CHANGE_OPERATIONS { Err(Reason::Operations) } else { Ok(()) }
             });
-            items.push(Item {
-                from,
-                bytes,
-                place,
-                outline,
-            });
+            items.push(Item { from, bytes, place, outline });
         }
     }
     items
@@ -354,7 +303,7 @@ fn itemise(events: &[Received]) -> Vec<Item<'_>> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::super::tests::*;
     use super::super::{Editor, edit};
     use super::*;
@@ -365,13 +314,8 @@ mod tests {
         let mut events = Vec::new();
         for number in 0..6u64 {
             let id = format!("g{number}");
-            let editor = Editor {
-                now_ms: START + number,
-                ..MOTHER.editor()
-            };
-            let edited = document.edit(&editor, |to| {
-                edit::add_glimpse(to, MOTHER.person(), &id, "Et smil", None)
-            });
+            let editor = Editor { now_ms: START + number, ..MOTHER.editor() };
+            let edited = document.edit(&editor, |to| edit::add_glimpse(to, MOTHER.person(), &id, "Et smil", None));
             let who = if number == 5 { PPT } else { MOTHER };
             events.push(who.event(number + 2, START, vec![edited.unwrap().1]));
         }
@@ -401,10 +345,7 @@ mod tests {
     fn one_by_one_gives_what_the_batch_gives() {
         let ((mut at_once, events), (mut singly, _)) = (mixed(), mixed());
         singly.read_history_once().unwrap();
-        let (a, b) = (
-            at_once.accept(&events).unwrap(),
-            singly.one_by_one(&itemise(&events)).unwrap(),
-        );
+        let (a, b) = (at_once.accept(&events).unwrap(), singly.one_by_one(&itemise(&events)).unwrap());
         assert_eq!(a.outcomes, b.outcomes);
         assert_eq!((a.facts, a.quarantined), (b.facts, b.quarantined));
         assert_eq!(at_once.heads(), singly.heads());
@@ -415,9 +356,6 @@ mod tests {
         let (mut accepted, events) = mixed();
         accepted.stopped = true;
         assert_eq!(accepted.accept(&events).unwrap_err(), Stopped);
-        assert_eq!(
-            guarded(|| -> () { panic!("as the library would") }),
-            Err(Stopped)
-        );
+        assert_eq!(guarded(|| -> () { panic!("as the library would") }), Err(Stopped));
     }
 }

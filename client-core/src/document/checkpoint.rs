@@ -55,15 +55,10 @@ impl Document {
             facts: self.accepted.facts.clone(),
             quarantine: self.accepted.quarantine.clone(),
         };
-        let packed =
-            pack(&contents).map_err(|error| CheckpointError::Packing(error.to_string()))?;
+        let packed = pack(&contents).map_err(|error| CheckpointError::Packing(error.to_string()))?;
         let compressed = compress_to_vec(&packed, 6);
         let fits = compressed.len() <= CHECKPOINT_BYTES && packed.len() <= INFLATED_BYTES_MAX;
-        if fits {
-            Ok(compressed)
-        } else {
-            Err(CheckpointError::Size)
-        }
+        if fits { Ok(compressed) } else { Err(CheckpointError::Size) }
     }
 
     /// A document from another member's checkpoint.
@@ -71,20 +66,16 @@ impl Document {
         if bytes.len() > CHECKPOINT_BYTES {
             return Err(CheckpointError::Size);
         }
-        let packed = decompress_to_vec_with_limit(bytes, INFLATED_BYTES_MAX)
-            .map_err(|_| CheckpointError::Inflating)?;
-        let contents: Contents =
-            unpack(&packed).map_err(|error| CheckpointError::Packing(error.to_string()))?;
+        let packed = decompress_to_vec_with_limit(bytes, INFLATED_BYTES_MAX).map_err(|_| CheckpointError::Inflating)?;
+        let contents: Contents = unpack(&packed).map_err(|error| CheckpointError::Packing(error.to_string()))?;
         scan(&contents.document).map_err(CheckpointError::Outline)?;
-        let loaded = guarded(|| Automerge::load(&contents.document))
-            .map_err(|_| CheckpointError::Document)?;
+        let loaded = guarded(|| Automerge::load(&contents.document)).map_err(|_| CheckpointError::Document)?;
         let document = loaded.map_err(|_| CheckpointError::Document)?;
         let first = schema::first_change(kind).ok_or(CheckpointError::Schema)?;
         if document.get_change_meta_by_hash(&first.hash()).is_none() {
             return Err(CheckpointError::Schema);
         }
-        let mut accepted =
-            Accepted::from_parts(kind, document, contents.facts, contents.quarantine);
+        let mut accepted = Accepted::from_parts(kind, document, contents.facts, contents.quarantine);
         let read = guarded(|| accepted.read_history_once()).map_err(|_| CheckpointError::Schema)?;
         read.map_err(|_| CheckpointError::Schema)?;
         let mut document = Self::from_parts(accepted, std::collections::VecDeque::new());
@@ -125,11 +116,7 @@ fn scan(document: &[u8]) -> Result<(), Reason> {
 
 fn count(cursor: &mut Cursor<'_>) -> Result<usize, Reason> {
     let count = cursor.length()?;
-    if count <= ROWS_MAX {
-        Ok(count)
-    } else {
-        Err(Reason::Operations)
-    }
+    if count <= ROWS_MAX { Ok(count) } else { Err(Reason::Operations) }
 }
 
 fn columns(cursor: &mut Cursor<'_>) -> Result<Vec<(u64, usize)>, Reason> {
@@ -137,19 +124,13 @@ fn columns(cursor: &mut Cursor<'_>) -> Result<Vec<(u64, usize)>, Reason> {
     if count > 32 {
         return Err(Reason::NotAChange);
     }
-    (0..count)
-        .map(|_| Ok((cursor.unsigned()?, cursor.length()?)))
-        .collect()
+    (0..count).map(|_| Ok((cursor.unsigned()?, cursor.length()?))).collect()
 }
 
 /// The low four bits of a column's number say whether it is compressed and what it holds.
 fn scan_column(column: u64, data: Cursor<'_>) -> Result<(), Reason> {
     let below = |value: u64| {
-        if value < COUNTER_MAX as u64 {
-            Ok(())
-        } else {
-            Err(Reason::NotAChange)
-        }
+        if value < COUNTER_MAX as u64 { Ok(()) } else { Err(Reason::NotAChange) }
     };
     match column & 0xf {
         0 | 1 | 2 | 6 => runs(data, ROWS_MAX, below).map(drop),
@@ -173,22 +154,15 @@ mod tests {
         let (mut document, _) = published();
         for number in 0..20u64 {
             let id = format!("g{number}");
-            let edited = document.edit(&MOTHER.editor(), |to| {
-                edit::add_glimpse(to, MOTHER.person(), &id, "Et smil", None)
-            });
-            document
-                .accept(&[MOTHER.event(number + 2, START, vec![edited.unwrap().1])])
-                .unwrap();
+            let edited =
+                document.edit(&MOTHER.editor(), |to| edit::add_glimpse(to, MOTHER.person(), &id, "Et smil", None));
+            document.accept(&[MOTHER.event(number + 2, START, vec![edited.unwrap().1])]).unwrap();
         }
         document
     }
 
     fn repacked(document: Vec<u8>) -> Vec<u8> {
-        let contents = Contents {
-            document,
-            facts: Facts::default(),
-            quarantine: Vec::new(),
-        };
+        let contents = Contents { document, facts: Facts::default(), quarantine: Vec::new() };
         compress_to_vec(&pack(&contents).unwrap(), 6)
     }
 
@@ -199,40 +173,26 @@ mod tests {
         let mut copy = Document::from_checkpoint(ScopeKind::Concern, &bytes).unwrap();
         assert_eq!(copy.concern(), original.concern());
         assert_eq!(copy.accepted().heads(), original.accepted().heads());
-        let edited = copy.edit(&TEACHER.editor(), |to| {
-            edit::add_comment(to, TEACHER.person(), "c", "Fint", None)
-        });
+        let edited = copy.edit(&TEACHER.editor(), |to| edit::add_comment(to, TEACHER.person(), "c", "Fint", None));
         let event = [TEACHER.event(50, START, vec![edited.unwrap().1])];
         copy.accept(&event).unwrap();
         original.accept(&event).unwrap();
         assert_eq!(copy.concern(), original.concern());
         let mut table = crate::rows::Table::default();
         copy.save(&mut table, b"c").unwrap();
-        let loaded = Document::load(&table, b"c", ScopeKind::Concern)
-            .unwrap()
-            .unwrap();
+        let loaded = Document::load(&table, b"c", ScopeKind::Concern).unwrap().unwrap();
         assert_eq!(loaded.concern(), original.concern());
     }
 
     #[test]
     fn bombs_and_strangers_are_refused() {
-        let refused =
-            |bytes: &[u8]| Document::from_checkpoint(ScopeKind::Concern, bytes).unwrap_err();
-        assert_eq!(
-            refused(&vec![0; CHECKPOINT_BYTES + 1]),
-            CheckpointError::Size
-        );
-        assert_eq!(
-            refused(&compress_to_vec(&vec![0; INFLATED_BYTES_MAX + 1], 6)),
-            CheckpointError::Inflating
-        );
+        let refused = |bytes: &[u8]| Document::from_checkpoint(ScopeKind::Concern, bytes).unwrap_err();
+        assert_eq!(refused(&vec![0; CHECKPOINT_BYTES + 1]), CheckpointError::Size);
+        assert_eq!(refused(&compress_to_vec(&vec![0; INFLATED_BYTES_MAX + 1], 6)), CheckpointError::Inflating);
         assert_eq!(refused(b"noise"), CheckpointError::Inflating);
         let empty = repacked(Automerge::new().save_nocompress());
         assert_eq!(refused(&empty), CheckpointError::Schema);
-        let card = Document::new(ScopeKind::Card)
-            .unwrap()
-            .checkpoint()
-            .unwrap();
+        let card = Document::new(ScopeKind::Card).unwrap().checkpoint().unwrap();
         assert_eq!(refused(&card), CheckpointError::Schema);
         let mut large = automerge::AutoCommit::new();
         for number in 0..1000 {
@@ -244,15 +204,8 @@ mod tests {
             )
             .unwrap();
         }
-        assert_eq!(
-            refused(&repacked(large.save())),
-            CheckpointError::Outline(Reason::Operation),
-            "compressed columns"
-        );
-        assert_eq!(
-            refused(&repacked(large.save_nocompress())),
-            CheckpointError::Schema
-        );
+        assert_eq!(refused(&repacked(large.save())), CheckpointError::Outline(Reason::Operation), "compressed columns");
+        assert_eq!(refused(&repacked(large.save_nocompress())), CheckpointError::Schema);
     }
 
     proptest! {

@@ -42,11 +42,7 @@ impl<'a> Cursor<'a> {
             value |= i64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
                 let unused = 64 - (shift + 7);
-                return Ok(if byte & 0x40 == 0 {
-                    value
-                } else {
-                    (value << unused) >> unused
-                });
+                return Ok(if byte & 0x40 == 0 { value } else { (value << unused) >> unused });
             }
         }
         Err(Reason::NotAChange)
@@ -75,10 +71,7 @@ fn run(cursor: &mut Cursor<'_>, rows: &mut usize, most: usize) -> Result<usize, 
         1.. => (head.unsigned_abs(), 1),
         _ => (head.unsigned_abs(), head.unsigned_abs()),
     };
-    *rows = usize::try_from(count)
-        .ok()
-        .and_then(|count| rows.checked_add(count))
-        .ok_or(Reason::Operations)?;
+    *rows = usize::try_from(count).ok().and_then(|count| rows.checked_add(count)).ok_or(Reason::Operations)?;
     if *rows > most {
         return Err(Reason::Operations);
     }
@@ -123,14 +116,8 @@ pub(super) fn deltas(mut cursor: Cursor<'_>, most: usize, least: i64) -> Result<
         let values = run(&mut cursor, &mut rows, most)?;
         let times = if values == 1 { rows - before } else { 1 };
         for _ in 0..values {
-            let step = cursor
-                .signed()?
-                .checked_mul(times as i64)
-                .ok_or(Reason::NotAChange)?;
-            sum = sum
-                .checked_add(step)
-                .filter(|sum| (least..COUNTER_MAX).contains(sum))
-                .ok_or(Reason::NotAChange)?;
+            let step = cursor.signed()?.checked_mul(times as i64).ok_or(Reason::NotAChange)?;
+            sum = sum.checked_add(step).filter(|sum| (least..COUNTER_MAX).contains(sum)).ok_or(Reason::NotAChange)?;
         }
     }
     Ok(())
@@ -138,11 +125,7 @@ pub(super) fn deltas(mut cursor: Cursor<'_>, most: usize, least: i64) -> Result<
 
 /// A column of booleans alternates between counts of false and of true.
 pub(super) fn all_false(mut cursor: Cursor<'_>, most: usize) -> Result<(), Reason> {
-    let count = if cursor.0.is_empty() {
-        0
-    } else {
-        cursor.unsigned()?
-    };
+    let count = if cursor.0.is_empty() { 0 } else { cursor.unsigned()? };
     match (count > most as u64, cursor.0.is_empty()) {
         (true, _) => Err(Reason::Operations),
         (false, true) => Ok(()),
@@ -154,10 +137,7 @@ pub(super) fn all_false(mut cursor: Cursor<'_>, most: usize) -> Result<(), Reaso
 pub(super) fn booleans(mut cursor: Cursor<'_>, most: usize) -> Result<usize, Reason> {
     let mut rows = 0usize;
     while !cursor.0.is_empty() {
-        rows = rows
-            .checked_add(cursor.length()?)
-            .filter(|rows| *rows <= most)
-            .ok_or(Reason::Operations)?;
+        rows = rows.checked_add(cursor.length()?).filter(|rows| *rows <= most).ok_or(Reason::Operations)?;
     }
     Ok(rows)
 }

@@ -44,9 +44,7 @@ impl Arena {
 
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Service, Self::Home, Self::Child]
-            .into_iter()
-            .find(|arena| arena.word() == word)
+        [Self::Service, Self::Home, Self::Child].into_iter().find(|arena| arena.word() == word)
     }
 }
 
@@ -62,9 +60,7 @@ impl Colour {
 
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Green, Self::Yellow, Self::Red]
-            .into_iter()
-            .find(|colour| colour.word() == word)
+        [Self::Green, Self::Yellow, Self::Red].into_iter().find(|colour| colour.word() == word)
     }
 }
 
@@ -137,10 +133,7 @@ fn section_of(to: &impl ReadDoc, section: &str) -> Result<automerge::ObjId, Auto
 fn add(to: &mut impl Transactable, section: &str, key: &str, fields: Fields) -> Written {
     let section = section_of(to, section)?;
     let entry = to.put_object(&section, key, ObjType::Map)?;
-    fields
-        .0
-        .into_iter()
-        .try_for_each(|(field, value)| to.put(&entry, field, value))
+    fields.0.into_iter().try_for_each(|(field, value)| to.put(&entry, field, value))
 }
 
 fn set(to: &mut impl Transactable, section: &str, entry: Option<&str>, fields: Fields) -> Written {
@@ -149,10 +142,7 @@ fn set(to: &mut impl Transactable, section: &str, entry: Option<&str>, fields: F
         let found = to.get(&object, key)?.map(|(_, entry)| entry);
         object = found.ok_or_else(|| AutomergeError::InvalidObjId(key.into()))?;
     }
-    fields
-        .0
-        .into_iter()
-        .try_for_each(|(field, value)| to.put(&object, field, value))
+    fields.0.into_iter().try_for_each(|(field, value)| to.put(&object, field, value))
 }
 
 /// Publishes a concern with its goal and its first measures, all at once (E12).
@@ -164,15 +154,7 @@ pub fn publish_concern(
     goal: &NewGoal,
     measures: &[NewMeasure],
 ) -> Written {
-    set(
-        to,
-        "about",
-        None,
-        Fields::default()
-            .text("title", title)
-            .maybe("category", category)
-            .text("state", "open"),
-    )?;
+    set(to, "about", None, Fields::default().text("title", title).maybe("category", category).text("state", "open"))?;
     let fields = Fields::default()
         .text("text", &goal.text)
         .maybe("present", goal.present.as_deref())
@@ -181,9 +163,7 @@ pub fn publish_concern(
         .maybe("until", goal.until.as_deref())
         .maybe("success_sign", goal.success_sign.as_deref());
     set(to, "goal", None, fields)?;
-    measures
-        .iter()
-        .try_for_each(|measure| add_measure(to, author, measure))
+    measures.iter().try_for_each(|measure| add_measure(to, author, measure))
 }
 
 pub fn add_measure(to: &mut impl Transactable, author: PersonId, measure: &NewMeasure) -> Written {
@@ -200,25 +180,13 @@ pub fn add_measure(to: &mut impl Transactable, author: PersonId, measure: &NewMe
 
 /// Rewrites a measure's text: its author, within eight hours (F7).
 pub fn rewrite_measure(to: &mut impl Transactable, id: &str, text: &str) -> Written {
-    set(
-        to,
-        "measures",
-        Some(id),
-        Fields::default().text("text", text),
-    )
+    set(to, "measures", Some(id), Fields::default().text("text", text))
 }
 
 /// Marks a measure as wrongly recorded (feilregistrert): replaced by another one, or simply ended (F8, F9).
 pub fn supersede_measure(to: &mut impl Transactable, id: &str, by: Option<&str>) -> Written {
     let alternative: i64 = if by.is_some() { 1 } else { 2 };
-    set(
-        to,
-        "measures",
-        Some(id),
-        Fields::default()
-            .value("superseded", alternative)
-            .maybe("superseded_by", by),
-    )
+    set(to, "measures", Some(id), Fields::default().value("superseded", alternative).maybe("superseded_by", by))
 }
 
 pub fn evaluate(
@@ -230,10 +198,7 @@ pub fn evaluate(
     text: Option<&str>,
     family_agrees: bool,
 ) -> Written {
-    let mut fields = Fields::by(author)
-        .text("measure", measure)
-        .text("result", result.word())
-        .maybe("text", text);
+    let mut fields = Fields::by(author).text("measure", measure).text("result", result.word()).maybe("text", text);
     if family_agrees {
         fields = fields.value("family_agrees", true);
     }
@@ -249,124 +214,52 @@ pub fn mark_as_family(
     agrees: bool,
     text: Option<&str>,
 ) -> Written {
-    let fields = Fields::by(author)
-        .text("measure", measure)
-        .value("agrees", agrees)
-        .maybe("text", text);
+    let fields = Fields::by(author).text("measure", measure).value("agrees", agrees).maybe("text", text);
     add(to, "family_marks", id, fields)
 }
 
 /// A glimpse (lysglimt); `time` is the author's claim of when it was.
-pub fn add_glimpse(
-    to: &mut impl Transactable,
-    author: PersonId,
-    id: &str,
-    text: &str,
-    time: Option<&str>,
-) -> Written {
-    add(
-        to,
-        "glimpses",
-        id,
-        Fields::by(author).text("text", text).maybe("time", time),
-    )
+pub fn add_glimpse(to: &mut impl Transactable, author: PersonId, id: &str, text: &str, time: Option<&str>) -> Written {
+    add(to, "glimpses", id, Fields::by(author).text("text", text).maybe("time", time))
 }
 
-pub fn add_comment(
-    to: &mut impl Transactable,
-    author: PersonId,
-    id: &str,
-    text: &str,
-    on: Option<&str>,
-) -> Written {
-    add(
-        to,
-        "comments",
-        id,
-        Fields::by(author).text("text", text).maybe("on", on),
-    )
+pub fn add_comment(to: &mut impl Transactable, author: PersonId, id: &str, text: &str, on: Option<&str>) -> Written {
+    add(to, "comments", id, Fields::by(author).text("text", text).maybe("on", on))
 }
 
 /// A measure that family or child propose (F11).
-pub fn propose(
-    to: &mut impl Transactable,
-    author: PersonId,
-    id: &str,
-    text: &str,
-    arena: Option<Arena>,
-) -> Written {
-    add(
-        to,
-        "proposals",
-        id,
-        Fields::by(author)
-            .text("text", text)
-            .maybe("arena", arena.map(Arena::word)),
-    )
+pub fn propose(to: &mut impl Transactable, author: PersonId, id: &str, text: &str, arena: Option<Arena>) -> Written {
+    add(to, "proposals", id, Fields::by(author).text("text", text).maybe("arena", arena.map(Arena::word)))
 }
 
 /// The holder made a measure of a proposal.
 pub fn adopt_proposal(to: &mut impl Transactable, id: &str, measure: &str) -> Written {
-    set(
-        to,
-        "proposals",
-        Some(id),
-        Fields::default().text("adopted", measure),
-    )
+    set(to, "proposals", Some(id), Fields::default().text("adopted", measure))
 }
 
 /// Corrects the title or the goal, which stay as they were published (E11). `of` is `title` or `goal`.
-pub fn add_correction(
-    to: &mut impl Transactable,
-    author: PersonId,
-    id: &str,
-    of: &str,
-    text: &str,
-) -> Written {
-    add(
-        to,
-        "corrections",
-        id,
-        Fields::by(author).text("of", of).text("text", text),
-    )
+pub fn add_correction(to: &mut impl Transactable, author: PersonId, id: &str, of: &str, text: &str) -> Written {
+    add(to, "corrections", id, Fields::by(author).text("of", of).text("text", text))
 }
 
 /// Opens or closes a concern.
 pub fn set_concern_state(to: &mut impl Transactable, open: bool) -> Written {
-    set(
-        to,
-        "about",
-        None,
-        Fields::default().text("state", if open { "open" } else { "closed" }),
-    )
+    set(to, "about", None, Fields::default().text("state", if open { "open" } else { "closed" }))
 }
 
 /// Who the child is.
 pub fn describe_child(to: &mut impl Transactable, name: &str, born: &str, level: u8) -> Written {
-    let fields = Fields::default()
-        .text("child_name", name)
-        .text("born", born)
-        .value("level", i64::from(level));
+    let fields = Fields::default().text("child_name", name).text("born", born).value("level", i64::from(level));
     set(to, "log", None, fields.text("status", "active"))
 }
 
 pub fn set_level(to: &mut impl Transactable, level: u8) -> Written {
-    set(
-        to,
-        "log",
-        None,
-        Fields::default().value("level", i64::from(level)),
-    )
+    set(to, "log", None, Fields::default().value("level", i64::from(level)))
 }
 
 /// Sets the log passive, or active again.
 pub fn set_status(to: &mut impl Transactable, active: bool) -> Written {
-    set(
-        to,
-        "log",
-        None,
-        Fields::default().text("status", if active { "active" } else { "passive" }),
-    )
+    set(to, "log", None, Fields::default().text("status", if active { "active" } else { "passive" }))
 }
 
 /// Writes who a person is, into the card or a unit's directory. Writing again changes what differs.
@@ -379,10 +272,7 @@ pub fn present_person(
     title: Option<&str>,
 ) -> Written {
     let key = to_hex(&person.0);
-    let fields = Fields::default()
-        .text("name", name)
-        .maybe("unit", unit)
-        .maybe("title", title);
+    let fields = Fields::default().text("name", name).maybe("unit", unit).maybe("title", title);
     if to.get(section_of(to, section)?, &key)?.is_some() {
         set(to, section, Some(&key), fields)
     } else {
@@ -398,21 +288,13 @@ pub fn plan_meeting(
     place: Option<&str>,
     agenda: Option<&str>,
 ) -> Written {
-    let fields = Fields::by(author)
-        .text("time", time)
-        .maybe("place", place)
-        .maybe("agenda", agenda);
+    let fields = Fields::by(author).text("time", time).maybe("place", place).maybe("agenda", agenda);
     add(to, "meetings", id, fields.text("state", "planned"))
 }
 
 /// Enters a concern in the journal's list.
 pub fn list_concern(to: &mut impl Transactable, scope: ScopeId, title: &str) -> Written {
-    add(
-        to,
-        "concerns",
-        &to_hex(&scope.0),
-        Fields::default().text("title", title).text("state", "open"),
-    )
+    add(to, "concerns", &to_hex(&scope.0), Fields::default().text("title", title).text("state", "open"))
 }
 
 pub fn set_listed_state(to: &mut impl Transactable, scope: ScopeId, open: bool) -> Written {
@@ -421,21 +303,10 @@ pub fn set_listed_state(to: &mut impl Transactable, scope: ScopeId, open: bool) 
 }
 
 /// A note (notat), or a text that was consented to: `section` is `notes`, `consent_texts` or `requests`.
-pub fn add_text(
-    to: &mut impl Transactable,
-    author: PersonId,
-    section: &str,
-    id: &str,
-    text: &str,
-) -> Written {
+pub fn add_text(to: &mut impl Transactable, author: PersonId, section: &str, id: &str, text: &str) -> Written {
     add(to, section, id, Fields::by(author).text("text", text))
 }
 
 pub fn answer_request(to: &mut impl Transactable, id: &str, answer: &str) -> Written {
-    set(
-        to,
-        "requests",
-        Some(id),
-        Fields::default().text("answer", answer),
-    )
+    set(to, "requests", Some(id), Fields::default().text("answer", answer))
 }

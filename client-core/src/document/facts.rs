@@ -52,9 +52,7 @@ pub struct NewFacts {
 impl NewFacts {
     #[must_use]
     pub fn writes(&self, section: &str, field: &str) -> bool {
-        self.written
-            .iter()
-            .any(|(in_section, in_field)| in_section == section && in_field == field)
+        self.written.iter().any(|(in_section, in_field)| in_section == section && in_field == field)
     }
 }
 
@@ -79,33 +77,22 @@ impl Facts {
 
     #[must_use]
     pub fn has_evaluated(&self, person: PersonId, measure: &str) -> bool {
-        self.evaluated
-            .get(measure)
-            .is_some_and(|persons| persons.contains(&person.0))
+        self.evaluated.get(measure).is_some_and(|persons| persons.contains(&person.0))
     }
 
     #[must_use]
     pub fn is_evaluated(&self, measure: &str) -> bool {
-        self.evaluated
-            .get(measure)
-            .is_some_and(|persons| !persons.is_empty())
+        self.evaluated.get(measure).is_some_and(|persons| !persons.is_empty())
     }
 
     pub fn add(&mut self, new: &NewFacts) {
         for (section, key, fact) in &new.entries {
             if let (EVALUATIONS, Some(measure)) = (section.as_str(), &fact.measure) {
-                self.evaluated
-                    .entry(measure.clone())
-                    .or_default()
-                    .push(fact.author);
+                self.evaluated.entry(measure.clone()).or_default().push(fact.author);
             }
             self.entries.insert(address(section, key), fact.clone());
         }
-        self.written.extend(
-            new.written
-                .iter()
-                .map(|(section, field)| address(section, field)),
-        );
+        self.written.extend(new.written.iter().map(|(section, field)| address(section, field)));
     }
 
     /// Takes the newest addition back.
@@ -133,13 +120,11 @@ impl<'a> Layered<'a, Facts> {
 
     #[must_use]
     pub fn is_written(&self, section: &str, field: &str) -> bool {
-        self.find(|facts| facts.is_written(section, field).then_some(()))
-            .is_some()
+        self.find(|facts| facts.is_written(section, field).then_some(())).is_some()
     }
 
     #[must_use]
     pub fn has_evaluated(&self, person: PersonId, measure: &str) -> bool {
-        self.find(|facts| facts.has_evaluated(person, measure).then_some(()))
-            .is_some()
+        self.find(|facts| facts.has_evaluated(person, measure).then_some(())).is_some()
     }
 }

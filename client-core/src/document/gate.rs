@@ -23,19 +23,11 @@ pub fn actor_id(device: DeviceId, incarnation: Incarnation) -> ActorId {
 }
 
 fn is_actor_of(actor: &ActorId, device: DeviceId) -> bool {
-    actor
-        .to_bytes()
-        .first_chunk()
-        .is_some_and(|incarnation| *actor == actor_id(device, *incarnation))
+    actor.to_bytes().first_chunk().is_some_and(|incarnation| *actor == actor_id(device, *incarnation))
 }
 
 /// Checks a parsed change against the history. `bytes` are those received.
-pub fn check(
-    change: &Change,
-    bytes: &[u8],
-    device: DeviceId,
-    history: &Layered<'_, History>,
-) -> Result<(), Reason> {
+pub fn check(change: &Change, bytes: &[u8], device: DeviceId, history: &Layered<'_, History>) -> Result<(), Reason> {
     let checksum = bytes.get(4..8).ok_or(Reason::NotAChange)?;
     if !change.hash().0.starts_with(checksum) {
         return Err(Reason::Checksum);
@@ -55,11 +47,7 @@ pub fn check(
     }
     let mut newest = 0;
     for dependency in dependencies {
-        newest = newest.max(
-            history
-                .max_op_of(dependency)
-                .ok_or(Reason::UnknownDependency)?,
-        );
+        newest = newest.max(history.max_op_of(dependency).ok_or(Reason::UnknownDependency)?);
     }
     // A change follows its actor's last one directly: an actor is one line, never a fork (R5).
     let fits = match history.last(change.actor_id()) {
@@ -74,9 +62,5 @@ pub fn check(
     if start <= newest || start > history.max_op() + CHANGE_START_OP_LEAD || change.is_empty() {
         return Err(Reason::StartOperation);
     }
-    if last_op(change) < start {
-        Err(Reason::StartOperation)
-    } else {
-        Ok(())
-    }
+    if last_op(change) < start { Err(Reason::StartOperation) } else { Ok(()) }
 }

@@ -92,23 +92,13 @@ impl Addition {
 impl History {
     /// Adds what a change brings.
     pub fn add(&mut self, addition: Addition) -> Undo {
-        let last = self.last.insert(
-            addition.actor.clone(),
-            Last {
-                sequence: addition.sequence,
-                hash: addition.hash,
-            },
-        );
+        let last = self.last.insert(addition.actor.clone(), Last { sequence: addition.sequence, hash: addition.hash });
         self.changes.insert(addition.hash, addition.max_op);
         self.objects.extend(addition.objects.iter().cloned());
         self.late.extend(addition.late.iter().copied());
         let max_op = self.max_op;
         self.max_op = max_op.max(addition.max_op);
-        Undo {
-            addition,
-            last,
-            max_op,
-        }
+        Undo { addition, last, max_op }
     }
 
     /// Takes the newest addition back.
@@ -141,10 +131,7 @@ impl<'a, T> Layered<'a, T> {
     /// The accepted layer alone.
     #[must_use]
     pub fn accepted(accepted: &'a T) -> Self {
-        Self {
-            accepted,
-            pending: None,
-        }
+        Self { accepted, pending: None }
     }
 
     pub(super) fn find<V>(&self, look: impl Fn(&'a T) -> Option<V>) -> Option<V> {
@@ -168,11 +155,7 @@ impl<'a> Layered<'a, History> {
     #[must_use]
     pub fn last(&self, actor: &ActorId) -> Option<Last> {
         let pending = self.pending.and_then(|history| history.last.get(actor));
-        pending
-            .into_iter()
-            .chain(self.accepted.last.get(actor))
-            .max_by_key(|last| last.sequence)
-            .copied()
+        pending.into_iter().chain(self.accepted.last.get(actor)).max_by_key(|last| last.sequence).copied()
     }
 
     #[must_use]
@@ -188,8 +171,6 @@ impl<'a> Layered<'a, History> {
 
     #[must_use]
     pub fn max_op(&self) -> u64 {
-        self.accepted
-            .max_op
-            .max(self.pending.map_or(0, |history| history.max_op))
+        self.accepted.max_op.max(self.pending.map_or(0, |history| history.max_op))
     }
 }

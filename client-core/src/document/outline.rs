@@ -79,24 +79,16 @@ fn scan_columns(mut cursor: Cursor<'_>, actors: u64) -> Result<usize, Reason> {
     for _ in 0..count.min(32) {
         columns.push((cursor.unsigned()?, cursor.length()?));
     }
-    if count > columns.len()
-        || columns
-            .windows(2)
-            .any(|pair| pair.first().map(|c| c.0) >= pair.last().map(|c| c.0))
-    {
+    if count > columns.len() || columns.windows(2).any(|pair| pair.first().map(|c| c.0) >= pair.last().map(|c| c.0)) {
         return Err(Reason::NotAChange);
     }
     let mut operations = 0;
     for (column, length) in columns {
         let data = Cursor(cursor.take(length)?);
         match column {
-            OBJECT_ACTOR | PREDECESSOR_ACTOR => {
-                drop(runs(data, MOST, |value| within(value, actors))?)
-            }
+            OBJECT_ACTOR | PREDECESSOR_ACTOR => drop(runs(data, MOST, |value| within(value, actors))?),
             OBJECT_COUNTER => drop(runs(data, MOST, |value| within(value, COUNTER_MAX as u64))?),
-            PREDECESSOR_COUNT => drop(runs(data, MOST, |value| {
-                within(value, CHANGE_OPERATIONS as u64 + 1)
-            })?),
+            PREDECESSOR_COUNT => drop(runs(data, MOST, |value| within(value, CHANGE_OPERATIONS as u64 + 1))?),
             ACTION => operations = runs(data, MOST, action)?,
             VALUE_META => drop(runs(data, MOST, value_type)?),
             VALUE => {}
@@ -106,36 +98,20 @@ fn scan_columns(mut cursor: Cursor<'_>, actors: u64) -> Result<usize, Reason> {
             _ => return Err(Reason::Operation),
         }
     }
-    if cursor.0.is_empty() {
-        Ok(operations)
-    } else {
-        Err(Reason::Extras)
-    }
+    if cursor.0.is_empty() { Ok(operations) } else { Err(Reason::Extras) }
 }
 
 fn within(value: u64, bound: u64) -> Result<(), Reason> {
-    if value < bound {
-        Ok(())
-    } else {
-        Err(Reason::NotAChange)
-    }
+    if value < bound { Ok(()) } else { Err(Reason::NotAChange) }
 }
 
 fn action(value: u64) -> Result<(), Reason> {
-    if matches!(value, ACTION_PUT | ACTION_MAKE_MAP) {
-        Ok(())
-    } else {
-        Err(Reason::Operation)
-    }
+    if matches!(value, ACTION_PUT | ACTION_MAKE_MAP) { Ok(()) } else { Err(Reason::Operation) }
 }
 
 /// Null (of a new map), booleans, integers, strings, bytes and times: no floats, counters, unknown types.
 fn value_type(meta: u64) -> Result<(), Reason> {
-    if matches!(meta & 0xf, 0..=4 | 6 | 7 | 9) {
-        Ok(())
-    } else {
-        Err(Reason::Operation)
-    }
+    if matches!(meta & 0xf, 0..=4 | 6 | 7 | 9) { Ok(()) } else { Err(Reason::Operation) }
 }
 
 #[cfg(test)]
@@ -153,21 +129,13 @@ mod tests {
         document.put(&map, "text", "Lese 20 minutter").unwrap();
         document.put(&map, "text", "Lese 25 minutter").unwrap();
         document.put(&map, "age", -3).unwrap();
-        document
-            .get_last_local_change()
-            .unwrap()
-            .raw_bytes()
-            .to_vec()
+        document.get_last_local_change().unwrap().raw_bytes().to_vec()
     }
 
     fn only(edit: impl FnOnce(&mut AutoCommit)) -> Vec<u8> {
         let mut document = AutoCommit::new();
         edit(&mut document);
-        document
-            .get_last_local_change()
-            .unwrap()
-            .raw_bytes()
-            .to_vec()
+        document.get_last_local_change().unwrap().raw_bytes().to_vec()
     }
 
     fn unsigned(mut value: u64) -> Vec<u8> {
@@ -212,9 +180,7 @@ mod tests {
             (0x70, column(0)),
         ];
         let mut body = vec![0, 2, 7, 7, 1, 1, 0, 0, 0, columns.len() as u8];
-        columns
-            .iter()
-            .for_each(|(id, data)| body.extend([*id, data.len() as u8]));
+        columns.iter().for_each(|(id, data)| body.extend([*id, data.len() as u8]));
         columns.iter().for_each(|(_, data)| body.extend(data));
         chunk(1, &body)
     }
@@ -247,11 +213,7 @@ mod tests {
         let mut change = document.get_last_local_change().unwrap();
         assert_eq!(scan(&change.bytes()), Err(Reason::ChunkType), "compressed");
         assert_eq!(scan(&document.save()), Err(Reason::ChunkType), "document");
-        assert_eq!(
-            scan(&[change.raw_bytes(), change.raw_bytes()].concat()),
-            Err(Reason::NotAChange),
-            "two at once"
-        );
+        assert_eq!(scan(&[change.raw_bytes(), change.raw_bytes()].concat()), Err(Reason::NotAChange), "two at once");
         assert_eq!(scan(b""), Err(Reason::NotAChange));
         assert_eq!(scan(&vec![0; CHANGE_EVENT_BYTES + 1]), Err(Reason::Size));
     }
@@ -261,10 +223,7 @@ mod tests {
         let refused = [
             only(|d| drop(d.put_object(ROOT, "list", ObjType::List).unwrap())),
             only(|d| drop(d.put_object(ROOT, "text", ObjType::Text).unwrap())),
-            only(|d| {
-                d.put(ROOT, "counter", automerge::ScalarValue::counter(1))
-                    .unwrap()
-            }),
+            only(|d| d.put(ROOT, "counter", automerge::ScalarValue::counter(1)).unwrap()),
             only(|d| d.put(ROOT, "float", 1.5).unwrap()),
             only(|d| {
                 d.put(ROOT, "a", 1).unwrap();
@@ -275,21 +234,12 @@ mod tests {
         for change in refused {
             assert_eq!(scan(&change), Err(Reason::Operation));
         }
-        assert_eq!(
-            scan(&only(|d| d.put(ROOT, "k".repeat(65), 1).unwrap())),
-            Err(Reason::KeySize)
-        );
-        assert_eq!(
-            scan(&only(|d| d.put(ROOT, "k".repeat(64), 1).unwrap())),
-            Ok(1)
-        );
+        assert_eq!(scan(&only(|d| d.put(ROOT, "k".repeat(65), 1).unwrap())), Err(Reason::KeySize));
+        assert_eq!(scan(&only(|d| d.put(ROOT, "k".repeat(64), 1).unwrap())), Ok(1));
         let mut told = AutoCommit::new();
         told.put(ROOT, "a", 1).unwrap();
         told.commit_with(CommitOptions::default().with_message("hidden"));
-        assert_eq!(
-            scan(told.get_last_local_change().unwrap().raw_bytes()),
-            Err(Reason::Extras)
-        );
+        assert_eq!(scan(told.get_last_local_change().unwrap().raw_bytes()), Err(Reason::Extras));
     }
 
     proptest! {

@@ -8,9 +8,7 @@ use automerge::{Automerge, AutomergeError, Change, ScalarValue};
 use stafett_protocol::ids::{DeviceId, Millis, PersonId};
 use stafett_protocol::membership::{Role, ScopeKind};
 
-use super::accepted::{
-    Accepted, Known, Outcome, Quarantined, Received, Step, Stopped, guarded, judge,
-};
+use super::accepted::{Accepted, Known, Outcome, Quarantined, Received, Step, Stopped, guarded, judge};
 use super::facts::{Facts, NewFacts};
 use super::gate::{Incarnation, actor_id};
 use super::history::{History, Layered};
@@ -101,13 +99,7 @@ impl Document {
 
     pub(super) fn from_parts(accepted: Accepted, pending: VecDeque<Pending>) -> Self {
         let unsaved = Unsaved::after(pending.back().map_or(0, |last| last.row + 1));
-        Self {
-            accepted,
-            pending,
-            fork: None,
-            line: None,
-            unsaved,
-        }
+        Self { accepted, pending, fork: None, line: None, unsaved }
     }
 
     /// Makes the fork for pending edits that were read from rows.
@@ -136,9 +128,7 @@ impl Document {
     /// The document as it is shown: with one's own pending edits.
     #[must_use]
     pub fn shown(&self) -> &Automerge {
-        self.fork
-            .as_ref()
-            .map_or(&self.accepted.document, |fork| &fork.document)
+        self.fork.as_ref().map_or(&self.accepted.document, |fork| &fork.document)
     }
 
     /// Edits the document and answers the change to send. An edit that the rules do not allow leaves no trace.
@@ -158,13 +148,7 @@ impl Document {
                 self.fork = Some(fork);
                 let (hash, bytes) = (change.hash().0, change.raw_bytes().to_vec());
                 let row = self.unsaved.next_row();
-                self.pending.push_back(Pending {
-                    hash,
-                    device: editor.device,
-                    bytes: bytes.clone(),
-                    facts,
-                    row,
-                });
+                self.pending.push_back(Pending { hash, device: editor.device, bytes: bytes.clone(), facts, row });
                 Ok((value, bytes))
             }
             Err(error) => {
@@ -180,21 +164,13 @@ impl Document {
     /// The accepted document with the pending edits on top.
     fn make_fork(&mut self) -> Result<Fork, Stopped> {
         self.accepted.read_history_once()?;
-        let mut fork = Fork {
-            document: self.accepted.document.fork(),
-            history: History::default(),
-            facts: Facts::default(),
-        };
+        let mut fork =
+            Fork { document: self.accepted.document.fork(), history: History::default(), facts: Facts::default() };
         for pending in &self.pending {
-            let change =
-                guarded(|| Change::from_bytes(pending.bytes.clone()))?.map_err(|_| Stopped)?;
+            let change = guarded(|| Change::from_bytes(pending.bytes.clone()))?.map_err(|_| Stopped)?;
             let expanded = guarded(|| change.decode())?;
-            let layers = Layered {
-                accepted: self.accepted.history().ok_or(Stopped)?,
-                pending: Some(&fork.history),
-            };
-            let (_, addition) = touch::read(self.accepted.kind, &change, &expanded, &layers)
-                .map_err(|_| Stopped)?;
+            let layers = Layered { accepted: self.accepted.history().ok_or(Stopped)?, pending: Some(&fork.history) };
+            let (_, addition) = touch::read(self.accepted.kind, &change, &expanded, &layers).map_err(|_| Stopped)?;
             fork.history.add(addition);
             fork.facts.add(&pending.facts);
             guarded(|| fork.document.apply_changes([change]))?.map_err(|_| Stopped)?;
@@ -219,42 +195,22 @@ impl Document {
         let seconds = i64::try_from(editor.now_ms / 1000).unwrap_or(i64::MAX);
         let (made, _) = transaction.commit_with(CommitOptions::default().with_time(seconds));
         made.ok_or(EditError::Nothing)?;
-        let change = fork
-            .document
-            .get_last_local_change()
-            .ok_or(EditError::Nothing)?;
+        let change = fork.document.get_last_local_change().ok_or(EditError::Nothing)?;
         let facts = self.judge_own(fork, editor, &change)?;
         Ok((value, change, facts))
     }
 
     /// Judges one's own change as others will, and lets the fork's layers know it.
-    fn judge_own(
-        &mut self,
-        fork: &mut Fork,
-        editor: &Editor,
-        change: &Change,
-    ) -> Result<NewFacts, EditError> {
+    fn judge_own(&mut self, fork: &mut Fork, editor: &Editor, change: &Change) -> Result<NewFacts, EditError> {
         super::outline::scan(change.raw_bytes()).map_err(EditError::Refused)?;
-        let writer = Writer {
-            person: editor.person,
-            role: editor.role,
-            received_ms: editor.now_ms,
-            event: u64::MAX,
-        };
+        let writer = Writer { person: editor.person, role: editor.role, received_ms: editor.now_ms, event: u64::MAX };
         let known = Known {
             kind: self.accepted.kind,
-            history: Layered {
-                accepted: self.accepted.history().ok_or(Stopped)?,
-                pending: Some(&fork.history),
-            },
-            facts: Layered {
-                accepted: &self.accepted.facts,
-                pending: Some(&fork.facts),
-            },
+            history: Layered { accepted: self.accepted.history().ok_or(Stopped)?, pending: Some(&fork.history) },
+            facts: Layered { accepted: &self.accepted.facts, pending: Some(&fork.facts) },
         };
         let place = u32::try_from(self.pending.len()).unwrap_or(u32::MAX);
-        let (_, addition, new) =
-            judge(change, &writer, place, &known).map_err(EditError::Refused)?;
+        let (_, addition, new) = judge(change, &writer, place, &known).map_err(EditError::Refused)?;
         fork.history.add(addition);
         fork.facts.add(&new);
         Ok(new)
@@ -265,9 +221,7 @@ impl Document {
         let step = self.accepted.accept(events)?;
         self.settle(&step);
         let fell = |pending: &Pending| {
-            step.quarantined
-                .iter()
-                .any(|out| out.hash == pending.hash && out.device == pending.device.0)
+            step.quarantined.iter().any(|out| out.hash == pending.hash && out.device == pending.device.0)
         };
         let drafts = match self.pending.iter().position(fell) {
             Some(first) => self.drop_from(first)?,
@@ -276,14 +230,9 @@ impl Document {
         if self.pending.is_empty() {
             self.fork = None;
         } else if let Some(fork) = self.fork.as_mut() {
-            guarded(|| fork.document.apply_changes(step.applied.iter().cloned()))?
-                .map_err(|_| Stopped)?;
+            guarded(|| fork.document.apply_changes(step.applied.iter().cloned()))?.map_err(|_| Stopped)?;
         }
-        let delivered = Delivered {
-            outcomes: step.outcomes.clone(),
-            quarantined: step.quarantined.clone(),
-            drafts,
-        };
+        let delivered = Delivered { outcomes: step.outcomes.clone(), quarantined: step.quarantined.clone(), drafts };
         self.unsaved.steps.push(step);
         Ok(delivered)
     }
@@ -298,22 +247,14 @@ impl Document {
                 Outcome::Quarantined(_) => None,
             })
             .collect();
-        let gone = self
-            .pending
-            .iter()
-            .filter(|pending| arrived.contains(&pending.hash));
+        let gone = self.pending.iter().filter(|pending| arrived.contains(&pending.hash));
         self.unsaved.dropped.extend(gone.map(|pending| pending.row));
-        self.pending
-            .retain(|pending| !arrived.contains(&pending.hash));
+        self.pending.retain(|pending| !arrived.contains(&pending.hash));
     }
 
     /// Gives up a pending edit that the home refused, and all that follow it; they become drafts.
     pub fn refuse(&mut self, hash: &[u8; 32]) -> Result<Vec<Draft>, Stopped> {
-        let Some(first) = self
-            .pending
-            .iter()
-            .position(|pending| pending.hash == *hash)
-        else {
+        let Some(first) = self.pending.iter().position(|pending| pending.hash == *hash) else {
             return Ok(Vec::new());
         };
         self.drop_from(first)
@@ -324,24 +265,14 @@ impl Document {
         self.line = None;
         let fork = self.fork.take();
         let dropped = self.pending.split_off(first);
-        self.unsaved
-            .dropped
-            .extend(dropped.iter().map(|pending| pending.row));
-        let history = self.accepted.history().map(|accepted| Layered {
-            accepted,
-            pending: fork.as_ref().map(|f| &f.history),
-        });
+        self.unsaved.dropped.extend(dropped.iter().map(|pending| pending.row));
+        let history =
+            self.accepted.history().map(|accepted| Layered { accepted, pending: fork.as_ref().map(|f| &f.history) });
         let drafts = dropped
             .into_iter()
             .map(|pending| {
-                let lines = history
-                    .as_ref()
-                    .and_then(|known| plain_lines(self.accepted.kind, &pending.bytes, known));
-                Draft {
-                    hash: pending.hash,
-                    bytes: pending.bytes,
-                    lines: lines.unwrap_or_default(),
-                }
+                let lines = history.as_ref().and_then(|known| plain_lines(self.accepted.kind, &pending.bytes, known));
+                Draft { hash: pending.hash, bytes: pending.bytes, lines: lines.unwrap_or_default() }
             })
             .collect();
         self.restore_fork()?;
@@ -350,30 +281,17 @@ impl Document {
 }
 
 /// What a change wrote, in plain.
-fn plain_lines(
-    kind: ScopeKind,
-    bytes: &[u8],
-    known: &Layered<'_, History>,
-) -> Option<Vec<(String, String)>> {
+fn plain_lines(kind: ScopeKind, bytes: &[u8], known: &Layered<'_, History>) -> Option<Vec<(String, String)>> {
     let change = guarded(|| Change::from_bytes(bytes.to_vec())).ok()?.ok()?;
     let expanded = guarded(|| change.decode()).ok()?;
     let (touch, _) = touch::read(kind, &change, &expanded, known).ok()?;
     let entries = touch.entries.iter().flat_map(|entry| {
         let under = [entry.section.name, "/", &entry.key, "/"].concat();
-        entry
-            .fields
-            .iter()
-            .map(move |(field, value)| (under.clone() + field.name, plain(value)))
+        entry.fields.iter().map(move |(field, value)| (under.clone() + field.name, plain(value)))
     });
     let writes = touch.writes.iter().map(|write| {
-        let entry = write
-            .entry
-            .as_ref()
-            .map_or_else(String::new, |key| ["/", key].concat());
-        (
-            [write.section.name, &entry, "/", write.field.name].concat(),
-            plain(&write.value),
-        )
+        let entry = write.entry.as_ref().map_or_else(String::new, |key| ["/", key].concat());
+        ([write.section.name, &entry, "/", write.field.name].concat(), plain(&write.value))
     });
     Some(entries.chain(writes).collect())
 }

@@ -41,18 +41,8 @@ pub struct Rule {
     pub allowed: &'static [(Role, Whose)],
 }
 
-const fn rule(
-    kind: ScopeKind,
-    section: &'static str,
-    act: Act,
-    allowed: &'static [(Role, Whose)],
-) -> Rule {
-    Rule {
-        kind,
-        section,
-        act,
-        allowed,
-    }
+const fn rule(kind: ScopeKind, section: &'static str, act: Act, allowed: &'static [(Role, Whose)]) -> Rule {
+    Rule { kind, section, act, allowed }
 }
 
 use Act::{Create, Write as Again, WriteAny};
@@ -63,8 +53,7 @@ use Whose::{Any, Own, Responsible};
 const HOLDER: &[(Role, Whose)] = &[(Holder, Any)];
 const FAMILY: &[(Role, Whose)] = &[(Guardian, Any), (Child, Any)];
 /// Everyone who is part of the work writes glimpses and comments (I1): parents, child, actors, holder.
-const PARTICIPANTS: &[(Role, Whose)] =
-    &[(Holder, Any), (Actor, Any), (Guardian, Any), (Child, Any)];
+const PARTICIPANTS: &[(Role, Whose)] = &[(Holder, Any), (Actor, Any), (Guardian, Any), (Child, Any)];
 const PRESENTED: &[(Role, Whose)] = &[(Holder, Any), (Actor, Own), (Guardian, Own), (Child, Own)];
 
 /// The whole table. `rules.txt` beside this file shows it for review.
@@ -91,12 +80,7 @@ pub const RULES: &[Rule] = &[
     rule(Concern, "measures", Again("text"), &[(Holder, Own)]),
     rule(Concern, "measures", Again("superseded"), HOLDER),
     rule(Concern, "measures", Again("superseded_by"), HOLDER),
-    rule(
-        Concern,
-        EVALUATIONS,
-        Create,
-        &[(Holder, Any), (Actor, Responsible)],
-    ),
+    rule(Concern, EVALUATIONS, Create, &[(Holder, Any), (Actor, Responsible)]),
     // G3: child and family have the last word.
     rule(Concern, "family_marks", Create, FAMILY),
     rule(Concern, "glimpses", Create, PARTICIPANTS),
@@ -119,10 +103,7 @@ pub fn allowed(kind: ScopeKind, section: &str, act: Act, role: Role) -> Option<W
         rule.kind == kind && rule.section == section && acts
     };
     let lines = RULES.iter().filter(fits).flat_map(|rule| rule.allowed);
-    lines
-        .filter(|(allowed, _)| *allowed == role)
-        .map(|(_, whose)| *whose)
-        .next()
+    lines.filter(|(allowed, _)| *allowed == role).map(|(_, whose)| *whose).next()
 }
 
 /// Who wrote a change, and when its event was received.
@@ -145,16 +126,8 @@ pub fn judge(
 ) -> Result<NewFacts, Reason> {
     let mut new = NewFacts::default();
     for (entry, within) in touch.entries.iter().zip(0..) {
-        let fact = created(
-            kind,
-            entry,
-            touch,
-            writer,
-            (writer.event, place, within),
-            facts,
-        )?;
-        new.entries
-            .push((entry.section.name.into(), entry.key.clone(), fact));
+        let fact = created(kind, entry, touch, writer, (writer.event, place, within), facts)?;
+        new.entries.push((entry.section.name.into(), entry.key.clone(), fact));
     }
     for write in &touch.writes {
         if let Some(written) = written(kind, write, writer, facts)? {
@@ -181,22 +154,16 @@ fn created(
         return Err(Reason::Once);
     }
     let text = |name: &str| {
-        entry
-            .fields
-            .iter()
-            .find(|(field, _)| field.name == name)
-            .and_then(|(_, value)| match value {
-                ScalarValue::Str(text) => Some(text.to_string()),
-                _ => None,
-            })
+        entry.fields.iter().find(|(field, _)| field.name == name).and_then(|(_, value)| match value {
+            ScalarValue::Str(text) => Some(text.to_string()),
+            _ => None,
+        })
     };
-    if section.fields.iter().any(|field| {
-        field.required
-            && !entry
-                .fields
-                .iter()
-                .any(|(given, _)| given.name == field.name)
-    }) {
+    if section
+        .fields
+        .iter()
+        .any(|field| field.required && !entry.fields.iter().any(|(given, _)| given.name == field.name))
+    {
         return Err(Reason::Missing);
     }
     let me = to_hex(&writer.person.0);
@@ -206,21 +173,13 @@ fn created(
     let measure = text("measure");
     // A measure may be written and evaluated in one change.
     let own_measure = |id: &str| {
-        let new = touch
-            .entries
-            .iter()
-            .find(|new| new.section.name == "measures" && new.key == id)?;
-        let given = new
-            .fields
-            .iter()
-            .find(|(field, _)| field.name == "responsible")?;
+        let new = touch.entries.iter().find(|new| new.section.name == "measures" && new.key == id)?;
+        let given = new.fields.iter().find(|(field, _)| field.name == "responsible")?;
         given.1.as_str().map(str::to_owned)
     };
     let responsible = match &measure {
         Some(id) => {
-            let known = facts
-                .entry("measures", id)
-                .and_then(|fact| fact.responsible.clone());
+            let known = facts.entry("measures", id).and_then(|fact| fact.responsible.clone());
             Some(known.or_else(|| own_measure(id)).ok_or(Reason::Missing)?)
         }
         None => None,
@@ -265,14 +224,8 @@ fn written(
         return Ok(first.then_some((section.name, field.name)));
     };
     // Without a fact the entry is new in this very change, whose fields never come here, or unknown.
-    let fact = facts
-        .entry(section.name, key)
-        .ok_or(Reason::UnknownObject)?;
-    let own = if section.keys == Keys::Random {
-        fact.is_by(writer.person)
-    } else {
-        *key == to_hex(&writer.person.0)
-    };
+    let fact = facts.entry(section.name, key).ok_or(Reason::UnknownObject)?;
+    let own = if section.keys == Keys::Random { fact.is_by(writer.person) } else { *key == to_hex(&writer.person.0) };
     if whose != Any && !own {
         return Err(Reason::Role);
     }
@@ -290,10 +243,7 @@ fn complete(kind: ScopeKind, new: &NewFacts, facts: &Layered<'_, Facts>) -> Resu
     if kind != Concern || published {
         return Ok(());
     }
-    let measured = new
-        .entries
-        .iter()
-        .any(|(section, ..)| section == "measures");
+    let measured = new.entries.iter().any(|(section, ..)| section == "measures");
     if new.writes("about", "title") && new.writes("goal", "text") && measured {
         Ok(())
     } else {

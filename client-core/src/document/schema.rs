@@ -62,36 +62,16 @@ const LONG: Kind = Kind::Text(16_000);
 const ARENA: Kind = Kind::Word(&["service", "home", "child"]);
 
 const fn must(name: &'static str, kind: Kind) -> Field {
-    Field {
-        name,
-        kind,
-        required: true,
-        late: false,
-    }
+    Field { name, kind, required: true, late: false }
 }
 const fn may(name: &'static str, kind: Kind) -> Field {
-    Field {
-        name,
-        kind,
-        required: false,
-        late: false,
-    }
+    Field { name, kind, required: false, late: false }
 }
 const fn must_late(name: &'static str, kind: Kind) -> Field {
-    Field {
-        name,
-        kind,
-        required: true,
-        late: true,
-    }
+    Field { name, kind, required: true, late: true }
 }
 const fn late(name: &'static str, kind: Kind) -> Field {
-    Field {
-        name,
-        kind,
-        required: false,
-        late: true,
-    }
+    Field { name, kind, required: false, late: true }
 }
 const fn section(name: &'static str, keys: Keys, fields: &'static [Field]) -> Section {
     Section { name, keys, fields }
@@ -108,15 +88,7 @@ const CARD: &[Section] = &[
             late("status", Kind::Word(&["active", "passive"])),
         ],
     ),
-    section(
-        "people",
-        Keys::Person,
-        &[
-            must_late("name", NAME),
-            late("unit", NAME),
-            late("title", NAME),
-        ],
-    ),
+    section("people", Keys::Person, &[must_late("name", NAME), late("unit", NAME), late("title", NAME)]),
     section(
         "meetings",
         Keys::Random,
@@ -130,44 +102,17 @@ const CARD: &[Section] = &[
 ];
 
 const JOURNAL: &[Section] = &[
-    section(
-        "concerns",
-        Keys::Scope,
-        &[
-            must("title", LINE),
-            late("state", Kind::Word(&["open", "closed"])),
-        ],
-    ),
-    section(
-        "notes",
-        Keys::Random,
-        &[must("text", LONG), may("time", TIME)],
-    ),
-    section(
-        "consent_texts",
-        Keys::Random,
-        &[must("text", LONG), may("title", LINE)],
-    ),
-    section(
-        "requests",
-        Keys::Random,
-        &[
-            must("text", PASSAGE),
-            may("time", TIME),
-            late("answer", PASSAGE),
-        ],
-    ),
+    section("concerns", Keys::Scope, &[must("title", LINE), late("state", Kind::Word(&["open", "closed"]))]),
+    section("notes", Keys::Random, &[must("text", LONG), may("time", TIME)]),
+    section("consent_texts", Keys::Random, &[must("text", LONG), may("title", LINE)]),
+    section("requests", Keys::Random, &[must("text", PASSAGE), may("time", TIME), late("answer", PASSAGE)]),
 ];
 
 const CONCERN: &[Section] = &[
     section(
         "about",
         Keys::None,
-        &[
-            must("title", LINE),
-            may("category", NAME),
-            late("state", Kind::Word(&["open", "closed"])),
-        ],
+        &[must("title", LINE), may("category", NAME), late("state", Kind::Word(&["open", "closed"]))],
     ),
     section(
         "goal",
@@ -181,14 +126,7 @@ const CONCERN: &[Section] = &[
             may("success_sign", PASSAGE),
         ],
     ),
-    section(
-        "corrections",
-        Keys::Random,
-        &[
-            must("of", Kind::Word(&["title", "goal"])),
-            must("text", PASSAGE),
-        ],
-    ),
+    section("corrections", Keys::Random, &[must("of", Kind::Word(&["title", "goal"])), must("text", PASSAGE)]),
     section(
         "measures",
         Keys::Random,
@@ -219,47 +157,15 @@ const CONCERN: &[Section] = &[
     section(
         "family_marks",
         Keys::Random,
-        &[
-            must("measure", Kind::Id),
-            must("agrees", Kind::Flag),
-            may("text", PASSAGE),
-        ],
+        &[must("measure", Kind::Id), must("agrees", Kind::Flag), may("text", PASSAGE)],
     ),
-    section(
-        "glimpses",
-        Keys::Random,
-        &[must("text", PASSAGE), may("time", TIME)],
-    ),
-    section(
-        "comments",
-        Keys::Random,
-        &[
-            must("text", PASSAGE),
-            may("on", Kind::Id),
-            may("time", TIME),
-        ],
-    ),
-    section(
-        "proposals",
-        Keys::Random,
-        &[
-            must("text", PASSAGE),
-            may("arena", ARENA),
-            late("adopted", Kind::Id),
-        ],
-    ),
+    section("glimpses", Keys::Random, &[must("text", PASSAGE), may("time", TIME)]),
+    section("comments", Keys::Random, &[must("text", PASSAGE), may("on", Kind::Id), may("time", TIME)]),
+    section("proposals", Keys::Random, &[must("text", PASSAGE), may("arena", ARENA), late("adopted", Kind::Id)]),
 ];
 
 const UNIT: &[Section] = &[
-    section(
-        "directory",
-        Keys::Person,
-        &[
-            must_late("name", NAME),
-            late("title", NAME),
-            late("active", Kind::Flag),
-        ],
-    ),
+    section("directory", Keys::Person, &[must_late("name", NAME), late("title", NAME), late("active", Kind::Flag)]),
     section(
         "counts",
         Keys::Person,
@@ -271,11 +177,7 @@ const UNIT: &[Section] = &[
     ),
 ];
 
-const PERSONAL: &[Section] = &[section(
-    "notes",
-    Keys::Random,
-    &[must_late("text", LONG), may("time", TIME)],
-)];
+const PERSONAL: &[Section] = &[section("notes", Keys::Random, &[must_late("text", LONG), may("time", TIME)])];
 
 /// The sections of a kind of scope.
 #[must_use]
@@ -318,13 +220,9 @@ impl Kind {
     #[must_use]
     pub fn takes(self, value: &ScalarValue) -> bool {
         match (self, value) {
-            (Self::Text(most), ScalarValue::Str(text)) => {
-                text.len() <= most && text.chars().all(is_plain)
-            }
+            (Self::Text(most), ScalarValue::Str(text)) => text.len() <= most && text.chars().all(is_plain),
             (Self::Word(words), ScalarValue::Str(word)) => words.contains(&word.as_str()),
-            (Self::Number(least, most), ScalarValue::Int(number)) => {
-                (least..=most).contains(number)
-            }
+            (Self::Number(least, most), ScalarValue::Int(number)) => (least..=most).contains(number),
             (Self::Flag, ScalarValue::Boolean(_)) => true,
             (Self::Id, ScalarValue::Str(id)) => is_id(id),
             _ => false,
@@ -333,10 +231,7 @@ impl Kind {
 }
 
 fn is_id(key: &str) -> bool {
-    (1..=64).contains(&key.len())
-        && key
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    (1..=64).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// No control characters but line ends and tabs, and nothing that turns the direction of what stands around the text (R16).
@@ -365,23 +260,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const KINDS: [ScopeKind; 5] = [
-        ScopeKind::Card,
-        ScopeKind::Journal,
-        ScopeKind::Concern,
-        ScopeKind::Unit,
-        ScopeKind::Personal,
-    ];
+    const KINDS: [ScopeKind; 5] =
+        [ScopeKind::Card, ScopeKind::Journal, ScopeKind::Concern, ScopeKind::Unit, ScopeKind::Personal];
 
     #[test]
     fn first_changes_never_change() {
-        let hashes =
-            KINDS.map(|kind| first_change(kind).unwrap().hash().to_string()[..8].to_string());
+        let hashes = KINDS.map(|kind| first_change(kind).unwrap().hash().to_string()[..8].to_string());
         let known = ["f65f6574", "884353d6", "dfd8173c", "8d7c3814", "4e19a45c"];
-        assert_eq!(
-            hashes, known,
-            "the bytes of first changes are part of the protocol"
-        );
+        assert_eq!(hashes, known, "the bytes of first changes are part of the protocol");
     }
 
     #[test]
@@ -403,37 +289,19 @@ mod tests {
         }
         assert!(ARENA.takes(&text("home")) && !ARENA.takes(&text("Home")));
         assert!(Kind::Number(1, 3).takes(&ScalarValue::Int(3)));
-        assert!(
-            !Kind::Number(1, 3).takes(&ScalarValue::Int(0))
-                && !Kind::Number(1, 3).takes(&ScalarValue::Int(4))
-        );
-        assert!(
-            !Kind::Number(1, 3).takes(&ScalarValue::Uint(2)),
-            "one form only"
-        );
-        assert!(
-            Kind::Flag.takes(&ScalarValue::Boolean(true)) && !Kind::Flag.takes(&ScalarValue::Null)
-        );
-        assert!(
-            Kind::Id.takes(&text("m0000001"))
-                && !Kind::Id.takes(&text("a b"))
-                && !Kind::Id.takes(&text(""))
-        );
+        assert!(!Kind::Number(1, 3).takes(&ScalarValue::Int(0)) && !Kind::Number(1, 3).takes(&ScalarValue::Int(4)));
+        assert!(!Kind::Number(1, 3).takes(&ScalarValue::Uint(2)), "one form only");
+        assert!(Kind::Flag.takes(&ScalarValue::Boolean(true)) && !Kind::Flag.takes(&ScalarValue::Null));
+        assert!(Kind::Id.takes(&text("m0000001")) && !Kind::Id.takes(&text("a b")) && !Kind::Id.takes(&text("")));
     }
 
     #[test]
     fn keys_are_checked() {
-        let people = sections(ScopeKind::Card)
-            .iter()
-            .find(|section| section.name == "people")
-            .unwrap();
+        let people = sections(ScopeKind::Card).iter().find(|section| section.name == "people").unwrap();
         assert!(people.takes_key(&"0a".repeat(16)));
         assert!(!people.takes_key(&"0A".repeat(16)) && !people.takes_key("0a"));
         assert!(people.field(AUTHOR).is_none());
-        let log = sections(ScopeKind::Card)
-            .iter()
-            .find(|section| section.name == "log")
-            .unwrap();
+        let log = sections(ScopeKind::Card).iter().find(|section| section.name == "log").unwrap();
         assert!(!log.takes_key("x"));
     }
 }

@@ -42,11 +42,7 @@ pub struct Unsaved {
 
 impl Unsaved {
     pub(super) fn after(next_pending: u64) -> Self {
-        Self {
-            next_pending,
-            first_unsaved: next_pending,
-            ..Self::default()
-        }
+        Self { next_pending, first_unsaved: next_pending, ..Self::default() }
     }
 
     pub(super) fn next_row(&mut self) -> u64 {
@@ -85,10 +81,7 @@ fn row_key(prefix: &[u8], part: u8, number: u64) -> Vec<u8> {
 }
 
 fn row_number(key: &[u8], prefix: &[u8]) -> Option<u64> {
-    key.get(prefix.len() + 1..)?
-        .try_into()
-        .ok()
-        .map(u64::from_be_bytes)
+    key.get(prefix.len() + 1..)?.try_into().ok().map(u64::from_be_bytes)
 }
 
 impl Document {
@@ -97,54 +90,22 @@ impl Document {
         for row in core::mem::take(&mut self.unsaved.dropped) {
             table.delete(Space::Document, &row_key(prefix, PENDING, row));
         }
-        for pending in self
-            .pending
-            .iter()
-            .filter(|pending| pending.row >= self.unsaved.first_unsaved)
-        {
-            let (device, bytes, facts) = (
-                pending.device.0,
-                pending.bytes.clone(),
-                pending.facts.clone(),
-            );
-            let stored = StoredPending {
-                device,
-                bytes,
-                facts,
-            };
-            table.write(
-                Space::Document,
-                &row_key(prefix, PENDING, pending.row),
-                pack(&stored)?,
-            );
+        for pending in self.pending.iter().filter(|pending| pending.row >= self.unsaved.first_unsaved) {
+            let (device, bytes, facts) = (pending.device.0, pending.bytes.clone(), pending.facts.clone());
+            let stored = StoredPending { device, bytes, facts };
+            table.write(Space::Document, &row_key(prefix, PENDING, pending.row), pack(&stored)?);
         }
         self.unsaved.first_unsaved = self.unsaved.next_pending;
         let steps = core::mem::take(&mut self.unsaved.steps);
-        let new_bytes: usize = steps
-            .iter()
-            .flat_map(|step| &step.applied)
-            .map(|change| change.raw_bytes().len())
-            .sum();
+        let new_bytes: usize = steps.iter().flat_map(|step| &step.applied).map(|change| change.raw_bytes().len()).sum();
         let many = self.unsaved.next_step as usize + steps.len() > STEPS_MAX;
         if self.unsaved.whole || many || self.unsaved.stored_bytes + new_bytes > STEP_BYTES_MAX {
             return self.save_whole(table, prefix);
         }
         for step in steps {
-            let changes = step
-                .applied
-                .iter()
-                .map(|change| change.raw_bytes().to_vec())
-                .collect();
-            let stored = StoredStep {
-                changes,
-                facts: step.facts,
-                quarantined: step.quarantined,
-            };
-            table.write(
-                Space::Document,
-                &row_key(prefix, STEP, self.unsaved.next_step),
-                pack(&stored)?,
-            );
+            let changes = step.applied.iter().map(|change| change.raw_bytes().to_vec()).collect();
+            let stored = StoredStep { changes, facts: step.facts, quarantined: step.quarantined };
+            table.write(Space::Document, &row_key(prefix, STEP, self.unsaved.next_step), pack(&stored)?);
             self.unsaved.next_step += 1;
         }
         self.unsaved.stored_bytes += new_bytes;
@@ -174,53 +135,35 @@ impl Document {
         let mut accepted = match table.read(Space::Document, &row_key(prefix, BASE, 0)) {
             Some(bytes) => {
                 let base: Base = unpack(bytes)?;
-                let document = guarded(|| Automerge::load(&base.document))
-                    .map_err(|_| StoreError::Document)?;
+                let document = guarded(|| Automerge::load(&base.document)).map_err(|_| StoreError::Document)?;
                 let document = document.map_err(|_| StoreError::Document)?;
                 Accepted::from_parts(kind, document, base.facts, base.quarantine)
             }
             None => Accepted::new(kind).map_err(|_| StoreError::Document)?,
         };
-        let (mut changes, mut pending, mut next_step, mut stored_bytes) =
-            (Vec::new(), VecDeque::new(), 0, 0);
+        let (mut changes, mut pending, mut next_step, mut stored_bytes) = (Vec::new(), VecDeque::new(), 0, 0);
         for (key, value) in rows {
-            let (part, number) = (
-                key.get(prefix.len()),
-                row_number(key, prefix).ok_or(StoreError::Document)?,
-            );
+            let (part, number) = (key.get(prefix.len()), row_number(key, prefix).ok_or(StoreError::Document)?);
             match part {
                 Some(&STEP) => {
                     let step: StoredStep = unpack(value)?;
                     stored_bytes += step.changes.iter().map(Vec::len).sum::<usize>();
                     changes.extend(step.changes);
-                    step.facts
-                        .iter()
-                        .for_each(|facts| accepted.facts.add(facts));
+                    step.facts.iter().for_each(|facts| accepted.facts.add(facts));
                     accepted.quarantine.extend(step.quarantined);
                     next_step = number + 1;
                 }
                 Some(&PENDING) => {
-                    let StoredPending {
-                        device,
-                        bytes,
-                        facts,
-                    } = unpack(value)?;
+                    let StoredPending { device, bytes, facts } = unpack(value)?;
                     let hash = crate::seal::change_hash(&bytes);
-                    pending.push_back(Pending {
-                        hash,
-                        device: DeviceId(device),
-                        bytes,
-                        facts,
-                        row: number,
-                    });
+                    pending.push_back(Pending { hash, device: DeviceId(device), bytes, facts, row: number });
                 }
                 _ => {}
             }
         }
         let changes: Result<Vec<Change>, _> = changes.into_iter().map(Change::from_bytes).collect();
         let changes = changes.map_err(|_| StoreError::Document)?;
-        let applied = guarded(|| accepted.document.apply_changes(changes))
-            .map_err(|_| StoreError::Document)?;
+        let applied = guarded(|| accepted.document.apply_changes(changes)).map_err(|_| StoreError::Document)?;
         applied.map_err(|_| StoreError::Document)?;
         let mut document = Self::from_parts(accepted, pending);
         document.unsaved.next_step = next_step;

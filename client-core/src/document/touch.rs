@@ -39,17 +39,10 @@ pub fn read(
     expanded: &ExpandedChange,
     history: &Layered<'_, History>,
 ) -> Result<(Touch, Addition), Reason> {
-    let mut reading = Reading {
-        sections: sections(kind),
-        history,
-        touch: Touch::default(),
-        addition: Addition::of(change),
-    };
+    let mut reading =
+        Reading { sections: sections(kind), history, touch: Touch::default(), addition: Addition::of(change) };
     for (operation, counter) in expanded.operations.iter().zip(change.start_op().get()..) {
-        reading.operation(
-            operation,
-            op_at(counter, change.actor_id()).ok_or(Reason::Actor)?,
-        )?;
+        reading.operation(operation, op_at(counter, change.actor_id()).ok_or(Reason::Actor)?)?;
     }
     Ok((reading.touch, reading.addition))
 }
@@ -59,13 +52,7 @@ pub fn read(
 pub fn first_addition(kind: ScopeKind, change: &Change) -> Addition {
     let mut addition = Addition::of(change);
     for (section, counter) in (0..sections(kind).len()).zip(change.start_op().get()..) {
-        addition.objects.push((
-            (counter, FIRST_ACTOR),
-            Place {
-                section,
-                entry: None,
-            },
-        ));
+        addition.objects.push(((counter, FIRST_ACTOR), Place { section, entry: None }));
     }
     addition
 }
@@ -79,8 +66,7 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn operation(&mut self, write: &legacy::Op, at: Op) -> Result<(), Reason> {
-        let (legacy::ObjectId::Id(object), legacy::Key::Map(key), false) =
-            (&write.obj, &write.key, write.insert)
+        let (legacy::ObjectId::Id(object), legacy::Key::Map(key), false) = (&write.obj, &write.key, write.insert)
         else {
             // Nothing is ever written beside the sections.
             return Err(Reason::Schema);
@@ -93,65 +79,24 @@ impl Reading<'_> {
         }
     }
 
-    fn new_entry(
-        &mut self,
-        write: &legacy::Op,
-        object: Op,
-        key: &str,
-        at: Op,
-    ) -> Result<(), Reason> {
-        let own = self
-            .addition
-            .objects
-            .iter()
-            .find(|(made, _)| *made == object)
-            .map(|(_, place)| place);
-        let place = own
-            .or_else(|| self.history.place(object))
-            .ok_or(Reason::UnknownObject)?
-            .clone();
+    fn new_entry(&mut self, write: &legacy::Op, object: Op, key: &str, at: Op) -> Result<(), Reason> {
+        let own = self.addition.objects.iter().find(|(made, _)| *made == object).map(|(_, place)| place);
+        let place = own.or_else(|| self.history.place(object)).ok_or(Reason::UnknownObject)?.clone();
         let section = self.sections.get(place.section).ok_or(Reason::Schema)?;
         if place.entry.is_some() || !section.takes_key(key) {
             return Err(Reason::Schema);
         }
-        if !write.pred.is_empty()
-            || self
-                .touch
-                .entries
-                .iter()
-                .any(|new| new.section == section && new.key == key)
-        {
+        if !write.pred.is_empty() || self.touch.entries.iter().any(|new| new.section == section && new.key == key) {
             return Err(Reason::Once);
         }
-        self.addition.objects.push((
-            at,
-            Place {
-                section: place.section,
-                entry: Some(key.into()),
-            },
-        ));
-        self.touch.entries.push(NewEntry {
-            section,
-            key: key.into(),
-            fields: Vec::new(),
-        });
+        self.addition.objects.push((at, Place { section: place.section, entry: Some(key.into()) }));
+        self.touch.entries.push(NewEntry { section, key: key.into(), fields: Vec::new() });
         Ok(())
     }
 
-    fn value(
-        &mut self,
-        write: &legacy::Op,
-        object: Op,
-        key: &str,
-        value: &ScalarValue,
-        at: Op,
-    ) -> Result<(), Reason> {
+    fn value(&mut self, write: &legacy::Op, object: Op, key: &str, value: &ScalarValue, at: Op) -> Result<(), Reason> {
         // Objects of this change and its new entries stand in the same order.
-        let own = self
-            .addition
-            .objects
-            .iter()
-            .position(|(made, _)| *made == object);
+        let own = self.addition.objects.iter().position(|(made, _)| *made == object);
         let new = own.and_then(|own| self.touch.entries.get_mut(own));
         let place = self.history.place(object);
         let section = match (&new, place) {
@@ -164,9 +109,7 @@ impl Reading<'_> {
             return Err(Reason::Value);
         }
         if let Some(new) = new {
-            if !write.pred.is_empty()
-                || new.fields.iter().any(|(known, _)| known.name == field.name)
-            {
+            if !write.pred.is_empty() || new.fields.iter().any(|(known, _)| known.name == field.name) {
                 return Err(Reason::Once);
             }
             new.fields.push((field, value.clone()));
@@ -176,12 +119,7 @@ impl Reading<'_> {
                 return Err(Reason::Schema);
             }
             self.replaced(write, object, field)?;
-            self.touch.writes.push(Write {
-                section,
-                entry,
-                field,
-                value: value.clone(),
-            });
+            self.touch.writes.push(Write { section, entry, field, value: value.clone() });
         }
         if field.late {
             self.addition.late.push((at, (object, field.name)));
@@ -193,12 +131,7 @@ impl Reading<'_> {
     fn replaced(&self, write: &legacy::Op, object: Op, field: &Field) -> Result<(), Reason> {
         for cited in write.pred.iter() {
             let cited = op(cited).ok_or(Reason::Predecessor)?;
-            let here = self
-                .addition
-                .late
-                .iter()
-                .find(|(at, _)| *at == cited)
-                .map(|(_, written)| *written);
+            let here = self.addition.late.iter().find(|(at, _)| *at == cited).map(|(_, written)| *written);
             if here.or_else(|| self.history.late(cited)) != Some((object, field.name)) {
                 return Err(Reason::Predecessor);
             }

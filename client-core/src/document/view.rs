@@ -165,9 +165,7 @@ impl Document {
             .map(|item| self.entry_of(section, item.key.to_string(), fields_of(shown, &item.id())))
             .collect();
         // None sorts before Some: turn it round so that pending entries come last.
-        entries.sort_by(|a, b| {
-            (a.order.is_none(), a.order, &a.id).cmp(&(b.order.is_none(), b.order, &b.id))
-        });
+        entries.sort_by(|a, b| (a.order.is_none(), a.order, &a.id).cmp(&(b.order.is_none(), b.order, &b.id)));
         entries
     }
 
@@ -230,17 +228,9 @@ impl Document {
         let person = |entry: Entry| {
             let person = from_hex(&entry.id).map(PersonId)?;
             let name = entry.text("name").unwrap_or_default();
-            Some(PersonView {
-                person,
-                name,
-                unit: entry.text("unit"),
-                title: entry.text("title"),
-            })
+            Some(PersonView { person, name, unit: entry.text("unit"), title: entry.text("title") })
         };
-        self.entries(section)
-            .into_iter()
-            .filter_map(person)
-            .collect()
+        self.entries(section).into_iter().filter_map(person).collect()
     }
 
     #[must_use]
@@ -248,18 +238,10 @@ impl Document {
         let listed = |entry: Entry| {
             let scope = from_hex(&entry.id).map(ScopeId)?;
             let open = entry.text("state").as_deref() != Some("closed");
-            Some(ListedConcern {
-                scope,
-                title: entry.text("title").unwrap_or_default(),
-                open,
-            })
+            Some(ListedConcern { scope, title: entry.text("title").unwrap_or_default(), open })
         };
         JournalView {
-            concerns: self
-                .entries("concerns")
-                .into_iter()
-                .filter_map(listed)
-                .collect(),
+            concerns: self.entries("concerns").into_iter().filter_map(listed).collect(),
             notes: self.entries("notes"),
             consent_texts: self.entries("consent_texts"),
             requests: self.entries("requests"),
@@ -286,25 +268,17 @@ impl Document {
     fn measures(&self) -> Vec<MeasureView> {
         let mut evaluations: HashMap<String, Vec<Entry>> = HashMap::new();
         for evaluation in self.entries("evaluations") {
-            evaluations
-                .entry(evaluation.text("measure").unwrap_or_default())
-                .or_default()
-                .push(evaluation);
+            evaluations.entry(evaluation.text("measure").unwrap_or_default()).or_default().push(evaluation);
         }
         let mut marks: HashMap<String, BTreeMap<Option<PersonId>, bool>> = HashMap::new();
         for mark in self.entries("family_marks") {
             // Later marks of the same person stand in place of earlier ones.
-            let of_measure = marks
-                .entry(mark.text("measure").unwrap_or_default())
-                .or_default();
+            let of_measure = marks.entry(mark.text("measure").unwrap_or_default()).or_default();
             of_measure.insert(mark.author, mark.flag("agrees").unwrap_or_default());
         }
         let mut busy = HashSet::new();
         let view = |entry: Entry| {
-            let mut evaluated = evaluations
-                .remove(&entry.id)
-                .unwrap_or_default()
-                .into_iter();
+            let mut evaluated = evaluations.remove(&entry.id).unwrap_or_default().into_iter();
             let family = marks.remove(&entry.id);
             let mut measure = measure(entry, evaluated.next(), family);
             measure.remarks = evaluated.collect();
@@ -317,29 +291,17 @@ impl Document {
     }
 }
 
-fn measure(
-    entry: Entry,
-    evaluation: Option<Entry>,
-    family: Option<BTreeMap<Option<PersonId>, bool>>,
-) -> MeasureView {
-    let heard = evaluation
-        .as_ref()
-        .and_then(|evaluation| evaluation.flag("family_agrees"));
+fn measure(entry: Entry, evaluation: Option<Entry>, family: Option<BTreeMap<Option<PersonId>, bool>>) -> MeasureView {
+    let heard = evaluation.as_ref().and_then(|evaluation| evaluation.flag("family_agrees"));
     MeasureView {
         text: entry.text("text").unwrap_or_default(),
         arena: entry.text("arena").unwrap_or_default(),
         responsible: entry.text("responsible").unwrap_or_default(),
         due: entry.text("due"),
         step: entry.number("step"),
-        superseded: entry
-            .number("superseded")
-            .map(|how| (how, entry.text("superseded_by"))),
-        family_agrees: family
-            .map(|marks| marks.values().all(|agrees| *agrees))
-            .or(heard),
-        editable_until_ms: entry
-            .received_ms
-            .map(|received| received.saturating_add(EDIT_WINDOW_MILLIS)),
+        superseded: entry.number("superseded").map(|how| (how, entry.text("superseded_by"))),
+        family_agrees: family.map(|marks| marks.values().all(|agrees| *agrees)).or(heard),
+        editable_until_ms: entry.received_ms.map(|received| received.saturating_add(EDIT_WINDOW_MILLIS)),
         evaluation,
         remarks: Vec::new(),
         parked: false,

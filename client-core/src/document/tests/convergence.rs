@@ -51,45 +51,27 @@ struct World {
 impl World {
     fn new() -> Self {
         let (_, chain) = published();
-        let readers = PEOPLE
-            .iter()
-            .map(|_| (reader(&chain), chain.len()))
-            .collect();
-        Self {
-            chain,
-            readers,
-            now: START,
-            made: 0,
-        }
+        let readers = PEOPLE.iter().map(|_| (reader(&chain), chain.len())).collect();
+        Self { chain, readers, now: START, made: 0 }
     }
 
     fn edit(
         &mut self,
         who: u8,
-        change: impl Fn(
-            &mut automerge::transaction::Transaction<'_>,
-            PersonId,
-            &str,
-        ) -> Result<(), AutomergeError>,
+        change: impl Fn(&mut automerge::transaction::Transaction<'_>, PersonId, &str) -> Result<(), AutomergeError>,
     ) {
         let person = PEOPLE[who as usize];
         self.made += 1;
         let id = format!("e{}", self.made);
-        let editor = Editor {
-            now_ms: self.now,
-            ..person.editor()
-        };
-        let result = self.readers[who as usize]
-            .0
-            .edit(&editor, |to| change(to, person.person(), &id));
+        let editor = Editor { now_ms: self.now, ..person.editor() };
+        let result = self.readers[who as usize].0.edit(&editor, |to| change(to, person.person(), &id));
         assert!(!matches!(result, Err(EditError::Stopped(_))));
     }
 
     fn send(&mut self, who: u8, changes: Vec<Vec<u8>>) {
         if !changes.is_empty() {
             let number = self.chain.len() as u64 + 1;
-            self.chain
-                .push(PEOPLE[who as usize].event(number, self.now, changes));
+            self.chain.push(PEOPLE[who as usize].event(number, self.now, changes));
         }
     }
 
@@ -101,38 +83,19 @@ impl World {
 
     fn act(&mut self, deed: &Deed) {
         match *deed {
-            Deed::Glimpse(who) => self.edit(who, |to, me, id| {
-                edit::add_glimpse(to, me, id, "Et smil", None)
-            }),
-            Deed::Comment(who) => self.edit(who, |to, me, id| {
-                edit::add_comment(to, me, id, "Fint", None)
-            }),
+            Deed::Glimpse(who) => self.edit(who, |to, me, id| edit::add_glimpse(to, me, id, "Et smil", None)),
+            Deed::Comment(who) => self.edit(who, |to, me, id| edit::add_comment(to, me, id, "Fint", None)),
             Deed::Rewrite(who) => self.edit(who, |to, _, id| edit::rewrite_measure(to, "home", id)),
             Deed::Evaluate(who) => {
-                self.edit(who, |to, me, id| {
-                    edit::evaluate(to, me, id, "nurse", edit::Colour::Green, None, false)
-                });
+                self.edit(who, |to, me, id| edit::evaluate(to, me, id, "nurse", edit::Colour::Green, None, false));
             }
-            Deed::FamilyMark(who) => self.edit(who, |to, me, id| {
-                edit::mark_as_family(to, me, id, "home", true, None)
-            }),
+            Deed::FamilyMark(who) => self.edit(who, |to, me, id| edit::mark_as_family(to, me, id, "home", true, None)),
             Deed::Forge(who) => {
                 self.made += 1;
                 let (person, id) = (PEOPLE[who as usize], format!("e{}", self.made));
-                let fields = [
-                    ("author", hex(person)),
-                    ("text", "t".into()),
-                    ("of", "goal".into()),
-                ];
+                let fields = [("author", hex(person)), ("text", "t".into()), ("of", "goal".into())];
                 let change = forged(&self.readers[who as usize].0, person, 200 + who, |d| {
-                    put_entry(
-                        d,
-                        "corrections",
-                        &id,
-                        &fields
-                            .each_ref()
-                            .map(|(field, value)| (*field, value.as_str())),
-                    )
+                    put_entry(d, "corrections", &id, &fields.each_ref().map(|(field, value)| (*field, value.as_str())))
                 });
                 self.send(who, vec![change]);
             }
@@ -189,18 +152,8 @@ fn ten_thousand_changes_in_one_batch_are_those_one_by_one() {
     let (mut author, events) = published();
     let mut changes = Vec::new();
     for number in 0..10_000 {
-        let measure = measure(
-            &format!("m{number:07}"),
-            Responsible::Person(TEACHER.person()),
-        );
-        changes.push(
-            author
-                .edit(&TEACHER.editor(), |to| {
-                    edit::add_measure(to, TEACHER.person(), &measure)
-                })
-                .unwrap()
-                .1,
-        );
+        let measure = measure(&format!("m{number:07}"), Responsible::Person(TEACHER.person()));
+        changes.push(author.edit(&TEACHER.editor(), |to| edit::add_measure(to, TEACHER.person(), &measure)).unwrap().1);
     }
     let events: Vec<Received> = changes
         .chunks(100)
@@ -212,9 +165,7 @@ fn ten_thousand_changes_in_one_batch_are_those_one_by_one() {
         });
     let at_once = reader(&events);
     let mut in_parts = Document::new(ScopeKind::Concern).unwrap();
-    events
-        .chunks(25)
-        .for_each(|some| drop(in_parts.accept(some).unwrap()));
+    events.chunks(25).for_each(|some| drop(in_parts.accept(some).unwrap()));
     assert_eq!(at_once.count("measures"), 10_003);
     assert_eq!(at_once.accepted().heads(), in_parts.accepted().heads());
     author.accept(&events[1..]).unwrap();

@@ -14,12 +14,7 @@ fn refused(outcome: Outcome) -> Reason {
 }
 
 fn glimpse(document: &mut AutoCommit, who: Who, id: &str) -> Result<(), AutomergeError> {
-    put_entry(
-        document,
-        "glimpses",
-        id,
-        &[("author", &hex(who)), ("text", "Et smil")],
-    )
+    put_entry(document, "glimpses", id, &[("author", &hex(who)), ("text", "Et smil")])
 }
 
 /// The change after something was altered in it, encoded anew.
@@ -33,24 +28,15 @@ fn altered(change: &[u8], alter: impl FnOnce(&mut ExpandedChange)) -> Vec<u8> {
 fn a_well_made_change_is_taken() {
     let (mut document, _) = published();
     let change = forged(&document, MOTHER, 1, |d| glimpse(d, MOTHER, "g"));
-    assert!(matches!(
-        verdict(&mut document, &MOTHER.event(2, START, vec![change])),
-        Outcome::Applied(_)
-    ));
-    assert_eq!(
-        document.entry("glimpses", "g").unwrap().author,
-        Some(MOTHER.person())
-    );
+    assert!(matches!(verdict(&mut document, &MOTHER.event(2, START, vec![change])), Outcome::Applied(_)));
+    assert_eq!(document.entry("glimpses", "g").unwrap().author, Some(MOTHER.person()));
 }
 
 #[test]
 fn r1_a_reader_writes_nothing() {
     let (mut document, _) = published();
     let change = forged(&document, PPT, 1, |d| glimpse(d, PPT, "g"));
-    assert_eq!(
-        refused(verdict(&mut document, &PPT.event(2, START, vec![change]))),
-        Reason::Role
-    );
+    assert_eq!(refused(verdict(&mut document, &PPT.event(2, START, vec![change]))), Reason::Role);
     assert_eq!(document.accepted().quarantine().len(), 1);
 }
 
@@ -62,24 +48,12 @@ fn r4_another_device_s_actor_is_refused_and_its_owner_goes_on() {
     let stolen = CHILD.event(2, START, vec![genuine.clone()]);
     assert_eq!(refused(verdict(&mut document, &stolen)), Reason::Actor);
     let made = forged(&document, MOTHER, 1, |d| glimpse(d, CHILD, "h"));
-    assert_eq!(
-        refused(verdict(&mut document, &CHILD.event(3, START, vec![made]))),
-        Reason::Actor
-    );
-    assert!(matches!(
-        verdict(&mut document, &MOTHER.event(4, START, vec![genuine])),
-        Outcome::Applied(_)
-    ));
-    let free = altered(
-        &forged(&document, MOTHER, 2, |d| glimpse(d, MOTHER, "i")),
-        |change| {
-            change.actor_id = automerge::ActorId::from(&[7u8; 5][..]);
-        },
-    );
-    assert_eq!(
-        refused(verdict(&mut document, &MOTHER.event(5, START, vec![free]))),
-        Reason::Actor
-    );
+    assert_eq!(refused(verdict(&mut document, &CHILD.event(3, START, vec![made]))), Reason::Actor);
+    assert!(matches!(verdict(&mut document, &MOTHER.event(4, START, vec![genuine])), Outcome::Applied(_)));
+    let free = altered(&forged(&document, MOTHER, 2, |d| glimpse(d, MOTHER, "i")), |change| {
+        change.actor_id = automerge::ActorId::from(&[7u8; 5][..]);
+    });
+    assert_eq!(refused(verdict(&mut document, &MOTHER.event(5, START, vec![free]))), Reason::Actor);
 }
 
 #[test]
@@ -87,34 +61,13 @@ fn r5_the_first_received_of_two_versions_wins() {
     let (mut document, _) = published();
     let first = forged(&document, MOTHER, 1, |d| glimpse(d, MOTHER, "g1"));
     let second = forged(&document, MOTHER, 1, |d| glimpse(d, MOTHER, "g2"));
-    assert!(matches!(
-        verdict(&mut document, &MOTHER.event(2, START, vec![first.clone()])),
-        Outcome::Applied(_)
-    ));
-    assert_eq!(
-        refused(verdict(
-            &mut document,
-            &MOTHER.event(3, START, vec![second])
-        )),
-        Reason::Sequence
-    );
-    assert!(matches!(
-        verdict(&mut document, &MOTHER.event(4, START, vec![first])),
-        Outcome::Known(_)
-    ));
+    assert!(matches!(verdict(&mut document, &MOTHER.event(2, START, vec![first.clone()])), Outcome::Applied(_)));
+    assert_eq!(refused(verdict(&mut document, &MOTHER.event(3, START, vec![second]))), Reason::Sequence);
+    assert!(matches!(verdict(&mut document, &MOTHER.event(4, START, vec![first])), Outcome::Known(_)));
     let next = forged(&document, MOTHER, 1, |d| glimpse(d, MOTHER, "g3"));
     let skipping = altered(&next, |change| change.seq = 3);
-    assert_eq!(
-        refused(verdict(
-            &mut document,
-            &MOTHER.event(5, START, vec![skipping])
-        )),
-        Reason::Sequence
-    );
-    assert!(matches!(
-        verdict(&mut document, &MOTHER.event(6, START, vec![next])),
-        Outcome::Applied(_)
-    ));
+    assert_eq!(refused(verdict(&mut document, &MOTHER.event(5, START, vec![skipping]))), Reason::Sequence);
+    assert!(matches!(verdict(&mut document, &MOTHER.event(6, START, vec![next])), Outcome::Applied(_)));
 }
 
 #[test]
@@ -138,20 +91,11 @@ fn r6_operation_numbers_stay_near_and_grow() {
     };
     for (start, event) in [(u64::from(u32::MAX) - 1, 1), (top + lead + 1, 2)] {
         let event = MOTHER.event(event, START, vec![at(start)]);
-        assert_eq!(
-            refused(document.accept(&[event]).unwrap().outcomes[0]),
-            Reason::StartOperation
-        );
+        assert_eq!(refused(document.accept(&[event]).unwrap().outcomes[0]), Reason::StartOperation);
     }
     let early = altered(&honest, |change| change.start_op = 3.try_into().unwrap());
-    assert_eq!(
-        refused(verdict(&mut document, &MOTHER.event(3, START, vec![early]))),
-        Reason::StartOperation
-    );
-    assert!(matches!(
-        verdict(&mut document, &MOTHER.event(4, START, vec![at(top + lead)])),
-        Outcome::Applied(_)
-    ));
+    assert_eq!(refused(verdict(&mut document, &MOTHER.event(3, START, vec![early]))), Reason::StartOperation);
+    assert!(matches!(verdict(&mut document, &MOTHER.event(4, START, vec![at(top + lead)])), Outcome::Applied(_)));
 }
 
 #[test]
@@ -171,15 +115,8 @@ fn r7_an_event_counts_the_operations_of_all_its_changes() {
     glimpse(&mut writer, MOTHER, "last").unwrap();
     writer.commit();
     changes.push(writer.get_last_local_change().unwrap().raw_bytes().to_vec());
-    let outcomes = reader(&events)
-        .accept(&[MOTHER.event(2, START, changes)])
-        .unwrap()
-        .outcomes;
-    assert!(
-        outcomes[..101]
-            .iter()
-            .all(|outcome| matches!(outcome, Outcome::Applied(_)))
-    );
+    let outcomes = reader(&events).accept(&[MOTHER.event(2, START, changes)]).unwrap().outcomes;
+    assert!(outcomes[..101].iter().all(|outcome| matches!(outcome, Outcome::Applied(_))));
     assert_eq!(outcomes[101], Outcome::Quarantined(Reason::Operations));
 }
 
@@ -189,31 +126,16 @@ fn r9_bytes_that_are_no_change_of_ours() {
     let good = forged(&document, MOTHER, 1, |d| glimpse(d, MOTHER, "g"));
     let mut bad = good.clone();
     bad[5] ^= 1;
-    assert_eq!(
-        refused(verdict(&mut document, &MOTHER.event(2, START, vec![bad]))),
-        Reason::Checksum
-    );
+    assert_eq!(refused(verdict(&mut document, &MOTHER.event(2, START, vec![bad]))), Reason::Checksum);
     let saved = document.accepted.document.save();
-    assert_eq!(
-        refused(verdict(&mut document, &MOTHER.event(3, START, vec![saved]))),
-        Reason::ChunkType
-    );
+    assert_eq!(refused(verdict(&mut document, &MOTHER.event(3, START, vec![saved]))), Reason::ChunkType);
     let extra = altered(&good, |change| change.extra_bytes = vec![1]);
-    assert_eq!(
-        refused(verdict(&mut document, &MOTHER.event(4, START, vec![extra]))),
-        Reason::Extras
-    );
+    assert_eq!(refused(verdict(&mut document, &MOTHER.event(4, START, vec![extra]))), Reason::Extras);
     let deleting = forged(&document, TEACHER, 9, |d| {
         let measures = section(d, "measures");
         d.delete(measures, "home")
     });
-    assert_eq!(
-        refused(verdict(
-            &mut document,
-            &TEACHER.event(5, START, vec![deleting])
-        )),
-        Reason::Operation
-    );
+    assert_eq!(refused(verdict(&mut document, &TEACHER.event(5, START, vec![deleting]))), Reason::Operation);
     assert!(document.entry("measures", "home").is_some());
 }
 
@@ -221,12 +143,9 @@ fn r9_bytes_that_are_no_change_of_ours() {
 fn r11_orphans_are_refused_and_kept_nowhere() {
     let (mut document, _) = published();
     for number in 0..50u8 {
-        let orphan = altered(
-            &forged(&document, MOTHER, number, |d| glimpse(d, MOTHER, "g")),
-            |change| {
-                change.deps.push(automerge::ChangeHash([number; 32]));
-            },
-        );
+        let orphan = altered(&forged(&document, MOTHER, number, |d| glimpse(d, MOTHER, "g")), |change| {
+            change.deps.push(automerge::ChangeHash([number; 32]));
+        });
         let event = MOTHER.event(u64::from(number) + 2, START, vec![orphan]);
         let outcome = document.accept(&[event]).unwrap().outcomes[0];
         assert_eq!(outcome, Outcome::Quarantined(Reason::UnknownDependency));
@@ -245,16 +164,10 @@ fn what_depends_on_a_quarantined_change_falls_with_it() {
     glimpse(&mut writer, MOTHER, "g").unwrap();
     writer.commit();
     let follower = writer.get_last_local_change().unwrap().raw_bytes().to_vec();
-    let outcomes = document
-        .accept(&[MOTHER.event(2, START, vec![bad, follower])])
-        .unwrap()
-        .outcomes;
+    let outcomes = document.accept(&[MOTHER.event(2, START, vec![bad, follower])]).unwrap().outcomes;
     assert_eq!(
         outcomes,
-        vec![
-            Outcome::Quarantined(Reason::Missing),
-            Outcome::Quarantined(Reason::QuarantinedDependency)
-        ]
+        vec![Outcome::Quarantined(Reason::Missing), Outcome::Quarantined(Reason::QuarantinedDependency)]
     );
 }
 
@@ -265,9 +178,7 @@ fn r12_nothing_is_struck_out_from_elsewhere() {
     let goal = {
         let saved = AutoCommit::load(&document.accepted.document.save()).unwrap();
         let (_, object) = saved.get(section(&saved, "goal"), "text").unwrap().unwrap();
-        let ObjId::Id(counter, actor, _) = object else {
-            panic!("an id")
-        };
+        let ObjId::Id(counter, actor, _) = object else { panic!("an id") };
         legacy::OpId::new(counter, &actor)
     };
     let honest = forged(&document, MOTHER, 1, |d| glimpse(d, MOTHER, "g"));
@@ -275,13 +186,7 @@ fn r12_nothing_is_struck_out_from_elsewhere() {
         let text = change.operations.last_mut().unwrap();
         text.pred = vec![goal.clone()].into();
     });
-    assert_eq!(
-        refused(verdict(
-            &mut document,
-            &MOTHER.event(2, START, vec![striking])
-        )),
-        Reason::Once
-    );
+    assert_eq!(refused(verdict(&mut document, &MOTHER.event(2, START, vec![striking]))), Reason::Once);
     // The same from a field that may be written again.
     let rewriting = forged(&document, TEACHER, 9, |d| {
         let measure = entry(d, "measures", "home");
@@ -291,18 +196,9 @@ fn r12_nothing_is_struck_out_from_elsewhere() {
         let text = change.operations.last_mut().unwrap();
         text.pred = text.pred.iter().cloned().chain([goal]).collect();
     });
-    assert_eq!(
-        refused(verdict(
-            &mut document,
-            &TEACHER.event(3, START, vec![striking])
-        )),
-        Reason::Predecessor
-    );
+    assert_eq!(refused(verdict(&mut document, &TEACHER.event(3, START, vec![striking]))), Reason::Predecessor);
     assert_eq!(document.concern().goal_text(), "Ella gjør lekser hver dag");
-    assert!(matches!(
-        verdict(&mut document, &TEACHER.event(4, START, vec![rewriting])),
-        Outcome::Applied(_)
-    ));
+    assert!(matches!(verdict(&mut document, &TEACHER.event(4, START, vec![rewriting])), Outcome::Applied(_)));
 }
 
 #[test]
@@ -312,22 +208,10 @@ fn r12_schema_values_and_authors() {
     type Forgery<'a> = Box<dyn FnOnce(&mut AutoCommit) -> Result<(), AutomergeError> + 'a>;
     let cases: Vec<(Reason, Forgery<'_>)> = vec![
         (Reason::Schema, Box::new(|d| d.put(ROOT, "note", "x"))),
-        (
-            Reason::Schema,
-            Box::new(|d| d.put_object(ROOT, "measures", ObjType::Map).map(drop)),
-        ),
-        (
-            Reason::Schema,
-            Box::new(|d| put_entry(d, "glimpses", "a b", &[])),
-        ),
-        (
-            Reason::Schema,
-            Box::new(|d| put_entry(d, "glimpses", "g", &[("colour", "red")])),
-        ),
-        (
-            Reason::Schema,
-            Box::new(|d| d.put(section(d, "glimpses"), "text", "x")),
-        ),
+        (Reason::Schema, Box::new(|d| d.put_object(ROOT, "measures", ObjType::Map).map(drop))),
+        (Reason::Schema, Box::new(|d| put_entry(d, "glimpses", "a b", &[]))),
+        (Reason::Schema, Box::new(|d| put_entry(d, "glimpses", "g", &[("colour", "red")]))),
+        (Reason::Schema, Box::new(|d| d.put(section(d, "glimpses"), "text", "x"))),
         (
             Reason::Schema,
             Box::new(|d| {
@@ -335,14 +219,8 @@ fn r12_schema_values_and_authors() {
                 d.put_object(nested, "text", ObjType::Map).map(drop)
             }),
         ),
-        (
-            Reason::Value,
-            Box::new(|d| put_entry(d, "glimpses", "g", &[("text", &long)])),
-        ),
-        (
-            Reason::Value,
-            Box::new(|d| put_entry(d, "glimpses", "g", &[("text", "\u{202e}snudd")])),
-        ),
+        (Reason::Value, Box::new(|d| put_entry(d, "glimpses", "g", &[("text", &long)]))),
+        (Reason::Value, Box::new(|d| put_entry(d, "glimpses", "g", &[("text", "\u{202e}snudd")]))),
         (
             Reason::Value,
             Box::new(|d| {
@@ -350,26 +228,10 @@ fn r12_schema_values_and_authors() {
                 d.put(entry, "text", ScalarValue::Int(1))
             }),
         ),
-        (
-            Reason::Missing,
-            Box::new(|d| put_entry(d, "glimpses", "g", &[("author", &hex(MOTHER))])),
-        ),
+        (Reason::Missing, Box::new(|d| put_entry(d, "glimpses", "g", &[("author", &hex(MOTHER))]))),
         (Reason::Author, Box::new(|d| glimpse(d, TEACHER, "g"))),
-        (
-            Reason::Author,
-            Box::new(|d| put_entry(d, "glimpses", "g", &[("text", "uten navn")])),
-        ),
-        (
-            Reason::Once,
-            Box::new(|d| {
-                put_entry(
-                    d,
-                    "glimpses",
-                    "there",
-                    &[("author", &hex(MOTHER)), ("text", "over")],
-                )
-            }),
-        ),
+        (Reason::Author, Box::new(|d| put_entry(d, "glimpses", "g", &[("text", "uten navn")]))),
+        (Reason::Once, Box::new(|d| put_entry(d, "glimpses", "there", &[("author", &hex(MOTHER)), ("text", "over")]))),
         (
             Reason::Role,
             Box::new(|d| {
@@ -379,9 +241,7 @@ fn r12_schema_values_and_authors() {
                     ("arena", "home".into()),
                     ("responsible", "family".into()),
                 ];
-                let fields = fields
-                    .each_ref()
-                    .map(|(field, value)| (*field, value.as_str()));
+                let fields = fields.each_ref().map(|(field, value)| (*field, value.as_str()));
                 put_entry(d, "measures", "m", &fields)
             }),
         ),
@@ -396,62 +256,33 @@ fn r12_schema_values_and_authors() {
         ),
     ];
     let there = forged(&document, MOTHER, 77, |d| glimpse(d, MOTHER, "there"));
-    document
-        .accept(&[MOTHER.event(2, START, vec![there])])
-        .unwrap();
+    document.accept(&[MOTHER.event(2, START, vec![there])]).unwrap();
     for (number, (reason, forgery)) in cases.into_iter().enumerate() {
         let change = forged(&document, MOTHER, number as u8, forgery);
         let event = MOTHER.event(number as u64 + 3, START, vec![change]);
-        assert_eq!(
-            verdict(&mut document, &event),
-            Outcome::Quarantined(reason),
-            "case {number}"
-        );
+        assert_eq!(verdict(&mut document, &event), Outcome::Quarantined(reason), "case {number}");
     }
-    assert_eq!(
-        document
-            .entry("glimpses", "there")
-            .unwrap()
-            .text("text")
-            .unwrap(),
-        "Et smil"
-    );
+    assert_eq!(document.entry("glimpses", "there").unwrap().text("text").unwrap(), "Et smil");
 }
 
 #[test]
 fn r14_an_author_s_clock_moves_nothing() {
     let (mut document, _) = published();
     let at = |document: &Document, number: usize, time: i64| {
-        let change = forged(document, MOTHER, number as u8, |d| {
-            glimpse(d, MOTHER, &format!("g{number}"))
-        });
+        let change = forged(document, MOTHER, number as u8, |d| glimpse(d, MOTHER, &format!("g{number}")));
         let change = altered(&change, |change| change.time = time);
         MOTHER.event(number as u64 + 2, START + number as u64, vec![change])
     };
-    for (number, time) in [4_102_444_800, -1, 0, 1 << 40, -1 << 40]
-        .into_iter()
-        .enumerate()
-    {
+    for (number, time) in [4_102_444_800, -1, 0, 1 << 40, -1 << 40].into_iter().enumerate() {
         let event = at(&document, number, time);
-        assert!(matches!(
-            document.accept(&[event]).unwrap().outcomes[0],
-            Outcome::Applied(_)
-        ));
+        assert!(matches!(document.accept(&[event]).unwrap().outcomes[0], Outcome::Applied(_)));
     }
     // The library adds differences of times: far ones overflow and panic.
     for time in [i64::MIN, i64::MAX, (1 << 40) + 1] {
         let event = at(&document, 5, time);
-        assert_eq!(
-            document.accept(&[event]).unwrap().outcomes[0],
-            Outcome::Quarantined(Reason::Time)
-        );
+        assert_eq!(document.accept(&[event]).unwrap().outcomes[0], Outcome::Quarantined(Reason::Time));
     }
-    let order: Vec<String> = document
-        .concern()
-        .glimpses
-        .into_iter()
-        .map(|glimpse| glimpse.id)
-        .collect();
+    let order: Vec<String> = document.concern().glimpses.into_iter().map(|glimpse| glimpse.id).collect();
     assert_eq!(order, ["g0", "g1", "g2", "g3", "g4"]);
 }
 

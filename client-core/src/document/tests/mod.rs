@@ -1,10 +1,5 @@
 //! Tests of the document room: a few people with devices, a home that gives numbers and times, and hostile members.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::expect_used
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
 mod convergence;
 mod domain;
@@ -27,26 +22,11 @@ pub struct Who {
     pub role: Role,
 }
 
-pub const TEACHER: Who = Who {
-    number: 1,
-    role: Role::Holder,
-};
-pub const MOTHER: Who = Who {
-    number: 2,
-    role: Role::Guardian,
-};
-pub const CHILD: Who = Who {
-    number: 3,
-    role: Role::Child,
-};
-pub const NURSE: Who = Who {
-    number: 4,
-    role: Role::Actor,
-};
-pub const PPT: Who = Who {
-    number: 5,
-    role: Role::Reader,
-};
+pub const TEACHER: Who = Who { number: 1, role: Role::Holder };
+pub const MOTHER: Who = Who { number: 2, role: Role::Guardian };
+pub const CHILD: Who = Who { number: 3, role: Role::Child };
+pub const NURSE: Who = Who { number: 4, role: Role::Actor };
+pub const PPT: Who = Who { number: 5, role: Role::Reader };
 
 pub const START: Millis = 1_790_000_000_000;
 
@@ -60,53 +40,24 @@ impl Who {
     }
 
     pub fn editor(self) -> Editor {
-        Editor {
-            person: self.person(),
-            device: self.device(),
-            role: self.role,
-            now_ms: START,
-            fresh: [self.number; 8],
-        }
+        Editor { person: self.person(), device: self.device(), role: self.role, now_ms: START, fresh: [self.number; 8] }
     }
 
     pub fn event(self, number: u64, received_ms: Millis, changes: Vec<Vec<u8>>) -> Received {
-        let writer = Writer {
-            person: self.person(),
-            role: self.role,
-            received_ms,
-            event: number,
-        };
-        Received {
-            device: self.device(),
-            writer,
-            changes,
-        }
+        let writer = Writer { person: self.person(), role: self.role, received_ms, event: number };
+        Received { device: self.device(), writer, changes }
     }
 }
 
 pub fn measure(id: &str, responsible: Responsible) -> NewMeasure {
-    let arena = if responsible == Responsible::Family {
-        Arena::Home
-    } else {
-        Arena::Service
-    };
-    NewMeasure {
-        id: id.into(),
-        text: format!("Tiltak {id}"),
-        arena,
-        responsible,
-        due: None,
-        step: None,
-    }
+    let arena = if responsible == Responsible::Family { Arena::Home } else { Arena::Service };
+    NewMeasure { id: id.into(), text: format!("Tiltak {id}"), arena, responsible, due: None, step: None }
 }
 
 /// The change that publishes the guide's concern, and a document that has it.
 pub fn published() -> (Document, Vec<Received>) {
     let mut document = Document::new(ScopeKind::Concern).unwrap();
-    let goal = NewGoal {
-        text: "Ella gjør lekser hver dag".into(),
-        ..NewGoal::default()
-    };
+    let goal = NewGoal { text: "Ella gjør lekser hver dag".into(), ..NewGoal::default() };
     let measures = [
         measure("school", Responsible::Person(TEACHER.person())),
         measure("home", Responsible::Family),
@@ -114,21 +65,11 @@ pub fn published() -> (Document, Vec<Received>) {
     ];
     let (_, change) = document
         .edit(&TEACHER.editor(), |to| {
-            edit::publish_concern(
-                to,
-                TEACHER.person(),
-                "Ella arbeider med lekser",
-                None,
-                &goal,
-                &measures,
-            )
+            edit::publish_concern(to, TEACHER.person(), "Ella arbeider med lekser", None, &goal, &measures)
         })
         .unwrap();
     let events = vec![TEACHER.event(1, START, vec![change])];
-    assert!(matches!(
-        document.accept(&events).unwrap().outcomes[..],
-        [Outcome::Applied(_)]
-    ));
+    assert!(matches!(document.accept(&events).unwrap().outcomes[..], [Outcome::Applied(_)]));
     assert_eq!(document.pending().len(), 0);
     (document, events)
 }
@@ -151,11 +92,7 @@ pub fn forged(
     document.set_actor(actor_id(who.device(), [incarnation; 8]));
     edit(&mut document).unwrap();
     document.commit();
-    document
-        .get_last_local_change()
-        .unwrap()
-        .raw_bytes()
-        .to_vec()
+    document.get_last_local_change().unwrap().raw_bytes().to_vec()
 }
 
 pub fn section(document: &AutoCommit, name: &str) -> ObjId {
@@ -163,11 +100,7 @@ pub fn section(document: &AutoCommit, name: &str) -> ObjId {
 }
 
 pub fn entry(document: &AutoCommit, name: &str, key: &str) -> ObjId {
-    document
-        .get(section(document, name), key)
-        .unwrap()
-        .unwrap()
-        .1
+    document.get(section(document, name), key).unwrap().unwrap().1
 }
 
 /// Puts a whole entry with text fields.
@@ -179,28 +112,18 @@ pub fn put_entry(
 ) -> Result<(), AutomergeError> {
     let section = section(document, name);
     let entry = document.put_object(section, key, ObjType::Map)?;
-    fields
-        .iter()
-        .try_for_each(|(field, value)| document.put(&entry, *field, *value))
+    fields.iter().try_for_each(|(field, value)| document.put(&entry, *field, *value))
 }
 
 /// The verdict on one change, which must leave the document usable.
 pub fn verdict(document: &mut Document, event: &Received) -> Outcome {
-    let outcome = document
-        .accept(core::slice::from_ref(event))
-        .unwrap()
-        .outcomes[0];
+    let outcome = document.accept(core::slice::from_ref(event)).unwrap().outcomes[0];
     let id = format!("after-{}", event.writer.event);
     let (_, change) = document
-        .edit(&TEACHER.editor(), |to| {
-            edit::add_glimpse(to, TEACHER.person(), &id, "Det går fint", None)
-        })
+        .edit(&TEACHER.editor(), |to| edit::add_glimpse(to, TEACHER.person(), &id, "Det går fint", None))
         .expect("the document stays usable");
     let next = TEACHER.event(event.writer.event + 1000, START, vec![change]);
-    assert!(matches!(
-        document.accept(&[next]).unwrap().outcomes[..],
-        [Outcome::Applied(_)]
-    ));
+    assert!(matches!(document.accept(&[next]).unwrap().outcomes[..], [Outcome::Applied(_)]));
     outcome
 }
 
