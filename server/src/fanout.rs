@@ -121,7 +121,8 @@ impl Fanout {
         });
     }
 
-    fn scope(&self, scope: ScopeId) {
+    /// Something about the scope must be read anew.
+    pub fn scope(&self, scope: ScopeId) {
         self.with(|r| {
             for listener in r.scopes.get(&scope).into_iter().flatten() {
                 listener.tell(Push::Scope(scope));
@@ -169,14 +170,20 @@ fn leave<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Vec<Arc<Listener>>>, key:
 pub async fn notify(conn: &mut Conn, news: News) -> Result<(), StoreError> {
     if conn.is_pg() {
         let text = match news {
-            News::Scope(scope) => format!("s{}", to_hex(&scope.0)),
-            News::Mail(device) => format!("m{}", to_hex(&device.0)),
-            News::Ended(device) => format!("e{}", to_hex(&device.0)),
+            News::Scope(scope) => format!("s{}{}", to_hex(&scope.0), origin()),
+            News::Mail(device) => format!("m{}{}", to_hex(&device.0), origin()),
+            News::Ended(device) => format!("e{}{}", to_hex(&device.0), origin()),
         };
         conn.execute("SELECT pg_notify('stafett', $1)", args![text.as_str()])
             .await?;
     }
     Ok(())
+}
+
+/// Tells a process its own news from others'.
+fn origin() -> &'static str {
+    static ORIGIN: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    ORIGIN.get_or_init(|| to_hex(&crate::home::random::<8>().unwrap_or_default()))
 }
 
 /// What one process tells the others.
@@ -216,8 +223,9 @@ pub async fn listen(server: Arc<Server>) {
 }
 
 fn pass_on(fanout: &Fanout, payload: &str) {
-    let Some((kind, id)) = payload.split_at_checked(1) else { return };
-    let Some(id) = from_hex::<16>(id) else { return };
+    let Some((kind, rest)) = payload.split_at_checked(1) else { return };
+    let Some((id, from)) = rest.split_at_checked(32) else { return };
+    let Some(id) = from_hex::<16>(id).filter(|_| from != origin()) else { return };
     match kind {
         "s" => fanout.scope(ScopeId(id)),
         "m" => fanout.mail(DeviceId(id)),

@@ -89,9 +89,9 @@ async fn story(url: Option<&str>) {
     // Genesis; the same bytes again get the same receipt, from a stranger they get nothing.
     let founding = world.card_founding();
     let genesis = world.genesis_event(teacher, &founding);
-    let accepted = teachers.submit(bundle(teacher, &[genesis.clone()])).await.unwrap();
+    let accepted = teachers.submit(bundle(teacher, std::slice::from_ref(&genesis))).await.unwrap();
     assert_eq!((accepted[0].seq, accepted[0].counter), (1, 1));
-    assert_eq!(teachers.submit(bundle(teacher, &[genesis.clone()])).await.unwrap(), accepted);
+    assert_eq!(teachers.submit(bundle(teacher, std::slice::from_ref(&genesis))).await.unwrap(), accepted);
     let mut card = world.found_event(teacher, genesis.clone(), now_ms(), None).unwrap();
     let receipt = accepted[0].receipt.verify(&public(&world.municipality)).unwrap();
     assert_eq!((receipt.scope, receipt.position.seq, receipt.time), (CARD, 1, accepted[0].time));

@@ -142,6 +142,7 @@ const INDICES: &[&str] = &[
     "CREATE INDEX IF NOT EXISTS key_packages_of_device ON key_packages (device, last_resort, offered_ms)",
     "CREATE INDEX IF NOT EXISTS scopes_of_device ON readers (device)",
     "CREATE INDEX IF NOT EXISTS scopes_of_log ON scopes (log)",
+    "CREATE INDEX IF NOT EXISTS scopes_of_card ON scopes (card)",
     "CREATE INDEX IF NOT EXISTS codes_of_person ON codes (offered_by)",
 ];
 

@@ -53,6 +53,7 @@ pub(super) async fn run(
         now: 0,
         written: Vec::new(),
         mail: BTreeSet::new(),
+        recheck: BTreeSet::new(),
     }
     .all(drafts, letters)
     .await;
@@ -76,6 +77,8 @@ struct Judging<'a> {
     now: u64,
     written: Vec<Written>,
     mail: BTreeSet<DeviceId>,
+    /// Scopes whose readers may have lost their place with the one on the card.
+    recheck: BTreeSet<ScopeId>,
 }
 
 impl Judging<'_> {
@@ -85,6 +88,7 @@ impl Judging<'_> {
                 accepted,
                 news: Vec::new(),
                 mail: Vec::new(),
+                recheck: Vec::new(),
             });
         }
         // One time for the whole bundle; a clock that went back holds time still.
@@ -150,7 +154,11 @@ impl Judging<'_> {
             event: draft.signed,
         };
         let counter = draft.event.counter;
-        let before = self.places.state(scope).map(|state| chain::readers(state, self.now));
+        // A change alters nobody's place; the path of an edit does without the comparison.
+        let before = match &draft.event.body {
+            Body::Change(_) => None,
+            _ => self.places.state(scope).map(|state| chain::readers(state, self.now)),
+        };
         let changes = if position.is_some() {
             self.judge(scope, record.clone())?
         } else {
@@ -260,6 +268,9 @@ impl Judging<'_> {
                 }
             }
         }
+        if !lost.is_empty() {
+            self.recheck.extend(chain::hanging_on(self.conn, scope).await?);
+        }
         for device in lost {
             // A full mailbox does not keep the withdrawal from holding; the next sync tells the device.
             self.post(device, &Mail::Listed(scope)).await?;
@@ -277,7 +288,7 @@ impl Judging<'_> {
 
     /// Unknown and forbidden look alike to whoever never had a place here.
     async fn refusal(&mut self, scope: ScopeId, refused: Refusal) -> Result<Fault, Fault> {
-        let known_here = chain::reader(self.conn, scope, self.device).await?.is_some();
+        let known_here = chain::reader(self.conn, scope, self.device, self.now).await?.is_some();
         if refused == Refusal::NotAMember && !known_here {
             return Ok(Refusal::UnknownScope.into());
         }
@@ -317,6 +328,9 @@ impl Judging<'_> {
                 .push(written.record);
         }
         accepted.reverse();
+        for scope in &self.recheck {
+            fanout::notify(self.conn, fanout::News::Scope(*scope)).await?;
+        }
         for (replica, changed) in self.places.touched() {
             let state = replica.state();
             fanout::notify(self.conn, fanout::News::Scope(state.scope())).await?;
@@ -329,6 +343,7 @@ impl Judging<'_> {
             accepted,
             news: news.into_values().collect(),
             mail: self.mail.into_iter().collect(),
+            recheck: self.recheck.into_iter().collect(),
         })
     }
 }

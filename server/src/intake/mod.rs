@@ -53,6 +53,7 @@ struct Outcome {
     /// Empty when the bundle had been accepted before.
     news: Vec<News>,
     mail: Vec<DeviceId>,
+    recheck: Vec<ScopeId>,
 }
 
 /// What one scope's readers are told.
@@ -92,6 +93,9 @@ impl Intake {
             .await?;
         for news in outcome.news {
             self.tell(news);
+        }
+        for scope in outcome.recheck {
+            self.fanout.scope(scope);
         }
         for device in outcome.mail {
             self.fanout.mail(device);

@@ -244,20 +244,46 @@ pub async fn save_readers(
     Ok(lost)
 }
 
-pub async fn reader(conn: &mut Conn, scope: ScopeId, device: DeviceId) -> Result<Option<Reader>, StoreError> {
+/// A device's place in a scope. Whoever is gone from the card is served nothing of the log's other
+/// scopes either, whatever their own lists say.
+pub async fn reader(conn: &mut Conn, scope: ScopeId, device: DeviceId, now: u64) -> Result<Option<Reader>, StoreError> {
     let row = conn
         .row(
-            "SELECT until_ms, removed_seq FROM readers WHERE scope = $1 AND device = $2",
+            "SELECT r.until_ms, r.removed_seq, s.card FROM readers r JOIN scopes s ON s.scope = r.scope WHERE r.scope = $1 AND r.device = $2",
             args![&scope.0, &device.0],
         )
         .await?;
-    row.map(|row| {
-        Ok(Reader {
-            until: from_db(row.int(0)?),
-            removed_at: row.maybe_int(1)?.map(from_db),
-        })
-    })
-    .transpose()
+    let Some(row) = row else { return Ok(None) };
+    let mut until = from_db(row.int(0)?);
+    if let Some(card) = row.maybe_bytes(2)?
+        && card != scope.0
+        && !is_on_card(conn, card, device, now).await?
+    {
+        until = 0;
+    }
+    Ok(Some(Reader {
+        until,
+        removed_at: row.maybe_int(1)?.map(from_db),
+    }))
+}
+
+/// Whether the person of this device has a place on the card, with whatever device.
+async fn is_on_card(conn: &mut Conn, card: Vec<u8>, device: DeviceId, now: u64) -> Result<bool, StoreError> {
+    let row = conn
+        .row(
+            "SELECT c.until_ms FROM readers c JOIN devices other ON other.device = c.device JOIN devices own ON own.person = other.person WHERE c.scope = $1 AND own.device = $2 AND c.until_ms > $3 LIMIT 1",
+            args![card, &device.0, to_db(now)],
+        )
+        .await?;
+    Ok(row.is_some())
+}
+
+/// The scopes that hang on this card.
+pub async fn hanging_on(conn: &mut Conn, card: ScopeId) -> Result<Vec<ScopeId>, StoreError> {
+    let rows = conn
+        .rows("SELECT scope FROM scopes WHERE card = $1 AND scope <> $1", args![&card.0])
+        .await?;
+    rows.iter().map(|row| Ok(ScopeId(row.array(0)?))).collect()
 }
 
 /// What stands under a device's counter.

@@ -81,10 +81,11 @@ impl Connection {
         let scope = from.scope;
         // Followed before it is read: what is committed meanwhile waits in the queue.
         self.server.fanout.follow(scope, &self.listener);
-        let reader = async { chain::reader(&mut self.server.db.reader().await?, scope, self.device.device).await };
+        let (device, now) = (self.device.device, now_ms());
+        let reader = async { chain::reader(&mut self.server.db.reader().await?, scope, device, now).await };
         let reader = reader.await.map_err(|e| lost(&e))?;
         let nothing = SyncedScope { scope, position: None };
-        let Some(reader) = reader.filter(|reader| reader.until > now_ms() || reader.removed_at.is_some()) else {
+        let Some(reader) = reader.filter(|reader| reader.until > now || reader.removed_at.is_some()) else {
             self.unfollow(scope);
             return Ok(nothing);
         };

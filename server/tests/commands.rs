@@ -1,0 +1,137 @@
+//! The commands of `stafettd`, run as the operator runs them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use stafett_protocol::code::{Code, key_hash};
+use stafett_server::pg::Postgres;
+
+fn stafettd(arguments: &[&str]) -> (i32, Value) {
+    let output = Command::new(env!("CARGO_BIN_EXE_stafettd")).args(arguments).arg("--json").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    (output.status.code().unwrap(), serde_json::from_str(&text).unwrap_or(Value::Null))
+}
+
+fn init(home: &Path, database: Option<&str>) -> Value {
+    let mut arguments = vec!["init", "--home", home.to_str().unwrap(), "--number", "3209", "--name", "Ullensaker"];
+    if let Some(url) = database {
+        arguments.extend(["--database", url]);
+    }
+    let (exit, said) = stafettd(&arguments);
+    assert_eq!(exit, 0, "{said}");
+    said
+}
+
+/// A serving process; stopped by SIGTERM as the operator would.
+struct Serving(Child);
+
+impl Serving {
+    fn start(home: &Path) -> (Self, Value) {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_stafettd"))
+            .args(["serve", "--home", home.to_str().unwrap()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        (Self(child), serde_json::from_str(&line).unwrap())
+    }
+
+    fn stop(mut self) -> bool {
+        let pid = self.0.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        self.0.wait().unwrap().success()
+    }
+}
+
+fn checks(said: &Value) -> Vec<(String, bool)> {
+    let list = said["checks"].as_array().unwrap();
+    list.iter().map(|c| (c["name"].as_str().unwrap().to_owned(), c["ok"].as_bool().unwrap())).collect()
+}
+
+fn life(database: Option<&str>, second_database: Option<&str>) {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let at = home.to_str().unwrap();
+    let made = init(&home, database);
+    let code = Code::from_text(made["admin_code"].as_str().unwrap()).unwrap();
+    assert_eq!((code.municipality, code.url.as_str()), (3209, made["url"].as_str().unwrap()));
+    assert_eq!((code.secret, code.inviter), (None, code.municipality_key));
+    let peer: Value = serde_json::from_slice(&std::fs::read(made["peer_file"].as_str().unwrap()).unwrap()).unwrap();
+    let key = stafett_protocol::ids::from_hex::<32>(peer["municipality_key"].as_str().unwrap()).unwrap();
+    assert_eq!(key_hash(&key), code.municipality_key);
+    for entry in std::fs::read_dir(&home).unwrap().flatten() {
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{:?} is readable by others", entry.path());
+    }
+
+    let (serving, ready) = Serving::start(&home);
+    assert_eq!((&ready["ready"], &ready["number"], &ready["url"]), (&Value::Bool(true), &3209.into(), &made["url"]));
+    let (exit, unit) = stafettd(&["unit", "add", "--home", at, "--name", "Solvang skole", "--kind", "school"]);
+    assert_eq!((exit, unit["unit"].as_str().unwrap().len()), (0, 32));
+    assert!(Code::from_text(unit["leader_code"].as_str().unwrap()).is_ok());
+    let (exit, said) = stafettd(&["doctor", "--home", at]);
+    assert_eq!(exit, 0, "{said}");
+    assert!(checks(&said).iter().any(|(name, ok)| name == "database" && *ok));
+
+    let file = dir.path().join("backup");
+    let to = file.to_str().unwrap();
+    let (exit, said) = stafettd(&["backup", to, "--home", at]);
+    assert_eq!(exit, 0, "{said}");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o077, 0);
+    assert_eq!(stafettd(&["backup", to, "--home", at]).0, 1, "a backup is never written over");
+    assert!(serving.stop(), "SIGTERM ends it well");
+
+    if database.is_none() || second_database.is_some() {
+        let other = dir.path().join("other");
+        restore_and_compare(&file, &other, second_database);
+    }
+    std::fs::write(home.join("municipality.key"), "rubbish").unwrap();
+    assert_eq!(stafettd(&["doctor", "--home", at]).0, 4);
+}
+
+fn restore_and_compare(file: &Path, other: &Path, _database: Option<&str>) {
+    let (from, to) = (file.to_str().unwrap(), other.to_str().unwrap());
+    let (exit, said) = stafettd(&["restore", from, "--home", to]);
+    assert_eq!(exit, 0, "{said}");
+    assert_eq!(stafettd(&["restore", from, "--home", to]).0, 1, "not over a home");
+    let again = other.with_extension("again");
+    let (exit, said) = stafettd(&["backup", again.to_str().unwrap(), "--home", to]);
+    assert_eq!(exit, 0, "{said}");
+    assert_eq!(stafettd(&["open", "--home", to]).0, 0);
+    assert_eq!(stafettd(&["doctor", "--home", to]).0, 0);
+}
+
+#[test]
+fn a_server_lives_on_sqlite() {
+    life(None, None);
+}
+
+#[test]
+fn a_server_lives_on_postgresql() {
+    let Some(postgres) = Postgres::start() else { return };
+    life(Some(&postgres.database("life").unwrap()), None);
+}
+
+#[test]
+fn wrong_use_is_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().join("x");
+    let at = at.to_str().unwrap();
+    let (exit, said) = stafettd(&["serve", "--home", at]);
+    assert_eq!((exit, said["error"]["code"].as_str().unwrap()), (2, "no-home"));
+    let (exit, said) = stafettd(&["init", "--home", at]);
+    assert_eq!((exit, said["error"]["code"].as_str().unwrap()), (2, "usage"));
+    assert_eq!(stafettd(&["init", "--home", at, "--number", "0", "--name", "x"]).0, 2);
+    assert_eq!(stafettd(&["init", "--home", at, "--number", "3209", "--name", "x", "--listen", "nonsense"]).0, 2);
+    let (exit, said) = stafettd(&["init", "--home", at, "--number", "3209", "--name", "x", "--database", "postgres://127.0.0.1:1/x"]);
+    assert_eq!((exit, said["error"]["code"].as_str().unwrap()), (4, "database"));
+    init(Path::new(at), None);
+    let (exit, said) = stafettd(&["init", "--home", at, "--number", "3209", "--name", "x"]);
+    assert_eq!((exit, said["error"]["code"].as_str().unwrap()), (1, "home-taken"));
+}

@@ -1,0 +1,149 @@
+//! The same conformance suite on SQLite and on PostgreSQL: what `Db::write` promises.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use stafett_server::args;
+use stafett_server::db::{Conn, Db, StoreError, schema};
+use stafett_server::pg::Postgres;
+
+async fn put(db: &Db, name: String, value: i64) -> Result<(), StoreError> {
+    db.write(move |conn: &mut Conn| Box::pin(async move { schema::set_meta(conn, &name, value).await }))
+        .await
+}
+
+async fn value(db: &Db, name: &str) -> Option<i64> {
+    schema::meta(&mut db.reader().await.unwrap(), name).await.unwrap()
+}
+
+/// Adds one to a counter, the row locked by the first statement.
+async fn raise(conn: &mut Conn) -> Result<i64, StoreError> {
+    let row = conn
+        .row("UPDATE meta SET value = value + 1 WHERE name = 'count' RETURNING value", args![])
+        .await?;
+    row.unwrap().int(0)
+}
+
+async fn promises(db: Db) {
+    // Written is readable at once, refused leaves nothing.
+    put(&db, "a".into(), 1).await.unwrap();
+    assert_eq!(value(&db, "a").await, Some(1));
+    let refused: Result<(), StoreError> = db
+        .write(|conn: &mut Conn| {
+            Box::pin(async move {
+                schema::set_meta(conn, "a", 2).await?;
+                Err(StoreError::Damaged("on purpose"))
+            })
+        })
+        .await;
+    assert!(matches!(refused, Err(StoreError::Damaged(_))));
+    assert_eq!(value(&db, "a").await, Some(1));
+
+    // A panic is that work's alone.
+    let panicked: Result<(), StoreError> = db
+        .write(|conn: &mut Conn| {
+            Box::pin(async move {
+                schema::set_meta(conn, "a", 3).await?;
+                panic!("on purpose")
+            })
+        })
+        .await;
+    assert!(panicked.is_err());
+    assert_eq!(value(&db, "a").await, Some(1));
+
+    // Many at once, some refused, some with broken SQL: each good one counts once, and no other.
+    put(&db, "count".into(), 0).await.unwrap();
+    let done = Arc::new(AtomicUsize::new(0));
+    let mut tasks = vec![];
+    for n in 0..200 {
+        let (db, done) = (db.clone(), Arc::clone(&done));
+        tasks.push(tokio::spawn(async move {
+            let result: Result<i64, StoreError> = db
+                .write(move |conn: &mut Conn| {
+                    Box::pin(async move {
+                        let value = raise(conn).await?;
+                        if n % 5 == 1 {
+                            return Err(StoreError::Damaged("on purpose"));
+                        }
+                        if n % 5 == 2 {
+                            conn.execute("SELECT no_such_column FROM meta", args![]).await?;
+                        }
+                        Ok(value)
+                    })
+                })
+                .await;
+            assert_eq!(result.is_ok(), n % 5 != 1 && n % 5 != 2);
+            if result.is_ok() {
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(value(&db, "count").await, Some(120));
+    assert_eq!(done.load(Ordering::Relaxed), 120);
+
+    // Every kind of value comes back as it was.
+    let bytes: Vec<u8> = (0..=255).collect();
+    {
+        let bytes = bytes.clone();
+        db.write::<_, StoreError, _>(move |conn: &mut Conn| {
+            Box::pin(async move {
+                conn.execute(
+                    "INSERT INTO units (unit, name, kind, leader, created_ms) VALUES ($1, $2, $3, $4, $5)",
+                    args![bytes, "Bærum «æøå» 👩", "x", None::<Vec<u8>>, i64::MAX],
+                )
+                .await
+            })
+        })
+        .await
+        .unwrap();
+    }
+    let mut conn = db.reader().await.unwrap();
+    let row = conn.row("SELECT unit, name, leader, created_ms FROM units", args![]).await.unwrap().unwrap();
+    assert_eq!(row.bytes(0).unwrap(), bytes);
+    assert_eq!(row.text(1).unwrap(), "Bærum «æøå» 👩");
+    assert_eq!(row.maybe_bytes(2).unwrap(), None);
+    assert_eq!(row.int(3).unwrap(), i64::MAX);
+}
+
+/// An older program must not touch a newer database.
+async fn refuses_the_future(db: Db, file: &std::path::Path, url: Option<&str>) {
+    put(&db, "schema".into(), 1000).await.unwrap();
+    db.close().await;
+    assert!(matches!(Db::open(file, url).await, Err(StoreError::NewerSchema(1000))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_keeps_its_promises() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("x.db");
+    let db = Db::open(&file, None).await.unwrap();
+    promises(db.clone()).await;
+    refuses_the_future(db, &file, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgresql_keeps_its_promises() {
+    let Some(postgres) = Postgres::start() else { return };
+    let url = postgres.database("promises").unwrap();
+    let nowhere = std::path::Path::new("/nonexistent");
+    let db = Db::open(nowhere, Some(&url)).await.unwrap();
+    promises(db.clone()).await;
+    refuses_the_future(db, nowhere, Some(&url)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_write_to_one_sqlite() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("x.db");
+    let (a, b) = (Db::open(&file, None).await.unwrap(), Db::open(&file, None).await.unwrap());
+    for n in 0..50 {
+        let (one, two) = tokio::join!(put(&a, format!("a{n}"), n), put(&b, format!("b{n}"), n));
+        one.unwrap();
+        two.unwrap();
+    }
+    assert_eq!((value(&a, "b49").await, value(&b, "a49").await), (Some(49), Some(49)));
+}
