@@ -4,6 +4,7 @@
 //! Read in this order: `args` (what can be asked), `home` and `store` (where things lie), `transport` (how they travel),
 //! `output` and `messages` (what is said).
 
+pub mod app;
 pub mod args;
 pub mod commands;
 pub mod dates;
@@ -18,8 +19,9 @@ pub mod qr;
 pub mod recording;
 pub mod render;
 pub mod seal;
+pub mod session;
 pub mod store;
 pub mod tls;
 pub mod transport;
 
-pub fn run<I>(_words: I) -> std::process::ExitCode { std::process::ExitCode::SUCCESS }
+pub use app::run;

@@ -3,7 +3,7 @@
 //! Everything that comes from the other side is bounded, in size and in time.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -167,6 +167,7 @@ fn refused(status: StatusCode, body: &[u8]) -> TransportError {
 pub struct FrameStream {
     socket: WebSocketStream<TlsStream<TcpStream>>,
     recording: Arc<Recording>,
+    heard: Instant,
 }
 
 impl FrameStream {
@@ -204,7 +205,7 @@ impl FrameStream {
             .map_err(|_| unreachable("no answer in time"))?
             .map_err(stream_error)?;
         recording.note(Direction::Received, format!("{response:?}").as_bytes());
-        Ok(Self { socket, recording })
+        Ok(Self { socket, recording, heard: Instant::now() })
     }
 
     /// Sends frames in one go.
@@ -226,7 +227,9 @@ impl FrameStream {
     pub async fn next(&mut self, wait: Duration) -> Result<Option<Vec<u8>>, TransportError> {
         let read = async {
             loop {
-                match self.socket.next().await {
+                let message = self.socket.next().await;
+                self.heard = Instant::now();
+                match message {
                     None | Some(Ok(Message::Close(_))) => return Err(unreachable("the stream was closed")),
                     Some(Err(error)) => return Err(stream_error(error)),
                     Some(Ok(Message::Binary(frame))) => return Ok(frame.to_vec()),
@@ -243,6 +246,11 @@ impl FrameStream {
                 Ok(Some(frame))
             }
         }
+    }
+
+    /// How long nothing at all has come, pongs included.
+    pub fn silence(&self) -> Duration {
+        self.heard.elapsed()
     }
 
     /// Asks the other side for a sign of life, so that a dead connection is noticed.

@@ -1,4 +1,108 @@
-//! `stafett demo`: the whole story on this machine, with real server processes and a separate home for every device. The
-//! only room that names the server crate.
+//! `stafett demo`: the whole story on this machine, with a real server process and a separate home for every device. The
+//! only room that names the server crate. It is told in bokmål, as the guide that the story comes from.
 
+mod attack;
+mod process;
 pub mod search;
+mod story;
+mod world;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::fault::{Exit, Fault};
+use crate::output::{Output, Said};
+use process::DemoError;
+
+/// Between two steps, for whoever reads along.
+const PAUSE: Duration = Duration::from_millis(350);
+
+/// What is told and what was proved.
+pub struct Telling<'a> {
+    output: &'a Output,
+    pause: Duration,
+    steps: Vec<Value>,
+    proofs: Vec<Value>,
+    failed: bool,
+}
+
+impl Telling<'_> {
+    /// One step of the story.
+    fn tell(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        if !self.output.is_json() {
+            self.output.print(&Said { value: Value::Null, text: format!("{:>2}. {text}", self.steps.len() + 1) });
+            std::thread::sleep(self.pause);
+        }
+        self.steps.push(json!({"text": text}));
+    }
+
+    /// One thing that was tried, and how it went.
+    fn prove(&mut self, text: impl Into<String>, ok: bool) {
+        self.failed |= !ok;
+        self.proofs.push(json!({"text": text.into(), "ok": ok}));
+    }
+
+    fn close(self) -> Exit {
+        let text = self.proofs.iter().fold(String::from("\nDette ble prøvd:\n"), |text, proof| {
+            let ok = proof.get("ok").and_then(Value::as_bool).unwrap_or(false);
+            let words = proof.get("text").and_then(Value::as_str).unwrap_or_default();
+            format!("{text}  {} {words}\n", if ok { "✓ ja:  " } else { "✗ NEI: " })
+        });
+        let value = json!({"steps": self.steps, "proofs": self.proofs});
+        self.output.print(&Said { value, text });
+        if self.failed { Exit::Refused } else { Exit::Done }
+    }
+}
+
+/// Tells the story. The exit code says whether every proof held.
+pub async fn run(keep: Option<&Path>, fast: bool, output: &Output) -> Result<Exit, Fault> {
+    let pause = if fast || output.is_json() { Duration::ZERO } else { PAUSE };
+    let mut telling = Telling { output, pause, steps: Vec::new(), proofs: Vec::new(), failed: false };
+    let place = Place::choose(keep)?;
+    let outcome = story::tell(&place.dir, &mut telling).await;
+    outcome.map_err(Fault::from)?;
+    Ok(telling.close())
+}
+
+impl From<DemoError> for Fault {
+    fn from(error: DemoError) -> Self {
+        Self::new(Exit::Damaged, "demo", error)
+    }
+}
+
+/// Where the demo's files lie; gone afterwards unless somebody wants to keep them.
+struct Place {
+    dir: PathBuf,
+    kept: bool,
+}
+
+impl Place {
+    fn choose(keep: Option<&Path>) -> Result<Self, Fault> {
+        let unusable = |error: &dyn std::fmt::Display| Fault::usage("file", error);
+        let dir = match keep {
+            Some(dir) => dir.to_owned(),
+            None => {
+                let mut name = [0u8; 8];
+                getrandom::fill(&mut name).map_err(|error| unusable(&error))?;
+                std::env::temp_dir().join(format!("stafett-demo-{}", hex::encode(name)))
+            }
+        };
+        for part in ["homes", "traffic", "log"] {
+            std::fs::create_dir_all(dir.join(part)).map_err(|error| unusable(&error))?;
+        }
+        let dir = dir.canonicalize().map_err(|error| unusable(&error))?;
+        Ok(Self { dir, kept: keep.is_some() })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.kept {
+            // What cannot be removed is the temporary directory's affair.
+            let _ = std::fs::remove_dir_all(&self.dir);
+        }
+    }
+}

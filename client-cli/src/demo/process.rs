@@ -12,7 +12,7 @@ use thiserror::Error;
 const START_TIME: Duration = Duration::from_secs(30);
 const STOP_TIME: Duration = Duration::from_secs(10);
 /// Of the demo's homes only, which are thrown away.
-const PASSPHRASE: &str = "bare for demonstrasjonen";
+pub const PASSPHRASE: &str = "bare for demonstrasjonen";
 
 /// Why the demo cannot go on.
 #[derive(Debug, Error)]

@@ -1,0 +1,177 @@
+//! One run of the program: what was typed, done, said.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde_json::{Value, json};
+use stafett_client_core::audit;
+use stafett_client_core::client::input::Command as Wish;
+use stafett_protocol::code::Code;
+use zeroize::Zeroizing;
+
+use crate::args::{Audit, Command, CommandLine, Join};
+use crate::commands::{Asked, asked};
+use crate::fault::{Exit, Fault};
+use crate::home::{Home, default_dir, passphrase};
+use crate::messages::{Language, Messages};
+use crate::output::{Output, Said};
+use crate::recording::Recording;
+use crate::session::Session;
+use crate::tls::ca_hash;
+use crate::transport::Backoff;
+use crate::{help, qr, render};
+
+/// The whole program.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let words: Vec<OsString> = words.into_iter().collect();
+    let language = Language::chosen();
+    let line = match help::parse(&words, &Messages::of(language)) {
+        Ok(line) => line,
+        Err(error) => return misunderstood(&error, &words, language),
+    };
+    #[cfg(feature = "demo")]
+    if let Command::Server { arguments } = line.command {
+        return stafett_server::cli::run(std::iter::once(OsString::from("stafettd")).chain(arguments));
+    }
+    let output = Output::new(line.json, language);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output.print_fault(&Fault::new(Exit::Damaged, "runtime", error)).into(),
+    };
+    match runtime.block_on(perform(line, &output)) {
+        Ok(exit) => exit.into(),
+        Err(fault) => output.print_fault(&fault).into(),
+    }
+}
+
+/// Help and version are answers; everything else is wrong use, and scripts get it as JSON.
+fn misunderstood(error: &clap::Error, words: &[OsString], language: Language) -> ExitCode {
+    if !error.use_stderr() || !words.iter().any(|word| word == "--json") {
+        // Nothing can be done about a closed terminal.
+        let _ = error.print();
+        return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+    }
+    let first = error.to_string();
+    let first = first.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    Output::new(true, language).print_fault(&Fault::usage("usage", first)).into()
+}
+
+async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
+    let recording = match &line.record {
+        Some(path) => Recording::to(path).map_err(|error| Fault::usage("file", error))?,
+        None => Recording::none(),
+    };
+    let dir = line.home.or_else(default_dir).ok_or_else(|| Fault::usage("no-home", "--home"))?;
+    let command = match line.command {
+        Command::Join(join) => Command::Join(overridden(join)?),
+        #[cfg(feature = "demo")]
+        Command::Demo { keep, fast } => return crate::demo::run(keep.as_deref(), fast, output).await,
+        Command::Audit(Audit::Verify { what }) if Path::new(&what).is_file() => {
+            return verify_file(Path::new(&what), output);
+        }
+        other => other,
+    };
+    let mut session = open(&dir, &command, recording, output).await?;
+    match command {
+        Command::Sync { watch: true } => watch(&mut session, output).await?,
+        Command::Sync { watch: false } => say(output, "sync", session.sync().await?),
+        Command::Audit(Audit::Export { log, file }) => {
+            let exported = session.perform(Wish::AuditExport { log }).await?;
+            say(output, "audit.export", write_export(&file, &exported)?);
+        }
+        other => {
+            if let Some(Asked { wish, name }) = asked(other) {
+                let value = session.perform(wish).await?;
+                let broken = name == "audit.verify" && has_violations(&value);
+                say(output, name, value);
+                return Ok(if broken { Exit::Damaged } else { Exit::Done });
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// `--server --ca` stand in the place of what the code says; the keys and the one-time part stay.
+fn overridden(join: Join) -> Result<Join, Fault> {
+    let (Some(server), Some(ca)) = (&join.server, &join.ca) else { return Ok(join) };
+    let bad = |error: &dyn std::fmt::Display| Fault::usage("ca-file", format!("{}: {error}", ca.display()));
+    let pem = std::fs::read(ca).map_err(|error| bad(&error))?;
+    let der = CertificateDer::from_pem_slice(&pem).map_err(|error| bad(&error))?;
+    let mut code = Code::from_text(&join.code).map_err(|error| Fault::usage("code", error))?;
+    code.url.clone_from(server);
+    code.ca = ca_hash(&der);
+    Ok(Join { code: code.to_text(), ..join })
+}
+
+/// Opens the home; only `join` and `device accept` make one.
+async fn open(dir: &Path, command: &Command, recording: Recording, output: &Output) -> Result<Session, Fault> {
+    let begins = matches!(command, Command::Join(_) | Command::Device(crate::args::Device::Accept { .. }));
+    let home = if begins { Home::hold_new(dir)? } else { Home::hold(dir)? };
+    let ask = |key: &str| output.messages().say(key, &[]);
+    let key: Zeroizing<[u8; 32]> = if home.is_set_up() {
+        home.unlock(passphrase(&ask("ask.passphrase"), None)?.as_bytes())?
+    } else {
+        home.set_up(passphrase(&ask("ask.new_passphrase"), Some(&ask("ask.again")))?.as_bytes())?
+    };
+    Session::open(home, &key, recording).await
+}
+
+/// Follows the server until the person stops it or a rule ends it; lost connections are tried again.
+async fn watch(session: &mut Session, output: &Output) -> Result<(), Fault> {
+    let mut backoff = Backoff::fresh();
+    loop {
+        let mut lived = false;
+        let outcome = tokio::select! {
+            outcome = session.watch(|counts| { lived = true; say(output, "sync", counts.clone()); }) => outcome,
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        };
+        match outcome {
+            Ok(()) => return Ok(()),
+            Err(fault) if fault.exit == Exit::Unreachable => {
+                if lived {
+                    backoff = Backoff::fresh();
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(backoff.step()) => {}
+                    _ = tokio::signal::ctrl_c() => return Ok(()),
+                }
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+}
+
+fn say(output: &Output, name: &str, value: Value) {
+    let mut text = if output.is_json() { String::new() } else { render::words(output.messages(), name, &value) };
+    let code = value.get("code").and_then(Value::as_str).filter(|_| matches!(name, "invite" | "device.link"));
+    if let (Some(code), false) = (code, output.is_json())
+        && let Some(picture) = qr::picture(code)
+    {
+        text = format!("{text}\n{picture}");
+    }
+    output.print(&Said { value, text });
+}
+
+/// An exported file needs no home: everything that is checked stands in it.
+fn verify_file(file: &Path, output: &Output) -> Result<Exit, Fault> {
+    let bad = |error: &dyn std::fmt::Display| Fault::new(Exit::Damaged, "file", format!("{}: {error}", file.display()));
+    let text = std::fs::read(file).map_err(|error| bad(&error))?;
+    let exported: Value = serde_json::from_slice(&text).map_err(|error| bad(&error))?;
+    let report = audit::verify_export(&exported).map_err(|error| bad(&error))?.to_json();
+    let broken = has_violations(&report);
+    say(output, "audit.verify", report);
+    Ok(if broken { Exit::Damaged } else { Exit::Done })
+}
+
+fn has_violations(value: &Value) -> bool {
+    value.get("violations").and_then(Value::as_array).is_some_and(|found| !found.is_empty())
+}
+
+fn write_export(file: &Path, exported: &Value) -> Result<Value, Fault> {
+    let text = serde_json::to_vec_pretty(exported).map_err(|error| Fault::usage("file", error))?;
+    std::fs::write(file, text).map_err(|error| Fault::usage("file", format!("{}: {error}", file.display())))?;
+    Ok(json!({"file": file.display().to_string()}))
+}

@@ -1,0 +1,166 @@
+//! One device at work: the client core with its rows on disk and its road to the server. It performs effects in the one
+//! right order (save, then show, then send) and decides nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use serde_json::Value;
+use stafett_client_core::client::Client;
+use stafett_client_core::client::input::{Call, CallFailed, Command as Wish, Effects, Input};
+use stafett_client_core::rows::Row;
+use stafett_protocol::http_signature;
+
+use crate::dates::now_ms;
+use crate::fault::{Exit, Fault, refusal};
+use crate::home::Home;
+use crate::recording::Recording;
+use crate::seal::Seal;
+use crate::store::Store;
+use crate::transport::{FrameStream, ServerPlace, TransportError, post};
+
+/// How long the server may be silent while the client waits for something.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How often a waiting client asks for a sign of life.
+const HEARTBEAT: Duration = Duration::from_secs(20);
+
+/// A home, open.
+pub struct Session {
+    client: Client,
+    store: Store,
+    recording: Arc<Recording>,
+    /// Held for its lock until the session ends.
+    _home: Home,
+}
+
+/// What one step leaves to be done outside.
+struct Step {
+    answer: Option<Value>,
+    frames: Vec<Vec<u8>>,
+    settled: bool,
+}
+
+impl Session {
+    /// Loads everything this device knows.
+    pub async fn open(home: Home, home_key: &[u8; 32], recording: Recording) -> Result<Self, Fault> {
+        let mut store = Store::open(&home.database()?, Seal::under(home_key)).await?;
+        let rows = store.load().await?;
+        let mut seed = [0u8; 32];
+        getrandom::fill(&mut seed).map_err(|error| Fault::new(Exit::Damaged, "randomness", error))?;
+        let client = Client::open(rows, seed)?;
+        Ok(Self { client, store, recording: Arc::new(recording), _home: home })
+    }
+
+    /// Performs a wish to its end and gives the answer.
+    pub async fn perform(&mut self, wish: Wish) -> Result<Value, Fault> {
+        let step = self.step(Input::Command(wish)).await?;
+        step.answer.ok_or_else(|| Fault::new(Exit::Damaged, "no-answer", "the core did not answer"))
+    }
+
+    /// Everything that can be done with the server now. Gives the counts.
+    pub async fn sync(&mut self) -> Result<Value, Fault> {
+        let mut stream = self.connect().await?;
+        let outcome = self.settle(&mut stream).await;
+        stream.close().await;
+        self.step(Input::Disconnected).await?;
+        outcome?;
+        self.perform(Wish::SyncCounts).await
+    }
+
+    /// Stays connected; shows the counts whenever something has settled. Ends with the stream or a fault.
+    pub async fn watch(&mut self, mut show: impl FnMut(&Value)) -> Result<(), Fault> {
+        let mut stream = self.connect().await?;
+        let outcome = self.follow(&mut stream, &mut show).await;
+        stream.close().await;
+        self.step(Input::Disconnected).await?;
+        outcome
+    }
+
+    async fn follow(&mut self, stream: &mut FrameStream, show: &mut impl FnMut(&Value)) -> Result<(), Fault> {
+        self.settle(stream).await?;
+        let mut shown = self.perform(Wish::SyncCounts).await?;
+        show(&shown);
+        loop {
+            match stream.next(HEARTBEAT).await? {
+                None if stream.silence() > SILENCE => return Err(silent().into()),
+                None => stream.ping().await?,
+                Some(frame) => {
+                    let step = self.step(Input::Frame(frame)).await?;
+                    stream.send(step.frames).await?;
+                    let counts = self.perform(Wish::SyncCounts).await?;
+                    if step.settled && counts != shown {
+                        show(&counts);
+                        shown = counts;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn settle(&mut self, stream: &mut FrameStream) -> Result<(), Fault> {
+        let mut step = self.step(Input::Connected).await?;
+        loop {
+            stream.send(std::mem::take(&mut step.frames)).await?;
+            if step.settled {
+                return Ok(());
+            }
+            let frame = stream.next(SILENCE).await?.ok_or_else(silent)?;
+            step = self.step(Input::Frame(frame)).await?;
+        }
+    }
+
+    async fn connect(&mut self) -> Result<FrameStream, Fault> {
+        let account = self.client.account().ok_or_else(|| Fault::usage("no-account", ""))?;
+        let place = ServerPlace::new(&account.url, account.ca)?;
+        let key = SigningKey::from_bytes(&account.device_key);
+        let sign = |path: &str, exporter: &[u8; 32]| http_signature::sign("GET", path, &[], exporter, &key);
+        Ok(FrameStream::open(&place, Arc::clone(&self.recording), sign).await?)
+    }
+
+    /// One input, and whatever it asks of the disk and of a server before it has an answer.
+    async fn step(&mut self, input: Input) -> Result<Step, Fault> {
+        let mut next = Some(input);
+        let mut done = Step { answer: None, frames: Vec::new(), settled: false };
+        while let Some(input) = next.take() {
+            let effects: Effects = self.client.handle(now_ms(), input);
+            self.store.write(&effects.rows).await?;
+            done.frames.extend(effects.frames);
+            done.settled = effects.settled;
+            if let Some(answer) = effects.answer {
+                done.answer = Some(answer?);
+            }
+            if let Some(prefixes) = effects.load {
+                next = Some(Input::Loaded(self.load(&prefixes).await?));
+            } else if let Some(call) = effects.call {
+                next = Some(Input::CallAnswered(self.call(call).await));
+            }
+        }
+        Ok(done)
+    }
+
+    async fn load(&mut self, prefixes: &[Vec<u8>]) -> Result<Vec<Row>, Fault> {
+        let mut rows = Vec::new();
+        for prefix in prefixes {
+            rows.extend(self.store.events(prefix, 0, u64::MAX).await?);
+        }
+        Ok(rows)
+    }
+
+    async fn call(&self, call: Call) -> Result<Vec<u8>, CallFailed> {
+        let answer = match ServerPlace::new(&call.url, call.ca) {
+            Ok(place) => post(&place, call.path, call.body, &self.recording).await,
+            Err(error) => Err(error),
+        };
+        answer.map_err(|error| match error {
+            TransportError::Refused { status, body } => {
+                let fault = refusal(status, &body);
+                CallFailed::Refused { code: fault.code, detail: fault.detail }
+            }
+            other => CallFailed::Unreachable(other.to_string()),
+        })
+    }
+}
+
+fn silent() -> TransportError {
+    TransportError::Unreachable("the server does not answer".to_owned())
+}
