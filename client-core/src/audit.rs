@@ -34,22 +34,15 @@ pub struct Violation {
 
 impl Report {
     pub fn to_json(&self) -> Value {
-        let violations: Vec<Value> = self
-            .violations
-            .iter()
-            .map(|v| json!({"scope": v.scope, "seq": v.seq, "rule": v.rule}))
-            .collect();
+        let violations: Vec<Value> =
+            self.violations.iter().map(|v| json!({"scope": v.scope, "seq": v.seq, "rule": v.rule})).collect();
         json!({"events": self.events, "checks": self.checks, "violations": violations})
     }
 
     fn check(&mut self, scope: ScopeId, seq: u64, holds: bool, rule: &str) {
         self.checks += 1;
         if !holds {
-            self.violations.push(Violation {
-                scope: scope.to_string(),
-                seq,
-                rule: rule.to_owned(),
-            });
+            self.violations.push(Violation { scope: scope.to_string(), seq, rule: rule.to_owned() });
         }
     }
 }
@@ -71,16 +64,8 @@ pub fn statement_word(statement: &Statement) -> &'static str {
 }
 
 /// Replays records of one log. They may come in any order; each scope's must be whole.
-pub fn verify(
-    records: &[Record],
-    trusted: &Municipalities,
-    home: Municipality,
-    log: LogId,
-) -> Report {
-    let mut report = Report {
-        events: records.len(),
-        ..Report::default()
-    };
+pub fn verify(records: &[Record], trusted: &Municipalities, home: Municipality, log: LogId) -> Report {
+    let mut report = Report { events: records.len(), ..Report::default() };
     let mut order: Vec<(u64, bool, ScopeId, &Record)> = vec![];
     let mut cards: Vec<ScopeId> = vec![];
     for record in records {
@@ -123,22 +108,10 @@ fn replay(
     now: u64,
 ) -> Result<(), String> {
     let mut own = replicas.remove(&scope);
-    let card = cards
-        .iter()
-        .find(|c| **c != scope)
-        .and_then(|c| replicas.get(c))
-        .map(Replica::state);
-    let context = Context {
-        now,
-        home,
-        trusted,
-        card,
-    };
+    let card = cards.iter().find(|c| **c != scope).and_then(|c| replicas.get(c)).map(Replica::state);
+    let context = Context { now, home, trusted, card };
     let taken = match &mut own {
-        Some(replica) => replica
-            .take(record.clone(), &context)
-            .map(drop)
-            .map_err(|r| r.code().to_owned()),
+        Some(replica) => replica.take(record.clone(), &context).map(drop).map_err(|r| r.code().to_owned()),
         None => replica::found(record.clone(), &context)
             .map(|(replica, _)| own = Some(replica))
             .map_err(|r| r.code().to_owned()),
@@ -152,79 +125,42 @@ fn replay(
 /// Invariants over every state on the way (`quality.md`).
 fn check_state(report: &mut Report, state: &ScopeState, log: LogId, now: u64) {
     let (scope, seq) = (state.scope(), state.position.seq);
-    report.check(
-        scope,
-        seq,
-        state.log() == log,
-        "the record is of another log",
-    );
-    let holders = state
-        .membership
-        .members
-        .iter()
-        .filter(|m| m.role == Role::Holder)
-        .count();
+    report.check(scope, seq, state.log() == log, "the record is of another log");
+    let holders = state.membership.members.iter().filter(|m| m.role == Role::Holder).count();
     let withdrawn = state.status == stafett_protocol::state::Status::Withdrawn;
     report.check(scope, seq, holders == 1 || withdrawn, "exactly one holder");
     let listed = state.listed_at(now);
     for member in &state.membership.members {
         let leaving = member.devices.iter().all(|d| listed.contains(d));
         let basis = match member.role {
-            Role::Guardian | Role::Child => {
-                state.membership.authority.key(member.person) == Some(&member.person_key)
-            }
+            Role::Guardian | Role::Child => state.membership.authority.key(member.person) == Some(&member.person_key),
             // A holder whose grant is gone stays in name: the scope is dormant then.
             Role::Holder => state.grant(&member.basis).is_some(),
             Role::Archivist => true,
-            _ => state
-                .grant(&member.basis)
-                .is_some_and(|g| g.standing(now) == GrantStanding::InForce),
+            _ => state.grant(&member.basis).is_some_and(|g| g.standing(now) == GrantStanding::InForce),
         };
-        report.check(
-            scope,
-            seq,
-            leaving || basis,
-            "no leaf without what lets it in",
-        );
+        report.check(scope, seq, leaving || basis, "no leaf without what lets it in");
     }
 }
 
 /// members(concern) ⊆ members(card), listed leaves counted as gone.
 fn check_subset(report: &mut Report, replicas: &BTreeMap<ScopeId, Replica>, cards: &[ScopeId]) {
-    let Some(card) = cards
-        .iter()
-        .find_map(|c| replicas.get(c))
-        .map(Replica::state)
-    else {
+    let Some(card) = cards.iter().find_map(|c| replicas.get(c)).map(Replica::state) else {
         return;
     };
-    for state in replicas
-        .values()
-        .map(Replica::state)
-        .filter(|s| s.kind() == ScopeKind::Concern)
-    {
+    for state in replicas.values().map(Replica::state).filter(|s| s.kind() == ScopeKind::Concern) {
         let listed = state.listed_at(state.time);
         for member in &state.membership.members {
             let gone = member.devices.iter().all(|d| listed.contains(d));
             let there = card.membership.member(member.person).is_some();
-            report.check(
-                state.scope(),
-                state.position.seq,
-                gone || there,
-                "only those in the log are in its concerns",
-            );
+            report.check(state.scope(), state.position.seq, gone || there, "only those in the log are in its concerns");
         }
     }
 }
 
 /// A file that anyone can verify: records, receipts and municipality keys, in hexadecimal. Sealed content
 /// stays in, since the heads cover it; the export holds no key to it.
-pub fn export(
-    records: &[Record],
-    receipts: Vec<Signed<Receipt>>,
-    trusted: &Municipalities,
-    log: LogId,
-) -> Value {
+pub fn export(records: &[Record], receipts: Vec<Signed<Receipt>>, trusted: &Municipalities, log: LogId) -> Value {
     json!({
         "format": "stafett-audit-1",
         "log": log.to_string(),
@@ -240,36 +176,19 @@ pub fn verify_export(file: &Value) -> Result<Report, String> {
     if file["format"] != "stafett-audit-1" {
         return Err("this is not an audit export of a version that this program knows".into());
     }
-    let log: LogId = file["log"]
-        .as_str()
-        .and_then(|t| t.parse().ok())
-        .ok_or("the file names no log")?;
-    let hex = |v: &Value| {
-        v.as_str()
-            .and_then(bytes_of)
-            .ok_or("the file is damaged".to_owned())
-    };
+    let log: LogId = file["log"].as_str().and_then(|t| t.parse().ok()).ok_or("the file names no log")?;
+    let hex = |v: &Value| v.as_str().and_then(bytes_of).ok_or("the file is damaged".to_owned());
     let mut trusted = Municipalities::default();
     for m in file["municipalities"].as_array().into_iter().flatten() {
-        let key = m["key"]
-            .as_str()
-            .and_then(from_hex::<32>)
-            .ok_or("a municipality key is damaged")?;
-        let number = m["number"]
-            .as_u64()
-            .and_then(|n| n.try_into().ok())
-            .ok_or("a municipality has no number")?;
+        let key = m["key"].as_str().and_then(from_hex::<32>).ok_or("a municipality key is damaged")?;
+        let number = m["number"].as_u64().and_then(|n| n.try_into().ok()).ok_or("a municipality has no number")?;
         trusted.0.push(MunicipalityKey { number, key });
     }
     let mut records: Vec<Record> = vec![];
     for value in file["records"].as_array().into_iter().flatten() {
         records.push(decode(&hex(value)?).map_err(|e| e.to_string())?);
     }
-    let home = trusted
-        .0
-        .first()
-        .map(|m| m.number)
-        .ok_or("the file names no municipality")?;
+    let home = trusted.0.first().map(|m| m.number).ok_or("the file names no municipality")?;
     let mut report = verify(&records, &trusted, home, log);
     for value in file["receipts"].as_array().into_iter().flatten() {
         let receipt: Signed<Receipt> = decode(&hex(value)?).map_err(|e| e.to_string())?;
@@ -287,26 +206,17 @@ fn check_receipt(
 ) {
     let verified = trusted.key(home).and_then(|key| receipt.verify(key).ok());
     let Some(receipt) = verified else {
-        report.check(
-            ScopeId::default(),
-            0,
-            false,
-            "a receipt is not signed by the home",
-        );
+        report.check(ScopeId::default(), 0, false, "a receipt is not signed by the home");
         return;
     };
-    let mut chain: Vec<&Record> = records
-        .iter()
-        .filter(|r| r.event.peek().is_ok_and(|e| e.scope == receipt.scope))
-        .collect();
+    let mut chain: Vec<&Record> =
+        records.iter().filter(|r| r.event.peek().is_ok_and(|e| e.scope == receipt.scope)).collect();
     if chain.is_empty() {
         return;
     }
     chain.sort_by_key(|r| r.seq);
     let covered = chain.iter().take_while(|r| r.seq <= receipt.position.seq);
-    let head = covered.fold(stafett_protocol::ids::Hash::default(), |head, r| {
-        r.head_after(&head)
-    });
+    let head = covered.fold(stafett_protocol::ids::Hash::default(), |head, r| r.head_after(&head));
     report.check(
         receipt.scope,
         receipt.position.seq,
@@ -319,13 +229,5 @@ fn bytes_of(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) || !text.is_ascii() {
         return None;
     }
-    text.as_bytes()
-        .chunks(2)
-        .map(|pair| {
-            std::str::from_utf8(pair)
-                .ok()
-                .and_then(from_hex::<1>)
-                .map(|[b]| b)
-        })
-        .collect()
+    text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok().and_then(from_hex::<1>).map(|[b]| b)).collect()
 }

@@ -35,9 +35,7 @@ pub struct SealedLetter {
 
 /// The key pair of a device for letters, from 32 or more random bytes.
 pub fn key_pair(crypto: &RustCrypto, random: &[u8; 32]) -> Result<HpkeKeyPair, LetterError> {
-    crypto
-        .derive_hpke_keypair(SUITE.hpke_config(), random)
-        .map_err(|_| LetterError::Recipient)
+    crypto.derive_hpke_keypair(SUITE.hpke_config(), random).map_err(|_| LetterError::Recipient)
 }
 
 /// Seals a letter to a device's key. `info` names the purpose, `aad` is what travels beside it in the clear.
@@ -56,13 +54,9 @@ pub fn seal(
     let mut message = Zeroizing::new(length.to_be_bytes().to_vec());
     message.extend(plain);
     message.resize(size - GCM_TAG_BYTES, 0);
-    let sealed = crypto
-        .hpke_seal(SUITE.hpke_config(), recipient, info, aad, &message)
-        .map_err(|_| LetterError::Recipient)?;
-    Ok(SealedLetter {
-        kem: sealed.kem_output.into(),
-        sealed: sealed.ciphertext.into(),
-    })
+    let sealed =
+        crypto.hpke_seal(SUITE.hpke_config(), recipient, info, aad, &message).map_err(|_| LetterError::Recipient)?;
+    Ok(SealedLetter { kem: sealed.kem_output.into(), sealed: sealed.ciphertext.into() })
 }
 
 /// Opens a letter with the device's private key.
@@ -76,22 +70,14 @@ pub fn open(
     if letter.sealed.len() > LETTER_BYTES {
         return Err(LetterError::Size);
     }
-    let input = HpkeCiphertext {
-        kem_output: letter.kem.clone().into(),
-        ciphertext: letter.sealed.clone().into(),
-    };
-    let message = crypto
-        .hpke_open(SUITE.hpke_config(), &input, private, info, aad)
-        .map_err(|_| LetterError::Opening)?;
+    let input = HpkeCiphertext { kem_output: letter.kem.clone().into(), ciphertext: letter.sealed.clone().into() };
+    let message =
+        crypto.hpke_open(SUITE.hpke_config(), &input, private, info, aad).map_err(|_| LetterError::Opening)?;
     let message = Zeroizing::new(message);
-    let (length, rest) = message
-        .split_first_chunk::<LENGTH_BYTES>()
-        .ok_or(LetterError::Padding)?;
+    let (length, rest) = message.split_first_chunk::<LENGTH_BYTES>().ok_or(LetterError::Padding)?;
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| LetterError::Padding)?;
     let (plain, padding) = rest.split_at_checked(length).ok_or(LetterError::Padding)?;
-    if padding.iter().any(|byte| *byte != 0)
-        || padded(LENGTH_BYTES + length + GCM_TAG_BYTES) != letter.sealed.len()
-    {
+    if padding.iter().any(|byte| *byte != 0) || padded(LENGTH_BYTES + length + GCM_TAG_BYTES) != letter.sealed.len() {
         return Err(LetterError::Padding);
     }
     Ok(plain.to_vec())
@@ -105,56 +91,28 @@ mod tests {
     #[test]
     fn a_letter_opens_for_its_device_and_purpose_only() {
         let crypto = RustCrypto::default();
-        let (mine, other) = (
-            key_pair(&crypto, &[1; 32]).unwrap(),
-            key_pair(&crypto, &[2; 32]).unwrap(),
-        );
+        let (mine, other) = (key_pair(&crypto, &[1; 32]).unwrap(), key_pair(&crypto, &[2; 32]).unwrap());
         let letter = seal(&crypto, &mine.public, b"letter", b"to", b"Hei").unwrap();
-        assert_eq!(
-            open(&crypto, &mine.private, b"letter", b"to", &letter).unwrap(),
-            b"Hei"
-        );
-        assert_eq!(
-            open(&crypto, &other.private, b"letter", b"to", &letter),
-            Err(LetterError::Opening)
-        );
-        assert_eq!(
-            open(&crypto, &mine.private, b"invite", b"to", &letter),
-            Err(LetterError::Opening)
-        );
-        assert_eq!(
-            open(&crypto, &mine.private, b"letter", b"too", &letter),
-            Err(LetterError::Opening)
-        );
+        assert_eq!(open(&crypto, &mine.private, b"letter", b"to", &letter).unwrap(), b"Hei");
+        assert_eq!(open(&crypto, &other.private, b"letter", b"to", &letter), Err(LetterError::Opening));
+        assert_eq!(open(&crypto, &mine.private, b"invite", b"to", &letter), Err(LetterError::Opening));
+        assert_eq!(open(&crypto, &mine.private, b"letter", b"too", &letter), Err(LetterError::Opening));
         for at in [0, 1, 20, letter.sealed.len() - 1] {
             let mut bent = letter.clone();
             bent.sealed[at] ^= 1;
-            assert_eq!(
-                open(&crypto, &mine.private, b"letter", b"to", &bent),
-                Err(LetterError::Opening)
-            );
+            assert_eq!(open(&crypto, &mine.private, b"letter", b"to", &bent), Err(LetterError::Opening));
         }
-        let garbage = SealedLetter {
-            kem: vec![1; 7],
-            sealed: vec![],
-        };
-        assert_eq!(
-            open(&crypto, &mine.private, b"letter", b"to", &garbage),
-            Err(LetterError::Opening)
-        );
-        assert_eq!(
-            seal(&crypto, b"no key", b"letter", b"to", b"Hei"),
-            Err(LetterError::Recipient)
-        );
+        let garbage = SealedLetter { kem: vec![1; 7], sealed: vec![] };
+        assert_eq!(open(&crypto, &mine.private, b"letter", b"to", &garbage), Err(LetterError::Opening));
+        assert_eq!(seal(&crypto, b"no key", b"letter", b"to", b"Hei"), Err(LetterError::Recipient));
     }
 
     #[test]
     fn sizes_tell_little_and_are_limited() {
         let crypto = RustCrypto::default();
         let mine = key_pair(&crypto, &[1; 32]).unwrap();
-        let size = |plain: usize| {
-            seal(&crypto, &mine.public, b"", b"", &vec![7; plain]).map(|letter| letter.sealed.len())
-        };
+        let size =
+            |plain: usize| seal(&crypto, &mine.public, b"", b"", &vec![7; plain]).map(|letter| letter.sealed.len());
         assert_eq!(size(0), Ok(64));
         assert_eq!(size(44), Ok(64));
         assert_eq!(size(45), Ok(128));
@@ -168,16 +126,8 @@ mod tests {
         let mine = key_pair(&crypto, &[1; 32]).unwrap();
         let mut message = vec![0; 48];
         message[47] = 1;
-        let hidden = crypto
-            .hpke_seal(SUITE.hpke_config(), &mine.public, b"", b"", &message)
-            .unwrap();
-        let letter = SealedLetter {
-            kem: hidden.kem_output.into(),
-            sealed: hidden.ciphertext.into(),
-        };
-        assert_eq!(
-            open(&crypto, &mine.private, b"", b"", &letter),
-            Err(LetterError::Padding)
-        );
+        let hidden = crypto.hpke_seal(SUITE.hpke_config(), &mine.public, b"", b"", &message).unwrap();
+        let letter = SealedLetter { kem: hidden.kem_output.into(), sealed: hidden.ciphertext.into() };
+        assert_eq!(open(&crypto, &mine.private, b"", b"", &letter), Err(LetterError::Padding));
     }
 }

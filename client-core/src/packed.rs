@@ -15,11 +15,7 @@ pub enum PackError {
 pub fn pack(value: &impl Serialize) -> Result<Vec<u8>, PackError> {
     let mut bytes = Vec::new();
     let to = rmp_serde::Serializer::new(&mut bytes);
-    value.serialize(
-        &mut to
-            .with_struct_map()
-            .with_bytes(rmp_serde::config::BytesMode::ForceAll),
-    )?;
+    value.serialize(&mut to.with_struct_map().with_bytes(rmp_serde::config::BytesMode::ForceAll))?;
     Ok(bytes)
 }
 

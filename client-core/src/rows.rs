@@ -68,12 +68,7 @@ pub struct Row {
 impl core::fmt::Debug for Row {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let value = self.value.as_ref().map(Vec::len);
-        write!(
-            out,
-            "Row({:?}, key {} bytes, value {value:?} bytes)",
-            self.space,
-            self.key.len()
-        )
+        write!(out, "Row({:?}, key {} bytes, value {value:?} bytes)", self.space, self.key.len())
     }
 }
 
@@ -94,12 +89,7 @@ pub struct Table {
 
 impl core::fmt::Debug for Table {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(
-            out,
-            "Table({} rows, {} unsaved writes)",
-            self.rows.len(),
-            self.undo.len()
-        )
+        write!(out, "Table({} rows, {} unsaved writes)", self.rows.len(), self.undo.len())
     }
 }
 
@@ -124,11 +114,7 @@ impl Table {
     }
 
     /// All rows of a space whose key starts with `prefix`, in the order of their keys.
-    pub fn scan<'a>(
-        &'a self,
-        space: Space,
-        prefix: &'a [u8],
-    ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + 'a {
+    pub fn scan<'a>(&'a self, space: Space, prefix: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + 'a {
         self.rows
             .range((space, prefix.to_vec())..)
             .take_while(move |((at, key), _)| *at == space && key.starts_with(prefix))
@@ -152,10 +138,7 @@ impl Table {
 
     /// Deletes every row of a space whose key starts with `prefix`.
     pub fn delete_all(&mut self, space: Space, prefix: &[u8]) {
-        let keys: Vec<Vec<u8>> = self
-            .scan(space, prefix)
-            .map(|(key, _)| key.to_vec())
-            .collect();
+        let keys: Vec<Vec<u8>> = self.scan(space, prefix).map(|(key, _)| key.to_vec()).collect();
         for key in keys {
             self.delete(space, &key);
         }
@@ -193,11 +176,7 @@ impl Table {
         }
         touched
             .into_iter()
-            .map(|address| Row {
-                value: self.rows.get(&address).cloned(),
-                space: address.0,
-                key: address.1,
-            })
+            .map(|address| Row { value: self.rows.get(&address).cloned(), space: address.0, key: address.1 })
             .collect()
     }
 }
@@ -216,24 +195,10 @@ mod tests {
         table.delete(Space::State, b"nothing");
         assert_eq!(table.read(Space::State, b"a"), Some(&[2][..]));
         assert_eq!(table.read(Space::Mls, b"a"), None);
-        assert_eq!(
-            table.take_dirty(),
-            vec![Row {
-                space: Space::State,
-                key: b"a".to_vec(),
-                value: Some(vec![2])
-            }]
-        );
+        assert_eq!(table.take_dirty(), vec![Row { space: Space::State, key: b"a".to_vec(), value: Some(vec![2]) }]);
         assert!(table.take_dirty().is_empty());
         table.delete(Space::State, b"a");
-        assert_eq!(
-            table.take_dirty(),
-            vec![Row {
-                space: Space::State,
-                key: b"a".to_vec(),
-                value: None
-            }]
-        );
+        assert_eq!(table.take_dirty(), vec![Row { space: Space::State, key: b"a".to_vec(), value: None }]);
     }
 
     #[test]
@@ -259,15 +224,8 @@ mod tests {
 
     #[test]
     fn printing_shows_no_bytes() {
-        let row = Row {
-            space: Space::Keys,
-            key: vec![7; 4],
-            value: Some(vec![9; 32]),
-        };
-        assert_eq!(
-            format!("{row:?}"),
-            "Row(Keys, key 4 bytes, value Some(32) bytes)"
-        );
+        let row = Row { space: Space::Keys, key: vec![7; 4], value: Some(vec![9; 32]) };
+        assert_eq!(format!("{row:?}"), "Row(Keys, key 4 bytes, value Some(32) bytes)");
     }
 
     proptest! {

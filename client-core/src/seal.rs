@@ -69,78 +69,41 @@ pub fn change_tag(key: &ContentKey, salt: &[u8; 32], changes: &[Vec<u8>]) -> [u8
 }
 
 /// Whether the header's tag belongs to these changes.
-pub fn verify_tag(
-    key: &ContentKey,
-    salt: &[u8; 32],
-    changes: &[Vec<u8>],
-    tag: &[u8; 32],
-) -> Result<(), SealError> {
+pub fn verify_tag(key: &ContentKey, salt: &[u8; 32], changes: &[Vec<u8>], tag: &[u8; 32]) -> Result<(), SealError> {
     let made = change_tag(key, salt, changes);
-    if bool::from(made.ct_eq(tag)) {
-        Ok(())
-    } else {
-        Err(SealError::Tag)
-    }
+    if bool::from(made.ct_eq(tag)) { Ok(()) } else { Err(SealError::Tag) }
 }
 
 /// Seals changes of one author.
-pub fn seal(
-    key: &ContentKey,
-    envelope: &Envelope<'_>,
-    changes: &[Vec<u8>],
-) -> Result<Vec<u8>, SealError> {
+pub fn seal(key: &ContentKey, envelope: &Envelope<'_>, changes: &[Vec<u8>]) -> Result<Vec<u8>, SealError> {
     let packed = pack(changes)?;
     let compressed = compress_to_vec(&packed, 6);
     let length = u32::try_from(compressed.len()).map_err(|_| SealError::SealedSize)?;
     let mut plain = length.to_be_bytes().to_vec();
     plain.extend(compressed);
     plain.resize(padded(plain.len() + GCM_TAG_BYTES) - GCM_TAG_BYTES, 0);
-    let payload = Payload {
-        msg: &plain,
-        aad: envelope.header,
-    };
-    let sealed = cipher(key, envelope)
-        .encrypt(&Nonce::default(), payload)
-        .map_err(|_| SealError::SealedSize)?;
-    if sealed.len() > CHANGE_EVENT_BYTES {
-        Err(SealError::SealedSize)
-    } else {
-        Ok(sealed)
-    }
+    let payload = Payload { msg: &plain, aad: envelope.header };
+    let sealed = cipher(key, envelope).encrypt(&Nonce::default(), payload).map_err(|_| SealError::SealedSize)?;
+    if sealed.len() > CHANGE_EVENT_BYTES { Err(SealError::SealedSize) } else { Ok(sealed) }
 }
 
 /// Opens a payload. Nothing larger than the limits is ever allocated.
-pub fn open(
-    key: &ContentKey,
-    envelope: &Envelope<'_>,
-    sealed: &[u8],
-) -> Result<Vec<Vec<u8>>, SealError> {
+pub fn open(key: &ContentKey, envelope: &Envelope<'_>, sealed: &[u8]) -> Result<Vec<Vec<u8>>, SealError> {
     if sealed.len() > CHANGE_EVENT_BYTES {
         return Err(SealError::SealedSize);
     }
-    let payload = Payload {
-        msg: sealed,
-        aad: envelope.header,
-    };
-    let plain = cipher(key, envelope)
-        .decrypt(&Nonce::default(), payload)
-        .map_err(|_| SealError::Opening)?;
-    let (length, rest) = plain
-        .split_first_chunk::<LENGTH_BYTES>()
-        .ok_or(SealError::Packing)?;
+    let payload = Payload { msg: sealed, aad: envelope.header };
+    let plain = cipher(key, envelope).decrypt(&Nonce::default(), payload).map_err(|_| SealError::Opening)?;
+    let (length, rest) = plain.split_first_chunk::<LENGTH_BYTES>().ok_or(SealError::Packing)?;
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| SealError::Packing)?;
     let (compressed, padding) = rest.split_at_checked(length).ok_or(SealError::Packing)?;
-    if padded(LENGTH_BYTES + length + GCM_TAG_BYTES) != sealed.len()
-        || padding.iter().any(|byte| *byte != 0)
-    {
+    if padded(LENGTH_BYTES + length + GCM_TAG_BYTES) != sealed.len() || padding.iter().any(|byte| *byte != 0) {
         return Err(SealError::Packing);
     }
     let packed =
-        decompress_to_vec_with_limit(compressed, CHANGE_INFLATED_BYTES).map_err(|failure| {
-            match failure.status {
-                miniz_oxide::inflate::TINFLStatus::HasMoreOutput => SealError::InflatedSize,
-                _ => SealError::Packing,
-            }
+        decompress_to_vec_with_limit(compressed, CHANGE_INFLATED_BYTES).map_err(|failure| match failure.status {
+            miniz_oxide::inflate::TINFLStatus::HasMoreOutput => SealError::InflatedSize,
+            _ => SealError::Packing,
         })?;
     unpack(&packed)
 }
@@ -169,29 +132,19 @@ fn pack(changes: &[Vec<u8>]) -> Result<Vec<u8>, SealError> {
     if changes.is_empty() || changes.len() > CHANGE_OPERATIONS {
         return Err(SealError::Count);
     }
-    let mut packed = Vec::with_capacity(
-        changes
-            .iter()
-            .map(|change| change.len() + LENGTH_BYTES)
-            .sum(),
-    );
+    let mut packed = Vec::with_capacity(changes.iter().map(|change| change.len() + LENGTH_BYTES).sum());
     for change in changes {
         let length = u32::try_from(change.len()).map_err(|_| SealError::InflatedSize)?;
         packed.extend(length.to_be_bytes());
         packed.extend(change);
     }
-    if packed.len() > CHANGE_INFLATED_BYTES {
-        Err(SealError::InflatedSize)
-    } else {
-        Ok(packed)
-    }
+    if packed.len() > CHANGE_INFLATED_BYTES { Err(SealError::InflatedSize) } else { Ok(packed) }
 }
 
 fn unpack(mut packed: &[u8]) -> Result<Vec<Vec<u8>>, SealError> {
     let mut changes = Vec::new();
     while let Some((length, rest)) = packed.split_first_chunk::<LENGTH_BYTES>() {
-        let length =
-            usize::try_from(u32::from_be_bytes(*length)).map_err(|_| SealError::Packing)?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| SealError::Packing)?;
         let (change, rest) = rest.split_at_checked(length).ok_or(SealError::Packing)?;
         if changes.len() == CHANGE_OPERATIONS {
             return Err(SealError::Count);
@@ -216,27 +169,14 @@ mod tests {
         ContentKey::from_exporter(&[1; 32]).unwrap()
     }
 
-    const ENVELOPE: Envelope<'_> = Envelope {
-        salt: [2; 32],
-        device: DeviceId([3; 16]),
-        counter: 4,
-        header: b"header",
-    };
+    const ENVELOPE: Envelope<'_> = Envelope { salt: [2; 32], device: DeviceId([3; 16]), counter: 4, header: b"header" };
 
     /// Seals any plaintext, as a hostile member could.
     fn seal_raw(compressed: &[u8], announced: usize, fill: u8) -> Vec<u8> {
         let mut plain = (announced as u32).to_be_bytes().to_vec();
         plain.extend(compressed);
         plain.resize(padded(plain.len() + GCM_TAG_BYTES) - GCM_TAG_BYTES, fill);
-        cipher(&key(), &ENVELOPE)
-            .encrypt(
-                &Nonce::default(),
-                Payload {
-                    msg: &plain,
-                    aad: b"header",
-                },
-            )
-            .unwrap()
+        cipher(&key(), &ENVELOPE).encrypt(&Nonce::default(), Payload { msg: &plain, aad: b"header" }).unwrap()
     }
 
     #[test]
@@ -246,22 +186,10 @@ mod tests {
         let other = ContentKey::from_exporter(&[8; 32]).unwrap();
         assert_eq!(open(&other, &ENVELOPE, &sealed), Err(SealError::Opening));
         for wrong in [
-            Envelope {
-                salt: [0; 32],
-                ..ENVELOPE
-            },
-            Envelope {
-                device: DeviceId([0; 16]),
-                ..ENVELOPE
-            },
-            Envelope {
-                counter: 5,
-                ..ENVELOPE
-            },
-            Envelope {
-                header: b"other",
-                ..ENVELOPE
-            },
+            Envelope { salt: [0; 32], ..ENVELOPE },
+            Envelope { device: DeviceId([0; 16]), ..ENVELOPE },
+            Envelope { counter: 5, ..ENVELOPE },
+            Envelope { header: b"other", ..ENVELOPE },
         ] {
             assert_eq!(open(&key(), &wrong, &sealed), Err(SealError::Opening));
         }
@@ -274,71 +202,36 @@ mod tests {
 
     #[test]
     fn an_inflating_payload_stops_at_the_limit() {
-        let fits = compress_to_vec(
-            &pack(&[vec![0; CHANGE_INFLATED_BYTES - LENGTH_BYTES]]).unwrap(),
-            6,
-        );
+        let fits = compress_to_vec(&pack(&[vec![0; CHANGE_INFLATED_BYTES - LENGTH_BYTES]]).unwrap(), 6);
         assert!(open(&key(), &ENVELOPE, &seal_raw(&fits, fits.len(), 0)).is_ok());
         for size in [CHANGE_INFLATED_BYTES + 1, 128 << 20] {
             let bomb = compress_to_vec(&vec![0; size], 6);
             assert!(bomb.len() < CHANGE_EVENT_BYTES);
-            assert_eq!(
-                open(&key(), &ENVELOPE, &seal_raw(&bomb, bomb.len(), 0)),
-                Err(SealError::InflatedSize)
-            );
+            assert_eq!(open(&key(), &ENVELOPE, &seal_raw(&bomb, bomb.len(), 0)), Err(SealError::InflatedSize));
         }
-        assert_eq!(
-            seal(&key(), &ENVELOPE, &[vec![0; CHANGE_INFLATED_BYTES]]),
-            Err(SealError::InflatedSize)
-        );
+        assert_eq!(seal(&key(), &ENVELOPE, &[vec![0; CHANGE_INFLATED_BYTES]]), Err(SealError::InflatedSize));
     }
 
     #[test]
     fn packing_has_one_form() {
         let good = compress_to_vec(&pack(&[vec![1, 2, 3]]).unwrap(), 6);
         assert!(open(&key(), &ENVELOPE, &seal_raw(&good, good.len(), 0)).is_ok());
-        assert_eq!(
-            open(&key(), &ENVELOPE, &seal_raw(&good, good.len(), 7)),
-            Err(SealError::Packing)
-        );
-        assert_eq!(
-            open(&key(), &ENVELOPE, &seal_raw(&good, 5000, 0)),
-            Err(SealError::Packing)
-        );
-        assert_eq!(
-            open(&key(), &ENVELOPE, &seal_raw(&good, good.len() - 1, 0)),
-            Err(SealError::Packing)
-        );
+        assert_eq!(open(&key(), &ENVELOPE, &seal_raw(&good, good.len(), 7)), Err(SealError::Packing));
+        assert_eq!(open(&key(), &ENVELOPE, &seal_raw(&good, 5000, 0)), Err(SealError::Packing));
+        assert_eq!(open(&key(), &ENVELOPE, &seal_raw(&good, good.len() - 1, 0)), Err(SealError::Packing));
         let cut = compress_to_vec(&[0, 0, 0, 9, 1], 6);
-        assert_eq!(
-            open(&key(), &ENVELOPE, &seal_raw(&cut, cut.len(), 0)),
-            Err(SealError::Packing)
-        );
+        assert_eq!(open(&key(), &ENVELOPE, &seal_raw(&cut, cut.len(), 0)), Err(SealError::Packing));
         let none = compress_to_vec(&[], 6);
-        assert_eq!(
-            open(&key(), &ENVELOPE, &seal_raw(&none, none.len(), 0)),
-            Err(SealError::Count)
-        );
-        assert_eq!(
-            open(&key(), &ENVELOPE, &vec![0; CHANGE_EVENT_BYTES + 1]),
-            Err(SealError::SealedSize)
-        );
+        assert_eq!(open(&key(), &ENVELOPE, &seal_raw(&none, none.len(), 0)), Err(SealError::Count));
+        assert_eq!(open(&key(), &ENVELOPE, &vec![0; CHANGE_EVENT_BYTES + 1]), Err(SealError::SealedSize));
     }
 
     #[test]
     fn too_much_is_not_sealed() {
-        let noise: Vec<u8> = (0..300_000u32)
-            .flat_map(|at| Sha256::digest(at.to_be_bytes())[..1].to_vec())
-            .collect();
-        assert_eq!(
-            seal(&key(), &ENVELOPE, &[noise]),
-            Err(SealError::SealedSize)
-        );
+        let noise: Vec<u8> = (0..300_000u32).flat_map(|at| Sha256::digest(at.to_be_bytes())[..1].to_vec()).collect();
+        assert_eq!(seal(&key(), &ENVELOPE, &[noise]), Err(SealError::SealedSize));
         assert_eq!(seal(&key(), &ENVELOPE, &[]), Err(SealError::Count));
-        assert_eq!(
-            seal(&key(), &ENVELOPE, &vec![vec![1]; CHANGE_OPERATIONS + 1]),
-            Err(SealError::Count)
-        );
+        assert_eq!(seal(&key(), &ENVELOPE, &vec![vec![1]; CHANGE_OPERATIONS + 1]), Err(SealError::Count));
         assert!(seal(&key(), &ENVELOPE, &vec![vec![1]; CHANGE_OPERATIONS]).is_ok());
     }
 
@@ -347,43 +240,23 @@ mod tests {
         let changes = vec![vec![1; 20], vec![2; 20]];
         let tag = change_tag(&key(), &[2; 32], &changes);
         verify_tag(&key(), &[2; 32], &changes, &tag).unwrap();
-        assert_eq!(
-            verify_tag(&key(), &[3; 32], &changes, &tag),
-            Err(SealError::Tag)
-        );
-        assert_eq!(
-            verify_tag(&key(), &[2; 32], &changes[..1], &tag),
-            Err(SealError::Tag)
-        );
+        assert_eq!(verify_tag(&key(), &[3; 32], &changes, &tag), Err(SealError::Tag));
+        assert_eq!(verify_tag(&key(), &[2; 32], &changes[..1], &tag), Err(SealError::Tag));
         let other = ContentKey::from_exporter(&[8; 32]).unwrap();
-        assert_eq!(
-            verify_tag(&other, &[2; 32], &changes, &tag),
-            Err(SealError::Tag)
-        );
+        assert_eq!(verify_tag(&other, &[2; 32], &changes, &tag), Err(SealError::Tag));
     }
 
     #[test]
     fn sizes_come_in_steps() {
-        let steps = [
-            (0, 64),
-            (64, 64),
-            (65, 128),
-            (1024, 1024),
-            (1025, 1088),
-            (2048, 2048),
-            (2049, 2176),
-            (262_144, 262_144),
-        ];
+        let steps =
+            [(0, 64), (64, 64), (65, 128), (1024, 1024), (1025, 1088), (2048, 2048), (2049, 2176), (262_144, 262_144)];
         for (length, size) in steps {
             assert_eq!(padded(length), size, "{length}");
         }
         for length in 0..70_000 {
             assert!(padded(length) >= length);
             assert_eq!(padded(padded(length)), padded(length));
-            assert!(
-                length < 1024 || padded(length) * 100 <= length * 112,
-                "{length}"
-            );
+            assert!(length < 1024 || padded(length) * 100 <= length * 112, "{length}");
         }
     }
 

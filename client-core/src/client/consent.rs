@@ -10,13 +10,11 @@ use crate::rows::Space;
 use serde_json::{Value, json};
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
 use stafett_protocol::consent::{
-    Access, EmployeeEnd, Grantee, PersonGrantee, SignedEmployeeEnd, SignedGrant, SignedWithdrawal,
-    Statement, Target, UnitAssignment, UnitGrantee, Withdrawal,
+    Access, EmployeeEnd, Grantee, PersonGrantee, SignedEmployeeEnd, SignedGrant, SignedWithdrawal, Statement, Target,
+    UnitAssignment, UnitGrantee, Withdrawal,
 };
 use stafett_protocol::ids::{Hash, LogId, PersonId, ScopeId, UnitId, hash};
-use stafett_protocol::letter::{
-    Assignment, ConsentAnswer, ConsentRequest, Content, GrantNotice, RequestedGrant,
-};
+use stafett_protocol::letter::{Assignment, ConsentAnswer, ConsentRequest, Content, GrantNotice, RequestedGrant};
 use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::{GrantStanding, ScopeState};
@@ -54,41 +52,24 @@ fn kind_word(kind: ScopeKind) -> &'static str {
 }
 
 impl Client {
-    pub(super) fn keep_request(
-        &mut self,
-        from: PersonId,
-        request: &ConsentRequest,
-    ) -> Result<(), Problem> {
+    pub(super) fn keep_request(&mut self, from: PersonId, request: &ConsentRequest) -> Result<(), Problem> {
         let refused = |why: &str| Problem::rule("consent-request", why);
         let text = text_hash(&request.text);
-        let whole = request.grants.iter().all(|g| {
-            g.grant.log == request.log
-                && g.grant.authority == request.authority.id()
-                && g.grant.text == text
-        });
+        let whole = request
+            .grants
+            .iter()
+            .all(|g| g.grant.log == request.log && g.grant.authority == request.authority.id() && g.grant.text == text);
         if request.grants.is_empty() || !whole {
             return Err(refused("what is to be signed is not what is shown"));
         }
         if let Some(draft) = &request.draft
             && people::pin(&self.table, from).is_some_and(|p| p.trust.counts())
         {
-            draft
-                .guardians
-                .clone()
-                .iter()
-                .for_each(|g| self.introduce(g));
+            draft.guardians.clone().iter().for_each(|g| self.introduce(g));
         }
         let key = mail_key("request", &[&request_id(request).0]);
         if self.table.read(Space::Mail, &key).is_none() {
-            self.table.write(
-                Space::Mail,
-                &key,
-                encode(&Received {
-                    from,
-                    request: request.clone(),
-                    answer: 0,
-                }),
-            );
+            self.table.write(Space::Mail, &key, encode(&Received { from, request: request.clone(), answer: 0 }));
         }
         Ok(())
     }
@@ -102,12 +83,8 @@ impl Client {
     }
 
     pub(super) fn consent_pending(&mut self) -> Answer {
-        let requests: Vec<Value> = self
-            .requests()
-            .iter()
-            .filter(|(_, r)| r.answer == 0)
-            .map(|(id, r)| self.request_view(*id, r))
-            .collect();
+        let requests: Vec<Value> =
+            self.requests().iter().filter(|(_, r)| r.answer == 0).map(|(id, r)| self.request_view(*id, r)).collect();
         Ok(json!({"requests": requests}))
     }
 
@@ -115,12 +92,12 @@ impl Client {
         let request = &received.request;
         let first = request.grants.first();
         let grantee = first.map(|g| g.grantee_name.clone()).unwrap_or_default();
-        let trust = first
-            .map(|g| self.grantee_trust(&g.grant.grantee))
-            .unwrap_or_default();
-        let scopes: Vec<Value> = request.grants.iter().map(|g| {
-            json!({"scope": g.grant.scope.to_string(), "kind": kind_word(g.kind), "title": g.scope_title})
-        }).collect();
+        let trust = first.map(|g| self.grantee_trust(&g.grant.grantee)).unwrap_or_default();
+        let scopes: Vec<Value> = request
+            .grants
+            .iter()
+            .map(|g| json!({"scope": g.grant.scope.to_string(), "kind": kind_word(g.kind), "title": g.scope_title}))
+            .collect();
         json!({
             "request": id.to_string(),
             "log": request.log.to_string(),
@@ -147,35 +124,21 @@ impl Client {
     /// Signs or refuses. For a log that exists the signature goes on the chain; for one that does not,
     /// by letter to whoever asked.
     pub(super) fn consent_answer(&mut self, prefix: &str, agree: bool) -> Answer {
-        let open: Vec<Hash> = self
-            .requests()
-            .into_iter()
-            .filter(|(_, r)| r.answer == 0)
-            .map(|(id, _)| id)
-            .collect();
+        let open: Vec<Hash> = self.requests().into_iter().filter(|(_, r)| r.answer == 0).map(|(id, _)| id).collect();
         let id = people::unique("request", prefix, open)?;
         let key = mail_key("request", &[&id.0]);
-        let mut received: Received = self
-            .table
-            .read(Space::Mail, &key)
-            .and_then(|b| decode(b).ok())
-            .ok_or_else(withdrawn)?;
+        let mut received: Received =
+            self.table.read(Space::Mail, &key).and_then(|b| decode(b).ok()).ok_or_else(withdrawn)?;
         let request = received.request.clone();
         let me = self.me()?;
         let (person, person_key) = (me.person, me.person_key()?);
         if request.authority.key(person) != Some(&person_key.verifying_key().to_bytes()) {
-            return Err(Problem::rule(
-                "not-an-authority",
-                "this consent is not yours to give",
-            ));
+            return Err(Problem::rule("not-an-authority", "this consent is not yours to give"));
         }
         let mut signed = vec![];
         if agree {
             for requested in &request.grants {
-                let grant = SignedGrant {
-                    signer: person,
-                    grant: Signed::sign(&requested.grant, &person_key),
-                };
+                let grant = SignedGrant { signer: person, grant: Signed::sign(&requested.grant, &person_key) };
                 self.keep_grant(&grant);
                 if self.scopes.contains_key(&requested.grant.scope) {
                     self.queue_statement(requested.grant.scope, Statement::Grant(grant.clone()));
@@ -183,44 +146,22 @@ impl Client {
                 signed.push(grant);
             }
         }
-        let requested = request
-            .grants
-            .iter()
-            .map(|g| stafett_protocol::signed::id_of(&g.grant))
-            .collect();
-        self.write_letter(
-            received.from,
-            Content::ConsentAnswer(ConsentAnswer {
-                log: request.log,
-                requested,
-                signed,
-            }),
-        );
+        let requested = request.grants.iter().map(|g| stafett_protocol::signed::id_of(&g.grant)).collect();
+        self.write_letter(received.from, Content::ConsentAnswer(ConsentAnswer { log: request.log, requested, signed }));
         received.answer = if agree { 1 } else { 2 };
         self.table.write(Space::Mail, &key, encode(&received));
         Ok(json!({"request": id.to_string(), "state": if agree { "granted" } else { "refused" }}))
     }
 
     /// A guardian's answer to a request of ours: signatures are kept, and found the log once all are here.
-    pub(super) fn take_answer(
-        &mut self,
-        from: PersonId,
-        answer: &ConsentAnswer,
-    ) -> Result<(), Problem> {
+    pub(super) fn take_answer(&mut self, from: PersonId, answer: &ConsentAnswer) -> Result<(), Problem> {
         if answer.signed.is_empty() {
-            self.table.write(
-                Space::Mail,
-                &mail_key("refusal", &[&answer.log.0, &from.0]),
-                vec![],
-            );
+            self.table.write(Space::Mail, &mail_key("refusal", &[&answer.log.0, &from.0]), vec![]);
             return Ok(());
         }
         for signed in &answer.signed {
             if signed.signer != from {
-                return Err(Problem::rule(
-                    "consent-answer",
-                    "the signature is another person's",
-                ));
+                return Err(Problem::rule("consent-answer", "the signature is another person's"));
             }
             self.keep_grant(signed);
             let Ok(grant) = signed.grant.peek() else {
@@ -230,8 +171,7 @@ impl Client {
                 continue;
             };
             let key = founding.plan.authority.key(from).copied();
-            let good = key.is_some_and(|k| signed.grant.verify(&k).is_ok())
-                && signed.grant.id() == founding.plan.basis;
+            let good = key.is_some_and(|k| signed.grant.verify(&k).is_ok()) && signed.grant.id() == founding.plan.basis;
             let new = !founding.plan.grants.iter().any(|g| g.signer == from);
             if good && new {
                 founding.plan.grants.push(signed.clone());
@@ -242,27 +182,12 @@ impl Client {
     }
 
     /// Asks the family to let someone in, or widen.
-    pub(super) fn access_request(
-        &mut self,
-        log: &str,
-        who: &Who,
-        scopes: &[String],
-        access: AccessWord,
-    ) -> Answer {
+    pub(super) fn access_request(&mut self, log: &str, who: &Who, scopes: &[String], access: AccessWord) -> Answer {
         let log = self.log(log)?;
         let card = self.member_card(log)?;
-        let state = self
-            .scopes
-            .get(&card)
-            .map(|s| s.replica.state().clone())
-            .ok_or_else(withdrawn)?;
+        let state = self.scopes.get(&card).map(|s| s.replica.state().clone()).ok_or_else(withdrawn)?;
         let me = self.me()?.person;
-        stafett_protocol::policy::can(
-            &state,
-            me,
-            stafett_protocol::policy::Action::Admit,
-            self.now,
-        )?;
+        stafett_protocol::policy::can(&state, me, stafett_protocol::policy::Action::Admit, self.now)?;
         let (grantee, grantee_name) = self.grantee(who)?;
         let chosen = self.chosen(log, scopes)?;
         let access = match access {
@@ -270,28 +195,13 @@ impl Client {
             AccessWord::Contribute => Access::Contribute,
         };
         let authority = state.membership.authority.clone();
-        let titles: Vec<String> = chosen
-            .iter()
-            .map(|s| self.scope_title(*s))
-            .filter(|t| !t.is_empty())
-            .collect();
-        let text = format!(
-            "{grantee_name}: {} – {}",
-            access_word(access),
-            titles.join(", ")
-        );
+        let titles: Vec<String> = chosen.iter().map(|s| self.scope_title(*s)).filter(|t| !t.is_empty()).collect();
+        let text = format!("{grantee_name}: {} – {}", access_word(access), titles.join(", "));
         let mut grants = vec![];
         for scope in std::iter::once(card).chain(chosen) {
-            let kind = self
-                .scopes
-                .get(&scope)
-                .map_or(ScopeKind::Concern, super::scope::Scope::kind);
+            let kind = self.scopes.get(&scope).map_or(ScopeKind::Concern, super::scope::Scope::kind);
             // On the card everyone only reads; what they may do stands in the concern.
-            let access = if kind == ScopeKind::Concern {
-                access
-            } else {
-                Access::Read
-            };
+            let access = if kind == ScopeKind::Concern { access } else { Access::Read };
             let in_force = self.scopes.get(&scope).is_some_and(|s| {
                 s.replica
                     .state()
@@ -309,24 +219,12 @@ impl Client {
             }
         }
         if grants.is_empty() {
-            return Err(Problem::rule(
-                "already-granted",
-                "they have this access already",
-            ));
+            return Err(Problem::rule("already-granted", "they have this access already"));
         }
-        let request = ConsentRequest {
-            log,
-            draft: None,
-            authority: authority.clone(),
-            grants,
-            text,
-        };
+        let request = ConsentRequest { log, draft: None, authority: authority.clone(), grants, text };
         let id = request_id(&request);
         let now = self.now;
-        for guardian in authority
-            .persons()
-            .filter(|p| authority.may_sign(p.person, now))
-        {
+        for guardian in authority.persons().filter(|p| authority.may_sign(p.person, now)) {
             if guardian.person == me {
                 self.keep_request(me, &request)?;
             } else {
@@ -342,72 +240,43 @@ impl Client {
                 let unit = self.unit(prefix)?;
                 let leader = unit.leader.and_then(|l| people::pin(&self.table, l));
                 let leader = leader.ok_or_else(|| {
-                    Problem::rule(
-                        "no-leader",
-                        "the unit's leader has not joined, or is not known here yet; sync first",
-                    )
+                    Problem::rule("no-leader", "the unit's leader has not joined, or is not known here yet; sync first")
                 })?;
-                let grantee = UnitGrantee {
-                    unit: unit.unit,
-                    leader: leader.person,
-                    leader_key: leader.person_key,
-                };
+                let grantee = UnitGrantee { unit: unit.unit, leader: leader.person, leader_key: leader.person_key };
                 Ok((Grantee::Unit(grantee), unit.name))
             }
             Who::Person(prefix) => {
                 let pin = people::pin(&self.table, self.person(prefix)?);
-                let pin = pin.ok_or_else(|| {
-                    Problem::caller("unknown-id", "that person is not known here")
-                })?;
+                let pin = pin.ok_or_else(|| Problem::caller("unknown-id", "that person is not known here"))?;
                 if pin.unit.is_some() {
                     return Err(Problem::rule(
                         "ask-the-unit",
                         "consent is given to the unit, not to an employee; use --unit",
                     ));
                 }
-                let grantee = PersonGrantee {
-                    person: pin.person,
-                    person_key: pin.person_key,
-                };
+                let grantee = PersonGrantee { person: pin.person, person_key: pin.person_key };
                 Ok((Grantee::Person(grantee), pin.name))
             }
         }
     }
 
     pub(super) fn unit(&self, prefix: &str) -> Result<stafett_protocol::wire::Unit, Problem> {
-        let id = people::unique(
-            "unit",
-            prefix,
-            self.known_units().into_iter().map(|u| u.unit),
-        )?;
-        self.known_units()
-            .into_iter()
-            .find(|u| u.unit == id)
-            .ok_or_else(withdrawn)
+        let id = people::unique("unit", prefix, self.known_units().into_iter().map(|u| u.unit))?;
+        self.known_units().into_iter().find(|u| u.unit == id).ok_or_else(withdrawn)
     }
 
     /// `all`: journal and every open concern; else the concerns named.
     fn chosen(&self, log: LogId, scopes: &[String]) -> Result<Vec<ScopeId>, Problem> {
         if scopes.iter().any(|s| s == "all") {
-            let all = [ScopeKind::Journal, ScopeKind::Concern]
-                .into_iter()
-                .flat_map(|kind| self.scopes_of(log, kind));
+            let all = [ScopeKind::Journal, ScopeKind::Concern].into_iter().flat_map(|kind| self.scopes_of(log, kind));
             return Ok(all.filter(|s| self.scopes.contains_key(s)).collect());
         }
-        let concerns: Vec<ScopeId> = self
-            .scopes_of(log, ScopeKind::Concern)
-            .into_iter()
-            .filter(|s| self.scopes.contains_key(s))
-            .collect();
-        let chosen: Vec<ScopeId> = scopes
-            .iter()
-            .map(|s| people::unique("concern", s, concerns.iter().copied()))
-            .collect::<Result<_, _>>()?;
+        let concerns: Vec<ScopeId> =
+            self.scopes_of(log, ScopeKind::Concern).into_iter().filter(|s| self.scopes.contains_key(s)).collect();
+        let chosen: Vec<ScopeId> =
+            scopes.iter().map(|s| people::unique("concern", s, concerns.iter().copied())).collect::<Result<_, _>>()?;
         if chosen.is_empty() {
-            return Err(Problem::caller(
-                "scope",
-                "which concerns? give --scope, or --scope all",
-            ));
+            return Err(Problem::caller("scope", "which concerns? give --scope, or --scope all"));
         }
         Ok(chosen)
     }
@@ -417,23 +286,12 @@ impl Client {
         let me = self.me()?.clone();
         let own_key = me.person_public()?;
         let mut notices: Vec<(Vec<u8>, PersonId, GrantNotice)> = vec![];
-        for s in self
-            .scopes
-            .values()
-            .filter(|s| s.standing == Standing::Member)
-        {
+        for s in self.scopes.values().filter(|s| s.standing == Standing::Member) {
             let state = s.replica.state();
-            if state
-                .membership
-                .holder()
-                .is_none_or(|h| h.person != me.person)
-            {
+            if state.membership.holder().is_none_or(|h| h.person != me.person) {
                 continue;
             }
-            for fact in state
-                .grants_in_force(self.now)
-                .filter(|g| g.grant.access != Access::Hold)
-            {
+            for fact in state.grants_in_force(self.now).filter(|g| g.grant.access != Access::Hold) {
                 let Grantee::Unit(unit) = fact.grant.grantee else {
                     continue;
                 };
@@ -463,16 +321,10 @@ impl Client {
     }
 
     fn notices(&self, log: &str) -> Result<Vec<GrantNotice>, Problem> {
-        let all: Vec<GrantNotice> = self
-            .table
-            .scan(Space::Mail, b"notice/")
-            .filter_map(|(_, v)| decode(v).ok())
-            .collect();
+        let all: Vec<GrantNotice> =
+            self.table.scan(Space::Mail, b"notice/").filter_map(|(_, v)| decode(v).ok()).collect();
         let log = people::unique("log", log, all.iter().map(|n| n.log))?;
-        Ok(all
-            .into_iter()
-            .filter(|n| n.log == log && self.now < n.expires_at)
-            .collect())
+        Ok(all.into_iter().filter(|n| n.log == log && self.now < n.expires_at).collect())
     }
 
     /// A leader says who acts for the granted unit: signed, by letter to the holder.
@@ -483,42 +335,25 @@ impl Client {
         let key = me.person_key()?;
         let pin = people::pin(&self.table, person)
             .ok_or_else(|| Problem::caller("unknown-id", "that person is not known here"))?;
-        let employee = pin.employee.clone().ok_or_else(|| {
-            Problem::rule(
-                "not-an-employee",
-                "you have not registered that person as an employee",
-            )
-        })?;
+        let employee = pin
+            .employee
+            .clone()
+            .ok_or_else(|| Problem::rule("not-an-employee", "you have not registered that person as an employee"))?;
         if employee.verify(&me.person_public()?).is_err() {
-            return Err(Problem::rule(
-                "not-an-employee",
-                "that person is not an employee of your unit",
-            ));
+            return Err(Problem::rule("not-an-employee", "that person is not an employee of your unit"));
         }
-        let mut by_holder: std::collections::BTreeMap<
-            (PersonId, LogId),
-            Vec<Signed<UnitAssignment>>,
-        > = std::collections::BTreeMap::new();
+        let mut by_holder: std::collections::BTreeMap<(PersonId, LogId), Vec<Signed<UnitAssignment>>> =
+            std::collections::BTreeMap::new();
         for notice in &notices {
             let Grantee::Unit(unit) = notice.grantee else {
                 continue;
             };
             let wanted = scopes.is_empty()
                 || notice.scope_kind == ScopeKind::Card
-                || scopes
-                    .iter()
-                    .any(|s| notice.scope.to_string().starts_with(s.as_str()));
+                || scopes.iter().any(|s| notice.scope.to_string().starts_with(s.as_str()));
             if wanted {
-                let assignment = UnitAssignment {
-                    unit: unit.unit,
-                    person,
-                    scope: notice.scope,
-                    salt: self.random(),
-                };
-                by_holder
-                    .entry((notice.holder, notice.log))
-                    .or_default()
-                    .push(Signed::sign(&assignment, &key));
+                let assignment = UnitAssignment { unit: unit.unit, person, scope: notice.scope, salt: self.random() };
+                by_holder.entry((notice.holder, notice.log)).or_default().push(Signed::sign(&assignment, &key));
             }
         }
         if by_holder.is_empty() {
@@ -528,12 +363,7 @@ impl Client {
             ));
         }
         for ((holder, log), assignments) in by_holder {
-            let assignment = Assignment {
-                log,
-                person_name: pin.name.clone(),
-                employee: employee.clone(),
-                assignments,
-            };
+            let assignment = Assignment { log, person_name: pin.name.clone(), employee: employee.clone(), assignments };
             self.write_letter(holder, Content::Assignment(assignment));
         }
         Ok(json!({"log": notices.first().map(|n| n.log.to_string()), "person": person.to_string()}))
@@ -544,20 +374,12 @@ impl Client {
         let log = self.log(log)?;
         let person = self.person(person)?;
         let me = self.me()?;
-        let (own, key, unit) = (
-            me.person,
-            me.person_key()?,
-            me.unit.as_ref().map(|u| u.unit),
-        );
-        let unit: UnitId =
-            unit.ok_or_else(|| Problem::rule("no-unit", "only a leader ends assignments"))?;
+        let (own, key, unit) = (me.person, me.person_key()?, me.unit.as_ref().map(|u| u.unit));
+        let unit: UnitId = unit.ok_or_else(|| Problem::rule("no-unit", "only a leader ends assignments"))?;
         let scopes: Vec<ScopeId> = self
             .scopes
             .values()
-            .filter(|s| {
-                s.replica.state().log() == log
-                    && s.replica.state().membership.member(person).is_some()
-            })
+            .filter(|s| s.replica.state().log() == log && s.replica.state().membership.member(person).is_some())
             .map(super::scope::Scope::id)
             .collect();
         if scopes.is_empty() {
@@ -567,18 +389,10 @@ impl Client {
             ));
         }
         for scope in scopes {
-            let end = EmployeeEnd {
-                unit,
-                person,
-                scope,
-                salt: self.random(),
-            };
+            let end = EmployeeEnd { unit, person, scope, salt: self.random() };
             self.queue_statement(
                 scope,
-                Statement::EmployeeEnd(SignedEmployeeEnd {
-                    leader: own,
-                    end: Signed::sign(&end, &key),
-                }),
+                Statement::EmployeeEnd(SignedEmployeeEnd { leader: own, end: Signed::sign(&end, &key) }),
             );
         }
         Ok(json!({"log": log.to_string(), "person": person.to_string()}))
@@ -588,17 +402,9 @@ impl Client {
         let log = self.log(log)?;
         self.member_card(log)?;
         let mut consents = vec![];
-        for s in self
-            .scopes
-            .values()
-            .filter(|s| s.replica.state().log() == log && s.standing != Standing::Withdrawn)
-        {
+        for s in self.scopes.values().filter(|s| s.replica.state().log() == log && s.standing != Standing::Withdrawn) {
             let (state, copies) = (s.replica.state(), s.kind() == ScopeKind::Concern);
-            for fact in state
-                .grants
-                .iter()
-                .filter(|f| !copies || f.grant.scope == state.scope())
-            {
+            for fact in state.grants.iter().filter(|f| !copies || f.grant.scope == state.scope()) {
                 let waits = fact.standing(self.now) == GrantStanding::Waiting;
                 consents.push(json!({
                     "id": fact.id.to_string(),
@@ -641,30 +447,15 @@ impl Client {
         let mut told = vec![];
         let mut ids = vec![];
         for (scope, target) in by_scope {
-            let withdrawal = Withdrawal {
-                log,
-                scope,
-                target,
-                salt: self.random(),
-            };
-            let signed = SignedWithdrawal {
-                signer,
-                withdrawal: Signed::sign(&withdrawal, &key),
-            };
+            let withdrawal = Withdrawal { log, scope, target, salt: self.random() };
+            let signed = SignedWithdrawal { signer, withdrawal: Signed::sign(&withdrawal, &key) };
             ids.push(signed.withdrawal.id().to_string());
             self.queue_statement(scope, Statement::Withdrawal(signed.clone()));
             let members: Vec<PersonId> = self
                 .scopes
                 .get(&scope)
                 .map(|s| {
-                    s.replica
-                        .state()
-                        .membership
-                        .members
-                        .iter()
-                        .map(|m| m.person)
-                        .filter(|p| *p != signer)
-                        .collect()
+                    s.replica.state().membership.members.iter().map(|m| m.person).filter(|p| *p != signer).collect()
                 })
                 .unwrap_or_default();
             for person in members {
@@ -691,54 +482,32 @@ impl Client {
             .map(|s| s.replica.state())
             .collect();
         let live = |state: &ScopeState, hit: &dyn Fn(&Hash, &Grantee) -> bool| {
-            state
-                .grants
-                .iter()
-                .any(|f| f.ended_at == 0 && hit(&f.id, &f.grant.grantee))
+            state.grants.iter().any(|f| f.ended_at == 0 && hit(&f.id, &f.grant.grantee))
         };
         let chosen: Vec<(ScopeId, Target)> = match target {
             WithdrawTarget::All => states.iter().map(|s| (s.scope(), Target::All)).collect(),
             WithdrawTarget::Unit(prefix) => {
                 let unit = self.unit(prefix)?.unit;
                 let hit = |_: &Hash, g: &Grantee| matches!(g, Grantee::Unit(u) if u.unit == unit);
-                states
-                    .iter()
-                    .filter(|s| live(s, &hit))
-                    .map(|s| (s.scope(), Target::Unit(unit)))
-                    .collect()
+                states.iter().filter(|s| live(s, &hit)).map(|s| (s.scope(), Target::Unit(unit))).collect()
             }
             WithdrawTarget::Person(prefix) => {
                 let person = self.person(prefix)?;
-                let hit =
-                    |_: &Hash, g: &Grantee| matches!(g, Grantee::Person(p) if p.person == person);
+                let hit = |_: &Hash, g: &Grantee| matches!(g, Grantee::Person(p) if p.person == person);
                 let there = |s: &ScopeState| live(s, &hit) || s.membership.member(person).is_some();
-                states
-                    .iter()
-                    .filter(|s| there(s))
-                    .map(|s| (s.scope(), Target::Person(person)))
-                    .collect()
+                states.iter().filter(|s| there(s)).map(|s| (s.scope(), Target::Person(person))).collect()
             }
             WithdrawTarget::Grant(prefix) => {
                 let all = states.iter().flat_map(|s| {
-                    s.grants
-                        .iter()
-                        .filter(|f| f.ended_at == 0 && f.grant.scope == s.scope())
-                        .map(|f| f.id)
+                    s.grants.iter().filter(|f| f.ended_at == 0 && f.grant.scope == s.scope()).map(|f| f.id)
                 });
                 let id = people::unique("consent", prefix, all.collect::<Vec<_>>())?;
                 let hit = |grant: &Hash, _: &Grantee| *grant == id;
-                states
-                    .iter()
-                    .filter(|s| live(s, &hit))
-                    .map(|s| (s.scope(), Target::Grant(id)))
-                    .collect()
+                states.iter().filter(|s| live(s, &hit)).map(|s| (s.scope(), Target::Grant(id))).collect()
             }
         };
         if chosen.is_empty() {
-            return Err(Problem::rule(
-                "nothing-to-withdraw",
-                "no consent or person here matches",
-            ));
+            return Err(Problem::rule("nothing-to-withdraw", "no consent or person here matches"));
         }
         Ok((chosen.iter().map(|(s, _)| s.to_string()).collect(), chosen))
     }

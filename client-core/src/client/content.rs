@@ -61,9 +61,8 @@ impl Client {
             until: None,
             success_sign: None,
         };
-        let published = self.edit(scope, |to| {
-            edit::publish_concern(to, author, &title, category.as_deref(), &goal, &[measure])
-        });
+        let published =
+            self.edit(scope, |to| edit::publish_concern(to, author, &title, category.as_deref(), &goal, &[measure]));
         if let Err(problem) = published {
             self.forget_founding(scope);
             return Err(problem);
@@ -78,40 +77,25 @@ impl Client {
     fn holding(
         &self,
         log: LogId,
-    ) -> Result<
-        (
-            ScopeId,
-            stafett_protocol::membership::ConsentAuthority,
-            stafett_protocol::ids::Hash,
-        ),
-        Problem,
-    > {
+    ) -> Result<(ScopeId, stafett_protocol::membership::ConsentAuthority, stafett_protocol::ids::Hash), Problem> {
         let card = self.card_of(log).ok_or_else(withdrawn)?;
         let me = self.me()?.person;
         if let Some(founding) = self.foundings.get(&card) {
             return Ok((card, founding.plan.authority.clone(), founding.plan.basis));
         }
-        let state = self
-            .scopes
-            .get(&self.member_card(log)?)
-            .map(|s| s.replica.state())
-            .ok_or_else(withdrawn)?;
+        let state = self.scopes.get(&self.member_card(log)?).map(|s| s.replica.state()).ok_or_else(withdrawn)?;
         can(state, me, Action::Change, self.now)?;
         let holder = state.membership.holder().filter(|h| h.person == me);
-        let holder = holder.ok_or_else(|| {
-            Problem::rule(
-                "not-yours",
-                "the holder of the log publishes concerns; use propose",
-            )
-        })?;
+        let holder = holder
+            .ok_or_else(|| Problem::rule("not-yours", "the holder of the log publishes concerns; use propose"))?;
         Ok((card, state.membership.authority.clone(), holder.basis))
     }
 
     fn new_measure(&mut self, measure: NewMeasure) -> Result<edit::NewMeasure, Problem> {
         let text = required("measure", &measure.text)?;
         let arena = measure.arena.as_deref().unwrap_or("service");
-        let arena = Arena::from_word(arena)
-            .ok_or_else(|| Problem::caller("arena", "the arena is service, home or child"))?;
+        let arena =
+            Arena::from_word(arena).ok_or_else(|| Problem::caller("arena", "the arena is service, home or child"))?;
         let responsible = match (measure.responsible.as_deref(), arena) {
             (Some("family"), _) => Responsible::Family,
             (Some("child"), _) => Responsible::Child,
@@ -124,17 +108,8 @@ impl Client {
         if let Some(due) = &measure.due {
             check_date(due)?;
         }
-        let due = measure
-            .due
-            .unwrap_or_else(|| date_after(self.now, MEASURE_DAYS));
-        Ok(edit::NewMeasure {
-            id: self.entry_id(),
-            text,
-            arena,
-            responsible,
-            due: Some(due),
-            step: None,
-        })
+        let due = measure.due.unwrap_or_else(|| date_after(self.now, MEASURE_DAYS));
+        Ok(edit::NewMeasure { id: self.entry_id(), text, arena, responsible, due: Some(due), step: None })
     }
 
     fn entry_id(&mut self) -> String {
@@ -157,25 +132,17 @@ impl Client {
                 let Some(document) = self.document(scope) else {
                     continue;
                 };
-                let ids = document
-                    .concern()
-                    .measures
-                    .into_iter()
-                    .map(|m| m.id)
-                    .filter(|id| id.starts_with(prefix.trim()));
+                let ids =
+                    document.concern().measures.into_iter().map(|m| m.id).filter(|id| id.starts_with(prefix.trim()));
                 found.extend(ids.map(|id| (scope, id)));
             }
         }
         match (found.pop(), found.is_empty()) {
             (Some(one), true) => Ok(one),
-            (None, _) => Err(Problem::caller(
-                "unknown-id",
-                "no measure here begins with that; look at concern show",
-            )),
-            (Some(_), false) => Err(Problem::caller(
-                "ambiguous-id",
-                "several measures begin with that; give more of the id",
-            )),
+            (None, _) => Err(Problem::caller("unknown-id", "no measure here begins with that; look at concern show")),
+            (Some(_), false) => {
+                Err(Problem::caller("ambiguous-id", "several measures begin with that; give more of the id"))
+            }
         }
     }
 
@@ -188,11 +155,7 @@ impl Client {
     }
 
     /// F8: wrongly recorded (feilregistrert), replaced by a corrected one or ended.
-    pub(super) fn measure_correct(
-        &mut self,
-        measure: &str,
-        replacement: Option<NewMeasure>,
-    ) -> Answer {
+    pub(super) fn measure_correct(&mut self, measure: &str, replacement: Option<NewMeasure>) -> Answer {
         let (scope, id) = self.measure(measure)?;
         let author = self.me()?.person;
         let replacement = replacement.map(|m| self.new_measure(m)).transpose()?;
@@ -207,16 +170,10 @@ impl Client {
     }
 
     /// G1: once. The family's word (G3) is a mark of its own, and the last one.
-    pub(super) fn evaluate(
-        &mut self,
-        measure: &str,
-        result: &str,
-        text: String,
-        family_agrees: bool,
-    ) -> Answer {
+    pub(super) fn evaluate(&mut self, measure: &str, result: &str, text: String, family_agrees: bool) -> Answer {
         let (scope, id) = self.measure(measure)?;
-        let result = Colour::from_word(result)
-            .ok_or_else(|| Problem::caller("result", "the result is green, yellow or red"))?;
+        let result =
+            Colour::from_word(result).ok_or_else(|| Problem::caller("result", "the result is green, yellow or red"))?;
         let (author, entry) = (self.me()?.person, self.entry_id());
         let text = Some(text.trim().to_owned()).filter(|t| !t.is_empty());
         let family = self.role_in(scope).is_some_and(Role::is_family);
@@ -225,15 +182,7 @@ impl Client {
                 let agrees = family_agrees || result == Colour::Green;
                 edit::mark_as_family(to, author, &entry, &id, agrees, text.as_deref())
             } else {
-                edit::evaluate(
-                    to,
-                    author,
-                    &entry,
-                    &id,
-                    result,
-                    text.as_deref(),
-                    family_agrees,
-                )
+                edit::evaluate(to, author, &entry, &id, result, text.as_deref(), family_agrees)
             }
         })?;
         Ok(json!({"measure": id}))
@@ -251,9 +200,7 @@ impl Client {
         let scope = self.concern(concern)?;
         let text = required("glimpse", &text)?;
         let (author, id, time) = (self.me()?.person, self.entry_id(), rfc3339(self.now));
-        self.edit(scope, |to| {
-            edit::add_glimpse(to, author, &id, &text, Some(&time))
-        })?;
+        self.edit(scope, |to| edit::add_glimpse(to, author, &id, &text, Some(&time)))?;
         Ok(json!({"id": id}))
     }
 
@@ -267,14 +214,11 @@ impl Client {
 
     pub(super) fn note(&mut self, log: &str, text: String) -> Answer {
         let log = self.log(log)?;
-        let journal = self
-            .journal_of(log)
-            .ok_or_else(|| Problem::rule("not-yours", "you are not in this log's journal"))?;
+        let journal =
+            self.journal_of(log).ok_or_else(|| Problem::rule("not-yours", "you are not in this log's journal"))?;
         let text = required("note", &text)?;
         let (author, id) = (self.me()?.person, self.entry_id());
-        self.edit(journal, |to| {
-            edit::add_text(to, author, "notes", &id, &text)
-        })?;
+        self.edit(journal, |to| edit::add_text(to, author, "notes", &id, &text))?;
         Ok(json!({"id": id}))
     }
 
@@ -282,12 +226,8 @@ impl Client {
     pub(super) fn concern_close(&mut self, concern: &str) -> Answer {
         let scope = self.concern(concern)?;
         let state = self.scopes.get(&scope).map(|s| s.replica.state());
-        let state = state.ok_or_else(|| {
-            Problem::rule(
-                "not-active",
-                "the concern has not been sent yet; sync first",
-            )
-        })?;
+        let state =
+            state.ok_or_else(|| Problem::rule("not-active", "the concern has not been sent yet; sync first"))?;
         can(state, self.me()?.person, Action::Close, self.now)?;
         let log = state.log();
         self.queue_statement(scope, Statement::Close(Closing::Closed));
@@ -302,10 +242,8 @@ impl Client {
         let me = self.me()?;
         let mut pin = people::pin(&self.table, person)
             .ok_or_else(|| Problem::caller("unknown-id", "that person is not known here"))?;
-        let ours = stafett_protocol::code::comparison_number(
-            (me.person, &me.person_public()?),
-            (pin.person, &pin.person_key),
-        );
+        let ours =
+            stafett_protocol::code::comparison_number((me.person, &me.person_public()?), (pin.person, &pin.person_key));
         let Some(number) = number else {
             return Ok(json!({"person": person.to_string(), "number": ours}));
         };

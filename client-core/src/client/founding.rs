@@ -50,9 +50,7 @@ impl Founding {
             .scan(Space::State, b"founding/")
             .map(|(_, value)| {
                 let plan: Plan = decode(value).map_err(|e| damaged(&e))?;
-                let document = match Document::load(table, &plan.scope.0, plan.kind)
-                    .map_err(|e| damaged(&e))?
-                {
+                let document = match Document::load(table, &plan.scope.0, plan.kind).map_err(|e| damaged(&e))? {
                     Some(document) => document,
                     None => Document::new(plan.kind).map_err(|e| damaged(&e))?,
                 };
@@ -85,12 +83,9 @@ impl Founding {
 
 impl Client {
     pub(super) fn plan_scope(&mut self, plan: Plan) -> Result<(), Problem> {
-        let document =
-            Document::new(plan.kind).map_err(|e| Problem::data("document", e.to_string()))?;
-        self.table
-            .write(Space::State, &key(plan.scope), encode(&plan));
-        self.foundings
-            .insert(plan.scope, Founding { plan, document });
+        let document = Document::new(plan.kind).map_err(|e| Problem::data("document", e.to_string()))?;
+        self.table.write(Space::State, &key(plan.scope), encode(&plan));
+        self.foundings.insert(plan.scope, Founding { plan, document });
         Ok(())
     }
 
@@ -98,12 +93,8 @@ impl Client {
         let Some(founding) = self.foundings.get_mut(&scope) else {
             return Ok(());
         };
-        self.table
-            .write(Space::State, &key(scope), encode(&founding.plan));
-        founding
-            .document
-            .save(&mut self.table, &scope.0)
-            .map_err(|e| Problem::data("document", e.to_string()))
+        self.table.write(Space::State, &key(scope), encode(&founding.plan));
+        founding.document.save(&mut self.table, &scope.0).map_err(|e| Problem::data("document", e.to_string()))
     }
 
     pub(super) fn forget_founding(&mut self, scope: ScopeId) {
@@ -116,9 +107,7 @@ impl Client {
     pub(super) fn edit<T>(
         &mut self,
         scope: ScopeId,
-        edit: impl FnOnce(
-            &mut automerge::transaction::Transaction<'_>,
-        ) -> Result<T, automerge::AutomergeError>,
+        edit: impl FnOnce(&mut automerge::transaction::Transaction<'_>) -> Result<T, automerge::AutomergeError>,
     ) -> Result<T, Problem> {
         let fresh = self.random();
         let (me, now) = (self.me()?, self.now);
@@ -134,30 +123,17 @@ impl Client {
                 let role = s.replica.state().membership.member(person).map(|m| m.role);
                 (
                     &mut s.document,
-                    role.ok_or_else(|| {
-                        Problem::rule("not-a-member", "you are not in this part of the log")
-                    })?,
+                    role.ok_or_else(|| Problem::rule("not-a-member", "you are not in this part of the log"))?,
                 )
             }
             (None, Some(founding)) => (&mut founding.document, Role::Holder),
             (None, None) => {
-                return Err(Problem::caller(
-                    "unknown-id",
-                    "there is no such part of a log here",
-                ));
+                return Err(Problem::caller("unknown-id", "there is no such part of a log here"));
             }
         };
-        let editor = Editor {
-            person,
-            device,
-            role,
-            now_ms: now,
-            fresh,
-        };
+        let editor = Editor { person, device, role, now_ms: now, fresh };
         let (value, _) = document.edit(&editor, edit).map_err(|e| match e {
-            crate::document::EditError::Refused(reason) => {
-                Problem::rule("content-rule", reason.to_string())
-            }
+            crate::document::EditError::Refused(reason) => Problem::rule("content-rule", reason.to_string()),
             other => Problem::data("document", other.to_string()),
         })?;
         self.save_founding(scope)?;
@@ -179,9 +155,7 @@ impl Client {
                     let both: Vec<&Founding> = self
                         .foundings
                         .values()
-                        .filter(|f| {
-                            f.plan.log == founding.plan.log && f.plan.kind != ScopeKind::Concern
-                        })
+                        .filter(|f| f.plan.log == founding.plan.log && f.plan.kind != ScopeKind::Concern)
                         .collect();
                     if both.iter().all(|f| self.quorum_signed(&f.plan)) {
                         let mut scopes: Vec<(ScopeKind, ScopeId)> =
@@ -205,12 +179,7 @@ impl Client {
     }
 
     fn quorum_signed(&self, plan: &Plan) -> bool {
-        let signers: Vec<_> = plan
-            .grants
-            .iter()
-            .filter(|g| g.grant.id() == plan.basis)
-            .map(|g| g.signer)
-            .collect();
+        let signers: Vec<_> = plan.grants.iter().filter(|g| g.grant.id() == plan.basis).map(|g| g.signer).collect();
         plan.authority.quorum_met(&signers, self.now) && !self.session.blocked.contains(&plan.scope)
     }
 
@@ -224,43 +193,23 @@ impl Client {
         if envelopes.is_empty() {
             return Ok(false);
         }
-        self.submit_bundle(
-            Bundle {
-                envelopes,
-                letters: vec![],
-            },
-            scopes,
-        );
+        self.submit_bundle(Bundle { envelopes, letters: vec![] }, scopes);
         Ok(true)
     }
 
     fn genesis(&mut self, scope: ScopeId) -> Result<Envelope, Problem> {
         let me = self.me()?;
-        let founding = self
-            .foundings
-            .get(&scope)
-            .ok_or_else(|| Problem::data("founding", "nothing is planned there"))?;
+        let founding =
+            self.foundings.get(&scope).ok_or_else(|| Problem::data("founding", "nothing is planned there"))?;
         let (plan, membership) = (founding.plan.clone(), founding.membership(me)?);
         let grants = match plan.kind {
             ScopeKind::Concern => self.card_grants(&plan),
             _ => plan.grants.clone(),
         };
-        let vouchers = me
-            .employee
-            .iter()
-            .map(|e| Voucher {
-                employee: e.clone(),
-                assignment: None,
-            })
-            .collect();
+        let vouchers = me.employee.iter().map(|e| Voucher { employee: e.clone(), assignment: None }).collect();
         let mut keys = KeyChain::new(scope, 1);
-        let founding = group::Founding {
-            membership: &membership,
-            log_salt: plan.log_salt,
-            card: plan.card,
-            grants,
-            vouchers,
-        };
+        let founding =
+            group::Founding { membership: &membership, log_salt: plan.log_salt, card: plan.card, grants, vouchers };
         let genesis = group::found(&self.provider, me, founding, &mut keys)?;
         let event = Event {
             scope,
@@ -273,25 +222,15 @@ impl Client {
         };
         let event = Signed::sign(&event, &me.device_key());
         keys.save(&mut self.table);
-        Ok(Envelope {
-            event,
-            welcome: None,
-        })
+        Ok(Envelope { event, welcome: None })
     }
 
     /// Copies of the card's `hold` grant with every signature, for a concern's genesis.
     fn card_grants(&self, plan: &Plan) -> Vec<SignedGrant> {
         self.table
-            .scan(
-                Space::State,
-                &[b"grant/".as_slice(), &plan.basis.0].concat(),
-            )
+            .scan(Space::State, &[b"grant/".as_slice(), &plan.basis.0].concat())
             .filter_map(|(_, value)| decode::<SignedGrant>(value).ok())
-            .filter(|g| {
-                g.grant
-                    .peek()
-                    .is_ok_and(|grant| grant.access == Access::Hold)
-            })
+            .filter(|g| g.grant.peek().is_ok_and(|grant| grant.access == Access::Hold))
             .collect()
     }
 

@@ -31,16 +31,9 @@ pub(super) fn capabilities() -> Capabilities {
 }
 
 fn extensions(membership: &Membership) -> Result<Extensions<GroupContext>, Problem> {
-    let required = RequiredCapabilitiesExtension::new(
-        &[ExtensionType::Unknown(MEMBERSHIP_EXTENSION)],
-        &[],
-        &[],
-    );
-    Extensions::from_vec(vec![
-        Extension::RequiredCapabilities(required),
-        membership.to_extension(),
-    ])
-    .map_err(mls_problem)
+    let required = RequiredCapabilitiesExtension::new(&[ExtensionType::Unknown(MEMBERSHIP_EXTENSION)], &[], &[]);
+    Extensions::from_vec(vec![Extension::RequiredCapabilities(required), membership.to_extension()])
+        .map_err(mls_problem)
 }
 
 /// Whether the MLS group of this scope's generation is on this device.
@@ -81,24 +74,15 @@ pub(super) fn found(
         .build();
     let signer = LeafSigner(me.device_key());
     let group =
-        MlsGroup::new_with_group_id(provider, &signer, &config, id, me.credential_with_key()?)
-            .map_err(mls_problem)?;
-    let info = group
-        .export_group_info(provider.crypto(), &signer, false)
-        .map_err(mls_problem)?;
-    let key = group
-        .export_secret(provider.crypto(), EXPORTER_LABEL, &membership.scope.0, 32)
-        .map_err(mls_problem)?;
+        MlsGroup::new_with_group_id(provider, &signer, &config, id, me.credential_with_key()?).map_err(mls_problem)?;
+    let info = group.export_group_info(provider.crypto(), &signer, false).map_err(mls_problem)?;
+    let key = group.export_secret(provider.crypto(), EXPORTER_LABEL, &membership.scope.0, 32).map_err(mls_problem)?;
     let key = ContentKey::from_exporter(&key).map_err(mls_problem)?;
     let check = check(&key, &keys.place(0));
     keys.learn_key(0, key).map_err(mls_problem)?;
     Ok(Genesis {
         group_info: info.tls_serialize_detached().map_err(mls_problem)?.into(),
-        tree: group
-            .export_ratchet_tree()
-            .tls_serialize_detached()
-            .map_err(mls_problem)?
-            .into(),
+        tree: group.export_ratchet_tree().tls_serialize_detached().map_err(mls_problem)?.into(),
         founder: me.credential()?,
         log_salt: founding.log_salt,
         card: founding.card,
@@ -126,24 +110,12 @@ pub(super) fn commit(
 ) -> Result<(Commit, Option<Vec<u8>>), Problem> {
     let signer = LeafSigner(me.device_key());
     if group.pending_commit().is_some() {
-        group
-            .clear_pending_commit(provider.storage())
-            .map_err(mls_problem)?;
+        group.clear_pending_commit(provider.storage()).map_err(mls_problem)?;
     }
-    let removes = plan
-        .removes
-        .iter()
-        .filter_map(|key| leaf_index(group, key))
-        .collect::<Vec<_>>();
-    let mut builder = group
-        .commit_builder()
-        .force_self_update(true)
-        .propose_removals(removes)
-        .propose_adds(plan.adds);
+    let removes = plan.removes.iter().filter_map(|key| leaf_index(group, key)).collect::<Vec<_>>();
+    let mut builder = group.commit_builder().force_self_update(true).propose_removals(removes).propose_adds(plan.adds);
     if let Some(membership) = &plan.membership {
-        builder = builder
-            .propose_group_context_extensions(extensions(membership)?)
-            .map_err(mls_problem)?;
+        builder = builder.propose_group_context_extensions(extensions(membership)?).map_err(mls_problem)?;
     }
     let bundle = builder
         .load_psks(provider.storage())
@@ -156,30 +128,17 @@ pub(super) fn commit(
         .map_err(mls_problem)?;
     let (message, welcome, info) = bundle.into_messages();
     let scope = keys.place(0).scope;
-    let staged = group
-        .pending_commit()
-        .ok_or_else(|| mls_problem("no pending commit"))?;
+    let staged = group.pending_commit().ok_or_else(|| mls_problem("no pending commit"))?;
     let next = staged.group_context().epoch().as_u64();
     let key = exported(provider, staged, scope)?;
-    let older = keys
-        .key(next.saturating_sub(1))
-        .ok_or_else(|| mls_problem("the present key is missing"))?;
+    let older = keys.key(next.saturating_sub(1)).ok_or_else(|| mls_problem("the present key is missing"))?;
     let place = keys.place(next);
-    let welcome = welcome
-        .map(|w| w.tls_serialize_detached())
-        .transpose()
-        .map_err(mls_problem)?;
+    let welcome = welcome.map(|w| w.tls_serialize_detached()).transpose().map_err(mls_problem)?;
     let info = info.ok_or_else(|| mls_problem("no group info"))?;
     Ok((
         Commit {
-            mls: message
-                .tls_serialize_detached()
-                .map_err(mls_problem)?
-                .into(),
-            group_info: MlsMessageOut::from(info)
-                .tls_serialize_detached()
-                .map_err(mls_problem)?
-                .into(),
+            mls: message.tls_serialize_detached().map_err(mls_problem)?.into(),
+            group_info: MlsMessageOut::from(info).tls_serialize_detached().map_err(mls_problem)?.into(),
             link: Some(crate::keychain::make_link(&key, older, &place).into()),
             check: Hash(check(&key, &place)),
             welcome: welcome.as_deref().map(welcome_hash),
@@ -189,22 +148,13 @@ pub(super) fn commit(
     ))
 }
 
-fn exported(
-    provider: &Provider,
-    staged: &StagedCommit,
-    scope: ScopeId,
-) -> Result<ContentKey, Problem> {
-    let secret = staged
-        .export_secret(provider.crypto(), EXPORTER_LABEL, &scope.0, 32)
-        .map_err(mls_problem)?;
+fn exported(provider: &Provider, staged: &StagedCommit, scope: ScopeId) -> Result<ContentKey, Problem> {
+    let secret = staged.export_secret(provider.crypto(), EXPORTER_LABEL, &scope.0, 32).map_err(mls_problem)?;
     ContentKey::from_exporter(&secret).map_err(mls_problem)
 }
 
 fn leaf_index(group: &MlsGroup, key: &PublicKey) -> Option<LeafNodeIndex> {
-    group
-        .members()
-        .find(|m| m.signature_key.as_slice() == key)
-        .map(|m| m.index)
+    group.members().find(|m| m.signature_key.as_slice() == key).map(|m| m.index)
 }
 
 /// What following a commit came to.
@@ -224,48 +174,33 @@ pub(super) fn follow(
     keys: &mut KeyChain,
 ) -> Result<Followed, Problem> {
     let scope = keys.place(0).scope;
-    let message =
-        MlsMessageIn::tls_deserialize_exact(commit.mls.as_slice()).map_err(mls_problem)?;
+    let message = MlsMessageIn::tls_deserialize_exact(commit.mls.as_slice()).map_err(mls_problem)?;
     let message = message.try_into_protocol_message().map_err(mls_problem)?;
     if own && let Some(staged) = group.pending_commit() {
-        let (epoch, key) = (
-            staged.group_context().epoch().as_u64(),
-            exported(provider, staged, scope)?,
-        );
+        let (epoch, key) = (staged.group_context().epoch().as_u64(), exported(provider, staged, scope)?);
         if check(&key, &keys.place(epoch)) == commit.check.0 {
             learn(keys, epoch, key, commit)?;
             group.merge_pending_commit(provider).map_err(mls_problem)?;
             return Ok(Followed::Member);
         }
     }
-    let processed = group
-        .process_message(provider, message)
-        .map_err(mls_problem)?;
+    let processed = group.process_message(provider, message).map_err(mls_problem)?;
     if group.pending_commit().is_some() {
-        group
-            .clear_pending_commit(provider.storage())
-            .map_err(mls_problem)?;
+        group.clear_pending_commit(provider.storage()).map_err(mls_problem)?;
     }
     let ProcessedMessageContent::StagedCommitMessage(staged) = processed.into_content() else {
         return Err(mls_problem("not a commit"));
     };
     if staged.self_removed() {
-        group
-            .merge_staged_commit(provider, *staged)
-            .map_err(mls_problem)?;
+        group.merge_staged_commit(provider, *staged).map_err(mls_problem)?;
         return Ok(Followed::Removed);
     }
-    let (epoch, key) = (
-        staged.group_context().epoch().as_u64(),
-        exported(provider, &staged, scope)?,
-    );
+    let (epoch, key) = (staged.group_context().epoch().as_u64(), exported(provider, &staged, scope)?);
     if check(&key, &keys.place(epoch)) != commit.check.0 {
         return Err(mls_problem("the check does not match the key"));
     }
     learn(keys, epoch, key, commit)?;
-    group
-        .merge_staged_commit(provider, *staged)
-        .map_err(mls_problem)?;
+    group.merge_staged_commit(provider, *staged).map_err(mls_problem)?;
     Ok(Followed::Member)
 }
 
@@ -276,11 +211,9 @@ fn learn(keys: &mut KeyChain, epoch: u64, key: ContentKey, commit: &Commit) -> R
 
 /// Notes what a commit publishes of keys; for those who are not in the group yet, that is all.
 pub(super) fn note(keys: &mut KeyChain, epoch: u64, commit: &Commit) -> Result<(), Problem> {
-    keys.learn_check(epoch, commit.check.0)
-        .map_err(mls_problem)?;
+    keys.learn_check(epoch, commit.check.0).map_err(mls_problem)?;
     if let Some(link) = &commit.link {
-        keys.learn_link(epoch, link.as_slice().to_vec())
-            .map_err(mls_problem)?;
+        keys.learn_link(epoch, link.as_slice().to_vec()).map_err(mls_problem)?;
     }
     Ok(())
 }
@@ -310,9 +243,8 @@ fn try_join(
     epoch: u64,
     keys: &mut KeyChain,
 ) -> Result<(), Problem> {
-    let MlsMessageBodyIn::Welcome(welcome) = MlsMessageIn::tls_deserialize_exact(welcome)
-        .map_err(mls_problem)?
-        .extract()
+    let MlsMessageBodyIn::Welcome(welcome) =
+        MlsMessageIn::tls_deserialize_exact(welcome).map_err(mls_problem)?.extract()
     else {
         return Err(mls_problem("not a Welcome"));
     };
@@ -334,48 +266,31 @@ fn try_join(
     if !same {
         return Err(mls_problem("the Welcome leads elsewhere than the chain"));
     }
-    let secret = staged
-        .export_secret(provider.crypto(), EXPORTER_LABEL, &expected.scope.0, 32)
-        .map_err(mls_problem)?;
+    let secret = staged.export_secret(provider.crypto(), EXPORTER_LABEL, &expected.scope.0, 32).map_err(mls_problem)?;
     let key = ContentKey::from_exporter(&secret).map_err(mls_problem)?;
     keys.learn_key(epoch, key).map_err(mls_problem)?;
     staged.into_group(provider).map(drop).map_err(mls_problem)
 }
 
 /// A key package for others to add this device with.
-pub(super) fn key_package(
-    provider: &Provider,
-    me: &Me,
-    last_resort: bool,
-) -> Result<Vec<u8>, Problem> {
-    let mut builder = KeyPackage::builder()
-        .leaf_node_capabilities(capabilities())
-        .key_package_lifetime(Lifetime::init(0, u64::MAX));
+pub(super) fn key_package(provider: &Provider, me: &Me, last_resort: bool) -> Result<Vec<u8>, Problem> {
+    let mut builder =
+        KeyPackage::builder().leaf_node_capabilities(capabilities()).key_package_lifetime(Lifetime::init(0, u64::MAX));
     if last_resort {
         builder = builder.mark_as_last_resort();
     }
     let bundle = builder
-        .build(
-            stafett_protocol::SUITE,
-            provider,
-            &LeafSigner(me.device_key()),
-            me.credential_with_key()?,
-        )
+        .build(stafett_protocol::SUITE, provider, &LeafSigner(me.device_key()), me.credential_with_key()?)
         .map_err(mls_problem)?;
-    MlsMessageOut::from(bundle.key_package().clone())
-        .tls_serialize_detached()
-        .map_err(mls_problem)
+    MlsMessageOut::from(bundle.key_package().clone()).tls_serialize_detached().map_err(mls_problem)
 }
 
 /// Reads another device's key package; every signature in it is verified.
 pub(super) fn read_key_package(provider: &Provider, bytes: &[u8]) -> Result<KeyPackage, Problem> {
-    let MlsMessageBodyIn::KeyPackage(package) = MlsMessageIn::tls_deserialize_exact(bytes)
-        .map_err(mls_problem)?
-        .extract()
+    let MlsMessageBodyIn::KeyPackage(package) =
+        MlsMessageIn::tls_deserialize_exact(bytes).map_err(mls_problem)?.extract()
     else {
         return Err(mls_problem("not a key package"));
     };
-    package
-        .validate(provider.crypto(), ProtocolVersion::Mls10)
-        .map_err(mls_problem)
+    package.validate(provider.crypto(), ProtocolVersion::Mls10).map_err(mls_problem)
 }

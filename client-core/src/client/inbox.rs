@@ -36,9 +36,7 @@ pub(super) fn seal_context(event: &Event, change: &Change) -> SealContext {
 impl Client {
     /// Whether this device follows the scope's chain.
     pub(super) fn wants(&self, scope: ScopeId) -> bool {
-        self.scopes
-            .get(&scope)
-            .is_none_or(|s| s.standing != Standing::Withdrawn)
+        self.scopes.get(&scope).is_none_or(|s| s.standing != Standing::Withdrawn)
     }
 
     pub(super) fn synced(&mut self, scopes: &[SyncedScope]) {
@@ -54,16 +52,8 @@ impl Client {
         if !self.wants(scope) {
             return Ok(());
         }
-        let known = self
-            .scopes
-            .get(&scope)
-            .map(|s| s.replica.state().position)
-            .unwrap_or_default();
-        let fresh: Vec<Record> = records
-            .records
-            .into_iter()
-            .filter(|r| r.seq > known.seq)
-            .collect();
+        let known = self.scopes.get(&scope).map(|s| s.replica.state().position).unwrap_or_default();
+        let fresh: Vec<Record> = records.records.into_iter().filter(|r| r.seq > known.seq).collect();
         let Some(first) = fresh.first() else {
             return Ok(());
         };
@@ -75,11 +65,7 @@ impl Client {
             return self.out_of_turn(scope, first.clone(), &receipt);
         }
         check_order(&known.head, &fresh, &receipt, scope)?;
-        if self
-            .scopes
-            .get(&scope)
-            .is_some_and(|s| s.standing == Standing::Halted)
-        {
+        if self.scopes.get(&scope).is_some_and(|s| s.standing == Standing::Halted) {
             return Ok(());
         }
         for record in fresh {
@@ -89,11 +75,7 @@ impl Client {
                 break;
             }
         }
-        self.table.write(
-            Space::State,
-            &[b"receipt/".as_slice(), &scope.0].concat(),
-            encode(&records.receipt),
-        );
+        self.table.write(Space::State, &[b"receipt/".as_slice(), &scope.0].concat(), encode(&records.receipt));
         self.open_contents(scope)?;
         self.save_scope(scope)
     }
@@ -106,12 +88,7 @@ impl Client {
     }
 
     /// A gap. For a device that is being removed the home sends its Remove commit and nothing else.
-    fn out_of_turn(
-        &mut self,
-        scope: ScopeId,
-        record: Record,
-        receipt: &Receipt,
-    ) -> Result<(), Problem> {
+    fn out_of_turn(&mut self, scope: ScopeId, record: Record, receipt: &Receipt) -> Result<(), Problem> {
         let covers = receipt.scope == scope && receipt.position.seq >= record.seq;
         let removed = covers && self.try_removal(scope, &record)?;
         if !removed && !self.session.waits_for(&super::session::Sent::Sync) {
@@ -121,20 +98,14 @@ impl Client {
     }
 
     fn try_removal(&mut self, scope: ScopeId, record: &Record) -> Result<bool, Problem> {
-        let Some(s) = self
-            .scopes
-            .get_mut(&scope)
-            .filter(|s| s.standing == Standing::Member)
-        else {
+        let Some(s) = self.scopes.get_mut(&scope).filter(|s| s.standing == Standing::Member) else {
             return Ok(false);
         };
         let Ok(event) = record.event.peek() else {
             return Ok(false);
         };
-        let (Body::Commit(commit), Some(key)) = (
-            &event.body,
-            s.replica.state().membership.device_key(event.device),
-        ) else {
+        let (Body::Commit(commit), Some(key)) = (&event.body, s.replica.state().membership.device_key(event.device))
+        else {
             return Ok(false);
         };
         if event.scope != scope || record.event.verify(key).is_err() {
@@ -144,9 +115,7 @@ impl Client {
             return Ok(false);
         };
         let mark = self.provider.storage().mark();
-        if let Ok(Followed::Removed) =
-            group::follow(&self.provider, &mut mls, commit, false, &mut s.keys)
-        {
+        if let Ok(Followed::Removed) = group::follow(&self.provider, &mut mls, commit, false, &mut s.keys) {
             self.leave(scope)?;
             return Ok(true);
         }
@@ -157,12 +126,7 @@ impl Client {
     /// One record: judged by the policy that everyone asks, then followed.
     fn follow(&mut self, scope: ScopeId, record: Record) -> Result<(), Problem> {
         let trusted = self.me()?.trusted();
-        let context = Context {
-            now: record.time,
-            home: self.me()?.number(),
-            trusted: &trusted,
-            card: None,
-        };
+        let context = Context { now: record.time, home: self.me()?.number(), trusted: &trusted, card: None };
         let own_device = self.me()?.device();
         let Some(s) = self.scopes.get_mut(&scope) else {
             return self.begin(record, &context);
@@ -192,9 +156,7 @@ impl Client {
                 }
             }
             Body::Statement(Statement::LinkRepair(repair)) => {
-                s.keys
-                    .learn_link(repair.epoch, repair.link.as_slice().to_vec())
-                    .map_err(group::mls_problem)?;
+                s.keys.learn_link(repair.epoch, repair.link.as_slice().to_vec()).map_err(group::mls_problem)?;
             }
             Body::Statement(_) => {}
             Body::Genesis(_) => return self.refounded(scope, judged, own),
@@ -212,25 +174,16 @@ impl Client {
         let scope = replica.state().scope();
         let own = judged.event().device == self.me()?.device();
         if !own && self.welcome(scope).is_none() {
-            return Err(Problem::rule(
-                "unasked-scope",
-                "the server sent a scope that nobody let us into",
-            ));
+            return Err(Problem::rule("unasked-scope", "the server sent a scope that nobody let us into"));
         }
         self.check_belongs(replica.state())?;
-        let standing = if own {
-            Standing::Member
-        } else {
-            Standing::Joining
-        };
+        let standing = if own { Standing::Member } else { Standing::Joining };
         let mut s = Scope::new(replica, standing)?;
         if let Some((keys, document)) = self.founded_here(scope) {
             s.keys = keys;
             s.document = document;
         } else if let Body::Genesis(genesis) = &judged.event().body {
-            s.keys
-                .learn_check(0, genesis.check.0)
-                .map_err(group::mls_problem)?;
+            s.keys.learn_check(0, genesis.check.0).map_err(group::mls_problem)?;
         }
         save_record(&mut self.table, scope, judged.record());
         let event = judged.event().clone();
@@ -244,91 +197,45 @@ impl Client {
     /// A concern or journal must stand on the card's own grants and authority, as far as the card is known
     /// here: a founder cannot bring an authority of its own. A guardian checks the card against what it signed.
     fn check_belongs(&self, state: &stafett_protocol::state::ScopeState) -> Result<(), Problem> {
-        let alien = || {
-            Problem::rule(
-                "alien-scope",
-                "the scope does not stand on the consents of its log",
-            )
-        };
+        let alien = || Problem::rule("alien-scope", "the scope does not stand on the consents of its log");
         match state.card.and_then(|card| self.scopes.get(&card)) {
             Some(card) => {
                 let card = card.replica.state();
-                let authorities = card
-                    .grants
-                    .iter()
-                    .map(|g| g.grant.authority)
-                    .chain([card.membership.authority.id()]);
-                let known = authorities
-                    .into_iter()
-                    .any(|id| id == state.membership.authority.id());
-                if card.log() == state.log() && known {
-                    Ok(())
-                } else {
-                    Err(alien())
-                }
+                let authorities = card.grants.iter().map(|g| g.grant.authority).chain([card.membership.authority.id()]);
+                let known = authorities.into_iter().any(|id| id == state.membership.authority.id());
+                if card.log() == state.log() && known { Ok(()) } else { Err(alien()) }
             }
             None => {
                 let me = self.me()?.person;
                 let named = state.membership.authority.key(me);
-                let ours = named.is_none_or(|key| {
-                    self.me()
-                        .and_then(super::me::Me::person_public)
-                        .is_ok_and(|k| k == *key)
-                });
+                let ours =
+                    named.is_none_or(|key| self.me().and_then(super::me::Me::person_public).is_ok_and(|k| k == *key));
                 if ours { Ok(()) } else { Err(alien()) }
             }
         }
     }
 
     fn apply(&mut self, scope: ScopeId, judged: Judged) -> Result<(), Problem> {
-        let s = self
-            .scopes
-            .get_mut(&scope)
-            .ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
         s.facts_changed |= judged.changes_facts();
         let record = s.replica.apply(judged)?;
         save_record(&mut self.table, scope, &record);
         let joining = s.standing == Standing::Joining;
-        let Some(welcome) = self
-            .welcome(scope)
-            .filter(|w| joining && w.seq == record.seq)
-        else {
+        let Some(welcome) = self.welcome(scope).filter(|w| joining && w.seq == record.seq) else {
             return Ok(());
         };
-        let s = self
-            .scopes
-            .get_mut(&scope)
-            .ok_or_else(|| Problem::data("scope", "no such scope"))?;
-        let (membership, epoch, tree) = (
-            s.replica.state().membership.clone(),
-            s.replica.state().epoch,
-            s.replica.tree(),
-        );
-        group::join(
-            &self.provider,
-            welcome.welcome.as_slice(),
-            tree,
-            &membership,
-            epoch,
-            &mut s.keys,
-        )?;
+        let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let (membership, epoch, tree) =
+            (s.replica.state().membership.clone(), s.replica.state().epoch, s.replica.tree());
+        group::join(&self.provider, welcome.welcome.as_slice(), tree, &membership, epoch, &mut s.keys)?;
         s.standing = Standing::Member;
         self.welcome_used(scope);
         Ok(())
     }
 
-    fn follow_commit(
-        &mut self,
-        scope: ScopeId,
-        judged: Judged,
-        commit: &Commit,
-        own: bool,
-    ) -> Result<(), Problem> {
+    fn follow_commit(&mut self, scope: ScopeId, judged: Judged, commit: &Commit, own: bool) -> Result<(), Problem> {
         let event = judged.event().clone();
-        let s = self
-            .scopes
-            .get_mut(&scope)
-            .ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
         let mut mls = group::load(&self.provider, &s.replica.state().membership)
             .ok_or_else(|| group::mls_problem("the group is missing here"))?;
         let mark = self.provider.storage().mark();
@@ -350,13 +257,7 @@ impl Client {
                 self.provider.storage().rollback(mark);
                 let seq = judged.record().seq;
                 self.apply(scope, judged)?;
-                self.queue_statement(
-                    scope,
-                    Statement::Reject(Reject {
-                        seq,
-                        reason: RejectReason::Mls,
-                    }),
-                );
+                self.queue_statement(scope, Statement::Reject(Reject { seq, reason: RejectReason::Mls }));
                 Err(problem)
             }
         }
@@ -370,10 +271,7 @@ impl Client {
         let check = genesis.check;
         let event = judged.event().clone();
         let founded = self.founded_here(scope);
-        let s = self
-            .scopes
-            .get_mut(&scope)
-            .ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
         s.keys = match founded {
             Some((keys, _)) if own => keys,
             _ => {
@@ -382,11 +280,7 @@ impl Client {
                 keys
             }
         };
-        s.standing = if own {
-            Standing::Member
-        } else {
-            Standing::Joining
-        };
+        s.standing = if own { Standing::Member } else { Standing::Joining };
         self.apply(scope, judged)?;
         if own {
             self.own_event_stands(scope, &event);
@@ -403,11 +297,7 @@ impl Client {
         }
         self.session.blocked.insert(scope);
         let key = [b"halted/".as_slice(), &scope.0].concat();
-        self.table.write(
-            Space::State,
-            &key,
-            format!("{}: {}", problem.code, problem.message).into_bytes(),
-        );
+        self.table.write(Space::State, &key, format!("{}: {}", problem.code, problem.message).into_bytes());
         self.report(problem);
     }
 
@@ -419,21 +309,10 @@ impl Client {
             return Ok(());
         };
         let state = s.replica.state();
-        let receipt = DeletionReceipt {
-            scope,
-            device,
-            seq: state.position.seq,
-            wiped_at: self.now,
-        };
-        let family: Vec<PersonId> = state
-            .membership
-            .authority
-            .persons()
-            .map(|p| p.person)
-            .collect();
+        let receipt = DeletionReceipt { scope, device, seq: state.position.seq, wiped_at: self.now };
+        let family: Vec<PersonId> = state.membership.authority.persons().map(|p| p.person).collect();
         if let Some(mut mls) = group::load(&self.provider, &state.membership) {
-            mls.delete(self.provider.storage())
-                .map_err(group::mls_problem)?;
+            mls.delete(self.provider.storage()).map_err(group::mls_problem)?;
         }
         s.wipe(&mut self.table)?;
         self.drop_queue(scope);
@@ -446,18 +325,13 @@ impl Client {
 
     /// Opens every change whose key is here, in the order of the chain, and lets the document judge them.
     pub(super) fn open_contents(&mut self, scope: ScopeId) -> Result<(), Problem> {
-        let Some(s) = self
-            .scopes
-            .get_mut(&scope)
-            .filter(|s| s.standing == Standing::Member)
-        else {
+        let Some(s) = self.scopes.get_mut(&scope).filter(|s| s.standing == Standing::Member) else {
             return Ok(());
         };
         let generation = s.replica.state().membership.generation;
-        let (ready, later): (Vec<Unopened>, Vec<Unopened>) =
-            std::mem::take(&mut s.unopened).into_iter().partition(|u| {
-                u.context.generation == generation && s.keys.key(u.context.epoch).is_some()
-            });
+        let (ready, later): (Vec<Unopened>, Vec<Unopened>) = std::mem::take(&mut s.unopened)
+            .into_iter()
+            .partition(|u| u.context.generation == generation && s.keys.key(u.context.epoch).is_some());
         s.unopened = later;
         let mut events: Vec<Received> = vec![];
         let mut unreadable: Vec<(u64, String)> = vec![];
@@ -477,15 +351,8 @@ impl Client {
             }
         }
         if !events.is_empty() {
-            let delivered = s
-                .document
-                .accept(&events)
-                .map_err(|e| Problem::data("document", e.to_string()))?;
-            let refused = delivered
-                .outcomes
-                .iter()
-                .filter(|o| matches!(o, Outcome::Quarantined(_)))
-                .count();
+            let delivered = s.document.accept(&events).map_err(|e| Problem::data("document", e.to_string()))?;
+            let refused = delivered.outcomes.iter().filter(|o| matches!(o, Outcome::Quarantined(_))).count();
             self.session.counts.refused += refused as u64;
             for draft in &delivered.drafts {
                 self.keep_draft(scope, draft, "quarantined");
@@ -504,28 +371,14 @@ impl Client {
         device_key: [u8; 32],
         signed: &Signed<DeletionReceipt>,
     ) -> Result<(), Problem> {
-        let receipt = signed
-            .verify(&device_key)
-            .map_err(|e| Problem::rule("deletion", e.to_string()))?;
+        let receipt = signed.verify(&device_key).map_err(|e| Problem::rule("deletion", e.to_string()))?;
         let device = DeviceId::of_key(&device_key);
-        let Some(s) = self
-            .scopes
-            .get(&receipt.scope)
-            .filter(|_| receipt.device == device)
-        else {
+        let Some(s) = self.scopes.get(&receipt.scope).filter(|_| receipt.device == device) else {
             return Ok(());
         };
         let state = s.replica.state();
-        let first = state
-            .membership
-            .authority
-            .persons()
-            .next()
-            .map(|p| p.person);
-        let witness = stafett_protocol::consent::DeletionWitness {
-            device_key,
-            receipt: signed.clone(),
-        };
+        let first = state.membership.authority.persons().next().map(|p| p.person);
+        let witness = stafett_protocol::consent::DeletionWitness { device_key, receipt: signed.clone() };
         let key = super::post::mail_key("deletion", &[&receipt.scope.0, &device.0]);
         self.table.write(Space::Mail, &key, encode(signed));
         // One of the family is enough to put it on the chain.
@@ -537,12 +390,7 @@ impl Client {
 }
 
 /// The records form the chain that the receipt signs.
-fn check_order(
-    before: &Hash,
-    records: &[Record],
-    receipt: &Receipt,
-    scope: ScopeId,
-) -> Result<(), Problem> {
+fn check_order(before: &Hash, records: &[Record], receipt: &Receipt, scope: ScopeId) -> Result<(), Problem> {
     let broken = |why| Err(Problem::rule("chain-broken", why));
     if receipt.scope != scope {
         return broken("the receipt is for another scope");
@@ -571,10 +419,8 @@ fn open_one(s: &Scope, sealed: &Unopened) -> Result<Vec<Vec<u8>>, String> {
         counter: sealed.context.counter,
         header: &header,
     };
-    let changes =
-        seal::open(key, &envelope, sealed.change.sealed.as_slice()).map_err(|e| e.to_string())?;
-    seal::verify_tag(key, &sealed.change.salt, &changes, &sealed.change.tag)
-        .map_err(|e| e.to_string())?;
+    let changes = seal::open(key, &envelope, sealed.change.sealed.as_slice()).map_err(|e| e.to_string())?;
+    seal::verify_tag(key, &sealed.change.salt, &changes, &sealed.change.tag).map_err(|e| e.to_string())?;
     if changes.len() != usize::from(sealed.change.count) {
         return Err("the number of changes is not the one announced".into());
     }

@@ -285,28 +285,16 @@ pub struct NewMeasure {
 
 impl Problem {
     pub fn rule(code: &str, message: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-            blame: Blame::Rule,
-        }
+        Self { code: code.into(), message: message.into(), blame: Blame::Rule }
     }
     pub fn caller(code: &str, message: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-            blame: Blame::Caller,
-        }
+        Self { code: code.into(), message: message.into(), blame: Blame::Caller }
     }
     pub fn from_malformed(e: stafett_protocol::codec::Malformed) -> Self {
         Self::data("malformed", e.to_string())
     }
     pub fn data(code: &str, message: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-            blame: Blame::Data,
-        }
+        Self { code: code.into(), message: message.into(), blame: Blame::Data }
     }
 }
 

@@ -14,18 +14,14 @@ use serde_json::json;
 use stafett_protocol::code::{Code, Proof, key_hash, proof, proof_holds, ticket_hash};
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
 use stafett_protocol::consent::{EmployeeCertificate, Permit};
-use stafett_protocol::credential::{
-    DeviceCertificate, PersonCertificate, PersonKind, letter_key_hash,
-};
+use stafett_protocol::credential::{DeviceCertificate, PersonCertificate, PersonKind, letter_key_hash};
 use stafett_protocol::ids::{DeviceId, PersonId};
-use stafett_protocol::letter::{
-    BundledRow, Content, DeviceBundle, Employment, NamedPerson, Opened,
-};
+use stafett_protocol::letter::{BundledRow, Content, DeviceBundle, Employment, NamedPerson, Opened};
 use stafett_protocol::limits;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{
-    CertifiedDevice, CodeKind, CodeOffer, DeviceClaim, JoinClaim, JoinNotice, JoinReply,
-    JoinRequest, PersonJoin, Request,
+    CertifiedDevice, CodeKind, CodeOffer, DeviceClaim, JoinClaim, JoinNotice, JoinReply, JoinRequest, PersonJoin,
+    Request,
 };
 
 /// A code this device has given out.
@@ -58,30 +54,18 @@ fn name_cipher(secret: &[u8; 16], ticket: &[u8; 16]) -> Aes256Gcm {
 
 /// The joiner's name for the inviter alone. One name is sealed under one code's key, so the nonce is fixed.
 fn seal_name(secret: &[u8; 16], ticket: &[u8; 16], name: &str) -> Vec<u8> {
-    name_cipher(secret, ticket)
-        .encrypt(&Nonce::default(), name.as_bytes())
-        .unwrap_or_default()
+    name_cipher(secret, ticket).encrypt(&Nonce::default(), name.as_bytes()).unwrap_or_default()
 }
 
 fn open_name(secret: &[u8; 16], ticket: &[u8; 16], sealed: &[u8]) -> String {
-    let plain = name_cipher(secret, ticket)
-        .decrypt(&Nonce::default(), sealed)
-        .unwrap_or_default();
-    String::from_utf8(plain)
-        .unwrap_or_default()
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(120)
-        .collect()
+    let plain = name_cipher(secret, ticket).decrypt(&Nonce::default(), sealed).unwrap_or_default();
+    String::from_utf8(plain).unwrap_or_default().chars().filter(|c| !c.is_control()).take(120).collect()
 }
 
 fn checked_name(name: &str) -> Result<String, Problem> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > 120 || name.chars().any(char::is_control) {
-        return Err(Problem::caller(
-            "name",
-            "give the name people know you by, at most 120 letters",
-        ));
+        return Err(Problem::caller("name", "give the name people know you by, at most 120 letters"));
     }
     Ok(name.to_owned())
 }
@@ -97,16 +81,8 @@ impl Client {
             ));
         }
         let name = checked_name(&name)?;
-        let (person_secret, device_secret, letter_seed) =
-            (self.random(), self.random(), self.random());
-        let mut me = Me::create(
-            &code,
-            name,
-            [0; 32],
-            Some(person_secret),
-            device_secret,
-            &letter_seed,
-        )?;
+        let (person_secret, device_secret, letter_seed) = (self.random(), self.random(), self.random());
+        let mut me = Me::create(&code, name, [0; 32], Some(person_secret), device_secret, &letter_seed)?;
         let person_key = me.person_public()?;
         let certificate = DeviceCertificate {
             person: me.person,
@@ -122,23 +98,15 @@ impl Client {
             device_key: me.device_public(),
             device: certificate,
             letter_key: me.letter_public.clone(),
-            proof: code.secret.map_or([0; 32], |s| {
-                proof(&s, Proof::Person, &code.ticket, &[&person_key])
-            }),
-            sealed_name: code
-                .secret
-                .map_or_else(Vec::new, |s| seal_name(&s, &code.ticket, &me.name))
-                .into(),
+            proof: code.secret.map_or([0; 32], |s| proof(&s, Proof::Person, &code.ticket, &[&person_key])),
+            sealed_name: code.secret.map_or_else(Vec::new, |s| seal_name(&s, &code.ticket, &me.name)).into(),
         };
         let claim = Signed::sign(&claim, &me.device_key());
         self.call = Some(Call {
             url: code.url.clone(),
             ca: code.ca,
             path: "/v1/join",
-            body: encode(&JoinRequest::Person(PersonJoin {
-                claim,
-                key_packages: vec![],
-            })),
+            body: encode(&JoinRequest::Person(PersonJoin { claim, key_packages: vec![] })),
         });
         self.start_account(me, &code);
         Ok(())
@@ -148,16 +116,9 @@ impl Client {
     pub(super) fn device_accept(&mut self, code: &str, name: String) -> Result<(), Problem> {
         let code = self.fresh_code(code)?;
         let (Some(person), Some(secret)) = (code.person, code.secret) else {
-            return Err(Problem::caller(
-                "join-code",
-                "this code is for a new person; use join",
-            ));
+            return Err(Problem::caller("join-code", "this code is for a new person; use join"));
         };
-        let name = if name.trim().is_empty() {
-            String::new()
-        } else {
-            checked_name(&name)?
-        };
+        let name = if name.trim().is_empty() { String::new() } else { checked_name(&name)? };
         let (device_secret, letter_seed) = (self.random(), self.random());
         let me = Me::create(&code, name, [0; 32], None, device_secret, &letter_seed)?;
         let letter_hash = letter_key_hash(me.letter_public.as_slice());
@@ -166,12 +127,7 @@ impl Client {
             person,
             device_key: me.device_public(),
             letter_key: me.letter_public.clone(),
-            proof: proof(
-                &secret,
-                Proof::Device,
-                &code.ticket,
-                &[&me.device_public(), &letter_hash.0],
-            ),
+            proof: proof(&secret, Proof::Device, &code.ticket, &[&me.device_public(), &letter_hash.0]),
             sealed_name: seal_name(&secret, &code.ticket, &me.name).into(),
             key_packages: vec![],
         };
@@ -203,29 +159,20 @@ impl Client {
     }
 
     pub(super) fn join_answered(&mut self, reply: Result<Vec<u8>, CallFailed>) -> Answer {
-        let stored = |key: &[u8]| {
-            self.table
-                .read(Space::State, key)
-                .map(<[u8]>::to_vec)
-                .unwrap_or_default()
-        };
-        let damaged =
-            |e: stafett_protocol::codec::Malformed| Problem::data("server-reply", e.to_string());
+        let stored = |key: &[u8]| self.table.read(Space::State, key).map(<[u8]>::to_vec).unwrap_or_default();
+        let damaged = |e: stafett_protocol::codec::Malformed| Problem::data("server-reply", e.to_string());
         let code: Code = decode(&stored(b"joining")).map_err(damaged)?;
         let mut me: Me = decode(&stored(b"joining/me")).map_err(damaged)?;
         self.table.delete(Space::State, b"joining");
         self.table.delete(Space::State, b"joining/me");
         let body = reply.map_err(|failed| match failed {
-            CallFailed::Unreachable(why) => Problem {
-                blame: super::input::Blame::Net,
-                ..Problem::rule("unreachable", why)
-            },
+            CallFailed::Unreachable(why) => {
+                Problem { blame: super::input::Blame::Net, ..Problem::rule("unreachable", why) }
+            }
             CallFailed::Refused { code, detail } => Problem::rule(&code, detail),
         })?;
         let reply: JoinReply = decode(&body).map_err(damaged)?;
-        if key_hash(&reply.municipality_key) != code.municipality_key
-            || reply.municipality != code.municipality
-        {
+        if key_hash(&reply.municipality_key) != code.municipality_key || reply.municipality != code.municipality {
             return Err(Problem::rule(
                 "wrong-municipality",
                 "the server is not the one that the code names; ask for a new code",
@@ -234,26 +181,19 @@ impl Client {
         me.municipality.key = reply.municipality_key;
         me.unit = reply.unit;
         if let Some(signed) = reply.certificate {
-            let certificate = signed
-                .verify(&reply.municipality_key)
-                .map_err(|e| Problem::data("server-reply", e.to_string()))?;
+            let certificate =
+                signed.verify(&reply.municipality_key).map_err(|e| Problem::data("server-reply", e.to_string()))?;
             if certificate.person != me.person || certificate.person_key != me.person_public()? {
-                return Err(Problem::rule(
-                    "wrong-certificate",
-                    "the server certified another key than ours",
-                ));
+                return Err(Problem::rule("wrong-certificate", "the server certified another key than ours"));
             }
             me.person_certificate = Some(signed);
-            self.table.write(
-                Space::State,
-                &own_device_key(me.device()),
-                me.name.clone().into_bytes(),
-            );
+            self.table.write(Space::State, &own_device_key(me.device()), me.name.clone().into_bytes());
         }
         me.save(&mut self.table);
         let unit = me.unit.as_ref().map(|u| u.unit.to_string());
         let role = me.kind().map(kind_word);
-        let answer = json!({"person": me.person.to_string(), "device": me.device().to_string(), "unit": unit, "role": role});
+        let answer =
+            json!({"person": me.person.to_string(), "device": me.device().to_string(), "unit": unit, "role": role});
         self.me = Some(me);
         Ok(answer)
     }
@@ -274,12 +214,7 @@ impl Client {
             person: (kind == CodeKind::Device).then_some(me.person),
         };
         let in_unit = matches!(kind, CodeKind::Person(PersonKind::Employee));
-        let offer = CodeOffer {
-            ticket: ticket_hash(&ticket),
-            kind,
-            unit: unit.filter(|_| in_unit),
-            expires_at,
-        };
+        let offer = CodeOffer { ticket: ticket_hash(&ticket), kind, unit: unit.filter(|_| in_unit), expires_at };
         let offer = Signed::sign(&offer, &me.device_key());
         let text = code.to_text();
         let invite = Invite {
@@ -290,8 +225,7 @@ impl Client {
             expires_at,
             person: None,
         };
-        self.table
-            .write(Space::State, &invite_key(&ticket), encode(&invite));
+        self.table.write(Space::State, &invite_key(&ticket), encode(&invite));
         self.queue_request(&Request::OfferCode(offer));
         Ok(text)
     }
@@ -302,23 +236,15 @@ impl Client {
     }
 
     pub(super) fn invite(&mut self, invitation: &Invitation) -> Answer {
-        let kind = self
-            .me()?
-            .kind()
-            .ok_or_else(|| Problem::rule("not-certified", "sync first"))?;
+        let kind = self.me()?.kind().ok_or_else(|| Problem::rule("not-certified", "sync first"))?;
         let (wanted, may) = match invitation {
-            Invitation::Employee { may_hold, may_act } => {
-                (PersonKind::Employee, (*may_hold, *may_act))
-            }
+            Invitation::Employee { may_hold, may_act } => (PersonKind::Employee, (*may_hold, *may_act)),
             Invitation::Guardian => (PersonKind::Guardian, (false, false)),
             Invitation::Child => (PersonKind::Child, (false, false)),
         };
         let allowed = match wanted {
             PersonKind::Employee => kind == PersonKind::Leader,
-            _ => matches!(
-                kind,
-                PersonKind::Employee | PersonKind::Leader | PersonKind::Guardian
-            ),
+            _ => matches!(kind, PersonKind::Employee | PersonKind::Leader | PersonKind::Guardian),
         };
         if !allowed {
             return Err(Problem::rule(
@@ -351,59 +277,30 @@ impl Client {
     }
 
     pub(super) fn keep_invite(&mut self, ticket: &[u8; 16], invite: &Invite) {
-        self.table
-            .write(Space::State, &invite_key(ticket), encode(invite));
+        self.table.write(Space::State, &invite_key(ticket), encode(invite));
     }
 
     fn invite_of(&self, ticket: &[u8; 16]) -> Result<(Invite, [u8; 16]), Problem> {
-        let unknown = || {
-            Problem::rule(
-                "unknown-code",
-                "somebody used a code that this device does not know",
-            )
-        };
-        let invite: Invite = self
-            .table
-            .read(Space::State, &invite_key(ticket))
-            .and_then(|b| decode(b).ok())
-            .ok_or_else(unknown)?;
-        let secret = Code::from_text(&invite.code)
-            .ok()
-            .and_then(|c| c.secret)
-            .ok_or_else(unknown)?;
+        let unknown = || Problem::rule("unknown-code", "somebody used a code that this device does not know");
+        let invite: Invite =
+            self.table.read(Space::State, &invite_key(ticket)).and_then(|b| decode(b).ok()).ok_or_else(unknown)?;
+        let secret = Code::from_text(&invite.code).ok().and_then(|c| c.secret).ok_or_else(unknown)?;
         Ok((invite, secret))
     }
 
     /// Somebody used our code: the proof under its secret authenticates the key, whatever the server says.
     pub(super) fn joined(&mut self, notice: &JoinNotice) -> Result<(), Problem> {
         let forged = |e: &dyn core::fmt::Display| {
-            Problem::rule(
-                "forged-join",
-                format!("somebody stood between us and the invited person: {e}"),
-            )
+            Problem::rule("forged-join", format!("somebody stood between us and the invited person: {e}"))
         };
         let claim = notice.claim.peek().map_err(|e| forged(&e))?;
-        notice
-            .claim
-            .verify(&claim.device_key)
-            .map_err(|e| forged(&e))?;
-        let certificate = notice
-            .certificate
-            .verify(&self.me()?.municipality.key)
-            .map_err(|e| forged(&e))?;
+        notice.claim.verify(&claim.device_key).map_err(|e| forged(&e))?;
+        let certificate = notice.certificate.verify(&self.me()?.municipality.key).map_err(|e| forged(&e))?;
         let (mut invite, secret) = self.invite_of(&claim.ticket)?;
-        if !proof_holds(
-            &claim.proof,
-            &secret,
-            Proof::Person,
-            &claim.ticket,
-            &[&claim.person_key],
-        ) {
+        if !proof_holds(&claim.proof, &secret, Proof::Person, &claim.ticket, &[&claim.person_key]) {
             return Err(forged(&"the proof does not hold"));
         }
-        if certificate.person_key != claim.person_key
-            || invite.kind != CodeKind::Person(certificate.kind)
-        {
+        if certificate.person_key != claim.person_key || invite.kind != CodeKind::Person(certificate.kind) {
             return Err(forged(&"the certificate is for another key or role"));
         }
         if invite.person.is_some_and(|p| p != certificate.person) {
@@ -430,10 +327,7 @@ impl Client {
 
     fn employ(&mut self, certificate: &PersonCertificate, invite: &Invite) -> Result<(), Problem> {
         let me = self.me()?;
-        let unit = me
-            .unit
-            .clone()
-            .ok_or_else(|| Problem::rule("no-unit", "only a leader of a unit employs"))?;
+        let unit = me.unit.clone().ok_or_else(|| Problem::rule("no-unit", "only a leader of a unit employs"))?;
         let employee = EmployeeCertificate {
             unit: unit.unit,
             person: certificate.person,
@@ -443,19 +337,13 @@ impl Client {
             expires_at: self.now + limits::CONSENT_MAX_MILLIS,
         };
         let employee = Signed::sign(&employee, &me.person_key()?);
-        let colleagues =
-            self.named(|p| p.unit == Some(unit.unit) && p.person != certificate.person);
+        let colleagues = self.named(|p| p.unit == Some(unit.unit) && p.person != certificate.person);
         if let Some(mut pin) = people::pin(&self.table, certificate.person) {
             pin.employee = Some(employee.clone());
             people::save(&mut self.table, &pin);
         }
         self.queue_request(&Request::CertifyEmployee(employee.clone()));
-        let employment = Employment {
-            unit: unit.unit,
-            unit_name: unit.name,
-            certificate: employee,
-            colleagues,
-        };
+        let employment = Employment { unit: unit.unit, unit_name: unit.name, certificate: employee, colleagues };
         self.write_letter(certificate.person, Content::Employment(employment));
         Ok(())
     }
@@ -464,29 +352,15 @@ impl Client {
         people::pins(&self.table)
             .into_iter()
             .filter(|p| which(p) && p.trust.counts())
-            .map(|p| NamedPerson {
-                person: p.person,
-                person_key: p.person_key,
-                name: p.name,
-            })
+            .map(|p| NamedPerson { person: p.person, person_key: p.person_key, name: p.name })
             .collect()
     }
 
-    pub(super) fn take_employment(
-        &mut self,
-        from: &PersonCertificate,
-        employment: &Employment,
-    ) -> Result<(), Problem> {
+    pub(super) fn take_employment(&mut self, from: &PersonCertificate, employment: &Employment) -> Result<(), Problem> {
         let refused = |e: &dyn core::fmt::Display| Problem::rule("employment", e.to_string());
-        let certificate = employment
-            .certificate
-            .verify(&from.person_key)
-            .map_err(|e| refused(&e))?;
+        let certificate = employment.certificate.verify(&from.person_key).map_err(|e| refused(&e))?;
         let me = self.me()?;
-        if certificate.person != me.person
-            || from.kind != PersonKind::Leader
-            || from.unit != Some(certificate.unit)
-        {
+        if certificate.person != me.person || from.kind != PersonKind::Leader || from.unit != Some(certificate.unit) {
             return Err(refused(&"it is not from the leader of this unit to us"));
         }
         if let Some(me) = &mut self.me {
@@ -509,10 +383,8 @@ impl Client {
                 }
                 people::save(&mut self.table, &pin);
             }
-            Some(_) => self.report(&Problem::rule(
-                "key-changed",
-                "somebody was introduced with another key than the one known",
-            )),
+            Some(_) => self
+                .report(&Problem::rule("key-changed", "somebody was introduced with another key than the one known")),
             None => {
                 let pin = people::Pin {
                     person: person.person,
@@ -533,31 +405,17 @@ impl Client {
     /// A new device of ours asks: the proof under the code's secret is its authentication.
     pub(super) fn device_asks(&mut self, signed: &Signed<DeviceClaim>) -> Result<(), Problem> {
         let forged = |e: &dyn core::fmt::Display| {
-            Problem::rule(
-                "forged-device",
-                format!("somebody tried to add a device to your account: {e}"),
-            )
+            Problem::rule("forged-device", format!("somebody tried to add a device to your account: {e}"))
         };
         let claim = signed.peek().map_err(|e| forged(&e))?;
         signed.verify(&claim.device_key).map_err(|e| forged(&e))?;
         let (mut invite, secret) = self.invite_of(&claim.ticket)?;
         let letter_hash = letter_key_hash(claim.letter_key.as_slice());
-        let proved = proof_holds(
-            &claim.proof,
-            &secret,
-            Proof::Device,
-            &claim.ticket,
-            &[&claim.device_key, &letter_hash.0],
-        );
+        let proved =
+            proof_holds(&claim.proof, &secret, Proof::Device, &claim.ticket, &[&claim.device_key, &letter_hash.0]);
         let me = self.me()?;
-        if !proved
-            || invite.kind != CodeKind::Device
-            || claim.person != me.person
-            || invite.person.is_some()
-        {
-            return Err(forged(
-                &"the proof does not hold, or the code was used before",
-            ));
+        if !proved || invite.kind != CodeKind::Device || claim.person != me.person || invite.person.is_some() {
+            return Err(forged(&"the proof does not hold, or the code was used before"));
         }
         let certificate = DeviceCertificate {
             person: me.person,
@@ -571,56 +429,33 @@ impl Client {
         invite.person = Some(claim.person);
         self.keep_invite(&claim.ticket, &invite);
         let name = open_name(&secret, &claim.ticket, claim.sealed_name.as_slice());
-        self.table
-            .write(Space::State, &own_device_key(device), name.into_bytes());
+        self.table.write(Space::State, &own_device_key(device), name.into_bytes());
         self.queue_request(&Request::CertifyDevice(CertifiedDevice {
             certificate,
             letter_key: claim.letter_key.clone(),
             key_packages: vec![],
         }));
-        let to = OneDevice {
-            device,
-            letter_key: claim.letter_key,
-        };
+        let to = OneDevice { device, letter_key: claim.letter_key };
         self.queue(
             "l",
-            encode(&OutLetter {
-                to: claim.person,
-                device: Some(to),
-                content: Content::DeviceBundle(bundle),
-            }),
+            encode(&OutLetter { to: claim.person, device: Some(to), content: Content::DeviceBundle(bundle) }),
         );
         Ok(())
     }
 
-    fn device_bundle(
-        &self,
-        certificate: &Signed<DeviceCertificate>,
-    ) -> Result<DeviceBundle, Problem> {
+    fn device_bundle(&self, certificate: &Signed<DeviceCertificate>) -> Result<DeviceBundle, Problem> {
         let me = self.me()?;
         let row = |space: Space, key: &[u8], value: &[u8]| BundledRow {
             space: space as u8,
             key: key.to_vec().into(),
             value: value.to_vec().into(),
         };
-        let mut rows = vec![row(
-            Space::Identity,
-            b"device certificate",
-            &encode(certificate),
-        )];
+        let mut rows = vec![row(Space::Identity, b"device certificate", &encode(certificate))];
         if let Some(employee) = &me.employee {
             rows.push(row(Space::Identity, b"employee", &encode(employee)));
         }
-        rows.extend(
-            self.table
-                .scan(Space::Pin, b"")
-                .map(|(key, value)| row(Space::Pin, key, value)),
-        );
-        rows.extend(
-            self.table
-                .scan(Space::State, b"device/")
-                .map(|(key, value)| row(Space::State, key, value)),
-        );
+        rows.extend(self.table.scan(Space::Pin, b"").map(|(key, value)| row(Space::Pin, key, value)));
+        rows.extend(self.table.scan(Space::State, b"device/").map(|(key, value)| row(Space::State, key, value)));
         Ok(DeviceBundle {
             person_secret: me.person_secret.unwrap_or_default().to_vec().into(),
             name: me.name.clone(),
@@ -638,11 +473,7 @@ impl Client {
         let refused = |why: &str| Problem::rule("device-bundle", why);
         let me = self.me.as_mut().ok_or_else(|| refused("no account"))?;
         let by_inviter = key_hash(&from.person_key) == me.inviter && from.person == me.person;
-        let secret: [u8; 32] = bundle
-            .person_secret
-            .as_slice()
-            .try_into()
-            .map_err(|_| refused("no key inside"))?;
+        let secret: [u8; 32] = bundle.person_secret.as_slice().try_into().map_err(|_| refused("no key inside"))?;
         if !by_inviter
             || SigningKey::from_bytes(&secret).verifying_key().to_bytes() != from.person_key
             || me.person_secret.is_some()
@@ -655,13 +486,9 @@ impl Client {
         for row in &bundle.rows {
             let (key, value) = (row.key.as_slice(), row.value.as_slice());
             match (Space::from_number(row.space), key) {
-                (Some(Space::Identity), b"device certificate") => {
-                    me.device_certificate = decode(value).ok()
-                }
+                (Some(Space::Identity), b"device certificate") => me.device_certificate = decode(value).ok(),
                 (Some(Space::Identity), b"employee") => me.employee = decode(value).ok(),
-                (Some(space @ (Space::Pin | Space::State)), _) => {
-                    self.table.write(space, key, value.to_vec())
-                }
+                (Some(space @ (Space::Pin | Space::State)), _) => self.table.write(space, key, value.to_vec()),
                 _ => {}
             }
         }
@@ -676,7 +503,9 @@ impl Client {
             .scan(Space::State, b"device/")
             .filter_map(|(key, name)| {
                 let id = DeviceId(key.strip_prefix(b"device/")?.try_into().ok()?);
-                Some(json!({"device": id.to_string(), "name": String::from_utf8_lossy(name), "this": id == me.device()}))
+                Some(
+                    json!({"device": id.to_string(), "name": String::from_utf8_lossy(name), "this": id == me.device()}),
+                )
             })
             .collect();
         Ok(json!({"person": me.person.to_string(), "devices": devices}))
@@ -694,14 +523,10 @@ impl Client {
         let own = self.me()?.device();
         let id = people::unique("device", device, self.own_devices())?;
         if id == own {
-            return Err(Problem::rule(
-                "own-device",
-                "a device cannot remove itself; use another of your devices",
-            ));
+            return Err(Problem::rule("own-device", "a device cannot remove itself; use another of your devices"));
         }
         self.table.delete(Space::State, &own_device_key(id));
-        self.table
-            .write(Space::State, &[b"gone/".as_slice(), &id.0].concat(), vec![]);
+        self.table.write(Space::State, &[b"gone/".as_slice(), &id.0].concat(), vec![]);
         self.queue_request(&Request::RemoveDevice(id));
         Ok(json!({"device": id.to_string()}))
     }

@@ -22,19 +22,10 @@ use stafett_protocol::wire::Unit;
 impl Client {
     /// A local draft and the request for consent: nothing readable about the child leaves the device but
     /// sealed to its guardians, and no log exists before they have signed (B1).
-    pub(super) fn log_new(
-        &mut self,
-        child: String,
-        born: String,
-        guardians: &[String],
-        level: u8,
-    ) -> Answer {
+    pub(super) fn log_new(&mut self, child: String, born: String, guardians: &[String], level: u8) -> Answer {
         let employee = self.may_hold()?;
         if !(1..=3).contains(&level) {
-            return Err(Problem::caller(
-                "level",
-                "a log has level 1, 2 or 3; on level 0 there is no log yet",
-            ));
+            return Err(Problem::caller("level", "a log has level 1, 2 or 3; on level 0 there is no log yet"));
         }
         let child = child.trim().to_owned();
         if child.is_empty() {
@@ -43,15 +34,8 @@ impl Client {
         check_date(&born)?;
         let guardians = self.guardians(guardians)?;
         let authority = ConsentAuthority {
-            guardians: guardians
-                .iter()
-                .map(|g| AuthorityPerson {
-                    person: g.person,
-                    key: g.person_key,
-                })
-                .collect(),
-            quorum: u8::try_from(guardians.len())
-                .map_err(|_| Problem::caller("guardians", "too many guardians"))?,
+            guardians: guardians.iter().map(|g| AuthorityPerson { person: g.person, key: g.person_key }).collect(),
+            quorum: u8::try_from(guardians.len()).map_err(|_| Problem::caller("guardians", "too many guardians"))?,
             child: None,
             youth_from: 0,
         };
@@ -61,22 +45,15 @@ impl Client {
         let salt: [u8; 16] = self.random();
         let log = LogId::found(&founder_key, &salt);
         let (card, journal) = (ScopeId(self.random()), ScopeId(self.random()));
-        let grantee = Grantee::Unit(UnitGrantee {
-            unit: employee,
-            leader: leader.person,
-            leader_key: leader.person_key,
-        });
+        let grantee =
+            Grantee::Unit(UnitGrantee { unit: employee, leader: leader.person, leader_key: leader.person_key });
         let text = format!("{child}: stafettlogg, {}", self.unit_name(employee));
         let mut grants = vec![];
         for (scope, kind) in [(card, ScopeKind::Card), (journal, ScopeKind::Journal)] {
             let grant = self.new_grant(log, scope, grantee, Access::Hold, &authority, &text);
             let basis = id_of(&grant);
-            let requested = RequestedGrant {
-                grant,
-                kind,
-                scope_title: String::new(),
-                grantee_name: self.unit_name(employee),
-            };
+            let requested =
+                RequestedGrant { grant, kind, scope_title: String::new(), grantee_name: self.unit_name(employee) };
             grants.push(requested);
             self.plan_scope(Plan {
                 scope,
@@ -90,19 +67,8 @@ impl Client {
             })?;
         }
         self.write_card(card, &child, &born, level, &guardians)?;
-        let draft = LogDraft {
-            child_name: child,
-            born,
-            level,
-            guardians: guardians.iter().map(named).collect(),
-        };
-        let request = ConsentRequest {
-            log,
-            draft: Some(draft),
-            authority,
-            grants,
-            text,
-        };
+        let draft = LogDraft { child_name: child, born, level, guardians: guardians.iter().map(named).collect() };
+        let request = ConsentRequest { log, draft: Some(draft), authority, grants, text };
         for guardian in &guardians {
             self.write_letter(guardian.person, Content::ConsentRequest(request.clone()));
         }
@@ -118,17 +84,11 @@ impl Client {
         guardians: &[Pin],
     ) -> Result<(), Problem> {
         let me = self.me()?;
-        let (own, name, unit) = (
-            me.person,
-            me.name.clone(),
-            me.unit.as_ref().map(|u| u.name.clone()),
-        );
+        let (own, name, unit) = (me.person, me.name.clone(), me.unit.as_ref().map(|u| u.name.clone()));
         self.edit(card, |to| {
             edit::describe_child(to, child, born, level)?;
             edit::present_person(to, "people", own, &name, unit.as_deref(), None)?;
-            guardians
-                .iter()
-                .try_for_each(|g| edit::present_person(to, "people", g.person, &g.name, None, None))
+            guardians.iter().try_for_each(|g| edit::present_person(to, "people", g.person, &g.name, None, None))
         })
     }
 
@@ -140,12 +100,7 @@ impl Client {
                 "your leader must register you as both holder and actor before you can begin a log",
             )
         };
-        let certificate = self
-            .me()?
-            .employee
-            .as_ref()
-            .and_then(|c| c.peek().ok())
-            .ok_or_else(refused)?;
+        let certificate = self.me()?.employee.as_ref().and_then(|c| c.peek().ok()).ok_or_else(refused)?;
         if certificate.may_hold != Permit::Yes
             || certificate.may_act != Permit::Yes
             || self.now >= certificate.expires_at
@@ -160,12 +115,7 @@ impl Client {
         people::pins(&self.table)
             .into_iter()
             .find(|p| p.unit == Some(unit) && p.kind == PersonKind::Leader && p.trust.counts())
-            .ok_or_else(|| {
-                Problem::rule(
-                    "leader-unknown",
-                    "your leader's key is not here yet; sync first",
-                )
-            })
+            .ok_or_else(|| Problem::rule("leader-unknown", "your leader's key is not here yet; sync first"))
     }
 
     /// No guardian's key counts that was neither authenticated by a code nor compared.
@@ -175,14 +125,9 @@ impl Client {
             let person = self.person(id)?;
             let pin = people::pin(&self.table, person)
                 .filter(|p| p.kind == PersonKind::Guardian)
-                .ok_or_else(|| {
-                    Problem::caller("not-a-guardian", "that person is not a guardian")
-                })?;
+                .ok_or_else(|| Problem::caller("not-a-guardian", "that person is not a guardian"))?;
             if !pin.trust.counts() {
-                return Err(Problem::rule(
-                    "key-not-compared",
-                    "compare keys with the guardian first: verify",
-                ));
+                return Err(Problem::rule("key-not-compared", "compare keys with the guardian first: verify"));
             }
             if !found.iter().any(|p| p.person == pin.person) {
                 found.push(pin);
@@ -222,14 +167,7 @@ impl Client {
     /// A person by id or unique prefix, among all known here.
     pub(super) fn person(&self, prefix: &str) -> Result<PersonId, Problem> {
         let own = self.me()?.person;
-        people::unique(
-            "person",
-            prefix,
-            people::pins(&self.table)
-                .into_iter()
-                .map(|p| p.person)
-                .chain([own]),
-        )
+        people::unique("person", prefix, people::pins(&self.table).into_iter().map(|p| p.person).chain([own]))
     }
 
     pub(super) fn logs(&self) -> Vec<LogId> {
@@ -251,16 +189,10 @@ impl Client {
 
     /// Scopes of a log on this device, of one kind, founded or about to be.
     pub(super) fn scopes_of(&self, log: LogId, kind: ScopeKind) -> Vec<ScopeId> {
-        let founded = self
-            .scopes
-            .values()
-            .filter(|s| s.replica.state().log() == log && s.kind() == kind)
-            .map(|s| s.id());
-        let planned = self
-            .foundings
-            .values()
-            .filter(|f| f.plan.log == log && f.plan.kind == kind)
-            .map(|f| f.plan.scope);
+        let founded =
+            self.scopes.values().filter(|s| s.replica.state().log() == log && s.kind() == kind).map(|s| s.id());
+        let planned =
+            self.foundings.values().filter(|f| f.plan.log == log && f.plan.kind == kind).map(|f| f.plan.scope);
         founded.chain(planned).collect()
     }
 
@@ -274,26 +206,17 @@ impl Client {
 
     /// The founded card of a log that this device is in.
     pub(super) fn member_card(&self, log: LogId) -> Result<ScopeId, Problem> {
-        let card = self
-            .card_of(log)
-            .ok_or_else(|| Problem::caller("unknown-id", "there is no such log here"))?;
+        let card = self.card_of(log).ok_or_else(|| Problem::caller("unknown-id", "there is no such log here"))?;
         match self.scopes.get(&card) {
             Some(s) if s.standing == Standing::Withdrawn => Err(withdrawn()),
             Some(_) => Ok(card),
-            None => Err(Problem::rule(
-                "no-consent-yet",
-                "the log does not exist until everyone has signed",
-            )),
+            None => Err(Problem::rule("no-consent-yet", "the log does not exist until everyone has signed")),
         }
     }
 
     /// A concern by id or unique prefix.
     pub(super) fn concern(&self, prefix: &str) -> Result<ScopeId, Problem> {
-        let all = self
-            .logs()
-            .into_iter()
-            .flat_map(|log| self.scopes_of(log, ScopeKind::Concern))
-            .collect::<Vec<_>>();
+        let all = self.logs().into_iter().flat_map(|log| self.scopes_of(log, ScopeKind::Concern)).collect::<Vec<_>>();
         let scope = people::unique("concern", prefix, all)?;
         match self.scopes.get(&scope) {
             Some(s) if s.standing == Standing::Withdrawn => Err(withdrawn()),
@@ -303,36 +226,23 @@ impl Client {
 
     pub(super) fn learn_units(&mut self, units: &[Unit]) {
         for unit in units {
-            self.table.write(
-                Space::State,
-                &[b"unit/".as_slice(), &unit.unit.0].concat(),
-                encode(unit),
-            );
+            self.table.write(Space::State, &[b"unit/".as_slice(), &unit.unit.0].concat(), encode(unit));
         }
         let leaders: Vec<PersonId> = units.iter().filter_map(|u| u.leader).collect();
         self.ask_persons(&leaders);
     }
 
     pub(super) fn known_units(&self) -> Vec<Unit> {
-        self.table
-            .scan(Space::State, b"unit/")
-            .filter_map(|(_, value)| decode(value).ok())
-            .collect()
+        self.table.scan(Space::State, b"unit/").filter_map(|(_, value)| decode(value).ok()).collect()
     }
 
     pub(super) fn unit_name(&self, unit: UnitId) -> String {
-        self.known_units()
-            .into_iter()
-            .find(|u| u.unit == unit)
-            .map_or_else(|| unit.to_string(), |u| u.name)
+        self.known_units().into_iter().find(|u| u.unit == unit).map_or_else(|| unit.to_string(), |u| u.name)
     }
 }
 
 pub(super) fn withdrawn() -> Problem {
-    Problem::rule(
-        "withdrawn",
-        "access to this has been withdrawn; its content is no longer on this device",
-    )
+    Problem::rule("withdrawn", "access to this has been withdrawn; its content is no longer on this device")
 }
 
 /// Hash of the words that were shown to whoever signs.
@@ -341,19 +251,13 @@ pub(super) fn text_hash(text: &str) -> Hash {
 }
 
 fn named(pin: &Pin) -> NamedPerson {
-    NamedPerson {
-        person: pin.person,
-        person_key: pin.person_key,
-        name: pin.name.clone(),
-    }
+    NamedPerson { person: pin.person, person_key: pin.person_key, name: pin.name.clone() }
 }
 
 /// A calendar date as YYYY-MM-DD.
 pub(super) fn check_date(text: &str) -> Result<(), Problem> {
     let format = time::macros::format_description!("[year]-[month]-[day]");
-    time::Date::parse(text, format)
-        .map(drop)
-        .map_err(|_| Problem::caller("date", "give dates as YYYY-MM-DD"))
+    time::Date::parse(text, format).map(drop).map_err(|_| Problem::caller("date", "give dates as YYYY-MM-DD"))
 }
 
 /// A moment as RFC 3339 UTC.
@@ -361,10 +265,7 @@ pub(super) fn rfc3339(millis: u64) -> String {
     let seconds = i64::try_from(millis / 1000).unwrap_or_default();
     time::OffsetDateTime::from_unix_timestamp(seconds)
         .ok()
-        .and_then(|t| {
-            t.format(&time::format_description::well_known::Rfc3339)
-                .ok()
-        })
+        .and_then(|t| t.format(&time::format_description::well_known::Rfc3339).ok())
         .unwrap_or_default()
 }
 

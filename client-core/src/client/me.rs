@@ -12,8 +12,7 @@ use stafett_protocol::code::Code;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes, decode, encode};
 use stafett_protocol::consent::EmployeeCertificate;
 use stafett_protocol::credential::{
-    Credential, DeviceCertificate, Identity, Municipalities, MunicipalityKey, PersonCertificate,
-    PersonKind,
+    Credential, DeviceCertificate, Identity, Municipalities, MunicipalityKey, PersonCertificate, PersonKind,
 };
 use stafett_protocol::ids::{DeviceId, Hash, Municipality, PersonId, PublicKey};
 use stafett_protocol::signed::Signed;
@@ -61,13 +60,11 @@ impl Me {
         device_secret: [u8; 32],
         letter_seed: &[u8; 32],
     ) -> Result<Self, Problem> {
-        let pair = letter::key_pair(&RustCrypto::default(), letter_seed)
-            .map_err(|e| Problem::data("keys", e.to_string()))?;
+        let pair =
+            letter::key_pair(&RustCrypto::default(), letter_seed).map_err(|e| Problem::data("keys", e.to_string()))?;
         let person = match (&person_secret, code.person) {
             (_, Some(person)) => person,
-            (Some(secret), None) => {
-                PersonId::of_first_key(&SigningKey::from_bytes(secret).verifying_key().to_bytes())
-            }
+            (Some(secret), None) => PersonId::of_first_key(&SigningKey::from_bytes(secret).verifying_key().to_bytes()),
             (None, None) => PersonId::default(),
         };
         let private: &[u8] = &pair.private;
@@ -80,10 +77,7 @@ impl Me {
             device_secret,
             letter_secret: private.to_vec().into(),
             letter_public: pair.public.into(),
-            municipality: MunicipalityKey {
-                number: code.municipality,
-                key: municipality_key,
-            },
+            municipality: MunicipalityKey { number: code.municipality, key: municipality_key },
             person_certificate: None,
             device_certificate: None,
             employee: None,
@@ -98,9 +92,7 @@ impl Me {
         let Some(bytes) = table.read(Space::Identity, KEY) else {
             return Ok(None);
         };
-        decode(bytes)
-            .map(Some)
-            .map_err(|e| Problem::data("damaged", e.to_string()))
+        decode(bytes).map(Some).map_err(|e| Problem::data("damaged", e.to_string()))
     }
 
     pub fn save(&self, table: &mut Table) {
@@ -121,15 +113,12 @@ impl Me {
 
     /// The person key; a further device has it once it has been certified.
     pub fn person_key(&self) -> Result<SigningKey, Problem> {
-        self.person_secret
-            .as_ref()
-            .map(SigningKey::from_bytes)
-            .ok_or_else(|| {
-                Problem::rule(
-                    "not-certified",
-                    "this device waits to be certified by your first device; sync that one first",
-                )
-            })
+        self.person_secret.as_ref().map(SigningKey::from_bytes).ok_or_else(|| {
+            Problem::rule(
+                "not-certified",
+                "this device waits to be certified by your first device; sync that one first",
+            )
+        })
     }
 
     pub fn person_public(&self) -> Result<PublicKey, Problem> {
@@ -139,10 +128,7 @@ impl Me {
     /// The chain that this device's leaves carry.
     pub fn credential(&self) -> Result<Credential, Problem> {
         match (&self.person_certificate, &self.device_certificate) {
-            (Some(person), Some(device)) => Ok(Credential {
-                person: person.clone(),
-                device: device.clone(),
-            }),
+            (Some(person), Some(device)) => Ok(Credential { person: person.clone(), device: device.clone() }),
             _ => Err(Problem::rule(
                 "not-certified",
                 "this device is not certified yet; sync your first device, then this one",
@@ -151,16 +137,11 @@ impl Me {
     }
 
     pub fn identity(&self) -> Result<Identity, Problem> {
-        self.credential()?
-            .verify(&self.trusted())
-            .map_err(|e| Problem::data("damaged", e.to_string()))
+        self.credential()?.verify(&self.trusted()).map_err(|e| Problem::data("damaged", e.to_string()))
     }
 
     pub fn kind(&self) -> Option<PersonKind> {
-        self.person_certificate
-            .as_ref()
-            .and_then(|c| c.peek().ok())
-            .map(|c| c.kind)
+        self.person_certificate.as_ref().and_then(|c| c.peek().ok()).map(|c| c.kind)
     }
 
     pub fn credential_with_key(&self) -> Result<CredentialWithKey, Problem> {
@@ -184,11 +165,7 @@ impl Me {
     }
 
     pub fn account(&self) -> Account {
-        Account {
-            url: self.url.clone(),
-            ca: self.ca,
-            device_key: self.device_secret,
-        }
+        Account { url: self.url.clone(), ca: self.ca, device_key: self.device_secret }
     }
 }
 

@@ -73,8 +73,7 @@ impl Client {
     /// A client over its saved rows (all spaces but `Event`). `seed`: 32 bytes of the system's randomness,
     /// new at every start.
     pub fn open(rows: Vec<Row>, seed: [u8; 32]) -> Result<Self, Problem> {
-        let (mls, rest): (Vec<Row>, Vec<Row>) =
-            rows.into_iter().partition(|row| row.space == Space::Mls);
+        let (mls, rest): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.space == Space::Mls);
         let table = Table::load(rest);
         let me = Me::load(&table)?;
         let scopes = Scope::load_all(&table)?;
@@ -121,11 +120,7 @@ impl Client {
         self.next_steps();
         let mut rows = self.provider_rows();
         rows.extend(self.table.take_dirty());
-        let load = self
-            .load
-            .as_ref()
-            .filter(|_| answer.is_none())
-            .map(|l| self.prefixes(l));
+        let load = self.load.as_ref().filter(|_| answer.is_none()).map(|l| self.prefixes(l));
         Effects {
             rows,
             answer,
@@ -166,19 +161,10 @@ impl Client {
             C::People { unit } => self.people_list(unit.as_deref()),
             C::Units => self.unit_list(),
             C::UnitAdd { name, kind } => self.unit_add(name, kind),
-            C::UnitAssign {
-                log,
-                person,
-                scopes,
-            } => self.unit_assign(&log, &person, &scopes),
+            C::UnitAssign { log, person, scopes } => self.unit_assign(&log, &person, &scopes),
             C::UnitUnassign { log, person } => self.unit_unassign(&log, &person),
             C::Verify { person, number } => self.verify(&person, number.as_deref()),
-            C::LogNew {
-                child,
-                born,
-                guardians,
-                level,
-            } => self.log_new(child, born, &guardians, level),
+            C::LogNew { child, born, guardians, level } => self.log_new(child, born, &guardians, level),
             C::LogList => self.log_list(),
             C::LogShow { log } => self.log_show(&log),
             C::ConsentPending => self.consent_pending(),
@@ -186,33 +172,18 @@ impl Client {
             C::ConsentRefuse { request } => self.consent_answer(&request, false),
             C::ConsentList { log } => self.consent_list(&log),
             C::ConsentWithdraw { log, target } => self.consent_withdraw(&log, &target),
-            C::AccessRequest {
-                log,
-                who,
-                scopes,
-                access,
-            } => self.access_request(&log, &who, &scopes, access),
-            C::ConcernNew {
-                log,
-                title,
-                goal,
-                category,
-                measure,
-            } => self.concern_new(&log, title, goal, category, measure),
+            C::AccessRequest { log, who, scopes, access } => self.access_request(&log, &who, &scopes, access),
+            C::ConcernNew { log, title, goal, category, measure } => {
+                self.concern_new(&log, title, goal, category, measure)
+            }
             C::ConcernShow { concern } => self.concern_show(&concern),
             C::ConcernClose { concern } => self.concern_close(&concern),
             C::MeasureAdd { concern, measure } => self.measure_add(&concern, measure),
             C::MeasureEdit { measure, text } => self.measure_edit(&measure, text),
-            C::MeasureCorrect {
-                measure,
-                replacement,
-            } => self.measure_correct(&measure, replacement),
-            C::Evaluate {
-                measure,
-                result,
-                text,
-                family_agrees,
-            } => self.evaluate(&measure, &result, text, family_agrees),
+            C::MeasureCorrect { measure, replacement } => self.measure_correct(&measure, replacement),
+            C::Evaluate { measure, result, text, family_agrees } => {
+                self.evaluate(&measure, &result, text, family_agrees)
+            }
             C::Glimpse { concern, text } => self.glimpse(&concern, text),
             C::Comment { concern, text } => self.comment(&concern, text),
             C::Note { log, text } => self.note(&log, text),
@@ -222,12 +193,9 @@ impl Client {
     }
 
     fn me(&self) -> Result<&Me, Problem> {
-        self.me.as_ref().ok_or_else(|| {
-            Problem::caller(
-                "no-account",
-                "this home has no account yet; use join with a code first",
-            )
-        })
+        self.me
+            .as_ref()
+            .ok_or_else(|| Problem::caller("no-account", "this home has no account yet; use join with a code first"))
     }
 
     fn random<const N: usize>(&mut self) -> [u8; N] {

@@ -15,9 +15,7 @@ use stafett_protocol::event::{Body, Change, Event, Record, SealContext};
 use stafett_protocol::ids::ScopeId;
 use stafett_protocol::limits;
 use stafett_protocol::signed::Signed;
-use stafett_protocol::wire::{
-    Accepted, Bundle, Envelope, Problem as WireProblem, Records, Request,
-};
+use stafett_protocol::wire::{Accepted, Bundle, Envelope, Problem as WireProblem, Records, Request};
 
 /// A statement that waits.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
@@ -33,26 +31,16 @@ const PLAIN_BYTES: usize = 200 * 1024;
 impl Client {
     /// Puts a row into the outbox under `kind`, behind those already there.
     pub(super) fn queue(&mut self, kind: &str, value: Vec<u8>) {
-        let counter = self
-            .table
-            .read(Space::State, b"outbox")
-            .and_then(|b| b.try_into().ok())
-            .map_or(0, u64::from_be_bytes);
-        self.table.write(
-            Space::State,
-            b"outbox",
-            (counter + 1).to_be_bytes().to_vec(),
-        );
+        let counter =
+            self.table.read(Space::State, b"outbox").and_then(|b| b.try_into().ok()).map_or(0, u64::from_be_bytes);
+        self.table.write(Space::State, b"outbox", (counter + 1).to_be_bytes().to_vec());
         let key = [kind.as_bytes(), b"/", &counter.to_be_bytes()].concat();
         self.table.write(Space::Outbox, &key, value);
     }
 
     pub(super) fn queued_rows(&self, kind: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
         let prefix = [kind.as_bytes(), b"/"].concat();
-        self.table
-            .scan(Space::Outbox, &prefix)
-            .map(|(k, v)| (k.to_vec(), v.to_vec()))
-            .collect()
+        self.table.scan(Space::Outbox, &prefix).map(|(k, v)| (k.to_vec(), v.to_vec())).collect()
     }
 
     /// Everything that waits on this device.
@@ -112,16 +100,8 @@ impl Client {
     }
 
     /// The event that comes next from this device in a scope.
-    pub(super) fn next_event(
-        &self,
-        scope: ScopeId,
-        ahead: u64,
-        body: Body,
-    ) -> Result<Event, Problem> {
-        let s = self
-            .scopes
-            .get(&scope)
-            .ok_or_else(|| Problem::data("scope", "no such scope"))?;
+    pub(super) fn next_event(&self, scope: ScopeId, ahead: u64, body: Body) -> Result<Event, Problem> {
+        let s = self.scopes.get(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
         let (state, device) = (s.replica.state(), self.me()?.device());
         Ok(Event {
             scope,
@@ -136,20 +116,9 @@ impl Client {
 
     fn submit_event(&mut self, scope: ScopeId, event: &Event) -> Result<(), Problem> {
         let event = Signed::sign(event, &self.me()?.device_key());
-        let bundle = Bundle {
-            envelopes: vec![Envelope {
-                event,
-                welcome: None,
-            }],
-            letters: vec![],
-        };
-        self.table.write(
-            Space::Outbox,
-            &[b"sent/".as_slice(), &scope.0].concat(),
-            encode(&bundle),
-        );
-        self.session
-            .send(Request::Submit(bundle), Sent::Event(scope));
+        let bundle = Bundle { envelopes: vec![Envelope { event, welcome: None }], letters: vec![] };
+        self.table.write(Space::Outbox, &[b"sent/".as_slice(), &scope.0].concat(), encode(&bundle));
+        self.session.send(Request::Submit(bundle), Sent::Event(scope));
         Ok(())
     }
 
@@ -159,10 +128,7 @@ impl Client {
                 self.table.delete(Space::Outbox, &key);
                 continue;
             };
-            let here = self
-                .scopes
-                .get(&out.scope)
-                .is_some_and(|s| s.standing != Standing::Withdrawn);
+            let here = self.scopes.get(&out.scope).is_some_and(|s| s.standing != Standing::Withdrawn);
             if here && !self.session.busy(out.scope) && !self.session.blocked.contains(&out.scope) {
                 let event = self.next_event(out.scope, 0, Body::Statement(out.statement))?;
                 self.submit_event(out.scope, &event)?;
@@ -195,10 +161,7 @@ impl Client {
 
     fn seal_pending(&mut self, scope: ScopeId) -> Result<Event, Problem> {
         let salt: [u8; 32] = self.random();
-        let s = self
-            .scopes
-            .get(&scope)
-            .ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let s = self.scopes.get(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
         let mut changes: Vec<Vec<u8>> = vec![];
         let mut bytes = 0;
         for pending in s.document.pending() {
@@ -209,12 +172,7 @@ impl Client {
             changes.push(pending.bytes.clone());
         }
         let count = u16::try_from(changes.len()).unwrap_or(u16::MAX);
-        let empty = Change {
-            salt,
-            count,
-            tag: [0; 32],
-            sealed: vec![].into(),
-        };
+        let empty = Change { salt, count, tag: [0; 32], sealed: vec![].into() };
         let mut event = self.next_event(scope, 0, Body::Change(empty))?;
         let context = SealContext {
             scope,
@@ -225,41 +183,24 @@ impl Client {
             seen: event.seen,
             count,
         };
-        let key = s
-            .keys
-            .key(event.epoch)
-            .ok_or_else(|| group::mls_problem("the present key is missing"))?;
+        let key = s.keys.key(event.epoch).ok_or_else(|| group::mls_problem("the present key is missing"))?;
         let header = encode(&context);
-        let envelope = seal::Envelope {
-            salt,
-            device: event.device,
-            counter: event.counter,
-            header: &header,
-        };
-        let sealed = seal::seal(key, &envelope, &changes)
-            .map_err(|e| Problem::data("seal", e.to_string()))?;
+        let envelope = seal::Envelope { salt, device: event.device, counter: event.counter, header: &header };
+        let sealed = seal::seal(key, &envelope, &changes).map_err(|e| Problem::data("seal", e.to_string()))?;
         let tag = seal::change_tag(key, &salt, &changes);
-        event.body = Body::Change(Change {
-            salt,
-            count,
-            tag,
-            sealed: sealed.into(),
-        });
+        event.body = Body::Change(Change { salt, count, tag, sealed: sealed.into() });
         Ok(event)
     }
 
     /// Sends the stored bundle, the same bytes each time, unless the chain has gone past it.
     pub(super) fn submit_bundle(&mut self, bundle: Bundle, scopes: Vec<ScopeId>) {
         self.table.write(Space::Outbox, BUNDLE, encode(&bundle));
-        self.session
-            .send(Request::Submit(bundle), Sent::Bundle(scopes));
+        self.session.send(Request::Submit(bundle), Sent::Bundle(scopes));
     }
 
     /// The bundle whose outcome is not known.
     pub(super) fn open_bundle(&self) -> Option<Bundle> {
-        self.table
-            .read(Space::Outbox, BUNDLE)
-            .and_then(|b| decode(b).ok())
+        self.table.read(Space::Outbox, BUNDLE).and_then(|b| decode(b).ok())
     }
 
     pub(super) fn drop_bundle(&mut self) {
@@ -274,17 +215,13 @@ impl Client {
         };
         let mut scopes = vec![];
         for envelope in &bundle.envelopes {
-            let event = envelope
-                .event
-                .peek()
-                .map_err(|e| Problem::data("bundle", e.to_string()))?;
+            let event = envelope.event.peek().map_err(|e| Problem::data("bundle", e.to_string()))?;
             let state = self.scopes.get(&event.scope).map(|s| s.replica.state());
             let founding = matches!(event.body, Body::Genesis(_));
             let fits = match state {
                 None => founding,
                 Some(state) => {
-                    state.counter(event.device) + 1 <= event.counter
-                        && (founding || state.epoch == event.epoch)
+                    state.counter(event.device) + 1 <= event.counter && (founding || state.epoch == event.epoch)
                 }
             };
             if !fits {
@@ -294,8 +231,7 @@ impl Client {
             scopes.push(event.scope);
         }
         if !scopes.iter().any(|s| self.session.busy(*s)) {
-            self.session
-                .send(Request::Submit(bundle), Sent::Bundle(scopes));
+            self.session.send(Request::Submit(bundle), Sent::Bundle(scopes));
         }
         Ok(())
     }
@@ -306,26 +242,15 @@ impl Client {
             let Some(event) = self.sent_event(one.scope, one.counter) else {
                 continue;
             };
-            let known = self
-                .scopes
-                .get(&one.scope)
-                .map_or(0, |s| s.replica.state().position.seq);
+            let known = self.scopes.get(&one.scope).map_or(0, |s| s.replica.state().position.seq);
             let receipt = one
                 .receipt
                 .verify(&self.me()?.municipality.key)
                 .map_err(|e| Problem::rule("bad-receipt", e.to_string()))?;
             // A receipt further on covers later envelopes of ours too; a gap before it is asked for.
             if one.seq == known + 1 && receipt.position.seq == one.seq {
-                let record = Record {
-                    seq: one.seq,
-                    time: one.time,
-                    event,
-                };
-                self.take_records(Records {
-                    scope: one.scope,
-                    records: vec![record],
-                    receipt: one.receipt,
-                })?;
+                let record = Record { seq: one.seq, time: one.time, event };
+                self.take_records(Records { scope: one.scope, records: vec![record], receipt: one.receipt })?;
             } else if one.seq > known {
                 self.sync_scopes(Some(one.scope));
             }
@@ -343,21 +268,14 @@ impl Client {
             .flatten()
             .flat_map(|b| b.envelopes)
             .map(|e| e.event)
-            .find(|e| {
-                e.peek()
-                    .is_ok_and(|e| e.scope == scope && e.counter == counter)
-            })
+            .find(|e| e.peek().is_ok_and(|e| e.scope == scope && e.counter == counter))
     }
 
     /// An event of ours stands in the chain, however we came to know it.
     pub(super) fn own_event_stands(&mut self, scope: ScopeId, event: &Event) {
-        self.table
-            .delete(Space::Outbox, &[b"sent/".as_slice(), &scope.0].concat());
+        self.table.delete(Space::Outbox, &[b"sent/".as_slice(), &scope.0].concat());
         if let Body::Statement(statement) = &event.body {
-            let value = encode(&OutStatement {
-                scope,
-                statement: statement.clone(),
-            });
+            let value = encode(&OutStatement { scope, statement: statement.clone() });
             if let Some((key, _)) = self.queued_rows("s").into_iter().find(|(_, v)| *v == value) {
                 self.table.delete(Space::Outbox, &key);
             }
@@ -380,20 +298,14 @@ impl Client {
             return;
         }
         let sent = [b"sent/".as_slice(), &scope.0].concat();
-        let event = self
-            .table
-            .read(Space::Outbox, &sent)
-            .and_then(|b| decode::<Bundle>(b).ok());
-        let event = event
-            .and_then(|b| b.envelopes.into_iter().next())
-            .and_then(|e| e.event.peek().ok());
+        let event = self.table.read(Space::Outbox, &sent).and_then(|b| decode::<Bundle>(b).ok());
+        let event = event.and_then(|b| b.envelopes.into_iter().next()).and_then(|e| e.event.peek().ok());
         self.table.delete(Space::Outbox, &sent);
         match event.map(|e| e.body) {
             Some(Body::Change(_)) => self.refuse_pending(scope, &problem.code),
             Some(Body::Statement(statement)) => {
                 let value = encode(&OutStatement { scope, statement });
-                if let Some((key, _)) = self.queued_rows("s").into_iter().find(|(_, v)| *v == value)
-                {
+                if let Some((key, _)) = self.queued_rows("s").into_iter().find(|(_, v)| *v == value) {
                     self.table.delete(Space::Outbox, &key);
                 }
             }
@@ -407,12 +319,7 @@ impl Client {
         // These may change again: the edits stay where they are and are tried at the next sync.
         if matches!(
             reason,
-            "withdrawn"
-                | "unknown-scope"
-                | "not-active"
-                | "busy"
-                | "too-many-requests"
-                | "removal-first"
+            "withdrawn" | "unknown-scope" | "not-active" | "busy" | "too-many-requests" | "removal-first"
         ) {
             return;
         }
@@ -420,9 +327,7 @@ impl Client {
             return;
         };
         let first = s.document.pending().next().map(|p| p.hash);
-        let drafts = first.map_or_else(Vec::new, |hash| {
-            s.document.refuse(&hash).unwrap_or_default()
-        });
+        let drafts = first.map_or_else(Vec::new, |hash| s.document.refuse(&hash).unwrap_or_default());
         for draft in &drafts {
             self.keep_draft(scope, draft, reason);
         }
@@ -439,17 +344,11 @@ impl Client {
             "lines": draft.lines,
             "at": self.now,
         });
-        self.table.write(
-            Space::Draft,
-            &[scope.0.as_slice(), &draft.hash].concat(),
-            kept.to_string().into_bytes(),
-        );
+        self.table.write(Space::Draft, &[scope.0.as_slice(), &draft.hash].concat(), kept.to_string().into_bytes());
     }
 
     pub(super) fn bundle_refused(&mut self, scopes: &[ScopeId], problem: &WireProblem) {
-        let again = scopes
-            .first()
-            .is_some_and(|scope| self.race_lost(*scope, problem));
+        let again = scopes.first().is_some_and(|scope| self.race_lost(*scope, problem));
         self.drop_bundle();
         if !again {
             self.session.blocked.extend(scopes);

@@ -11,9 +11,7 @@ use stafett_protocol::ids::{DeviceId, PersonId, PublicKey, UnitId};
 use stafett_protocol::signed::Signed;
 
 /// How a key came to be believed, weakest first.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, TlsSerialize, TlsDeserialize, TlsSize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, TlsSerialize, TlsDeserialize, TlsSize)]
 #[repr(u8)]
 pub enum Trust {
     /// The municipality says so, nobody else.
@@ -65,16 +63,11 @@ pub struct KnownDevice {
 }
 
 pub(super) fn pin(table: &Table, person: PersonId) -> Option<Pin> {
-    table
-        .read(Space::Pin, &person.0)
-        .and_then(|bytes| decode(bytes).ok())
+    table.read(Space::Pin, &person.0).and_then(|bytes| decode(bytes).ok())
 }
 
 pub(super) fn pins(table: &Table) -> Vec<Pin> {
-    table
-        .scan(Space::Pin, b"")
-        .filter_map(|(_, value)| decode(value).ok())
-        .collect()
+    table.scan(Space::Pin, b"").filter_map(|(_, value)| decode(value).ok()).collect()
 }
 
 pub(super) fn save(table: &mut Table, pin: &Pin) {
@@ -119,27 +112,13 @@ pub(super) fn believe(
 }
 
 /// Takes in what the server answers of a person: verified down from the municipality's key.
-pub(super) fn learn(
-    table: &mut Table,
-    trusted: &Municipalities,
-    record: &PersonRecord,
-) -> Result<PersonId, Problem> {
+pub(super) fn learn(table: &mut Table, trusted: &Municipalities, record: &PersonRecord) -> Result<PersonId, Problem> {
     let refused = |e: &dyn core::fmt::Display| Problem::rule("not-identified", e.to_string());
-    let number = record
-        .certificate
-        .peek()
-        .map_err(|e| refused(&e))?
-        .municipality;
-    let key = trusted
-        .key(number)
-        .ok_or_else(|| refused(&"the municipality is not known here"))?;
+    let number = record.certificate.peek().map_err(|e| refused(&e))?.municipality;
+    let key = trusted.key(number).ok_or_else(|| refused(&"the municipality is not known here"))?;
     let certificate = record.certificate.verify(key).map_err(|e| refused(&e))?;
     let mut known = believe(table, &certificate, "", Trust::Certified)?;
-    known.devices = record
-        .devices
-        .iter()
-        .filter_map(|d| device(d, &certificate))
-        .collect();
+    known.devices = record.devices.iter().filter_map(|d| device(d, &certificate)).collect();
     known.employee = record.employee.clone();
     save(table, &known);
     Ok(certificate.person)
@@ -147,8 +126,8 @@ pub(super) fn learn(
 
 fn device(record: &DeviceRecord, person: &PersonCertificate) -> Option<KnownDevice> {
     let certificate = record.certificate.verify(&person.person_key).ok()?;
-    let fits = certificate.person == person.person
-        && certificate.letter_key == letter_key_hash(record.letter_key.as_slice());
+    let fits =
+        certificate.person == person.person && certificate.letter_key == letter_key_hash(record.letter_key.as_slice());
     fits.then(|| KnownDevice {
         device: DeviceId::of_key(&certificate.device_key),
         letter_key: record.letter_key.clone(),
@@ -173,13 +152,7 @@ pub(super) fn unique<T: Copy + core::fmt::Display + Eq>(
     }
     match found.as_slice() {
         [one] => Ok(*one),
-        [] => Err(Problem::caller(
-            "unknown-id",
-            format!("no {what} here begins with that; sync, or look at the list"),
-        )),
-        _ => Err(Problem::caller(
-            "ambiguous-id",
-            format!("several {what}s begin with that; give more of the id"),
-        )),
+        [] => Err(Problem::caller("unknown-id", format!("no {what} here begins with that; sync, or look at the list"))),
+        _ => Err(Problem::caller("ambiguous-id", format!("several {what}s begin with that; give more of the id"))),
     }
 }

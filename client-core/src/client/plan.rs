@@ -36,10 +36,7 @@ const KEY_PACKAGES: usize = 20;
 impl Client {
     /// After every input: sends what can be sent and begins what must be done.
     pub(super) fn next_steps(&mut self) {
-        if !self.session.open
-            || !self.session.greeted
-            || self.me.as_ref().is_none_or(|m| m.credential().is_err())
-        {
+        if !self.session.open || !self.session.greeted || self.me.as_ref().is_none_or(|m| m.credential().is_err()) {
             return;
         }
         self.publish_key_packages();
@@ -68,12 +65,7 @@ impl Client {
         self.announce_grants()?;
         self.send_letters()?;
         self.send_statements()?;
-        if !self
-            .session
-            .sent
-            .values()
-            .any(|s| matches!(s, Sent::Bundle(_)))
-        {
+        if !self.session.sent.values().any(|s| matches!(s, Sent::Bundle(_))) {
             if self.open_bundle().is_some() {
                 self.resume_bundle()?;
             } else if !self.found_ready()? {
@@ -89,9 +81,7 @@ impl Client {
             return;
         }
         match self.key_package_offers() {
-            Ok(offers) => self
-                .session
-                .send(Request::PublishKeyPackages(offers), Sent::OwnKeyPackages),
+            Ok(offers) => self.session.send(Request::PublishKeyPackages(offers), Sent::OwnKeyPackages),
             Err(problem) => self.report(&problem),
         }
     }
@@ -116,10 +106,8 @@ impl Client {
     /// Key packages that came, by the person they can add.
     pub(super) fn sort_packages(&mut self, offers: Vec<Signed<KeyPackageOffer>>) {
         for offer in offers {
-            let Ok(leaf) = offer
-                .peek()
-                .map_err(Problem::from_malformed)
-                .and_then(|o| self.leaf_of(o.package.as_slice()))
+            let Ok(leaf) =
+                offer.peek().map_err(Problem::from_malformed).and_then(|o| self.leaf_of(o.package.as_slice()))
             else {
                 continue;
             };
@@ -143,16 +131,10 @@ impl Client {
         let Ok(me) = self.me() else { return vec![] };
         let trusted = me.trusted();
         let gone = self.removed_devices();
-        let offers = self
-            .session
-            .packages
-            .get(&seat.person)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let offers = self.session.packages.get(&seat.person).map(Vec::as_slice).unwrap_or_default();
         let mut found: Vec<(PublicKey, KeyPackage)> = vec![];
         for offer in offers.iter().filter_map(|o| o.peek().ok()) {
-            let Ok(package) = group::read_key_package(&self.provider, offer.package.as_slice())
-            else {
+            let Ok(package) = group::read_key_package(&self.provider, offer.package.as_slice()) else {
                 continue;
             };
             let Ok(leaf) = Leaf::of(package.leaf_node()) else {
@@ -179,9 +161,7 @@ impl Client {
             .scopes
             .iter()
             .filter(|(id, s)| {
-                s.standing == Standing::Member
-                    && !self.session.busy(**id)
-                    && !self.session.blocked.contains(id)
+                s.standing == Standing::Member && !self.session.busy(**id) && !self.session.blocked.contains(id)
             })
             .map(|(id, _)| *id)
             .collect();
@@ -199,9 +179,7 @@ impl Client {
         };
         let (state, me) = (s.replica.state().clone(), self.me()?);
         let listed = state.listed_at(self.now);
-        if listed.contains(&me.device_public())
-            || state.membership.device_key(me.device()).is_none()
-        {
+        if listed.contains(&me.device_public()) || state.membership.device_key(me.device()).is_none() {
             return Ok(false);
         }
         if state.rejected == Permit::Yes {
@@ -211,15 +189,7 @@ impl Client {
         if !listed.is_empty() || !gone.is_empty() {
             let removes: Vec<PublicKey> = listed.into_iter().chain(gone).collect();
             let membership = without(&state.membership, &removes);
-            self.commit(
-                scope,
-                group::Plan {
-                    adds: vec![],
-                    removes,
-                    membership: Some(membership),
-                    vouchers: vec![],
-                },
-            )?;
+            self.commit(scope, group::Plan { adds: vec![], removes, membership: Some(membership), vouchers: vec![] })?;
             return Ok(true);
         }
         if state.unlinked == 0 && self.plan_adds(scope, &state)? {
@@ -227,15 +197,7 @@ impl Client {
         }
         let stale = self.now.saturating_sub(state.epoch_since) > limits::OWN_UPDATE_MAX_MILLIS;
         if stale && can(&state, self.me()?.person, Action::Renew, self.now).is_ok() {
-            self.commit(
-                scope,
-                group::Plan {
-                    adds: vec![],
-                    removes: vec![],
-                    membership: None,
-                    vouchers: vec![],
-                },
-            )?;
+            self.commit(scope, group::Plan { adds: vec![], removes: vec![], membership: None, vouchers: vec![] })?;
             return Ok(true);
         }
         Ok(false)
@@ -245,28 +207,18 @@ impl Client {
         let gone = self.removed_devices();
         let person = self.me.as_ref().map(|m| m.person).unwrap_or_default();
         state.membership.member(person).map_or_else(Vec::new, |m| {
-            m.devices
-                .iter()
-                .filter(|d| gone.contains(&DeviceId::of_key(d)))
-                .copied()
-                .collect()
+            m.devices.iter().filter(|d| gone.contains(&DeviceId::of_key(d))).copied().collect()
         })
     }
 
     fn plan_adds(&mut self, scope: ScopeId, state: &ScopeState) -> Result<bool, Problem> {
         let seats = self.seats(scope, state)?;
         let present: Vec<PublicKey> = state.membership.devices().copied().collect();
-        let unknown: Vec<PersonId> = seats
-            .iter()
-            .map(|s| s.person)
-            .filter(|p| !self.session.asked_packages.contains(p))
-            .collect();
+        let unknown: Vec<PersonId> =
+            seats.iter().map(|s| s.person).filter(|p| !self.session.asked_packages.contains(p)).collect();
         if !unknown.is_empty() {
             self.session.asked_packages.extend(&unknown);
-            self.session.send(
-                Request::FetchKeyPackages(unknown.clone()),
-                Sent::KeyPackages(unknown),
-            );
+            self.session.send(Request::FetchKeyPackages(unknown.clone()), Sent::KeyPackages(unknown));
             return Ok(false);
         }
         let mut membership = state.membership.clone();
@@ -279,11 +231,7 @@ impl Client {
             }
             let devices: Vec<PublicKey> = packages.iter().map(|(key, _)| *key).collect();
             adds.extend(packages.into_iter().map(|(_, package)| package));
-            match membership
-                .members
-                .iter_mut()
-                .find(|m| m.person == seat.person)
-            {
+            match membership.members.iter_mut().find(|m| m.person == seat.person) {
                 Some(member) => member.devices.extend(devices),
                 None => membership.members.push(Member {
                     person: seat.person,
@@ -301,15 +249,7 @@ impl Client {
         // A key package serves once.
         self.session.packages.clear();
         self.session.asked_packages.clear();
-        self.commit(
-            scope,
-            group::Plan {
-                adds,
-                removes: vec![],
-                membership: Some(membership.sorted()),
-                vouchers,
-            },
-        )?;
+        self.commit(scope, group::Plan { adds, removes: vec![], membership: Some(membership.sorted()), vouchers })?;
         Ok(true)
     }
 
@@ -318,10 +258,7 @@ impl Client {
         let me = self.me()?;
         let mut seats = vec![];
         if let Some(own) = state.membership.member(me.person) {
-            let missing = self
-                .own_devices()
-                .iter()
-                .any(|d| state.membership.device_key(*d).is_none());
+            let missing = self.own_devices().iter().any(|d| state.membership.device_key(*d).is_none());
             if missing {
                 seats.push(Seat {
                     person: own.person,
@@ -336,15 +273,9 @@ impl Client {
             return Ok(seats);
         }
         let authority = &state.membership.authority;
-        for named in authority
-            .persons()
-            .filter(|p| state.membership.member(p.person).is_none())
-        {
-            let role = if authority.child.is_some_and(|c| c.person == named.person) {
-                Role::Child
-            } else {
-                Role::Guardian
-            };
+        for named in authority.persons().filter(|p| state.membership.member(p.person).is_none()) {
+            let role =
+                if authority.child.is_some_and(|c| c.person == named.person) { Role::Child } else { Role::Guardian };
             seats.push(Seat {
                 person: named.person,
                 person_key: named.key,
@@ -354,11 +285,7 @@ impl Client {
             });
         }
         // The holder lets the services in; a guardian could, and need not race for it.
-        if state
-            .membership
-            .holder()
-            .is_some_and(|h| h.person == me.person)
-        {
+        if state.membership.holder().is_some_and(|h| h.person == me.person) {
             seats.extend(self.granted_seats(scope, state));
         }
         Ok(seats)
@@ -367,75 +294,48 @@ impl Client {
     fn granted_seats(&self, scope: ScopeId, state: &ScopeState) -> Vec<Seat> {
         let vouchers = self.vouchers(scope);
         let mut seats = vec![];
-        for fact in state
-            .grants_in_force(self.now)
-            .filter(|f| f.grant.scope == scope && f.grant.access != Access::Hold)
+        for fact in state.grants_in_force(self.now).filter(|f| f.grant.scope == scope && f.grant.access != Access::Hold)
         {
             let (role, basis) = (fact.grant.access.role(), fact.id);
             match fact.grant.grantee {
-                Grantee::Person(p) => seats.push(Seat {
-                    person: p.person,
-                    person_key: p.person_key,
-                    role,
-                    basis,
-                    voucher: None,
-                }),
+                Grantee::Person(p) => {
+                    seats.push(Seat { person: p.person, person_key: p.person_key, role, basis, voucher: None })
+                }
                 Grantee::Unit(unit) => {
                     for (person, voucher) in &vouchers {
                         let Ok(employee) = voucher.employee.verify(&unit.leader_key) else {
                             continue;
                         };
-                        let ended = state.ended.iter().any(|e| {
-                            e.person == *person
-                                && e.unit == unit.unit
-                                && e.at >= fact.in_force_since
-                        });
+                        let ended = state
+                            .ended
+                            .iter()
+                            .any(|e| e.person == *person && e.unit == unit.unit && e.at >= fact.in_force_since);
                         if employee.unit == unit.unit && self.now < employee.expires_at && !ended {
                             let voucher = Some(voucher.clone());
-                            seats.push(Seat {
-                                person: *person,
-                                person_key: employee.person_key,
-                                role,
-                                basis,
-                                voucher,
-                            });
+                            seats.push(Seat { person: *person, person_key: employee.person_key, role, basis, voucher });
                         }
                     }
                 }
             }
         }
-        let on_card =
-            |person: PersonId| match (state.kind(), state.card.and_then(|c| self.scopes.get(&c))) {
-                (ScopeKind::Card, _) | (_, None) => true,
-                (_, Some(card)) => card.replica.state().membership.member(person).is_some(),
-            };
+        let on_card = |person: PersonId| match (state.kind(), state.card.and_then(|c| self.scopes.get(&c))) {
+            (ScopeKind::Card, _) | (_, None) => true,
+            (_, Some(card)) => card.replica.state().membership.member(person).is_some(),
+        };
         seats.retain(|seat| state.membership.member(seat.person).is_none() && on_card(seat.person));
         seats
     }
 
     fn commit(&mut self, scope: ScopeId, plan: group::Plan) -> Result<(), Problem> {
         let me = self.me()?;
-        let s = self
-            .scopes
-            .get(&scope)
-            .ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let s = self.scopes.get(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
         let mut mls = group::load(&self.provider, &s.replica.state().membership)
             .ok_or_else(|| group::mls_problem("the group is missing here"))?;
-        let (commit, welcome): (Commit, Option<Vec<u8>>) =
-            group::commit(&self.provider, me, &mut mls, plan, &s.keys)?;
+        let (commit, welcome): (Commit, Option<Vec<u8>>) = group::commit(&self.provider, me, &mut mls, plan, &s.keys)?;
         let event = self.next_event(scope, 0, Body::Commit(commit))?;
         let event = Signed::sign(&event, &self.me()?.device_key());
-        let envelope = Envelope {
-            event,
-            welcome: welcome.map(Into::into),
-        };
-        self.submit_bundle(
-            Bundle {
-                envelopes: vec![envelope],
-                letters: vec![],
-            },
-            vec![scope],
-        );
+        let envelope = Envelope { event, welcome: welcome.map(Into::into) };
+        self.submit_bundle(Bundle { envelopes: vec![envelope], letters: vec![] }, vec![scope]);
         Ok(())
     }
 
@@ -446,10 +346,7 @@ impl Client {
             return false;
         };
         self.table
-            .scan(
-                crate::rows::Space::Mail,
-                &super::post::mail_key("withdrawal", &[&scope.0]),
-            )
+            .scan(crate::rows::Space::Mail, &super::post::mail_key("withdrawal", &[&scope.0]))
             .filter_map(|(_, value)| decode::<SignedWithdrawal>(value).ok())
             .any(|signed| self.withdrawal_missing(state, &signed))
     }
@@ -463,35 +360,25 @@ impl Client {
             return false;
         };
         let live = |hit: &dyn Fn(&Grantee, &Hash) -> bool| {
-            state
-                .grants_in_force(self.now)
-                .any(|g| hit(&g.grant.grantee, &g.id))
+            state.grants_in_force(self.now).any(|g| hit(&g.grant.grantee, &g.id))
         };
         match withdrawal.target {
             Target::Grant(id) => live(&|_, grant| *grant == id),
             // A fresh grant after the withdrawal needs the withdrawer's own signature, so a grant that
             // carries it is no sign of a lying home.
             Target::Unit(unit) => state.grants_in_force(self.now).any(|g| {
-                matches!(g.grant.grantee, Grantee::Unit(u) if u.unit == unit)
-                    && !g.signers.contains(&signed.signer)
+                matches!(g.grant.grantee, Grantee::Unit(u) if u.unit == unit) && !g.signers.contains(&signed.signer)
             }),
-            Target::Person(person) => {
-                live(&|grantee, _| matches!(grantee, Grantee::Person(p) if p.person == person))
-            }
+            Target::Person(person) => live(&|grantee, _| matches!(grantee, Grantee::Person(p) if p.person == person)),
             Target::All => false,
         }
     }
 
-    pub(super) fn learn_person(
-        &mut self,
-        record: &stafett_protocol::credential::PersonRecord,
-    ) -> Result<(), Problem> {
+    pub(super) fn learn_person(&mut self, record: &stafett_protocol::credential::PersonRecord) -> Result<(), Problem> {
         let trusted = self.me()?.trusted();
         let person = people::learn(&mut self.table, &trusted, record)?;
         let inviter = self.me()?.inviter;
-        if let Some(mut pin) =
-            people::pin(&self.table, person).filter(|p| key_hash(&p.person_key) == inviter)
-        {
+        if let Some(mut pin) = people::pin(&self.table, person).filter(|p| key_hash(&p.person_key) == inviter) {
             pin.trust = pin.trust.max(people::Trust::Authenticated);
             people::save(&mut self.table, &pin);
         }

@@ -43,14 +43,7 @@ pub(super) fn mail_key(kind: &str, parts: &[&[u8]]) -> Vec<u8> {
 
 impl Client {
     pub(super) fn write_letter(&mut self, to: PersonId, content: Content) {
-        self.queue(
-            "l",
-            encode(&OutLetter {
-                to,
-                device: None,
-                content,
-            }),
-        );
+        self.queue("l", encode(&OutLetter { to, device: None, content }));
     }
 
     /// Sends what can be addressed; asks for those whose devices are not known.
@@ -66,12 +59,7 @@ impl Client {
                 Some(one) => vec![(one.device, one.letter_key.clone())],
                 None => people::pin(&self.table, out.to)
                     .filter(|_| self.session.asked.contains(&out.to))
-                    .map(|p| {
-                        p.devices
-                            .into_iter()
-                            .map(|d| (d.device, d.letter_key))
-                            .collect()
-                    })
+                    .map(|p| p.devices.into_iter().map(|d| (d.device, d.letter_key)).collect())
                     .unwrap_or_default(),
             };
             if devices.is_empty() {
@@ -95,11 +83,7 @@ impl Client {
 
     /// Asks for persons once a session.
     pub(super) fn ask_persons(&mut self, persons: &[PersonId]) {
-        let new: Vec<PersonId> = persons
-            .iter()
-            .filter(|p| !self.session.asked.contains(p))
-            .copied()
-            .collect();
+        let new: Vec<PersonId> = persons.iter().filter(|p| !self.session.asked.contains(p)).copied().collect();
         if !new.is_empty() && self.session.open {
             self.session.asked.extend(&new);
             self.session.send(Request::Persons(new), Sent::Persons);
@@ -114,29 +98,12 @@ impl Client {
         content: &Content,
     ) -> Result<Letter, Problem> {
         let me = self.me()?;
-        let body = LetterBody {
-            to,
-            written_at: self.now,
-            sender_name: me.name.clone(),
-            content: content.clone(),
-        };
-        let opened = Opened {
-            from: me.credential()?,
-            body: Signed::sign(&body, &me.device_key()),
-        };
-        let SealedLetter { kem, sealed } = letter::seal(
-            self.provider.crypto(),
-            letter_key,
-            INFO,
-            &device.0,
-            &encode(&opened),
-        )
-        .map_err(|e| Problem::rule("letter", e.to_string()))?;
-        Ok(Letter {
-            to: device,
-            kem: kem.into(),
-            sealed: sealed.into(),
-        })
+        let body = LetterBody { to, written_at: self.now, sender_name: me.name.clone(), content: content.clone() };
+        let opened = Opened { from: me.credential()?, body: Signed::sign(&body, &me.device_key()) };
+        let SealedLetter { kem, sealed } =
+            letter::seal(self.provider.crypto(), letter_key, INFO, &device.0, &encode(&opened))
+                .map_err(|e| Problem::rule("letter", e.to_string()))?;
+        Ok(Letter { to: device, kem: kem.into(), sealed: sealed.into() })
     }
 
     /// One item of mail: kept or acted on, then acknowledged, in the same transaction as what it brought.
@@ -157,17 +124,12 @@ impl Client {
             }
         };
         self.session.counts.received += 1;
-        self.session
-            .send(Request::Acknowledge(vec![item.id]), Sent::Acknowledged);
+        self.session.send(Request::Acknowledge(vec![item.id]), Sent::Acknowledged);
         taken
     }
 
     fn keep_welcome(&mut self, welcome: &WelcomeMail) {
-        self.table.write(
-            Space::Mail,
-            &mail_key("welcome", &[&welcome.scope.0]),
-            encode(welcome),
-        );
+        self.table.write(Space::Mail, &mail_key("welcome", &[&welcome.scope.0]), encode(welcome));
         if self.session.greeted {
             self.sync_scopes(Some(welcome.scope));
         }
@@ -175,14 +137,11 @@ impl Client {
 
     /// The Welcome that waits for this scope's chain.
     pub(super) fn welcome(&self, scope: ScopeId) -> Option<WelcomeMail> {
-        self.table
-            .read(Space::Mail, &mail_key("welcome", &[&scope.0]))
-            .and_then(|b| decode(b).ok())
+        self.table.read(Space::Mail, &mail_key("welcome", &[&scope.0])).and_then(|b| decode(b).ok())
     }
 
     pub(super) fn welcome_used(&mut self, scope: ScopeId) {
-        self.table
-            .delete(Space::Mail, &mail_key("welcome", &[&scope.0]));
+        self.table.delete(Space::Mail, &mail_key("welcome", &[&scope.0]));
     }
 
     /// Scopes to which this device has been welcomed.
@@ -197,34 +156,18 @@ impl Client {
     fn open_letter(&mut self, letter: &Letter) -> Result<(), Problem> {
         let me = self.me()?;
         let refused = |e: &dyn core::fmt::Display| Problem::rule("letter", e.to_string());
-        let sealed = SealedLetter {
-            kem: letter.kem.as_slice().to_vec(),
-            sealed: letter.sealed.as_slice().to_vec(),
-        };
-        let plain = letter::open(
-            self.provider.crypto(),
-            &me.letter_private(),
-            INFO,
-            &me.device().0,
-            &sealed,
-        )
-        .map_err(|e| refused(&e))?;
+        let sealed = SealedLetter { kem: letter.kem.as_slice().to_vec(), sealed: letter.sealed.as_slice().to_vec() };
+        let plain = letter::open(self.provider.crypto(), &me.letter_private(), INFO, &me.device().0, &sealed)
+            .map_err(|e| refused(&e))?;
         let opened: Opened = decode(&plain).map_err(|e| refused(&e))?;
         let sender = opened.from.verify(&me.trusted()).map_err(|e| refused(&e))?;
-        let body = opened
-            .body
-            .verify(sender.device_key())
-            .map_err(|e| refused(&e))?;
+        let body = opened.body.verify(sender.device_key()).map_err(|e| refused(&e))?;
         if body.to != me.person {
             return Err(refused(&"it is for someone else"));
         }
         let invited_by = key_hash(sender.person_key()) == me.inviter;
         let own_bundle = matches!(body.content, Content::DeviceBundle(_));
-        let trust = if invited_by {
-            Trust::Authenticated
-        } else {
-            Trust::Certified
-        };
+        let trust = if invited_by { Trust::Authenticated } else { Trust::Certified };
         let certificate = opened.from.person.peek().map_err(|e| refused(&e))?;
         if !own_bundle {
             people::believe(&mut self.table, &certificate, &body.sender_name, trust)?;
@@ -252,14 +195,8 @@ impl Client {
             }
             Content::Assignment(assignment) => self.keep_assignment(from, &assignment),
             Content::Withdrawal(signed) => {
-                let withdrawal = signed
-                    .withdrawal
-                    .peek()
-                    .map_err(|e| Problem::rule("letter", e.to_string()))?;
-                let key = mail_key(
-                    "withdrawal",
-                    &[&withdrawal.scope.0, &signed.withdrawal.id().0],
-                );
+                let withdrawal = signed.withdrawal.peek().map_err(|e| Problem::rule("letter", e.to_string()))?;
+                let key = mail_key("withdrawal", &[&withdrawal.scope.0, &signed.withdrawal.id().0]);
                 self.table.write(Space::Mail, &key, encode(&signed));
                 Ok(())
             }
@@ -287,24 +224,11 @@ impl Client {
         assignment: &stafett_protocol::letter::Assignment,
     ) -> Result<(), Problem> {
         let refused = |e: &dyn core::fmt::Display| Problem::rule("assignment", e.to_string());
-        let employee = assignment
-            .employee
-            .verify(&from.person_key)
-            .map_err(|e| refused(&e))?;
+        let employee = assignment.employee.verify(&from.person_key).map_err(|e| refused(&e))?;
         for signed in &assignment.assignments {
-            let scope = signed
-                .verify(&from.person_key)
-                .map_err(|e| refused(&e))?
-                .scope;
-            let voucher = Voucher {
-                employee: assignment.employee.clone(),
-                assignment: Some(signed.clone()),
-            };
-            self.table.write(
-                Space::Mail,
-                &mail_key("voucher", &[&scope.0, &employee.person.0]),
-                encode(&voucher),
-            );
+            let scope = signed.verify(&from.person_key).map_err(|e| refused(&e))?.scope;
+            let voucher = Voucher { employee: assignment.employee.clone(), assignment: Some(signed.clone()) };
+            self.table.write(Space::Mail, &mail_key("voucher", &[&scope.0, &employee.person.0]), encode(&voucher));
         }
         self.table.write(
             Space::Mail,

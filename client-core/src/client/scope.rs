@@ -105,24 +105,16 @@ impl Scope {
     pub fn load_all(table: &Table) -> Result<Vec<Self>, Problem> {
         let damaged = |e: &dyn core::fmt::Display| Problem::data("damaged", e.to_string());
         let mut scopes = vec![];
-        for (key, value) in table
-            .scan(Space::Scope, b"")
-            .filter(|(key, _)| key.last() == Some(&SNAPSHOT))
-        {
+        for (key, value) in table.scan(Space::Scope, b"").filter(|(key, _)| key.last() == Some(&SNAPSHOT)) {
             let mut replica = Replica::restore(value).map_err(|e| damaged(&e))?;
             let id = replica.state().scope();
-            let cursor = table
-                .read(Space::Scope, &row_key(id, CURSOR))
-                .ok_or_else(|| damaged(&"a scope has no cursor"))?;
+            let cursor =
+                table.read(Space::Scope, &row_key(id, CURSOR)).ok_or_else(|| damaged(&"a scope has no cursor"))?;
             let cursor: Cursor = decode(cursor).map_err(|e| damaged(&e))?;
             if key != row_key(id, SNAPSHOT) {
                 return Err(damaged(&"a scope is stored under another's name"));
             }
-            replica.fast_forward(
-                cursor.position,
-                cursor.time,
-                cursor.counters.iter().map(|c| (c.device, c.last)),
-            );
+            replica.fast_forward(cursor.position, cursor.time, cursor.counters.iter().map(|c| (c.device, c.last)));
             let generation = replica.state().membership.generation;
             let kind = replica.state().kind();
             let document = match Document::load(table, &id.0, kind).map_err(|e| damaged(&e))? {
@@ -145,30 +137,17 @@ impl Scope {
     /// Writes what changes with every record; the snapshot too, where facts have changed.
     pub fn save(&mut self, table: &mut Table) -> Result<(), Problem> {
         let id = self.id();
-        self.document
-            .save(table, &id.0)
-            .map_err(|e| Problem::data("document", e.to_string()))?;
+        self.document.save(table, &id.0).map_err(|e| Problem::data("document", e.to_string()))?;
         let state = self.replica.state();
         if std::mem::take(&mut self.facts_changed) {
-            table.write(
-                Space::Scope,
-                &row_key(id, SNAPSHOT),
-                self.replica.snapshot(),
-            );
+            table.write(Space::Scope, &row_key(id, SNAPSHOT), self.replica.snapshot());
             self.keys.save(table);
         }
         let cursor = Cursor {
             standing: self.standing,
             position: state.position,
             time: state.time,
-            counters: state
-                .counters
-                .iter()
-                .map(|c| DeviceCounter {
-                    device: c.device,
-                    last: c.last,
-                })
-                .collect(),
+            counters: state.counters.iter().map(|c| DeviceCounter { device: c.device, last: c.last }).collect(),
         };
         table.write(Space::Scope, &row_key(id, CURSOR), encode(&cursor));
         Ok(())
@@ -178,8 +157,7 @@ impl Scope {
     pub fn wipe(&mut self, table: &mut Table) -> Result<(), Problem> {
         let id = self.id();
         self.keys.wipe();
-        self.document =
-            Document::new(self.kind()).map_err(|e| Problem::data("document", e.to_string()))?;
+        self.document = Document::new(self.kind()).map_err(|e| Problem::data("document", e.to_string()))?;
         self.unopened.clear();
         self.standing = Standing::Withdrawn;
         self.facts_changed = true;

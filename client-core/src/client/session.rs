@@ -8,8 +8,7 @@ use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::ids::{PersonId, ScopeId};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{
-    ClientFrame, KeyPackageOffer, Problem as WireProblem, Reply, Request, ScopePosition,
-    ServerFrame,
+    ClientFrame, KeyPackageOffer, Problem as WireProblem, Reply, Request, ScopePosition, ServerFrame,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,10 +67,7 @@ const RETRIES: u32 = 20;
 
 impl Session {
     pub fn close(&mut self) {
-        *self = Self {
-            counts: self.counts,
-            ..Self::default()
-        };
+        *self = Self { counts: self.counts, ..Self::default() };
     }
 
     pub fn take_frames(&mut self) -> Vec<Vec<u8>> {
@@ -83,10 +79,7 @@ impl Session {
             return;
         }
         self.next_id = self.next_id.wrapping_add(1).max(1);
-        self.frames.push(encode(&ClientFrame {
-            id: self.next_id,
-            request,
-        }));
+        self.frames.push(encode(&ClientFrame { id: self.next_id, request }));
         self.sent.insert(self.next_id, purpose);
     }
 
@@ -119,14 +112,8 @@ impl Client {
 
     /// Asks for the news of these scopes, or of all.
     pub(super) fn sync_scopes(&mut self, only: Option<ScopeId>) {
-        let known = self.scopes.iter().map(|(id, s)| ScopePosition {
-            scope: *id,
-            seq: s.replica.state().position.seq,
-        });
-        let waiting = self
-            .welcomed()
-            .into_iter()
-            .map(|scope| ScopePosition { scope, seq: 0 });
+        let known = self.scopes.iter().map(|(id, s)| ScopePosition { scope: *id, seq: s.replica.state().position.seq });
+        let waiting = self.welcomed().into_iter().map(|scope| ScopePosition { scope, seq: 0 });
         let mut positions: Vec<ScopePosition> = vec![];
         for position in known.chain(waiting) {
             let wanted = only.is_none_or(|o| o == position.scope) && self.wants(position.scope);
@@ -264,10 +251,6 @@ impl Client {
     pub(super) fn report(&mut self, problem: &Problem) {
         self.session.counts.refused += 1;
         let line = json!({"code": problem.code, "message": problem.message, "at": self.now});
-        self.table.write(
-            crate::rows::Space::State,
-            b"problem/last",
-            line.to_string().into_bytes(),
-        );
+        self.table.write(crate::rows::Space::State, b"problem/last", line.to_string().into_bytes());
     }
 }

@@ -24,9 +24,7 @@ impl Client {
         if let Some(me) = self.me.as_ref().filter(|m| m.person == person) {
             return me.name.clone();
         }
-        let told = people::pin(&self.table, person)
-            .map(|p| p.name)
-            .filter(|n| !n.is_empty());
+        let told = people::pin(&self.table, person).map(|p| p.name).filter(|n| !n.is_empty());
         let assigned = || {
             self.table
                 .read(Space::Mail, &super::post::mail_key("name", &[&person.0]))
@@ -34,14 +32,9 @@ impl Client {
         };
         let on_card = || {
             let cards = self.scopes.values().filter(|s| s.kind() == ScopeKind::Card);
-            cards
-                .flat_map(|s| s.document.people("people"))
-                .find(|p| p.person == person)
-                .map(|p| p.name)
+            cards.flat_map(|s| s.document.people("people")).find(|p| p.person == person).map(|p| p.name)
         };
-        told.or_else(assigned)
-            .or_else(on_card)
-            .unwrap_or_else(|| person.to_string().chars().take(8).collect())
+        told.or_else(assigned).or_else(on_card).unwrap_or_else(|| person.to_string().chars().take(8).collect())
     }
 
     pub(super) fn scope_title(&self, scope: ScopeId) -> String {
@@ -80,9 +73,9 @@ impl Client {
     }
 
     fn shares_log(&self, person: PersonId) -> bool {
-        self.scopes.values().any(|s| {
-            s.standing == Standing::Member && s.replica.state().membership.member(person).is_some()
-        })
+        self.scopes
+            .values()
+            .any(|s| s.standing == Standing::Member && s.replica.state().membership.member(person).is_some())
     }
 
     pub(super) fn unit_list(&mut self) -> Answer {
@@ -96,10 +89,7 @@ impl Client {
 
     pub(super) fn unit_add(&mut self, name: String, kind: String) -> Answer {
         if self.me()?.kind() != Some(PersonKind::Administrator) {
-            return Err(Problem::rule(
-                "not-yours",
-                "the municipality's administrator adds units",
-            ));
+            return Err(Problem::rule("not-yours", "the municipality's administrator adds units"));
         }
         if name.trim().is_empty() || kind.trim().is_empty() {
             return Err(Problem::caller("unit", "give the unit a name and a kind"));
@@ -111,11 +101,7 @@ impl Client {
     pub(super) fn unit_added(&mut self, row: &[u8], added: &AddedUnit) {
         self.row_done(row);
         let value = super::joining::leader_invite(&added.leader_code, self.now);
-        self.table.write(
-            Space::State,
-            &[b"invite/".as_slice(), &added.unit.0].concat(),
-            value,
-        );
+        self.table.write(Space::State, &[b"invite/".as_slice(), &added.unit.0].concat(), value);
     }
 
     pub(super) fn log_list(&mut self) -> Answer {
@@ -134,11 +120,7 @@ impl Client {
         let number = self.me.as_ref().map(|m| format!("{:04}", m.number()));
         let card = self.card_of(log);
         match card.and_then(|c| self.scopes.get(&c)) {
-            None if card.is_some() => (
-                "waiting",
-                self.me.as_ref().map(|m| m.person.to_string()),
-                number,
-            ),
+            None if card.is_some() => ("waiting", self.me.as_ref().map(|m| m.person.to_string()), number),
             None => ("withdrawn", None, None),
             Some(s) => {
                 let state = s.replica.state();
@@ -164,10 +146,7 @@ impl Client {
             self.member_card(log)?;
         }
         let (status, holder, home) = self.log_status(log);
-        let view = self
-            .document(card)
-            .map(|d| d.card())
-            .ok_or_else(super::log::withdrawn)?;
+        let view = self.document(card).map(|d| d.card()).ok_or_else(super::log::withdrawn)?;
         Ok(json!({
             "log": log.to_string(),
             "status": status,
@@ -189,12 +168,8 @@ impl Client {
             return vec![];
         };
         let listed = state.listed_at(self.now);
-        let others: Vec<&ScopeState> = self
-            .scopes
-            .values()
-            .map(|s| s.replica.state())
-            .filter(|s| s.log() == log)
-            .collect();
+        let others: Vec<&ScopeState> =
+            self.scopes.values().map(|s| s.replica.state()).filter(|s| s.log() == log).collect();
         state
             .membership
             .members
@@ -203,14 +178,21 @@ impl Client {
             .map(|m| {
                 let pin = people::pin(&self.table, m.person);
                 let own = self.me.as_ref().is_some_and(|me| me.person == m.person);
-                let scopes: Vec<String> = others.iter().filter(|s| s.membership.member(m.person).is_some()).map(|s| s.scope().to_string()).collect();
+                let scopes: Vec<String> = others
+                    .iter()
+                    .filter(|s| s.membership.member(m.person).is_some())
+                    .map(|s| s.scope().to_string())
+                    .collect();
                 let access = match m.role {
                     Role::Holder => "hold",
                     Role::Custodian => "custody",
                     Role::Reader | Role::Archivist => "read",
                     _ => "contribute",
                 };
-                let unit = pin.as_ref().and_then(|p| p.unit).or_else(|| self.me.as_ref().filter(|_| own).and_then(|me| me.unit.as_ref().map(|u| u.unit)));
+                let unit = pin
+                    .as_ref()
+                    .and_then(|p| p.unit)
+                    .or_else(|| self.me.as_ref().filter(|_| own).and_then(|me| me.unit.as_ref().map(|u| u.unit)));
                 json!({
                     "person": m.person.to_string(),
                     "name": self.name_of(m.person),
@@ -236,11 +218,7 @@ impl Client {
     }
 
     fn concern_state(&self, scope: ScopeId) -> &'static str {
-        match self
-            .scopes
-            .get(&scope)
-            .map(|s| (s.standing, s.replica.state().status_at(self.now)))
-        {
+        match self.scopes.get(&scope).map(|s| (s.standing, s.replica.state().status_at(self.now))) {
             None => "draft",
             Some((Standing::Joining, _)) => "joining",
             Some((Standing::Halted, _)) => "halted",
@@ -254,7 +232,10 @@ impl Client {
     fn notes(&self, log: LogId) -> Vec<Value> {
         let journal = self.journal_of(log).and_then(|j| self.document(j));
         let notes = journal.map(|j| j.journal().notes).unwrap_or_default();
-        notes.iter().map(|n| json!({"id": n.id, "author": n.author.map(|a| self.name_of(a)), "text": n.text("text")})).collect()
+        notes
+            .iter()
+            .map(|n| json!({"id": n.id, "author": n.author.map(|a| self.name_of(a)), "text": n.text("text")}))
+            .collect()
     }
 
     /// What waits here, and edits that were refused and are kept as drafts with the reason.
@@ -278,25 +259,17 @@ impl Client {
 
     fn quarantined(&self, log: LogId) -> Vec<Value> {
         let mut out = vec![];
-        for s in self
-            .scopes
-            .values()
-            .filter(|s| s.replica.state().log() == log)
-        {
+        for s in self.scopes.values().filter(|s| s.replica.state().log() == log) {
             for q in s.document.accepted().quarantine() {
-                out.push(json!({"id": stafett_protocol::ids::to_hex(&q.hash), "kind": "change", "scope": s.id().to_string(),
-                    "person": PersonId(q.person).to_string(), "reason": q.reason.to_string()}));
+                out.push(
+                    json!({"id": stafett_protocol::ids::to_hex(&q.hash), "kind": "change", "scope": s.id().to_string(),
+                    "person": PersonId(q.person).to_string(), "reason": q.reason.to_string()}),
+                );
             }
-            for (key, why) in self.table.scan(
-                Space::State,
-                &[b"unreadable/".as_slice(), &s.id().0].concat(),
-            ) {
+            for (key, why) in self.table.scan(Space::State, &[b"unreadable/".as_slice(), &s.id().0].concat()) {
                 out.push(json!({"id": stafett_protocol::ids::to_hex(key), "kind": "event", "scope": s.id().to_string(), "reason": String::from_utf8_lossy(why)}));
             }
-            for (_, why) in self
-                .table
-                .scan(Space::State, &[b"halted/".as_slice(), &s.id().0].concat())
-            {
+            for (_, why) in self.table.scan(Space::State, &[b"halted/".as_slice(), &s.id().0].concat()) {
                 out.push(json!({"id": s.id().to_string(), "kind": "scope", "scope": s.id().to_string(), "reason": String::from_utf8_lossy(why)}));
             }
         }
@@ -305,25 +278,18 @@ impl Client {
 
     pub(super) fn concern_show(&mut self, concern: &str) -> Answer {
         let scope = self.concern(concern)?;
-        let view = self
-            .document(scope)
-            .map(|d| d.concern())
-            .ok_or_else(super::log::withdrawn)?;
+        let view = self.document(scope).map(|d| d.concern()).ok_or_else(super::log::withdrawn)?;
         let measures: Vec<Value> = view.measures.iter().map(|m| self.measure_view(m)).collect();
         let glimpses: Vec<Value> = view.glimpses.iter().map(|g| self.glimpse_view(g)).collect();
-        let comments: Vec<Value> =
-            view.comments.iter().map(|c| json!({"id": c.id, "author": c.author.map(|a| self.name_of(a)), "text": c.text("text")})).collect();
-        let arenas: Vec<&str> = view
-            .measures
+        let comments: Vec<Value> = view
+            .comments
             .iter()
-            .filter(|m| m.superseded.is_none())
-            .map(|m| m.arena.as_str())
+            .map(|c| json!({"id": c.id, "author": c.author.map(|a| self.name_of(a)), "text": c.text("text")}))
             .collect();
+        let arenas: Vec<&str> =
+            view.measures.iter().filter(|m| m.superseded.is_none()).map(|m| m.arena.as_str()).collect();
         // F1: one in the service, one at home, one the child is responsible for.
-        let missing: Vec<&str> = ["service", "home", "child"]
-            .into_iter()
-            .filter(|a| !arenas.contains(a))
-            .collect();
+        let missing: Vec<&str> = ["service", "home", "child"].into_iter().filter(|a| !arenas.contains(a)).collect();
         Ok(json!({
             "concern": scope.to_string(),
             "title": view.title,
@@ -344,10 +310,7 @@ impl Client {
             (_, _, true) => "parked",
             _ => "active",
         };
-        let responsible = m
-            .responsible
-            .parse::<PersonId>()
-            .map_or_else(|_| m.responsible.clone(), |p| self.name_of(p));
+        let responsible = m.responsible.parse::<PersonId>().map_or_else(|_| m.responsible.clone(), |p| self.name_of(p));
         let evaluation = m.evaluation.as_ref().map(|e| {
             json!({"result": e.text("result"), "text": e.text("text"), "by": e.author.map(|a| self.name_of(a)),
                 "family_agrees": m.family_agrees.or_else(|| e.flag("family_agrees"))})
@@ -357,18 +320,11 @@ impl Client {
     }
 
     fn glimpse_view(&self, g: &GlimpseView) -> Value {
-        let time = g
-            .received_ms
-            .map(rfc3339)
-            .or_else(|| g.claimed_time.clone());
+        let time = g.received_ms.map(rfc3339).or_else(|| g.claimed_time.clone());
         json!({"id": g.id, "author": g.author.map(|a| self.name_of(a)), "time": time, "text": g.text})
     }
 
-    pub(super) fn begin_loading(
-        &mut self,
-        log: &str,
-        what: fn(LogId) -> Loading,
-    ) -> Result<(), Problem> {
+    pub(super) fn begin_loading(&mut self, log: &str, what: fn(LogId) -> Loading) -> Result<(), Problem> {
         let log = self.log(log)?;
         self.load = Some(what(log));
         Ok(())
@@ -376,37 +332,21 @@ impl Client {
 
     pub(super) fn prefixes(&self, loading: &Loading) -> Vec<Vec<u8>> {
         let (Loading::Verify(log) | Loading::Export(log) | Loading::History(log)) = loading;
-        self.scopes
-            .values()
-            .filter(|s| s.replica.state().log() == *log)
-            .map(|s| s.id().0.to_vec())
-            .collect()
+        self.scopes.values().filter(|s| s.replica.state().log() == *log).map(|s| s.id().0.to_vec()).collect()
     }
 
     /// The records that were asked for are here.
     pub(super) fn loaded(&mut self, rows: Vec<Row>) -> Answer {
-        let loading = self
-            .load
-            .take()
-            .ok_or_else(|| Problem::caller("nothing-asked", "no rows were asked for"))?;
+        let loading = self.load.take().ok_or_else(|| Problem::caller("nothing-asked", "no rows were asked for"))?;
         let mut records: Vec<Record> = vec![];
         for row in rows.iter().filter(|r| r.space == Space::Event) {
-            records.push(
-                decode(row.value.as_deref().unwrap_or_default())
-                    .map_err(Problem::from_malformed)?,
-            );
+            records.push(decode(row.value.as_deref().unwrap_or_default()).map_err(Problem::from_malformed)?);
         }
         let me = self.me()?;
         match loading {
-            Loading::Verify(log) => {
-                Ok(audit::verify(&records, &me.trusted(), me.number(), log).to_json())
-            }
+            Loading::Verify(log) => Ok(audit::verify(&records, &me.trusted(), me.number(), log).to_json()),
             Loading::Export(log) => {
-                let receipts = self
-                    .table
-                    .scan(Space::State, b"receipt/")
-                    .filter_map(|(_, v)| decode(v).ok())
-                    .collect();
+                let receipts = self.table.scan(Space::State, b"receipt/").filter_map(|(_, v)| decode(v).ok()).collect();
                 Ok(audit::export(&records, receipts, &me.trusted(), log))
             }
             Loading::History(log) => Ok(self.history(log, &records)),
@@ -419,11 +359,7 @@ impl Client {
             let Ok(event) = record.event.peek() else {
                 continue;
             };
-            let Some(s) = self
-                .scopes
-                .get(&event.scope)
-                .filter(|s| s.replica.state().log() == log)
-            else {
+            let Some(s) = self.scopes.get(&event.scope).filter(|s| s.replica.state().log() == log) else {
                 continue;
             };
             let kind = match &event.body {
@@ -432,12 +368,7 @@ impl Client {
                 Body::Change(_) => "change",
                 Body::Statement(statement) => audit::statement_word(statement),
             };
-            let author = s
-                .replica
-                .state()
-                .membership
-                .member_of_device(event.device)
-                .map(|m| self.name_of(m.person));
+            let author = s.replica.state().membership.member_of_device(event.device).map(|m| self.name_of(m.person));
             events.push((record.time, json!({"seq": record.seq, "time": rfc3339(record.time), "scope": event.scope.to_string(), "kind": kind, "author": author})));
         }
         events.sort_by_key(|(time, _)| *time);

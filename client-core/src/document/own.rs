@@ -64,7 +64,7 @@ pub struct Draft {
 }
 
 /// Pending edits as they look to the next one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Fork {
     document: Automerge,
     history: History,
@@ -153,9 +153,7 @@ impl Document {
             }
             Err(error) => {
                 // The fork may hold a change that must not be: make it anew.
-                if !self.pending.is_empty() {
-                    self.fork = Some(self.make_fork()?);
-                }
+                self.restore_fork()?;
                 Err(error)
             }
         }
@@ -164,8 +162,7 @@ impl Document {
     /// The accepted document with the pending edits on top.
     fn make_fork(&mut self) -> Result<Fork, Stopped> {
         self.accepted.read_history_once()?;
-        let mut fork =
-            Fork { document: self.accepted.document.fork(), history: History::default(), facts: Facts::default() };
+        let mut fork = Fork { document: self.accepted.document.fork(), ..Fork::default() };
         for pending in &self.pending {
             let change = guarded(|| Change::from_bytes(pending.bytes.clone()))?.map_err(|_| Stopped)?;
             let expanded = guarded(|| change.decode())?;
@@ -228,7 +225,10 @@ impl Document {
             None => Vec::new(),
         };
         if self.pending.is_empty() {
-            self.fork = None;
+            // If only one's own edits arrived, the fork is the accepted document: it serves the next edit.
+            let same = |fork: &Fork| fork.document.get_heads() == self.accepted.document.get_heads();
+            let kept = self.fork.take().filter(same);
+            self.fork = kept.map(|fork| Fork { document: fork.document, ..Fork::default() });
         } else if let Some(fork) = self.fork.as_mut() {
             guarded(|| fork.document.apply_changes(step.applied.iter().cloned()))?.map_err(|_| Stopped)?;
         }

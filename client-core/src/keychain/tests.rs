@@ -23,13 +23,9 @@ fn old_member(epochs: u64) -> KeyChain {
 fn newcomer(member: &KeyChain, epochs: u64, gaps: &[u64]) -> KeyChain {
     let mut chain = KeyChain::new(scope(), 1);
     for epoch in 0..=epochs {
-        chain
-            .learn_check(epoch, check(&key(epoch), &member.place(epoch)))
-            .unwrap();
+        chain.learn_check(epoch, check(&key(epoch), &member.place(epoch))).unwrap();
         if epoch > 0 && !gaps.contains(&epoch) {
-            chain
-                .learn_link(epoch, member.link(epoch).unwrap())
-                .unwrap();
+            chain.learn_link(epoch, member.link(epoch).unwrap()).unwrap();
         }
     }
     chain
@@ -40,10 +36,7 @@ fn a_newcomer_walks_back_to_the_first_epoch() {
     let member = old_member(9);
     let mut chain = newcomer(&member, 9, &[]);
     assert_eq!(chain.key(3).map(|key| key.0), None);
-    assert_eq!(
-        chain.learn_key(9, key(9)).unwrap(),
-        vec![8, 7, 6, 5, 4, 3, 2, 1, 0]
-    );
+    assert_eq!(chain.learn_key(9, key(9)).unwrap(), vec![8, 7, 6, 5, 4, 3, 2, 1, 0]);
     assert_eq!(chain.key(0).unwrap().0, key(0).0);
     assert_eq!(chain.gaps(), Vec::<u64>::new());
 }
@@ -56,10 +49,7 @@ fn the_removed_cannot_walk_forward() {
     assert!(removed.key(0).is_some());
     assert!(removed.key(3).is_none());
     let link = member.link(3).unwrap();
-    assert_eq!(
-        open_link(&key(2), &link, &member.place(3)).unwrap_err(),
-        KeyError::Link(3)
-    );
+    assert_eq!(open_link(&key(2), &link, &member.place(3)).unwrap_err(), KeyError::Link(3));
 }
 
 #[test]
@@ -69,10 +59,7 @@ fn a_resync_leaves_a_gap_until_it_is_repaired() {
     assert_eq!(chain.learn_key(5, key(5)).unwrap(), vec![4, 3]);
     assert_eq!(chain.gaps(), vec![3]);
     assert_eq!(chain.link(3).unwrap_err(), KeyError::Missing(3));
-    assert_eq!(
-        chain.learn_link(3, member.link(3).unwrap()).unwrap(),
-        vec![1, 0]
-    );
+    assert_eq!(chain.learn_link(3, member.link(3).unwrap()).unwrap(), vec![1, 0]);
     assert_eq!(chain.gaps(), Vec::<u64>::new());
 }
 
@@ -85,10 +72,7 @@ fn a_wrong_link_or_check_is_refused_and_leaves_nothing() {
     assert_eq!(chain.learn_link(2, wrong).unwrap_err(), KeyError::Check(1));
     assert!(chain.key(1).is_none());
     assert_eq!(chain.gaps(), vec![2]);
-    assert_eq!(
-        chain.learn_check(3, [0; 32]).unwrap_err(),
-        KeyError::Differs(3)
-    );
+    assert_eq!(chain.learn_check(3, [0; 32]).unwrap_err(), KeyError::Differs(3));
     assert_eq!(KeyChain::new(scope(), 1).learn_key(3, key(3)), Ok(vec![]));
     let mut fresh = KeyChain::new(scope(), 1);
     fresh.learn_check(3, [0; 32]).unwrap();
@@ -97,24 +81,12 @@ fn a_wrong_link_or_check_is_refused_and_leaves_nothing() {
 
 #[test]
 fn a_link_holds_for_one_place_only() {
-    let here = Place {
-        scope: scope(),
-        generation: 1,
-        epoch: 4,
-    };
+    let here = Place { scope: scope(), generation: 1, epoch: 4 };
     let link = make_link(&key(4), &key(3), &here);
     assert_eq!(link.len(), LINK_BYTES);
-    for elsewhere in [
-        Place {
-            scope: ScopeId([6; 16]),
-            ..here
-        },
-        Place {
-            generation: 2,
-            ..here
-        },
-        Place { epoch: 5, ..here },
-    ] {
+    for elsewhere in
+        [Place { scope: ScopeId([6; 16]), ..here }, Place { generation: 2, ..here }, Place { epoch: 5, ..here }]
+    {
         assert!(open_link(&key(4), &link, &elsewhere).is_err());
         assert_ne!(check(&key(4), &here), check(&key(4), &elsewhere));
     }

@@ -21,10 +21,7 @@ impl Provider {
     /// A provider over the saved rows of [`crate::rows::Space::Mls`].
     #[must_use]
     pub fn load(rows: impl IntoIterator<Item = Row>) -> Self {
-        Self {
-            crypto: RustCrypto::default(),
-            storage: KvStorage::load(rows),
-        }
+        Self { crypto: RustCrypto::default(), storage: KvStorage::load(rows) }
     }
 }
 

@@ -19,9 +19,7 @@ impl KvStorage {
     /// Storage that holds the saved rows.
     #[must_use]
     pub fn load(rows: impl IntoIterator<Item = Row>) -> Self {
-        Self {
-            table: Mutex::new(Table::load(rows)),
-        }
+        Self { table: Mutex::new(Table::load(rows)) }
     }
 
     /// The present point, for [`KvStorage::rollback`].
@@ -74,10 +72,7 @@ impl KvStorage {
     }
 
     fn items<V: DeserializeOwned>(&self, key: &[u8]) -> Result<Vec<V>, PackError> {
-        self.list(key)?
-            .into_iter()
-            .map(|item| unpack(&item))
-            .collect()
+        self.list(key)?.into_iter().map(|item| unpack(&item)).collect()
     }
 }
 
@@ -252,11 +247,7 @@ impl StorageProvider<V> for KvStorage {
         reference: &ProposalRef,
     ) -> Result<(), PackError> {
         let (list, gone) = (Kind::ProposalRefs.key(id)?, pack(reference)?);
-        let rest: Vec<Vec<u8>> = self
-            .list(&list)?
-            .into_iter()
-            .filter(|item| *item != gone)
-            .collect();
+        let rest: Vec<Vec<u8>> = self.list(&list)?.into_iter().filter(|item| *item != gone).collect();
         self.put(&list, &rest)?;
         self.drop_row(&Kind::Proposal.key(&(id, reference))?)
     }
@@ -282,10 +273,7 @@ impl StorageProvider<V> for KvStorage {
         leaf_index: u32,
         key_pairs: &[HpkeKeyPair],
     ) -> Result<(), PackError> {
-        self.put(
-            &Kind::EpochEncryptionKeys.key(&(id, epoch, leaf_index))?,
-            &key_pairs,
-        )
+        self.put(&Kind::EpochEncryptionKeys.key(&(id, epoch, leaf_index))?, &key_pairs)
     }
 
     fn encryption_epoch_key_pairs<
@@ -298,15 +286,10 @@ impl StorageProvider<V> for KvStorage {
         epoch: &EpochKey,
         leaf_index: u32,
     ) -> Result<Vec<HpkeKeyPair>, PackError> {
-        Ok(self
-            .fetch(&Kind::EpochEncryptionKeys.key(&(id, epoch, leaf_index))?)?
-            .unwrap_or_default())
+        Ok(self.fetch(&Kind::EpochEncryptionKeys.key(&(id, epoch, leaf_index))?)?.unwrap_or_default())
     }
 
-    fn delete_encryption_epoch_key_pairs<
-        GroupId: traits::GroupId<V>,
-        EpochKey: traits::EpochKey<V>,
-    >(
+    fn delete_encryption_epoch_key_pairs<GroupId: traits::GroupId<V>, EpochKey: traits::EpochKey<V>>(
         &self,
         id: &GroupId,
         epoch: &EpochKey,
