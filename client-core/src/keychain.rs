@@ -2,7 +2,7 @@
 //! can walk back and read the whole generation of the scope; nobody can walk forward. A commit made without the older key (a resync)
 //! leaves a gap, until a member that has both keys publishes the missing link.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -153,6 +153,7 @@ impl KeyChain {
     }
 
     /// Adds the key of an epoch, as exported from the staged commit or the Welcome, and walks back from it. The epochs opened.
+    /// An error that names an earlier epoch is about a link there: the key itself was taken, and the link counts as missing.
     pub fn learn_key(&mut self, epoch: u64, key: ContentKey) -> Result<Vec<u64>, KeyError> {
         self.admit(epoch, key)?;
         self.walk_back(epoch)
@@ -180,11 +181,11 @@ impl KeyChain {
         }
     }
 
-    /// Epochs up to the newest whose commit published no link: until repaired, a newcomer cannot read behind them.
+    /// Epochs whose commit published no link that holds: until repaired, a newcomer cannot read behind them.
     #[must_use]
     pub fn gaps(&self) -> Vec<u64> {
-        let newest = self.checks.keys().chain(self.keys.keys()).max().copied().unwrap_or(0);
-        (1..=newest).filter(|epoch| !self.links.contains_key(epoch)).collect()
+        let known: BTreeSet<u64> = self.checks.keys().chain(self.keys.keys()).copied().collect();
+        known.into_iter().filter(|epoch| *epoch > 0 && !self.links.contains_key(epoch)).collect()
     }
 
     /// Forgets everything: the scope was left.
@@ -213,14 +214,17 @@ impl KeyChain {
     fn walk_back(&mut self, from: u64) -> Result<Vec<u64>, KeyError> {
         let mut opened = Vec::new();
         for epoch in (1..=from).rev() {
-            let (Some(newer), Some(link)) = (self.keys.get(&epoch), self.links.get(&epoch)) else {
-                break;
-            };
-            if !self.keys.contains_key(&(epoch - 1)) {
-                let older = open_link(newer, link, &self.place(epoch))?;
-                self.admit(epoch - 1, older)?;
-                opened.push(epoch - 1);
+            let (Some(newer), Some(link)) = (self.keys.get(&epoch), self.links.get(&epoch)) else { break };
+            if self.keys.contains_key(&(epoch - 1)) {
+                continue;
             }
+            let older = open_link(newer, link, &self.place(epoch));
+            if let Err(error) = older.and_then(|older| self.admit(epoch - 1, older)) {
+                // A link that does not hold is a gap, which a repair can fill.
+                self.links.remove(&epoch);
+                return Err(error);
+            }
+            opened.push(epoch - 1);
         }
         Ok(opened)
     }
@@ -264,6 +268,8 @@ impl KeyChain {
                 _ => {}
             }
         }
+        // A link that was found not to hold may still have its row: each round drops one.
+        while chain.newest().is_some_and(|newest| chain.walk_back(newest).is_err()) {}
         chain
     }
 

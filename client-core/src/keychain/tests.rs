@@ -124,3 +124,24 @@ fn printing_shows_no_key() {
          keys: {0: ContentKey(..), 1: ContentKey(..)}, checks: {}, links: {} }"
     );
 }
+
+#[test]
+fn a_wrong_link_from_before_one_s_time_is_a_gap() {
+    let member = old_member(3);
+    let mut chain = newcomer(&member, 3, &[2]);
+    chain.learn_link(2, make_link(&key(2), &key(9), &member.place(2))).unwrap();
+    assert_eq!(chain.learn_key(3, key(3)).unwrap_err(), KeyError::Check(1));
+    assert!(chain.key(2).is_some() && chain.key(1).is_none());
+    assert_eq!(chain.gaps(), vec![2]);
+    let mut table = Table::default();
+    newcomer(&member, 3, &[2]).save(&mut table);
+    table.write(Space::Keys, &chain.row_key(LINK, 2), make_link(&key(2), &key(9), &member.place(2)));
+    chain.save(&mut table);
+    let mut chain = KeyChain::load(&table, scope(), 1);
+    assert_eq!(chain.gaps(), vec![2], "also after a restart");
+    assert_eq!(chain.learn_link(2, member.link(2).unwrap()), Ok(vec![0]));
+    assert!(chain.key(1).is_some());
+    let mut hostile = KeyChain::new(scope(), 1);
+    hostile.learn_check(u64::MAX, [0; 32]).unwrap();
+    assert_eq!(hostile.gaps(), vec![u64::MAX], "no walk over epochs that nobody saw");
+}
