@@ -1,0 +1,12 @@
+//! What the suites share: a home in memory, people with their devices, real server processes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test harness stops at the first surprise"
+)]
+
+pub mod model_home;
+pub mod model_people;

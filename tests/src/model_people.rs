@@ -1,0 +1,120 @@
+//! People with devices at a home in memory. Rows are kept as a host would keep them, so that a device can be
+//! started again from what was saved.
+
+use crate::model_home::ModelHome;
+use serde_json::Value;
+use stafett_client_core::client::Client;
+use stafett_client_core::client::input::{Command, Effects, Input, Problem};
+use stafett_client_core::rows::{Row, Space};
+use stafett_protocol::codec::encode;
+use stafett_protocol::ids::DeviceId;
+use std::collections::BTreeMap;
+
+/// One device: the client, and the disk under it.
+pub struct Device {
+    pub client: Client,
+    pub disk: BTreeMap<(u8, Vec<u8>), Vec<u8>>,
+    pub id: Option<DeviceId>,
+    seed: u8,
+}
+
+impl Device {
+    pub fn new(seed: u8) -> Self {
+        let client = Client::open(vec![], [seed; 32]).unwrap();
+        Self { client, disk: BTreeMap::new(), id: None, seed }
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        let row = |((space, key), value): (&(u8, Vec<u8>), &Vec<u8>)| Row {
+            space: Space::from_number(*space).unwrap(),
+            key: key.clone(),
+            value: Some(value.clone()),
+        };
+        self.disk.iter().map(row).collect()
+    }
+
+    /// The process dies; another starts on the same disk.
+    pub fn restart(&mut self) {
+        let rows = self.rows().into_iter().filter(|r| r.space != Space::Event).collect();
+        self.seed = self.seed.wrapping_add(97);
+        self.client = Client::open(rows, [self.seed; 32]).unwrap();
+    }
+
+    pub fn save(&mut self, effects: &Effects) {
+        for row in &effects.rows {
+            let key = (row.space as u8, row.key.clone());
+            match &row.value {
+                Some(value) => self.disk.insert(key, value.clone()),
+                None => self.disk.remove(&key),
+            };
+        }
+    }
+
+    /// A command, and what its call or load brings.
+    pub fn ask(&mut self, home: &mut ModelHome, command: Command) -> Result<Value, Problem> {
+        let effects = self.client.handle(home.now, Input::Command(command));
+        self.save(&effects);
+        if let Some(answer) = effects.answer {
+            return answer;
+        }
+        let next = match (effects.call, effects.load) {
+            (Some(call), _) => {
+                let reply = home.join(&call.body).map_err(|detail| {
+                    stafett_client_core::client::input::CallFailed::Refused { code: "refused".into(), detail }
+                });
+                Input::CallAnswered(reply)
+            }
+            (_, Some(prefixes)) => {
+                let wanted = |row: &Row| row.space == Space::Event && prefixes.iter().any(|p| row.key.starts_with(p));
+                Input::Loaded(self.rows().into_iter().filter(wanted).collect())
+            }
+            _ => panic!("neither answer nor call nor load"),
+        };
+        let effects = self.client.handle(home.now, next);
+        self.save(&effects);
+        let answer = effects.answer.expect("an answer");
+        if let Ok(value) = &answer
+            && let Some(device) = value["device"].as_str()
+            && self.id.is_none()
+        {
+            self.id = Some(device.parse().unwrap());
+        }
+        answer
+    }
+
+    /// `stafett sync`: until nothing more can be done alone.
+    pub fn sync(&mut self, home: &mut ModelHome) {
+        home.now += 1000;
+        let id = self.id.unwrap();
+        if !home.connect(id) {
+            return;
+        }
+        let mut queue = vec![Input::Connected];
+        let mut steps = 0;
+        loop {
+            let mut settled = false;
+            for input in std::mem::take(&mut queue) {
+                let effects = self.client.handle(home.now, input);
+                self.save(&effects);
+                effects.frames.iter().for_each(|f| home.frame(id, f));
+                settled = effects.settled;
+            }
+            queue.extend(std::mem::take(home.open.get_mut(&id).unwrap()).iter().map(|f| Input::Frame(encode(f))));
+            steps += 1;
+            assert!(steps < 500, "sync does not settle");
+            if queue.is_empty() {
+                assert!(settled, "nothing comes and the client waits: {:?}", self.client);
+                break;
+            }
+        }
+        home.disconnect(id);
+        let effects = self.client.handle(home.now, Input::Disconnected);
+        self.save(&effects);
+    }
+
+    /// The last problem that the client noted, for messages of failed tests.
+    pub fn last_problem(&self) -> String {
+        let row = self.disk.get(&(Space::State as u8, b"problem/last".to_vec()));
+        row.map(|v| String::from_utf8_lossy(v).into_owned()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,192 @@
+//! Ella's story on clients and a home in memory: every rule is the real one, only sockets and disks are not.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use serde_json::Value;
+use stafett_client_core::client::input::{AccessWord, Command as C, Invitation, NewMeasure, Who, WithdrawTarget};
+use stafett_tests::model_home::ModelHome;
+use stafett_tests::model_people::Device;
+
+fn text(value: &Value, key: &str) -> String {
+    value[key].as_str().unwrap_or_else(|| panic!("no {key} in {value}")).to_owned()
+}
+
+struct Cast {
+    home: ModelHome,
+    leader: Device,
+    teacher: Device,
+    mother: Device,
+    father: Device,
+    mother_id: String,
+    father_id: String,
+}
+
+fn join(home: &mut ModelHome, seed: u8, code: String, name: &str) -> (Device, String) {
+    let mut device = Device::new(seed);
+    let answer = device.ask(home, C::Join { code, name: name.into() }).unwrap();
+    device.sync(home);
+    (device, text(&answer, "person"))
+}
+
+fn cast() -> Cast {
+    let mut home = ModelHome::new(3209);
+    let code = home.add_unit("Solvang skole", "school");
+    let (mut leader, _) = join(&mut home, 1, code, "Leder Larsen");
+    let invitation = Invitation::Employee { may_hold: true, may_act: true };
+    let code = text(&leader.ask(&mut home, C::Invite(invitation)).unwrap(), "code");
+    leader.sync(&mut home);
+    let (mut teacher, _) = join(&mut home, 2, code, "Tone Lærer");
+    leader.sync(&mut home);
+    teacher.sync(&mut home);
+    let code = text(&teacher.ask(&mut home, C::Invite(Invitation::Guardian)).unwrap(), "code");
+    let code2 = text(&teacher.ask(&mut home, C::Invite(Invitation::Guardian)).unwrap(), "code");
+    teacher.sync(&mut home);
+    let (mut mother, mother_id) = join(&mut home, 3, code, "Mor Moen");
+    let (mut father, father_id) = join(&mut home, 4, code2, "Far Foss");
+    teacher.sync(&mut home);
+    mother.sync(&mut home);
+    father.sync(&mut home);
+    Cast { home, leader, teacher, mother, father, mother_id, father_id }
+}
+
+fn log(cast: &mut Cast) -> String {
+    let Cast { home, teacher, mother, father, .. } = cast;
+    let guardians = vec![cast.mother_id.clone(), cast.father_id.clone()];
+    let new = C::LogNew { child: "Ella".into(), born: "2015-03-04".into(), guardians, level: 1 };
+    let log = text(&teacher.ask(home, new).unwrap(), "log");
+    teacher.sync(home);
+    assert!(home.scopes.is_empty(), "B1: nothing exists before consent");
+    for guardian in [&mut *mother, &mut *father] {
+        guardian.sync(home);
+        let pending = guardian.ask(home, C::ConsentPending).unwrap();
+        let request = text(&pending["requests"][0], "request");
+        guardian.ask(home, C::ConsentGrant { request }).unwrap();
+        guardian.sync(home);
+    }
+    teacher.sync(home);
+    for guardian in [mother, father] {
+        guardian.sync(home);
+        let list = guardian.ask(home, C::LogList).unwrap();
+        assert_eq!(list["logs"][0]["status"], "active", "{list} {}", guardian.last_problem());
+    }
+    log
+}
+
+#[test]
+fn the_log_exists_once_both_parents_have_signed() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let show = cast.mother.ask(&mut cast.home, C::LogShow { log: log.clone() }).unwrap();
+    assert_eq!(show["child"], "Ella");
+    assert_eq!(show["participants"].as_array().unwrap().len(), 3, "{show}");
+    let audit = cast.mother.ask(&mut cast.home, C::AuditVerify { log }).unwrap();
+    assert_eq!(audit["violations"].as_array().unwrap().len(), 0, "{audit}");
+    let _ = &cast.leader;
+}
+
+#[test]
+fn people_read_what_others_write_and_offline_edits_meet() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let Cast { home, teacher, mother, father, .. } = &mut cast;
+    let measure = NewMeasure { text: "Ella gjennomgår ukeplanen med lærer".into(), ..NewMeasure::default() };
+    let goal = "Ella arbeider med lekser man-torsdag".to_owned();
+    let new = C::ConcernNew { log, title: "Ella arbeider med lekser".into(), goal, category: None, measure };
+    let concern = text(&teacher.ask(home, new).unwrap(), "concern");
+    teacher.sync(home);
+    mother.sync(home);
+    father.sync(home);
+    let show = mother.ask(home, C::ConcernShow { concern: concern.clone() }).unwrap();
+    assert_eq!(show["title"], "Ella arbeider med lekser");
+    teacher.ask(home, C::Glimpse { concern: concern.clone(), text: "Fin dag".into() }).unwrap();
+    mother.ask(home, C::Glimpse { concern: concern.clone(), text: "Lekser uten krangel".into() }).unwrap();
+    teacher.restart();
+    mother.restart();
+    teacher.sync(home);
+    mother.sync(home);
+    teacher.sync(home);
+    father.sync(home);
+    let views: Vec<Value> = [teacher, mother, father]
+        .into_iter()
+        .map(|d| d.ask(home, C::ConcernShow { concern: concern.clone() }).unwrap()["glimpses"].clone())
+        .collect();
+    assert_eq!(views[0].as_array().unwrap().len(), 2, "{views:?}");
+    assert!(views[0] == views[1] && views[1] == views[2], "{views:?}");
+}
+
+#[test]
+fn the_ppt_reads_one_concern_until_consent_is_withdrawn() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let Cast { home, teacher, mother, father, .. } = &mut cast;
+    let code = home.add_unit("PPT", "ppt");
+    let (mut ppt_leader, _) = join(home, 11, code, "Leder PPT");
+    let invitation = Invitation::Employee { may_hold: false, may_act: true };
+    let code = text(&ppt_leader.ask(home, C::Invite(invitation)).unwrap(), "code");
+    ppt_leader.sync(home);
+    let (mut ppt, ppt_id) = join(home, 12, code, "Per PPT");
+    ppt_leader.sync(home);
+    ppt.sync(home);
+    let mut concerns = vec![];
+    for title in ["Lekser", "Skolefravær"] {
+        let measure = NewMeasure { text: "Tiltak".into(), ..NewMeasure::default() };
+        let new = C::ConcernNew { log: log.clone(), title: title.into(), goal: "Mål".into(), category: None, measure };
+        concerns.push(text(&teacher.ask(home, new).unwrap(), "concern"));
+    }
+    teacher.sync(home);
+    mother.sync(home);
+    father.sync(home);
+    let unit = text(&teacher.ask(home, C::Units).unwrap()["units"][1], "unit");
+    let who = Who::Unit(unit.clone());
+    let scopes = vec![concerns[0].clone()];
+    teacher.ask(home, C::AccessRequest { log: log.clone(), who, scopes, access: AccessWord::Read }).unwrap();
+    teacher.sync(home);
+    for guardian in [&mut *mother, &mut *father] {
+        guardian.sync(home);
+        let pending = guardian.ask(home, C::ConsentPending).unwrap();
+        let request = text(&pending["requests"][0], "request");
+        guardian.ask(home, C::ConsentGrant { request }).unwrap();
+        guardian.sync(home);
+    }
+    teacher.sync(home);
+    ppt_leader.sync(home);
+    ppt_leader.ask(home, C::UnitAssign { log: log.clone(), person: ppt_id, scopes: vec![] }).unwrap();
+    ppt_leader.sync(home);
+    teacher.sync(home);
+    ppt.sync(home);
+    let show = ppt.ask(home, C::LogShow { log: log.clone() }).unwrap();
+    assert_eq!(show["concerns"].as_array().unwrap().len(), 1, "C4/C8: {show} {}", ppt.last_problem());
+    assert_eq!(show["concerns"][0]["title"], "Lekser");
+    let refused = ppt.ask(home, C::Glimpse { concern: concerns[0].clone(), text: "Hei".into() });
+    assert_eq!(refused.unwrap_err().code, "read-only");
+
+    mother.ask(home, C::ConsentWithdraw { log: log.clone(), target: WithdrawTarget::Unit(unit) }).unwrap();
+    mother.sync(home);
+    teacher.ask(home, C::Glimpse { concern: concerns[0].clone(), text: "Etterpå".into() }).unwrap();
+    teacher.sync(home);
+    ppt.sync(home);
+    let gone = ppt.ask(home, C::LogShow { log: log.clone() });
+    assert_eq!(gone.unwrap_err().code, "withdrawn");
+    let left: Vec<_> = ppt.disk.keys().filter(|(space, _)| [4, 5].contains(space)).collect();
+    assert!(left.is_empty(), "keys and content are wiped");
+    mother.sync(home);
+    father.sync(home);
+    let audit = father.ask(home, C::AuditVerify { log }).unwrap();
+    assert_eq!(audit["violations"].as_array().unwrap().len(), 0, "{audit}");
+}
+
+#[test]
+fn a_second_device_comes_into_every_scope() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let Cast { home, mother, .. } = &mut cast;
+    let code = text(&mother.ask(home, C::DeviceLink).unwrap(), "code");
+    mother.sync(home);
+    let mut second = Device::new(50);
+    second.ask(home, C::DeviceAccept { code, name: "nettbrett".into() }).unwrap();
+    for _ in 0..2 {
+        mother.sync(home);
+        second.sync(home);
+    }
+    let show = second.ask(home, C::LogShow { log }).unwrap();
+    assert_eq!(show["child"], "Ella", "{}", second.last_problem());
+}
