@@ -126,6 +126,7 @@ pub fn print() -> String {
         for role in ROLES {
             out.push_str(&format!("{:<16}", format!("{role:?}")));
         }
+        out = out.trim_end().to_owned();
         out.push('\n');
         for action in Action::ALL {
             out.push_str(&format!("{:<14}", format!("{action:?}")));

@@ -8,7 +8,7 @@ pub mod logs;
 pub mod objects;
 pub mod people;
 
-pub use chain::{Chain, Founding, Plan, change};
+pub use chain::{Chain, Founding, Plan, change, without};
 pub use logs::*;
 pub use objects::*;
 pub use people::*;

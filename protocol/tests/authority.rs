@@ -1,0 +1,339 @@
+//! Who consents and with which key: age, paper, changes of authority and of keys, and re-founding.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+use common::*;
+use stafett_protocol::consent::*;
+use stafett_protocol::event::{Body, Event};
+use stafett_protocol::ids::Hash;
+use stafett_protocol::limits;
+use stafett_protocol::membership::{ConsentAuthority, Role};
+use stafett_protocol::policy::Refusal as R;
+use stafett_protocol::signed::id_of;
+use stafett_protocol::state::{GrantStanding, Status};
+
+fn sign(world: &World, card: &mut Chain, grant: &ConsentGrant, who: Who) -> Result<GrantStanding, Refusal> {
+    card.say(world, world.device(TEACHER), Statement::Grant(world.sign_grant(grant, who)))?;
+    Ok(card.state().grant(&id_of(grant)).unwrap().standing(card.now))
+}
+
+fn read_grant(world: &World, card: &Chain, salt: u8) -> ConsentGrant {
+    let grant = world.grant(world.log(), CARD, world.unit_of(PPT_LEADER), Access::Read, card.state().authority());
+    ConsentGrant { salt: [salt; 16], ..grant }
+}
+
+#[test]
+fn c9_from_youth_from_only_the_youth_grants_and_old_grants_stand() {
+    let world = World::new();
+    let youth = ConsentAuthority { child: Some(world.authority_person(CHILD)), youth_from: START + DAY, ..world.authority() };
+    let mut card = world.found(world.device(TEACHER), &world.card_founding_under(&youth, &[MOTHER, FATHER]), None).unwrap();
+    world.add_family(&mut card);
+    card.admit(&world, world.device(TEACHER), CHILD, Role::Child, youth.id(), vec![]).unwrap();
+    let grant = read_grant(&world, &card, 1);
+    assert_eq!(sign(&world, &mut card, &grant, CHILD), Err(R::NotAnAuthority));
+    let id = world.give_grant(&mut card, &grant);
+    let voucher = vec![world.voucher(PPT_LEADER, PPT, CARD)];
+    let by_child = card.admit(&world, world.device(CHILD), PPT, Role::Reader, id, voucher.clone());
+    assert_eq!(by_child, Err(R::NotYours));
+    card.now = START + DAY;
+    assert_eq!(card.state().status_at(card.now), Status::Active);
+    let second = read_grant(&world, &card, 2);
+    assert_eq!(sign(&world, &mut card, &second, MOTHER), Err(R::NotAnAuthority));
+    assert_eq!(sign(&world, &mut card, &second, CHILD), Ok(GrantStanding::InForce));
+    assert_eq!(card.admit(&world, world.device(CHILD), PPT, Role::Reader, id, voucher), Ok(()));
+    assert_eq!(card.say(&world, world.device(CHILD), world.withdrawal(world.log(), CARD, Target::All, CHILD)), Ok(()));
+}
+
+#[test]
+fn paper_counts_with_holder_and_leader_for_those_without_a_device() {
+    let world = World::new();
+    // The mother signed the founding with her key; the other guardian has no device.
+    let authority = world.authority_of(&[MOTHER, STRANGER], 1);
+    let founding = world.card_founding_under(&authority, &[MOTHER]);
+    let mut paper = world.found(world.device(TEACHER), &founding, None).unwrap();
+    paper.now += 1;
+    let teacher = world.device(TEACHER);
+    let grant = ConsentGrant { salt: [3; 16], ..world.grant(world.log(), CARD, world.unit_of(PPT_LEADER), Access::Read, &authority) };
+    let say = |card: &mut Chain, statement| card.say(&world, teacher, statement);
+    assert_eq!(say(&mut paper, world.attested(&grant, STRANGER, TEACHER, PPT_LEADER)), Err(R::BadSignature), "another unit's leader");
+    assert_eq!(say(&mut paper, world.attested(&grant, FATHER, TEACHER, LEADER)), Err(R::NotAnAuthority));
+    assert_eq!(say(&mut paper, world.attested(&grant, MOTHER, TEACHER, LEADER)), Err(R::NotAnAuthority), "she signed with a key");
+    let other = ConsentGrant { scope: JOURNAL, ..grant.clone() };
+    assert_eq!(say(&mut paper, world.attested(&other, STRANGER, TEACHER, LEADER)), Err(R::GrantMismatch));
+    let long = ConsentGrant { expires_at: START + 900 * DAY, ..grant.clone() };
+    assert_eq!(say(&mut paper, world.attested(&long, STRANGER, TEACHER, LEADER)), Err(R::GrantTooLong));
+    assert_eq!(say(&mut paper, world.attested(&grant, STRANGER, TEACHER, LEADER)), Ok(()));
+    let fact = |card: &Chain| card.state().grant(&id_of(&grant)).unwrap().standing(card.now);
+    assert_eq!(fact(&paper), GrantStanding::InForce);
+    assert_eq!(say(&mut paper, world.attested(&grant, STRANGER, TEACHER, LEADER)), Err(R::AlreadySigned));
+    // It lapses, unless countersigned.
+    let at = paper.now - 1;
+    paper.now = at + limits::ATTESTED_CONSENT_MILLIS - 1;
+    assert_eq!(fact(&paper), GrantStanding::InForce);
+    paper.now = at + limits::ATTESTED_CONSENT_MILLIS;
+    assert_eq!(fact(&paper), GrantStanding::Expired);
+    assert_eq!(sign(&world, &mut paper, &grant, STRANGER), Ok(GrantStanding::InForce), "countersigned");
+}
+
+#[test]
+fn paper_is_for_the_holder_alone_and_does_not_lift_a_veto() {
+    let world = World::new();
+    let mut card = world.family_card();
+    let grant = read_grant(&world, &card, 1);
+    let by_mother = card.say(&world, world.device(MOTHER), world.attested(&grant, FATHER, TEACHER, LEADER));
+    assert_eq!(by_mother, Err(R::NotYours));
+    let father = card.say(&world, world.device(TEACHER), world.attested(&grant, FATHER, TEACHER, LEADER));
+    assert_eq!(father, Err(R::NotAnAuthority), "he has a device here");
+    let alone = card.say(&world, world.device(TEACHER), world.attested(&grant, FATHER, TEACHER, TEACHER));
+    assert_eq!(alone, Err(R::BadSignature));
+}
+
+#[test]
+fn c10_who_loses_responsibility_grants_nothing_from_that_receipt_on() {
+    let world = World::new();
+    let mut card = world.family_card();
+    let (old, alone) = (world.authority(), world.authority_of(&[MOTHER], 1));
+    let change = |from: &ConsentAuthority, to: &ConsentAuthority, decision, who: &[Who]| world.authority_change(world.log(), CARD, from, to, decision, who);
+    let say = |card: &mut Chain, statement| card.say(&world, world.device(TEACHER), statement);
+    let decision = Hash([4; 32]);
+    assert_eq!(say(&mut card, change(&old, &alone, Hash::default(), &[MOTHER])), Err(R::DecisionMissing));
+    assert_eq!(say(&mut card, change(&old, &alone, Hash::default(), &[MOTHER, MOTHER])), Err(R::DecisionMissing));
+    assert_eq!(say(&mut card, change(&old, &alone, Hash::default(), &[TEACHER, LEADER])), Err(R::DecisionMissing), "no decision");
+    assert_eq!(say(&mut card, change(&old, &alone, decision, &[TEACHER])), Err(R::DecisionMissing));
+    assert_eq!(say(&mut card, change(&old, &alone, decision, &[TEACHER, PPT_LEADER])), Err(R::NotAnAuthority));
+    assert_eq!(say(&mut card, change(&alone, &alone, decision, &[TEACHER, LEADER])), Err(R::GrantMismatch));
+    let unable = ConsentAuthority { quorum: 0, ..alone.clone() };
+    assert_eq!(say(&mut card, change(&old, &unable, decision, &[TEACHER, LEADER])), Err(R::QuorumMissing));
+    let mut rekeyed = old.clone();
+    rekeyed.guardians[1].key = [9; 32];
+    assert_eq!(say(&mut card, change(&old, &rekeyed, decision, &[TEACHER, LEADER])), Err(R::KeyNotPinned));
+    let grant = ConsentGrant { authority: old.id(), ..read_grant(&world, &card, 1) };
+    sign(&world, &mut card, &grant, MOTHER).unwrap();
+    assert_eq!(say(&mut card, change(&old, &alone, decision, &[TEACHER, LEADER])), Ok(()));
+    // No commit has written it yet.
+    assert_eq!(sign(&world, &mut card, &grant, FATHER), Err(R::NotAnAuthority));
+    assert_eq!(card.write(&world, world.device(FATHER)), Err(R::Listed));
+    assert_eq!(say(&mut card, change(&old, &old, decision, &[MOTHER, FATHER])), Err(R::GrantMismatch), "the old quorum is gone");
+    assert_eq!(say(&mut card, world.withdrawal(world.log(), CARD, Target::All, FATHER)), Err(R::NotAnAuthority));
+    // The committer may not keep him in by a new device.
+    let second = world.device_n(FATHER, 1);
+    let mut kept = card.membership().clone();
+    kept.members.iter_mut().find(|m| m.person == world.id(FATHER)).unwrap().devices = vec![second.public()];
+    let plan = Plan { adds: vec![second.key_package()], removes: vec![world.device(FATHER).public()], membership: Some(kept), ..Plan::default() };
+    assert_eq!(card.send(&world, world.device(TEACHER), plan), Err(R::NotAnAuthority));
+    let mut next = card.without(&[world.device(FATHER).public()]);
+    next.authority = alone.clone();
+    let plan = Plan { removes: vec![world.device(FATHER).public()], membership: Some(next), ..Plan::default() };
+    assert_eq!(card.send(&world, world.device(MOTHER), plan), Ok(()));
+    assert_eq!(card.state().next_authority, None);
+    assert_eq!(card.membership().authority, alone);
+    let second = read_grant(&world, &card, 2);
+    assert_eq!(sign(&world, &mut card, &second, MOTHER), Ok(GrantStanding::InForce));
+}
+
+fn key_change(world: &World, card: &Chain, who: Who, new: &str, surviving: &[usize]) -> PersonKeyChange {
+    PersonKeyChange {
+        scope: card.scope(),
+        person: world.id(who),
+        old: *card.state().key_of(world.id(who)).unwrap(),
+        new: public(&key(new)),
+        surviving: surviving.iter().map(|n| world.device_n(who, *n).public()).collect(),
+    }
+}
+
+/// A card where the mother has two devices.
+fn two_devices(world: &World) -> Chain {
+    let mut card = world.family_card();
+    let basis = card.membership().authority.id();
+    let membership = Some(card.with(world, MOTHER, &[1], Role::Guardian, basis));
+    let adds = vec![world.device_n(MOTHER, 1).key_package()];
+    card.send(world, world.device(MOTHER), Plan { adds, membership, ..Plan::default() }).unwrap();
+    card
+}
+
+#[test]
+fn a_lost_device_goes_and_what_the_old_key_says_later_is_void() {
+    let mut world = World::new();
+    let mut card = two_devices(&world);
+    let change = key_change(&world, &card, MOTHER, "mother's new key", &[1]);
+    let by_survivor = world.key_change(&change, Some(world.device_n(MOTHER, 1)), &[]);
+    let by_lost = world.key_change(&change, Some(world.device(MOTHER)), &[]);
+    let stale = read_grant(&world, &card, 1);
+    let old_signature = world.sign_grant(&stale, MOTHER);
+    assert_eq!(card.say(&world, world.device(MOTHER), by_lost), Err(R::DecisionMissing), "the lost one does not survive");
+    assert_eq!(card.say(&world, world.device_n(MOTHER, 1), by_survivor), Ok(()));
+    assert_eq!(card.write(&world, world.device(MOTHER)), Err(R::Listed));
+    // The thief signs with the old key.
+    assert!(card.say(&world, world.device(FATHER), Statement::Grant(old_signature)).is_err());
+    let fresh = read_grant(&world, &card, 2);
+    assert_eq!(sign(&world, &mut card, &fresh, MOTHER), Err(R::BadSignature), "still the old key");
+    let thiefs = key_change(&world, &card, MOTHER, "the thief's key", &[0]);
+    let by_thief = world.key_change(&thiefs, Some(world.device(MOTHER)), &[]);
+    assert_eq!(card.say(&world, world.device(FATHER), by_thief), Err(R::DecisionMissing), "a listed device speaks for nobody");
+    // A new device under the old key.
+    let basis = card.membership().authority.id();
+    let lost = world.device(MOTHER).public();
+    let third = |card: &Chain, world: &World| {
+        let mut next = without(card.with(world, MOTHER, &[2], Role::Guardian, basis), &[lost]);
+        let key = card.membership().member(world.id(MOTHER)).unwrap().person_key;
+        next.members.iter_mut().find(|m| m.person == world.id(MOTHER)).unwrap().person_key = key;
+        Plan { adds: vec![world.device_n(MOTHER, 2).key_package()], removes: vec![lost], membership: Some(next), ..Plan::default() }
+    };
+    let plan = third(&card, &world);
+    assert_eq!(card.send(&world, world.device(FATHER), plan), Err(R::KeyNotPinned));
+    // The surviving device, certified anew, removes the lost one and writes the new key down.
+    world.rekey(MOTHER, "mother's new key");
+    let survivor = world.device_n(MOTHER, 1);
+    let mut next = card.without(&[lost]);
+    next.members.iter_mut().find(|m| m.person == world.id(MOTHER)).unwrap().person_key = change.new;
+    let leaf = openmls::prelude::LeafNodeParameters::builder().with_credential_with_key(survivor.with_key()).build();
+    let plan = Plan { removes: vec![lost], membership: Some(next), leaf, ..Plan::default() };
+    assert_eq!(card.send(&world, survivor, plan), Ok(()));
+    assert_eq!(card.write(&world, survivor), Ok(()));
+    assert_eq!(sign(&world, &mut card, &fresh, MOTHER), Ok(GrantStanding::Waiting), "the new key counts");
+}
+
+#[test]
+fn a_key_changes_by_two_who_met_the_person_and_by_no_other_two() {
+    let world = World::new();
+    let card = || {
+        let mut card = world.card_with_reader();
+        let grant = world.give(&mut card, world.person_grantee(COACH), Access::Read);
+        card.admit(&world, world.device(TEACHER), COACH, Role::Reader, grant, vec![]).unwrap();
+        card
+    };
+    let try_signers = |who: Who, others: &[Who]| {
+        let mut card = card();
+        let change = key_change(&world, &card, who, "new", &[]);
+        card.say(&world, world.device(TEACHER), world.key_change(&change, None, others))
+    };
+    assert_eq!(try_signers(MOTHER, &[TEACHER, FATHER]), Ok(()));
+    for others in [&[TEACHER][..], &[FATHER], &[FATHER, FATHER], &[TEACHER, MOTHER], &[PPT, FATHER], &[TEACHER, PPT]] {
+        assert_eq!(try_signers(MOTHER, others), Err(R::DecisionMissing), "{others:?}");
+    }
+    assert_eq!(try_signers(MOTHER, &[STRANGER, FATHER]), Err(R::NotAMember));
+    assert_eq!(try_signers(TEACHER, &[LEADER, MOTHER]), Ok(()));
+    assert_eq!(try_signers(TEACHER, &[PPT_LEADER, MOTHER]), Err(R::NotAMember), "not the holder's leader");
+    assert_eq!(try_signers(PPT, &[PPT_LEADER, MOTHER]), Ok(()));
+    assert_eq!(try_signers(PPT, &[LEADER, MOTHER]), Err(R::NotAMember));
+    assert_eq!(try_signers(PPT, &[COACH, MOTHER]), Err(R::DecisionMissing));
+}
+
+#[test]
+fn a_key_change_names_the_key_that_counts() {
+    let world = World::new();
+    let mut card = two_devices(&world);
+    let good = key_change(&world, &card, MOTHER, "one", &[0, 1]);
+    let first = world.device(MOTHER);
+    for bad in [
+        PersonKeyChange { old: [1; 32], ..good.clone() },
+        PersonKeyChange { scope: JOURNAL, ..good.clone() },
+        PersonKeyChange { new: good.old, ..good.clone() },
+    ] {
+        assert_eq!(card.say(&world, first, world.key_change(&bad, Some(first), &[])), Err(R::KeyNotPinned));
+    }
+    card.say(&world, first, world.key_change(&good, Some(first), &[])).unwrap();
+    let again = PersonKeyChange { new: [8; 32], ..good.clone() };
+    assert_eq!(card.say(&world, first, world.key_change(&again, Some(first), &[])), Err(R::DecisionMissing), "from the pinned key only in person");
+    assert_eq!(card.say(&world, first, world.key_change(&again, None, &[TEACHER, FATHER])), Ok(()), "this form wins");
+    assert_eq!(card.state().key_of(world.id(MOTHER)), Some(&[8; 32]));
+    assert_eq!(card.state().authority().key(world.id(MOTHER)), Some(&[8; 32]));
+}
+
+/// Rejects the last commit, and re-founds as `by`.
+fn refound(world: &World, card: &mut Chain, by: Who) -> Result<(), Refusal> {
+    let seq = card.state().last_commit;
+    card.say(world, world.device(FATHER), Statement::Reject(Reject { seq, reason: RejectReason::Mls }))?;
+    let event = refounding(world, card, by);
+    card.submit_event(world, world.device(by), &event)
+}
+
+fn refounding(world: &World, card: &Chain, by: Who) -> Event {
+    let device = world.device(by);
+    let before = card.state().before_last_commit.iter().find(|m| m.person == world.id(by)).unwrap();
+    let mut membership = card.membership().clone();
+    membership.generation += 1;
+    membership.members = vec![stafett_protocol::membership::Member { devices: vec![device.public()], ..before.clone() }];
+    let founding = Founding { membership, log_salt: None, card: None, grants: vec![], vouchers: vec![] };
+    let genesis = world.genesis_event(device, &founding).body;
+    Event { generation: founding.membership.generation, epoch: 0, ..card.event(device, genesis) }
+}
+
+#[test]
+fn m18_after_a_reject_a_guardian_refounds_forward_with_who_was_there() {
+    let world = World::new();
+    let mut card = world.card_with_reader();
+    card.send(&world, world.device(TEACHER), Plan::default()).unwrap();
+    let event = refounding(&world, &card, MOTHER);
+    assert_eq!(card.submit_event(&world, world.device(MOTHER), &event), Err(R::NotRejected));
+    let wrong = Statement::Reject(Reject { seq: 1, reason: RejectReason::Mls });
+    assert_eq!(card.say(&world, world.device(PPT), wrong), Err(R::Malformed));
+    card.say(&world, world.device(PPT), Statement::Reject(Reject { seq: card.state().last_commit, reason: RejectReason::Link })).unwrap();
+    let by_reader = refounding(&world, &card, PPT);
+    assert_eq!(card.submit_event(&world, world.device(PPT), &by_reader), Err(R::NotYours));
+    let mut widened = refounding(&world, &card, MOTHER);
+    widened.generation += 1;
+    assert_eq!(card.submit_event(&world, world.device(MOTHER), &widened), Err(R::WrongGeneration));
+    let event = refounding(&world, &card, MOTHER);
+    assert_eq!(card.submit_event(&world, world.device(MOTHER), &event), Ok(()));
+    assert_eq!(card.membership().generation, 2);
+    assert_eq!(card.write(&world, world.device(FATHER)), Err(R::NotAMember));
+    // Everybody comes back as they were, the holder and the reader without a new voucher.
+    let hold = card.state().hold_grant().is_none();
+    assert!(hold, "the holder is not back yet");
+    for (who, role) in [(TEACHER, Role::Holder), (FATHER, Role::Guardian), (PPT, Role::Reader)] {
+        let basis = card.state().readmit.iter().find(|m| m.person == world.id(who)).unwrap().basis;
+        let wrong = if role == Role::Reader { Role::Actor } else { Role::Archivist };
+        assert!(card.admit(&world, world.device(MOTHER), who, wrong, basis, vec![]).is_err());
+        assert_eq!(card.admit(&world, world.device(MOTHER), who, role, basis, vec![]), Ok(()), "{who}");
+    }
+    assert_eq!(card.admit(&world, world.device(MOTHER), COACH, Role::Holder, Hash([0; 32]), vec![]), Err(R::HolderByHandover));
+    assert_eq!(card.write(&world, world.device(TEACHER)), Ok(()));
+}
+
+#[test]
+fn m18_rejecting_the_removal_does_not_bring_the_withdrawn_back() {
+    let world = World::new();
+    let mut card = world.card_with_reader();
+    let basis = card.membership().member(world.id(PPT)).unwrap().basis;
+    card.say(&world, world.device(MOTHER), world.withdrawal(world.log(), CARD, Target::Person(world.id(PPT)), MOTHER)).unwrap();
+    card.remove_listed(&world, world.device(MOTHER)).unwrap();
+    refound(&world, &mut card, FATHER).unwrap();
+    assert!(card.state().readmit.iter().all(|m| m.person != world.id(PPT)));
+    let voucher = vec![world.voucher(PPT_LEADER, PPT, CARD)];
+    assert_eq!(card.admit(&world, world.device(FATHER), PPT, Role::Reader, basis, voucher), Err(R::VoucherMissing));
+}
+
+#[test]
+fn c3_a_withdrawal_between_refounding_and_coming_back_holds() {
+    let world = World::new();
+    for target in [Target::Unit(PPT_UNIT), Target::Person(world.id(PPT)), Target::All] {
+        let mut card = world.card_with_reader();
+        let basis = card.membership().member(world.id(PPT)).unwrap().basis;
+        let hold = card.membership().holder().unwrap().basis;
+        card.send(&world, world.device(TEACHER), Plan::default()).unwrap();
+        refound(&world, &mut card, FATHER).unwrap();
+        card.say(&world, world.device(FATHER), world.withdrawal(world.log(), CARD, target, MOTHER)).unwrap();
+        assert!(card.admit(&world, world.device(FATHER), PPT, Role::Reader, basis, vec![]).is_err(), "{target:?}");
+        if target == Target::All {
+            assert!(card.admit(&world, world.device(FATHER), TEACHER, Role::Holder, hold, vec![]).is_err());
+        }
+    }
+}
+
+#[test]
+fn a_second_reject_loses_nobody_who_was_not_back_yet() {
+    let world = World::new();
+    let mut card = world.card_with_reader();
+    card.send(&world, world.device(TEACHER), Plan::default()).unwrap();
+    refound(&world, &mut card, MOTHER).unwrap();
+    let basis = card.membership().authority.id();
+    card.admit(&world, world.device(MOTHER), FATHER, Role::Guardian, basis, vec![]).unwrap();
+    refound(&world, &mut card, MOTHER).unwrap();
+    assert_eq!(card.membership().generation, 3);
+    let back: Vec<_> = card.state().readmit.iter().map(|m| m.person).collect();
+    assert!(back.contains(&world.id(TEACHER)) && back.contains(&world.id(PPT)), "{back:?}");
+    let hold = card.state().readmit.iter().find(|m| m.role == Role::Holder).unwrap().basis;
+    assert_eq!(card.admit(&world, world.device(MOTHER), TEACHER, Role::Holder, hold, vec![]), Ok(()));
+    assert_eq!(card.submit(&world, world.device(TEACHER), Body::Change(change())), Ok(()));
+}
