@@ -43,7 +43,8 @@ pub struct Home {
     pub settings: Settings,
 }
 
-const SETTINGS: &str = "settings.json";
+/// Its presence makes a directory a home; written last.
+pub const SETTINGS: &str = "settings.json";
 /// The files that make a home besides the database; `backup` takes them all.
 pub const FILES: &[&str] = &[SETTINGS, "municipality.key", "ca.key", "ca.pem", "peer.json"];
 

@@ -9,8 +9,11 @@ use common::*;
 use stafett_protocol::consent::{Access, Target};
 use stafett_protocol::event::{Body, Event};
 use stafett_protocol::ids::ScopeId;
+use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::*;
+use stafett_server::args;
+use stafett_server::db::StoreError;
 use stafett_server::home::now_ms;
 use stafett_server::pg::Postgres;
 use support::*;
@@ -31,9 +34,9 @@ fn bundle(device: &Device, events: &[Event]) -> Bundle {
 
 /// Says it to the server and to the local replica alike; both must agree.
 async fn say(world: &World, chain: &mut Chain, client: &mut Client, device: &Device, body: Body) -> Result<Accepted, Problem> {
-    chain.now = now_ms().max(chain.now);
     let event = chain.event(device, body);
     let accepted = client.submit(bundle(device, std::slice::from_ref(&event))).await;
+    chain.now = time_of(&accepted);
     assert_eq!(
         accepted.as_ref().err().map(|p| p.code.clone()),
         chain.submit_event(world, device, &event).err().map(|r| r.code().to_owned())
@@ -42,15 +45,20 @@ async fn say(world: &World, chain: &mut Chain, client: &mut Client, device: &Dev
 }
 
 async fn commit(world: &World, chain: &mut Chain, client: &mut Client, device: &Device, plan: Plan) -> Result<Accepted, Problem> {
-    chain.now = now_ms().max(chain.now);
     let (commit, welcome) = chain.commit(device, plan);
     let event = chain.event(device, Body::Commit(commit.clone()));
     let mut bundle = bundle(device, std::slice::from_ref(&event));
     bundle.envelopes[0].welcome = welcome.clone().map(Into::into);
     let accepted = client.submit(bundle).await;
+    chain.now = time_of(&accepted);
     let local = chain.submit_commit(world, device, commit, welcome);
     assert_eq!(accepted.as_ref().err().map(|p| p.code.clone()), local.err().map(|r| r.code().to_owned()));
     accepted.map(|mut all| all.remove(0))
+}
+
+/// The local replica is given the home's time, so that both have the same heads.
+fn time_of(accepted: &Result<Vec<Accepted>, Problem>) -> u64 {
+    accepted.as_ref().map_or_else(|_| now_ms(), |all| all[0].time)
 }
 
 async fn sync(client: &mut Client, scope: ScopeId, seq: u64) -> (Vec<u64>, SyncedScope) {
@@ -92,7 +100,7 @@ async fn story(url: Option<&str>) {
     let accepted = teachers.submit(bundle(teacher, std::slice::from_ref(&genesis))).await.unwrap();
     assert_eq!((accepted[0].seq, accepted[0].counter), (1, 1));
     assert_eq!(teachers.submit(bundle(teacher, std::slice::from_ref(&genesis))).await.unwrap(), accepted);
-    let mut card = world.found_event(teacher, genesis.clone(), now_ms(), None).unwrap();
+    let mut card = world.found_event(teacher, genesis.clone(), accepted[0].time, None).unwrap();
     let receipt = accepted[0].receipt.verify(&public(&world.municipality)).unwrap();
     assert_eq!((receipt.scope, receipt.position.seq, receipt.time), (CARD, 1, accepted[0].time));
 
@@ -166,6 +174,79 @@ async fn story(url: Option<&str>) {
     assert_eq!(seqs, (4..=10).collect::<Vec<_>>());
 }
 
+/// Card and concern in one bundle; whoever is gone from the card is served nothing of the concern.
+async fn two_scopes(url: Option<&str>) {
+    let world = World::new();
+    let server = Running::start(&world, url).await;
+    let teacher = world.device(TEACHER);
+    let mut teachers = server.enter(&world, TEACHER).await;
+    let card = world.genesis_event(teacher, &world.card_founding());
+    let concern = world.genesis_event(teacher, &world.log_founding(CONCERN, ScopeKind::Concern));
+    let alone = teachers.submit(bundle(teacher, std::slice::from_ref(&concern))).await.unwrap_err();
+    assert_eq!(alone.code, "unknown-scope", "no concern without its card");
+    let wrong = Event { generation: 2, ..concern.clone() };
+    let half = teachers.submit(bundle(teacher, &[card.clone(), wrong])).await.unwrap_err();
+    assert_eq!(half.code, "wrong-generation");
+    let (_, synced) = sync(&mut teachers, CARD, 0).await;
+    assert!(synced.position.is_none(), "the card of a refused bundle does not stand");
+    let accepted = teachers.submit(bundle(teacher, &[card.clone(), concern.clone()])).await.unwrap();
+    assert_eq!(accepted.iter().map(|a| (a.scope, a.seq)).collect::<Vec<_>>(), [(CARD, 1), (CONCERN, 1)]);
+    assert_eq!(teachers.submit(bundle(teacher, &[card.clone(), concern.clone()])).await.unwrap(), accepted);
+    let second = world.genesis_event(teacher, &Founding { membership: other_scope(&world), ..world.card_founding() });
+    let twice = teachers.submit(bundle(teacher, &[second])).await.unwrap_err();
+    assert!(["scope-exists", "grant-mismatch"].contains(&twice.code.as_str()), "{}", twice.code);
+
+    let (seqs, _) = sync(&mut teachers, CONCERN, 0).await;
+    assert_eq!(seqs, [1]);
+    forget_on_card(&server, teacher).await;
+    let (seqs, synced) = sync(&mut teachers, CONCERN, 0).await;
+    assert!(seqs.is_empty() && synced.position.is_none());
+}
+
+fn other_scope(world: &World) -> stafett_protocol::membership::Membership {
+    stafett_protocol::membership::Membership { scope: JOURNAL, ..world.card_founding().membership }
+}
+
+/// As if the device had lost its place on the card and nowhere else.
+async fn forget_on_card(server: &Running, device: &Device) {
+    let id = device.id();
+    server
+        .db
+        .write::<_, StoreError, _>(move |conn| {
+            Box::pin(async move {
+                let sql = "UPDATE readers SET until_ms = 0 WHERE scope = $1 AND device = $2";
+                conn.execute(sql, args![&CARD.0, &id.0]).await
+            })
+        })
+        .await
+        .unwrap();
+}
+
+/// Two server processes on one PostgreSQL: what one accepts, the other's devices hear of.
+async fn two_processes(url: &str) {
+    let world = World::new();
+    let (one, two) = (Running::start(&world, Some(url)).await, Running::start(&world, Some(url)).await);
+    let teacher = world.device(TEACHER);
+    let mut here = one.enter(&world, TEACHER).await;
+    let genesis = world.genesis_event(teacher, &world.card_founding());
+    let accepted = here.submit(bundle(teacher, std::slice::from_ref(&genesis))).await.unwrap();
+    let mut card = world.found_event(teacher, genesis, accepted[0].time, None).unwrap();
+    let mut there = two.open(&teacher.key).await.unwrap();
+    let (seqs, _) = sync(&mut there, CARD, 0).await;
+    assert_eq!(seqs, [1]);
+    for n in 0..20 {
+        // By turns, so that each process finds the other's work in its way.
+        let by = if n % 2 == 0 { &mut here } else { &mut there };
+        say(&world, &mut card, by, teacher, Body::Change(change())).await.unwrap();
+    }
+    let mut heard = vec![];
+    while heard.last() < Some(&20) {
+        heard.extend(there.push_until(records).await.records.iter().map(|r| r.seq));
+    }
+    assert!(heard.windows(2).all(|pair| pair[0] < pair[1]));
+    assert!((2..=20).step_by(2).all(|seq| heard.contains(&seq)), "every other event came from the other process");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_lives_on_sqlite() {
     story(None).await;
@@ -175,4 +256,16 @@ async fn a_log_lives_on_sqlite() {
 async fn a_log_lives_on_postgresql() {
     let Some(postgres) = Postgres::start() else { return };
     story(Some(&postgres.database("story").unwrap())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_concern_hangs_on_its_card_on_sqlite() {
+    two_scopes(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_share_one_postgresql() {
+    let Some(postgres) = Postgres::start() else { return };
+    two_scopes(Some(&postgres.database("scopes").unwrap())).await;
+    two_processes(&postgres.database("processes").unwrap()).await;
 }

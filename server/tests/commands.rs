@@ -87,22 +87,31 @@ fn life(database: Option<&str>, second_database: Option<&str>) {
     assert_eq!(stafettd(&["backup", to, "--home", at]).0, 1, "a backup is never written over");
     assert!(serving.stop(), "SIGTERM ends it well");
 
-    if database.is_none() || second_database.is_some() {
-        let other = dir.path().join("other");
-        restore_and_compare(&file, &other, second_database);
+    restore(&file, &dir.path().join("other"), second_database);
+    // Into a database that already holds a server: never.
+    if let Some(url) = database {
+        let third = dir.path().join("third");
+        let (exit, said) = stafettd(&["restore", to, "--home", third.to_str().unwrap(), "--database", url]);
+        assert_eq!((exit, said["error"]["code"].as_str().unwrap()), (1, "database-taken"));
     }
     std::fs::write(home.join("municipality.key"), "rubbish").unwrap();
     assert_eq!(stafettd(&["doctor", "--home", at]).0, 4);
 }
 
-fn restore_and_compare(file: &Path, other: &Path, _database: Option<&str>) {
+fn restore(file: &Path, other: &Path, database: Option<&str>) {
     let (from, to) = (file.to_str().unwrap(), other.to_str().unwrap());
-    let (exit, said) = stafettd(&["restore", from, "--home", to]);
+    let mut arguments = vec!["restore", from, "--home", to];
+    if let Some(url) = database {
+        arguments.extend(["--database", url]);
+    }
+    let (exit, said) = stafettd(&arguments);
     assert_eq!(exit, 0, "{said}");
-    assert_eq!(stafettd(&["restore", from, "--home", to]).0, 1, "not over a home");
+    assert_eq!(stafettd(&arguments).0, 1, "not over a home");
     let again = other.with_extension("again");
-    let (exit, said) = stafettd(&["backup", again.to_str().unwrap(), "--home", to]);
-    assert_eq!(exit, 0, "{said}");
+    let (exit, again) = stafettd(&["backup", again.to_str().unwrap(), "--home", to]);
+    assert_eq!(exit, 0, "{again}");
+    // Two marks are new: that it was restored, and when it was last backed up.
+    assert!(again["rows"].as_u64().unwrap() >= said["rows"].as_u64().unwrap());
     assert_eq!(stafettd(&["open", "--home", to]).0, 0);
     assert_eq!(stafettd(&["doctor", "--home", to]).0, 0);
 }
@@ -115,7 +124,8 @@ fn a_server_lives_on_sqlite() {
 #[test]
 fn a_server_lives_on_postgresql() {
     let Some(postgres) = Postgres::start() else { return };
-    life(Some(&postgres.database("life").unwrap()), None);
+    let second = postgres.database("second_life").unwrap();
+    life(Some(&postgres.database("life").unwrap()), Some(&second));
 }
 
 #[test]

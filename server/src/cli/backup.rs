@@ -12,7 +12,7 @@ use super::{CliError, Said};
 use crate::args;
 use crate::db::schema::{self, Kind, TABLES, Table};
 use crate::db::{Arg, Conn, Db, Row, StoreError};
-use crate::home::{FILES, Home, now_ms, write_private};
+use crate::home::{FILES, Home, SETTINGS, Settings, now_ms, write_private};
 
 /// Rows copied in one transaction.
 const PAGE: i64 = 1000;
@@ -59,43 +59,26 @@ pub async fn backup(dir: &Path, file: &Path) -> Result<Said, CliError> {
     ))
 }
 
-pub async fn restore(dir: &Path, file: &Path) -> Result<Said, CliError> {
+pub async fn restore(dir: &Path, file: &Path, database: Option<String>) -> Result<Said, CliError> {
     if !file.is_file() {
         return Err(CliError::Usage(format!("{} is not there", file.display())));
     }
     Home::make_room(dir)?;
     let copy = Db::open(file, None).await?;
     let mut source = copy.reader().await?;
-    let files = source
-        .rows("SELECT name, content FROM home_files", args![])
-        .await
-        .map_err(|_| CliError::Damaged(format!("{} is not a backup", file.display())))?;
-    let mut settings = None;
-    for row in &files {
-        let (name, content) = (row.text(0)?, row.bytes(1)?);
-        if !FILES.contains(&name.as_str()) {
-            return Err(CliError::Damaged(format!("{} holds a strange file", file.display())));
-        }
-        if name == "settings.json" {
-            settings = Some(content);
-        } else {
-            write_private(&dir.join(&name), &content)?;
-        }
+    let mut settings = restore_files(&mut source, dir, file).await?;
+    if database.is_some() {
+        settings.database = database;
     }
-    let settings = settings.ok_or_else(|| CliError::Damaged(format!("{} is not whole", file.display())))?;
-    let known: crate::home::Settings = serde_json::from_slice(&settings)
-        .map_err(|_| CliError::Damaged(format!("{} is damaged", file.display())))?;
-    let db = Db::open(&dir.join("stafett.db"), known.database.as_deref()).await?;
-    let mut target = db.reader().await?;
-    let taken = target.row("SELECT person FROM persons LIMIT 1", args![]).await?;
+    let db = Db::open(&dir.join("stafett.db"), settings.database.as_deref()).await?;
+    let taken = db.reader().await?.row("SELECT ticket FROM codes LIMIT 1", args![]).await?;
     if taken.is_some() {
         return Err(CliError::Refused {
             code: "database-taken",
             message: "the database already holds a server".to_owned(),
-            hint: "restore into an empty database",
+            hint: "restore into an empty database (`--database URL`)",
         });
     }
-    drop(target);
     let rows = copy_tables(&mut source, &db).await?;
     drop(source);
     db.write::<_, StoreError, _>(|conn: &mut Conn| {
@@ -105,11 +88,35 @@ pub async fn restore(dir: &Path, file: &Path) -> Result<Said, CliError> {
     db.close().await;
     copy.close().await;
     // Last: this is what makes the directory a home.
-    write_private(&dir.join("settings.json"), &settings)?;
+    let text = serde_json::to_vec_pretty(&settings).map_err(|error| CliError::Damaged(error.to_string()))?;
+    write_private(&dir.join(SETTINGS), &text)?;
     Ok(Said::new(
         format!("{rows} rows restored. The server reads only until `stafettd open`."),
         json!({"rows": rows, "restored": true}),
     ))
+}
+
+/// Writes the home's files but the settings, which are answered.
+async fn restore_files(source: &mut Conn, dir: &Path, file: &Path) -> Result<Settings, CliError> {
+    let damaged = |why: &str| CliError::Damaged(format!("{} {why}", file.display()));
+    let rows = source
+        .rows("SELECT name, content FROM home_files", args![])
+        .await
+        .map_err(|_| damaged("is not a backup"))?;
+    let mut settings = None;
+    for row in &rows {
+        let (name, content) = (row.text(0)?, row.bytes(1)?);
+        if !FILES.contains(&name.as_str()) {
+            return Err(damaged("holds a strange file"));
+        }
+        if name == SETTINGS {
+            settings = Some(content);
+        } else {
+            write_private(&dir.join(&name), &content)?;
+        }
+    }
+    let settings = settings.ok_or_else(|| damaged("is not whole"))?;
+    serde_json::from_slice(&settings).map_err(|_| damaged("is damaged"))
 }
 
 pub async fn open(dir: &Path) -> Result<Said, CliError> {

@@ -50,7 +50,12 @@ enum Command {
     /// Writes everything into one file.
     Backup { file: PathBuf },
     /// Makes a home out of a backup. The restored server signs nothing until `open`.
-    Restore { file: PathBuf },
+    Restore {
+        file: PathBuf,
+        /// Another PostgreSQL database than the one that was backed up; it must be empty.
+        #[arg(long, value_name = "URL")]
+        database: Option<String>,
+    },
     /// Lets a restored server sign again, once devices have brought back what the backup lacked.
     Open,
 }
@@ -159,7 +164,7 @@ async fn perform(arguments: Arguments) -> Result<Option<Said>, CliError> {
         Command::Unit { command } => command.run(&dir).await.map(Some),
         Command::Doctor => doctor::run(&dir).await.map(Some),
         Command::Backup { file } => backup::backup(&dir, &file).await.map(Some),
-        Command::Restore { file } => backup::restore(&dir, &file).await.map(Some),
+        Command::Restore { file, database } => backup::restore(&dir, &file, database).await.map(Some),
         Command::Open => backup::open(&dir).await.map(Some),
     }
 }

@@ -139,13 +139,8 @@ fn open_one(device: DeviceId, envelope: Envelope) -> Result<Draft, Fault> {
     if event.device != device {
         return Err(Fault::NotAllowed);
     }
-    let size = envelope.event.bytes().len();
     let welcome: Option<Vec<u8>> = envelope.welcome.map(|w| w.as_slice().to_vec());
-    let bound = match &event.body {
-        Body::Change(change) => change.sealed.as_slice().len() + limits::EVENT_HEADER_BYTES,
-        _ => limits::BODY_BYTES,
-    };
-    if size > bound || welcome.as_ref().is_some_and(|w| w.len() > limits::BODY_BYTES) {
+    if welcome.as_ref().is_some_and(|w| w.len() > limits::BODY_BYTES) {
         return Err(Refusal::TooLarge.into());
     }
     let named = match &event.body {

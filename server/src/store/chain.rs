@@ -1,14 +1,14 @@
 //! The event chains and what is derived from them: snapshots, and who may read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::event::{Position, Receipt, Record};
 use stafett_protocol::ids::{DeviceId, Hash, LogId, ScopeId};
+use stafett_protocol::membership::{Member, Role};
 use stafett_protocol::replica::Replica;
 use stafett_protocol::signed::Signed;
-use stafett_protocol::state::{GrantStanding, ScopeState};
-use stafett_protocol::membership::Role;
+use stafett_protocol::state::ScopeState;
 
 use super::accounts::{from_db, to_db};
 use crate::args;
@@ -197,18 +197,34 @@ pub fn readers(state: &ScopeState, now: u64) -> BTreeMap<DeviceId, u64> {
         .members
         .iter()
         .flat_map(|member| {
-            let limited = matches!(member.role, Role::Actor | Role::Reader | Role::Custodian);
-            let until = state
-                .grant(&member.basis)
-                .filter(|_| limited)
-                .map_or(ALWAYS, |fact| match fact.standing(now) {
-                    GrantStanding::InForce => fact.grant.expires_at,
-                    _ => 0,
-                });
+            let until = until(state, member);
             member.devices.iter().map(move |key| (key, until))
         })
         .map(|(key, until)| (DeviceId::of_key(key), if listed.contains(key) { 0 } else { until }))
         .collect()
+}
+
+/// When a member's place lapses by itself: with the grant, the leader's certificate, or consent on
+/// paper that nobody has countersigned. [`ScopeState::listed_at`] says the same for one moment.
+fn until(state: &ScopeState, member: &Member) -> u64 {
+    let by_grant = matches!(member.role, Role::Actor | Role::Reader | Role::Custodian);
+    if !by_grant && member.role != Role::Employee {
+        return ALWAYS;
+    }
+    let employed = state
+        .employments
+        .iter()
+        .filter(|employment| employment.person == member.person)
+        .map(|employment| employment.until);
+    let granted = state
+        .grant(&member.basis)
+        .filter(|_| by_grant)
+        .into_iter()
+        .flat_map(|fact| {
+            let paper = fact.attested.iter().filter(|a| !fact.signers.contains(&a.person));
+            paper.map(|a| a.until).chain([fact.grant.expires_at])
+        });
+    employed.chain(granted).min().unwrap_or(ALWAYS)
 }
 
 /// Brings the reader table up to date; answers the devices that lost their place at `seq`.
@@ -366,10 +382,4 @@ pub async fn page(conn: &mut Conn, scope: ScopeId, after: u64) -> Result<Option<
     let receipt = rows.last().map_or(Ok(None), |row| row.maybe_bytes(3))?;
     let receipt = receipt.ok_or(StoreError::Damaged("receipt"))?;
     Ok(Some((records, decode(&receipt).map_err(damaged("receipt"))?)))
-}
-
-/// Reader rows as the fan-out compares them.
-#[must_use]
-pub fn as_map(readers: &BTreeMap<DeviceId, u64>) -> HashMap<DeviceId, u64> {
-    readers.iter().map(|(device, until)| (*device, *until)).collect()
 }

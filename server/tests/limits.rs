@@ -1,0 +1,107 @@
+//! What a server bounds: connections, requests, silence; and what a restored one refuses.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "../../protocol/tests/common/mod.rs"]
+mod common;
+mod support;
+
+use common::*;
+use stafett_protocol::event::{Body, Event};
+use stafett_protocol::signed::Signed;
+use stafett_protocol::wire::*;
+use stafett_server::cli::RESTORED;
+use stafett_server::db::{StoreError, schema};
+use support::*;
+
+fn one(device: &Device, event: &Event) -> Bundle {
+    Bundle {
+        envelopes: vec![Envelope {
+            event: Signed::sign(event, &device.key),
+            welcome: None,
+        }],
+        letters: vec![],
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_joins_only_so_often() {
+    let world = World::new();
+    let server = Running::start(&world, None).await;
+    let mut refused = 0;
+    for _ in 0..450 {
+        let (status, _) = server.http("POST", "/v1/join", b"x").await;
+        assert!(matches!(status, 400 | 429));
+        refused += usize::from(status == 429);
+    }
+    assert!(refused > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_device_asks_only_so_often_and_loses_nothing() {
+    let world = World::new();
+    let server = Running::start(&world, None).await;
+    let mut client = server.enter(&world, MOTHER).await;
+    let mut refused = 0;
+    for n in 0..9000u32 {
+        client.send_raw(stafett_protocol::codec::encode(&ClientFrame { id: n + 1, request: Request::Ping })).await;
+        let answer = client.frame().await.unwrap();
+        assert_eq!(answer.id, n + 1);
+        match answer.reply {
+            Reply::Done => {}
+            Reply::Problem(problem) if problem.code == "too-many-requests" => refused += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(refused > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_server_reads_and_signs_nothing() {
+    let world = World::new();
+    let server = Running::start(&world, None).await;
+    let teacher = world.device(TEACHER);
+    let mut teachers = server.enter(&world, TEACHER).await;
+    let genesis = world.genesis_event(teacher, &world.card_founding());
+    let accepted = teachers.submit(one(teacher, &genesis)).await.unwrap();
+    server
+        .db
+        .write::<_, StoreError, _>(|conn| Box::pin(async move { schema::set_meta(conn, RESTORED, 1).await }))
+        .await
+        .unwrap();
+    let server = server.restart().await;
+    let mut teachers = server.open(&teacher.key).await.unwrap();
+    let card = world.found_event(teacher, genesis.clone(), accepted[0].time, None).unwrap();
+    let next = card.event(teacher, Body::Change(change()));
+    assert_eq!(teachers.submit(one(teacher, &next)).await.unwrap_err().code, "home-restored");
+    let Reply::Synced(synced) = teachers.ask(Request::Sync(vec![ScopePosition { scope: CARD, seq: 0 }])).await else { panic!() };
+    assert_eq!(synced[0].position.unwrap().seq, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_is_caught_up_from_the_database() {
+    let world = World::new();
+    let server = Running::start(&world, None).await;
+    let teacher = world.device(TEACHER);
+    let mut teachers = server.enter(&world, TEACHER).await;
+    let genesis = world.genesis_event(teacher, &world.card_founding());
+    let accepted = teachers.submit(one(teacher, &genesis)).await.unwrap();
+    let card = world.found_event(teacher, genesis, accepted[0].time, None).unwrap();
+    let mut slow = server.open(&teacher.key).await.unwrap();
+    let Reply::Synced(_) = slow.ask(Request::Sync(vec![ScopePosition { scope: CARD, seq: 0 }])).await else { panic!() };
+    // Far more than a connection's queue holds, while the reader does not read.
+    let first = card.event(teacher, Body::Change(change()));
+    for n in 0..2000u64 {
+        let event = Event { counter: first.counter + n, ..first.clone() };
+        teachers.submit(one(teacher, &event)).await.unwrap();
+    }
+    let mut seen = 1;
+    slow.pushed.clear();
+    while seen < 2001 {
+        if let Reply::Records(records) = slow.push().await {
+            for record in records.records {
+                assert_eq!(record.seq, seen + 1, "in order, without a gap, nothing twice");
+                seen = record.seq;
+            }
+        }
+    }
+}
