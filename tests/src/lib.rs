@@ -10,3 +10,4 @@
 
 pub mod model_home;
 pub mod model_people;
+pub mod sim;
