@@ -1,0 +1,43 @@
+# Everyday commands; `just` lists them. Everything here is a plain command that works without just, too.
+
+default:
+    @just --list --unsorted
+
+# The whole story of a log on this machine: real server, TLS, separate homes; says what was proved
+demo *ARGS:
+    cargo run --release --bin stafett -- demo {{ARGS}}
+
+# All suites. Without PostgreSQL's binaries they say what they did not run
+test *ARGS:
+    cargo test --workspace {{ARGS}}
+
+# Format, lints, supply chain: what .ci/run checks beside the tests
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo deny check bans licenses sources
+
+# Known vulnerabilities; fetches the advisory database
+advisories:
+    cargo deny check advisories
+
+# As CI does it
+ci:
+    .ci/run
+
+# Format everything
+fmt:
+    cargo fmt --all
+
+# The two programs, unoptimised: target/debug/stafettd and target/debug/stafett
+build:
+    cargo build --workspace --bins
+
+# A municipality's server for trying things out, in DIR
+server DIR:
+    target/debug/stafettd init --home {{DIR}} --number 3209 --name Ullensaker || true
+    target/debug/stafettd serve --home {{DIR}}
+
+# Reference pages of the crates
+doc:
+    cargo doc --workspace --no-deps --open
