@@ -6,7 +6,8 @@ use serde_json::Value;
 use crate::messages::Messages;
 
 /// Keys whose values are fixed words, not texts that somebody wrote.
-const WORD_KEYS: [&str; 9] = ["status", "state", "access", "role", "kind", "arena", "evaluation", "result", "reason"];
+const WORD_KEYS: [&str; 10] =
+    ["status", "state", "access", "role", "kind", "arena", "evaluation", "result", "reason", "verified"];
 
 /// The words for an answer of `command` (for example `log.show`).
 pub fn words(messages: &Messages, command: &str, value: &Value) -> String {

@@ -21,7 +21,7 @@ use stafett_protocol::ids::{DeviceId, PersonId, ScopeId, from_hex};
 use stafett_protocol::membership::{Role, ScopeKind};
 use stafett_protocol::replica::Replica;
 use stafett_protocol::signed::Signed;
-use stafett_protocol::wire::{Bundle, ClientFrame, Envelope, Records, Reply, Request, ServerFrame};
+use stafett_protocol::wire::{Bundle, ClientFrame, Envelope, Records, Reply, Request, ScopePosition, ServerFrame};
 
 use super::process::{DemoError, PASSPHRASE};
 use crate::dates::now_ms;
@@ -125,22 +125,38 @@ impl Insider {
 
     /// Hands the forged change to the honest server; the code of its refusal, or `None` if it took it.
     pub async fn submit(&self, event: Signed<Event>) -> Result<Option<String>, DemoError> {
+        let bundle = Bundle { envelopes: vec![Envelope { event, welcome: None }], letters: vec![] };
+        let (answer, _) = self.ask(Request::Submit(bundle)).await?;
+        Ok(if let Reply::Problem(problem) = answer { Some(problem.code) } else { None })
+    }
+
+    /// Asks the honest server for everything behind what this home knows; how many changes it gives.
+    pub async fn fetch_changes(&self) -> Result<usize, DemoError> {
+        let position = ScopePosition { scope: self.scope, seq: self.position().seq };
+        let (_, pushed) = self.ask(Request::Sync(vec![position])).await?;
+        let records = pushed.into_iter().filter_map(|reply| if let Reply::Records(records) = reply { Some(records) } else { None });
+        let events = records.flat_map(|records| records.records).filter_map(|record| record.event.peek().ok());
+        Ok(events.filter(|event| matches!(event.body, Body::Change(_))).count())
+    }
+
+    /// One request as this device; the answer, and what the server pushed until then.
+    async fn ask(&self, request: Request) -> Result<(Reply, Vec<Reply>), DemoError> {
         let place = ServerPlace::new(&self.account.url, self.account.ca).map_err(|error| odd("server", error))?;
         let key = self.key();
         let sign = |path: &str, exporter: &[u8; 32]| http_signature::sign("GET", path, &[], exporter, &key);
         let stream = FrameStream::open(&place, Arc::new(Recording::none()), sign).await;
         let mut stream = stream.map_err(|error| odd("stream", error))?;
-        let bundle = Bundle { envelopes: vec![Envelope { event, welcome: None }], letters: vec![] };
-        let frame = ClientFrame { id: 1, request: Request::Submit(bundle) };
-        stream.send(vec![encode(&frame)]).await.map_err(|error| odd("stream", error))?;
+        stream.send(vec![encode(&ClientFrame { id: 1, request })]).await.map_err(|error| odd("stream", error))?;
+        let mut pushed = Vec::new();
         loop {
             let frame = stream.next(ANSWER_TIME).await.map_err(|error| odd("stream", error))?;
-            let frame: ServerFrame = decode(&frame.ok_or_else(|| odd("stream", "silence"))?).map_err(|error| odd("frame", error))?;
-            match (frame.id, frame.reply) {
-                (1, Reply::Problem(problem)) => return Ok(Some(problem.code)),
-                (1, _) => return Ok(None),
-                _ => {}
+            let frame = decode(&frame.ok_or_else(|| odd("stream", "silence"))?);
+            let ServerFrame { id, reply } = frame.map_err(|error| odd("frame", error))?;
+            if id == 1 {
+                stream.close().await;
+                return Ok((reply, pushed));
             }
+            pushed.push(reply);
         }
     }
 

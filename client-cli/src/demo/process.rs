@@ -169,6 +169,8 @@ impl Server {
     fn command(&self, words: &[&str]) -> Result<Command, DemoError> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("__server").args(words).arg("--home").arg(&self.home).arg("--json");
+        // As talkative as it can be: the log is searched at the end.
+        command.env("STAFETT_LOG", "debug");
         Ok(command)
     }
 

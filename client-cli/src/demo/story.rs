@@ -65,11 +65,11 @@ pub async fn tell(dir: &Path, telling: &mut Telling<'_>) -> Result<(), DemoError
     ));
     let mut world = World::new(dir, server);
     let mut ids = Ids::default();
-    people(&mut world, &mut ids, telling)?;
+    people(&world, &mut ids, telling)?;
     request(&world, &mut ids, telling).await?;
     consent(&world, &ids, telling)?;
     concerns(&world, &mut ids, telling)?;
-    ppt(&mut world, &mut ids, telling)?;
+    ppt(&world, &mut ids, telling)?;
     forger(&world, &ids, telling).await?;
     without_net(&mut world, &ids, telling)?;
     withdrawal(&mut world, &ids, telling).await?;
@@ -79,7 +79,7 @@ pub async fn tell(dir: &Path, telling: &mut Telling<'_>) -> Result<(), DemoError
 }
 
 /// The school, the teacher, the parents.
-fn people(world: &mut World, ids: &mut Ids, telling: &mut Telling<'_>) -> Result<(), DemoError> {
+fn people(world: &World, ids: &mut Ids, telling: &mut Telling<'_>) -> Result<(), DemoError> {
     let school = world.server.ask(&["unit", "add", "--name", "Solvang skole", "--kind", "school"])?;
     let ppt = world.server.ask(&["unit", "add", "--name", "PPT Ullensaker", "--kind", "ppt"])?;
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -92,7 +92,7 @@ fn people(world: &mut World, ids: &mut Ids, telling: &mut Telling<'_>) -> Result
     let code = leader.run(&["invite", "--role", "employee", "--may-hold", "--may-act"])?.text("code");
     leader.run(&["sync"])?;
     ids.teacher = world.join(&teacher, &code, "Tone Aasheim")?;
-    world.settle()?;
+    world.settle(&[&leader, &teacher])?;
     telling.tell("Rektor har registrert en lærer, som både kan være stafettholder og aktør.");
     for (device, name) in [(&mother, "Ingrid Fjellstad"), (&father, "Magnus Fjellstad")] {
         let code = teacher.run(&["invite", "--guardian"])?.text("code");
@@ -100,7 +100,7 @@ fn people(world: &mut World, ids: &mut Ids, telling: &mut Telling<'_>) -> Result
         let person = world.join(device, &code, name)?;
         if device.name == mother.name { ids.mother = person } else { ids.father = person }
     }
-    world.settle()?;
+    world.settle(&world.circle())?;
     let same = world.compare((&teacher, &ids.teacher), (&mother, &ids.mother))?
         && world.compare((&teacher, &ids.teacher), (&father, &ids.father))?;
     telling.tell("Læreren har invitert begge foreldrene. De møtes, leser opp tallet på skjermen for hverandre, og tallene er like.");
@@ -130,13 +130,13 @@ async fn request(world: &World, ids: &mut Ids, telling: &mut Telling<'_>) -> Res
 
 /// Both parents answer; the log exists.
 fn consent(world: &World, ids: &Ids, telling: &mut Telling<'_>) -> Result<(), DemoError> {
-    world.settle()?;
+    world.settle(&world.circle())?;
     let by_mother = world.say_yes(&world.mother)?;
-    world.settle()?;
+    world.settle(&world.circle())?;
     let waits = status(&world.teacher, &ids.log)?;
     telling.tell("Mor sier ja. Det er ikke nok alene: loggen venter på far.");
     let by_father = world.say_yes(&world.father)?;
-    world.settle()?;
+    world.settle(&world.circle())?;
     let stands = status(&world.teacher, &ids.log)?;
     telling.tell("Far sier også ja. Nå finnes loggen.");
     telling.prove(
@@ -159,7 +159,7 @@ fn concerns(world: &World, ids: &mut Ids, telling: &mut Telling<'_>) -> Result<(
         "concern", "new", &ids.log, "--title", ABSENCE, "--goal", ABSENCE, "--text", ABSENCE_MEASURE,
     ])?;
     ids.absence = absence.text("concern");
-    world.settle()?;
+    world.settle(&world.circle())?;
     telling.tell(format!("To oppmerksomheter: «{HOMEWORK}», med tiltak på skolen, hjemme og for Ella selv, og «{ABSENCE}»."));
     let seen = [&world.mother, &world.father].into_iter().map(|parent| {
         let shown = parent.run(&["concern", "show", &ids.homework])?.value.to_string();
@@ -171,21 +171,23 @@ fn concerns(world: &World, ids: &mut Ids, telling: &mut Telling<'_>) -> Result<(
 }
 
 /// The PPT may read one concern, and no more.
-fn ppt(world: &mut World, ids: &mut Ids, telling: &mut Telling<'_>) -> Result<(), DemoError> {
+fn ppt(world: &World, ids: &mut Ids, telling: &mut Telling<'_>) -> Result<(), DemoError> {
     let (leader, employee) = (world.ppt_leader.clone(), world.ppt.clone());
     let code = ids.leader_codes.get(1).cloned().unwrap_or_default();
     world.join(&leader, &code, "Petter Granlund")?;
     let code = leader.run(&["invite", "--role", "employee", "--may-act"])?.text("code");
     leader.run(&["sync"])?;
     ids.ppt = world.join(&employee, &code, "Randi Myrvold")?;
-    world.settle()?;
+    world.settle(&[&leader, &employee])?;
+    // The teacher learns that the unit has a leader.
+    world.teacher.run(&["sync"])?;
     let request = ["access", "request", &ids.log, "--unit", &ids.ppt_unit, "--scope", &ids.homework, "--access", "read"];
     world.teacher.run(&request)?;
-    world.settle()?;
+    world.settle(&world.circle())?;
     let answered = world.say_yes(&world.mother)? + world.say_yes(&world.father)?;
-    world.settle()?;
+    world.settle(&[&world.mother, &world.father, &world.teacher, &leader])?;
     leader.run(&["unit", "assign", &ids.log, &ids.ppt])?;
-    world.settle()?;
+    world.settle(&[&leader, &world.teacher, &employee, &world.mother, &world.father])?;
     telling.tell("Læreren ber om lesetilgang for PPT til den første oppmerksomheten. Foreldrene sier ja, og PPTs leder peker ut en ansatt.");
     let reads = employee.run(&["concern", "show", &ids.homework])?.value.to_string().contains(GOAL);
     let other = employee.try_run(&["concern", "show", &ids.absence])?;
@@ -202,7 +204,6 @@ fn ppt(world: &mut World, ids: &mut Ids, telling: &mut Telling<'_>) -> Result<()
 
 /// A forged change under genuine keys: the server refuses it, and so does every client to whom a false server hands it.
 async fn forger(world: &World, ids: &Ids, telling: &mut Telling<'_>) -> Result<(), DemoError> {
-    world.settle()?;
     let forger = Insider::of(&world.ppt.home, &ids.homework).await?;
     let event = forger.forge(FORGED)?;
     let refusal = forger.submit(event.clone()).await?;
@@ -239,8 +240,7 @@ fn without_net(world: &mut World, ids: &Ids, telling: &mut Telling<'_>) -> Resul
     world.server.start()?;
     mother.run(&["sync"])?;
     phone.run(&["device", "accept", "--code", &code])?;
-    world.count_in(&phone);
-    world.settle()?;
+    world.settle(&[&world.mother, &world.phone, &world.teacher, &world.father])?;
     telling.tell("Serveren kommer tilbake. Mor kobler til telefonen sin som enhet nummer to.");
     let shown = |device: &Device| -> Result<BTreeSet<String>, DemoError> { Ok(concern_texts(&device.run(&["concern", "show", &ids.homework])?.value)) };
     let by_teacher = shown(&world.teacher)?;
@@ -258,9 +258,11 @@ fn without_net(world: &mut World, ids: &Ids, telling: &mut Telling<'_>) -> Resul
 
 /// The family changes its mind.
 async fn withdrawal(world: &mut World, ids: &Ids, telling: &mut Telling<'_>) -> Result<(), DemoError> {
-    world.settle()?;
+    world.settle(&[&world.teacher, &world.mother, &world.father, &world.ppt])?;
     let old_home = world.dir.join("ppts-gamle-noekler");
     World::copy(&world.ppt.home, &old_home)?;
+    let fathers_past = world.dir.join("fars-enhet-i-samme-stund");
+    World::copy(&world.father.home, &fathers_past)?;
     world.mother.run(&["consent", "withdraw", &ids.log, "--unit", &ids.ppt_unit])?;
     world.mother.run(&["sync"])?;
     telling.tell("Mor trekker samtykket for PPT. PPT har i mellomtiden gjemt unna en kopi av alle nøklene sine.");
@@ -268,12 +270,14 @@ async fn withdrawal(world: &mut World, ids: &Ids, telling: &mut Telling<'_>) -> 
     let refused = world.ppt.try_run(&["concern", "show", &ids.homework])?;
     let wiped = Insider::of(&world.ppt.home, &ids.homework).await?.read_nothing();
     telling.prove(
-        format!("PPT er ute med én gang ({}): programmet har slettet nøkler og innhold og sendt kvittering.", refused.code()),
+        format!("PPT er ute med én gang ({}): programmet har slettet nøkler og innhold.", refused.code()),
         last.exit == 0 && refused.exit == 1 && wiped,
     );
-    world.settle()?;
+    world.settle(&world.circle())?;
     world.teacher.run(&["glimpse", &ids.homework, AFTERWARDS])?;
-    world.settle()?;
+    world.settle(&world.circle())?;
+    let history = world.mother.run(&["log", "history", &ids.log])?.value.to_string();
+    telling.prove("Familien ser kvitteringen for at PPT har slettet.", history.contains("deletion receipt"));
     let arrived = concern_texts(&world.father.run(&["concern", "show", &ids.homework])?.value).contains(AFTERWARDS);
     telling.tell("Arbeidet går videre: læreren skriver, og foreldrene leser.");
     world.server.stop()?;
@@ -281,6 +285,13 @@ async fn withdrawal(world: &mut World, ids: &Ids, telling: &mut Telling<'_>) -> 
     World::copy(&world.server.home, &copy)?;
     world.server.start()?;
     let thief = Insider::of(&old_home, &ids.homework).await?;
+    let served = thief.fetch_changes().await?;
+    // The same question from a device of the family, as old: shows that there was something to give.
+    let due = Insider::of(&fathers_past, &ids.homework).await?.fetch_changes().await?;
+    telling.prove(
+        format!("Serveren gir ikke PPTs enhet en eneste ny endring, selv når den spør utenom programmet; fars får {due}."),
+        served == 0 && due > 0,
+    );
     let readable = thief.read_copy(&copy.join("stafett.db")).await?;
     telling.tell(format!(
         "Med de gamle nøklene og hele serverens database: {} av {} gamle endringer lar seg åpne, {} av {} nye.",

@@ -29,7 +29,6 @@ pub struct World {
     pub ppt_leader: Device,
     /// The PPT's employee.
     pub ppt: Device,
-    joined: Vec<Device>,
 }
 
 impl World {
@@ -46,27 +45,19 @@ impl World {
             father: device("far"),
             ppt_leader: device("ppt-leder"),
             ppt: device("ppt-ansatt"),
-            joined: Vec::new(),
         }
     }
 
     /// Lets a person join by a code; gives the person's id.
-    pub fn join(&mut self, device: &Device, code: &str, name: &str) -> Result<String, DemoError> {
-        let person = device.run(&["join", "--code", code, "--name", name])?.text("person");
-        self.joined.push(device.clone());
-        Ok(person)
+    pub fn join(&self, device: &Device, code: &str, name: &str) -> Result<String, DemoError> {
+        Ok(device.run(&["join", "--code", code, "--name", name])?.text("person"))
     }
 
-    /// Counts a device in that came another way.
-    pub fn count_in(&mut self, device: &Device) {
-        self.joined.push(device.clone());
-    }
-
-    /// Lets everybody synchronise until nothing moves any more.
-    pub fn settle(&self) -> Result<(), DemoError> {
+    /// Lets those whom it concerns synchronise until nothing moves between them any more.
+    pub fn settle(&self, involved: &[&Device]) -> Result<(), DemoError> {
         for _ in 0..ROUNDS {
             let mut moved = 0;
-            for device in &self.joined {
+            for device in involved {
                 let counts = device.run(&["sync"])?.value;
                 moved += ["sent", "received"].iter().filter_map(|key| counts.get(*key)?.as_u64()).sum::<u64>();
             }
@@ -75,6 +66,11 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// The family and the teacher.
+    pub fn circle(&self) -> [&Device; 3] {
+        [&self.teacher, &self.mother, &self.father]
     }
 
     /// One person says yes to everything that is asked; gives how many requests there were.
