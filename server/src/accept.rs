@@ -56,12 +56,7 @@ impl Open {
             return None;
         }
         *here += 1;
-        Some(Seat {
-            _place: Arc::new(Place {
-                open: self.clone(),
-                address,
-            }),
-        })
+        Some(Seat { _place: Arc::new(Place { open: self.clone(), address }) })
     }
 }
 
@@ -93,14 +88,7 @@ pub async fn serve(listener: TcpListener, tls: TlsAcceptor, router: Router, mut 
         let Some(seat) = open.enter(address.ip()) else {
             continue;
         };
-        tokio::spawn(connection(
-            socket,
-            address,
-            tls.clone(),
-            router.clone(),
-            stop.clone(),
-            seat,
-        ));
+        tokio::spawn(connection(socket, address, tls.clone(), router.clone(), stop.clone(), seat));
     }
     drop(listener);
     let drained = async {
@@ -133,12 +121,7 @@ async fn connection(
         return;
     };
     let mut binding = [0; 32];
-    if stream
-        .get_ref()
-        .1
-        .export_keying_material(&mut binding, EXPORTER_LABEL, None)
-        .is_err()
-    {
+    if stream.get_ref().1.export_keying_material(&mut binding, EXPORTER_LABEL, None).is_err() {
         return;
     }
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {

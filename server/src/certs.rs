@@ -5,7 +5,9 @@
 
 use std::net::IpAddr;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 use time::{Duration, OffsetDateTime};
 
@@ -39,21 +41,14 @@ const LEAF_DAYS: i64 = 397;
 pub fn new_authority(number: u16, name: &str) -> Result<Authority, CertificateError> {
     let key = KeyPair::generate()?;
     let certificate = authority_params(number, name).self_signed(&key)?;
-    Ok(Authority {
-        number,
-        name: name.to_owned(),
-        certificate_pem: certificate.pem(),
-        key_pem: key.serialize_pem(),
-    })
+    Ok(Authority { number, name: name.to_owned(), certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
 }
 
 /// The same name and usages each time: what a leaf says of its issuer comes from here.
 fn authority_params(number: u16, name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, format!("Stafett {number:04} {name}"));
+    params.distinguished_name.push(DnType::CommonName, format!("Stafett {number:04} {name}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     set_validity(&mut params, AUTHORITY_DAYS);
@@ -62,10 +57,8 @@ fn authority_params(number: u16, name: &str) -> CertificateParams {
 
 /// Makes this start's server certificate for `host` and the loopback names.
 pub fn new_leaf(authority: &Authority, host: &str) -> Result<Shown, CertificateError> {
-    let issuer = Issuer::new(
-        authority_params(authority.number, &authority.name),
-        KeyPair::from_pem(&authority.key_pem)?,
-    );
+    let issuer =
+        Issuer::new(authority_params(authority.number, &authority.name), KeyPair::from_pem(&authority.key_pem)?);
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     let is_wildcard = host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified());
     if !is_wildcard && !names.iter().any(|name| name == host) {

@@ -174,8 +174,7 @@ pub async fn notify(conn: &mut Conn, news: News) -> Result<(), StoreError> {
             News::Mail(device) => format!("m{}{}", to_hex(&device.0), origin()),
             News::Ended(device) => format!("e{}{}", to_hex(&device.0), origin()),
         };
-        conn.execute("SELECT pg_notify('stafett', $1)", args![text.as_str()])
-            .await?;
+        conn.execute("SELECT pg_notify('stafett', $1)", args![text.as_str()]).await?;
     }
     Ok(())
 }

@@ -52,10 +52,7 @@ impl Home {
     /// Makes a new home; refuses a folder that already is one.
     pub fn create(dir: &Path, settings: Settings, key: &SigningKey) -> Result<Self, HomeError> {
         Self::make_room(dir)?;
-        let home = Self {
-            dir: dir.to_owned(),
-            settings,
-        };
+        let home = Self { dir: dir.to_owned(), settings };
         home.write("municipality.key", hex_line(&key.to_bytes()).as_bytes())?;
         let text = serde_json::to_string_pretty(&home.settings).map_err(|_| HomeError::Damaged(dir.join(SETTINGS)))?;
         home.write(SETTINGS, text.as_bytes())?;
@@ -67,15 +64,8 @@ impl Home {
         if dir.join(SETTINGS).exists() {
             return Err(HomeError::Taken(dir.to_owned()));
         }
-        let failed = |source| HomeError::Io {
-            path: dir.to_owned(),
-            source,
-        };
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(failed)?;
+        let failed = |source| HomeError::Io { path: dir.to_owned(), source };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(failed)
     }
 
@@ -83,10 +73,7 @@ impl Home {
         let path = dir.join(SETTINGS);
         let text = fs::read(&path).map_err(|_| HomeError::Missing(dir.to_owned()))?;
         let settings = serde_json::from_slice(&text).map_err(|_| HomeError::Damaged(path))?;
-        Ok(Self {
-            dir: dir.to_owned(),
-            settings,
-        })
+        Ok(Self { dir: dir.to_owned(), settings })
     }
 
     #[must_use]
@@ -125,19 +112,11 @@ impl Home {
 
 /// Writes beside the target, syncs, renames: nobody ever sees half a key.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), HomeError> {
-    let failed = |source| HomeError::Io {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| HomeError::Io { path: path.to_owned(), source };
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&beside)
-        .map_err(failed)?;
+    let mut file =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
     file.sync_all().map_err(failed)?;
     fs::rename(&beside, path).map_err(failed)

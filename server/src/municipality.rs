@@ -43,10 +43,7 @@ impl Municipality {
     /// The keys that credentials may chain to.
     #[must_use]
     pub fn trusted(&self) -> Municipalities {
-        Municipalities(vec![MunicipalityKey {
-            number: self.number,
-            key: self.public,
-        }])
+        Municipalities(vec![MunicipalityKey { number: self.number, key: self.public }])
     }
 
     /// A code of the server's own: no secret, the municipality key in the inviter's place.

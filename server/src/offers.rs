@@ -5,7 +5,9 @@ use openmls_rust_crypto::RustCrypto;
 use stafett_protocol::commit_view::Leaf;
 use stafett_protocol::credential::{DeviceCertificate, Municipalities, letter_key_hash};
 use stafett_protocol::ids::{DeviceId, PersonId, PublicKey};
-use stafett_protocol::limits::{CLOCK_SKEW_SHOWN_MILLIS, KEY_PACKAGE_BYTES, KEY_PACKAGE_MAX_MILLIS, KEY_PACKAGES_PER_DEVICE};
+use stafett_protocol::limits::{
+    CLOCK_SKEW_SHOWN_MILLIS, KEY_PACKAGE_BYTES, KEY_PACKAGE_MAX_MILLIS, KEY_PACKAGES_PER_DEVICE,
+};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::KeyPackageOffer;
 use tls_codec::Deserialize as _;
@@ -55,7 +57,12 @@ pub fn check_packages(
         .collect()
 }
 
-fn check_package(package: &[u8], person: PersonId, device_key: &PublicKey, trusted: &Municipalities) -> Result<(), Fault> {
+fn check_package(
+    package: &[u8],
+    person: PersonId,
+    device_key: &PublicKey,
+    trusted: &Municipalities,
+) -> Result<(), Fault> {
     if package.len() > KEY_PACKAGE_BYTES {
         return Err(Fault::TooLarge);
     }
@@ -63,9 +70,7 @@ fn check_package(package: &[u8], person: PersonId, device_key: &PublicKey, trust
     let MlsMessageBodyIn::KeyPackage(package) = message.extract() else {
         return Err(Fault::Inconsistent);
     };
-    let package = package
-        .validate(&RustCrypto::default(), ProtocolVersion::Mls10)
-        .map_err(|_| Fault::Inconsistent)?;
+    let package = package.validate(&RustCrypto::default(), ProtocolVersion::Mls10).map_err(|_| Fault::Inconsistent)?;
     let leaf = Leaf::of(package.leaf_node())?;
     let identity = leaf.credential.verify(trusted).map_err(|_| Fault::Inconsistent)?;
     let fits = package.ciphersuite() == stafett_protocol::SUITE

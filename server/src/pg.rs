@@ -77,13 +77,7 @@ impl Postgres {
             .stderr(Stdio::null())
             .spawn()
             .map_err(|e| said("postgres", e))?;
-        let postgres = Self {
-            bin,
-            dir,
-            user,
-            port,
-            child,
-        };
+        let postgres = Self { bin, dir, user, port, child };
         postgres.wait_until_ready()?;
         Ok(postgres)
     }
@@ -172,8 +166,5 @@ fn unprivileged() -> Result<Option<(u32, u32)>, String> {
         let mut fields = line.split(':').skip(2);
         Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
     };
-    ids("postgres")
-        .or_else(|| ids("nobody"))
-        .map(Some)
-        .ok_or_else(|| "there is no user to run it as".to_owned())
+    ids("postgres").or_else(|| ids("nobody")).map(Some).ok_or_else(|| "there is no user to run it as".to_owned())
 }

@@ -48,7 +48,11 @@ fn quota((per_second, burst): (u32, u32)) -> Quota {
 
 impl Server {
     /// Prepares everything; serves nothing yet.
-    pub async fn start(db: Db, municipality: Municipality, stop: watch::Receiver<bool>) -> Result<Arc<Self>, StoreError> {
+    pub async fn start(
+        db: Db,
+        municipality: Municipality,
+        stop: watch::Receiver<bool>,
+    ) -> Result<Arc<Self>, StoreError> {
         let restored = schema::meta(&mut db.reader().await?, crate::cli::RESTORED).await?;
         let municipality = Arc::new(municipality);
         let fanout = Arc::new(Fanout::default());
@@ -72,18 +76,12 @@ impl Server {
 
     /// One join or stream opening from an address.
     pub fn admit_address(&self, address: IpAddr) -> Result<(), Fault> {
-        self.limits
-            .addresses
-            .check_key(&address)
-            .map_err(|_| Fault::TooManyRequests)
+        self.limits.addresses.check_key(&address).map_err(|_| Fault::TooManyRequests)
     }
 
     /// One request on a device's stream.
     pub fn admit_request(&self, device: DeviceId) -> Result<(), Fault> {
-        self.limits
-            .devices
-            .check_key(&device)
-            .map_err(|_| Fault::TooManyRequests)
+        self.limits.devices.check_key(&device).map_err(|_| Fault::TooManyRequests)
     }
 
     /// Events that a device wants to have accepted.

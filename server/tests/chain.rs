@@ -19,21 +19,19 @@ use stafett_server::pg::Postgres;
 use support::*;
 
 fn bundle(device: &Device, events: &[Event]) -> Bundle {
-    let envelopes = events
-        .iter()
-        .map(|event| Envelope {
-            event: Signed::sign(event, &device.key),
-            welcome: None,
-        })
-        .collect();
-    Bundle {
-        envelopes,
-        letters: vec![],
-    }
+    let envelopes =
+        events.iter().map(|event| Envelope { event: Signed::sign(event, &device.key), welcome: None }).collect();
+    Bundle { envelopes, letters: vec![] }
 }
 
 /// Says it to the server and to the local replica alike; both must agree.
-async fn say(world: &World, chain: &mut Chain, client: &mut Client, device: &Device, body: Body) -> Result<Accepted, Problem> {
+async fn say(
+    world: &World,
+    chain: &mut Chain,
+    client: &mut Client,
+    device: &Device,
+    body: Body,
+) -> Result<Accepted, Problem> {
     let event = chain.event(device, body);
     let accepted = client.submit(bundle(device, std::slice::from_ref(&event))).await;
     chain.now = time_of(&accepted);
@@ -44,7 +42,13 @@ async fn say(world: &World, chain: &mut Chain, client: &mut Client, device: &Dev
     accepted.map(|mut all| all.remove(0))
 }
 
-async fn commit(world: &World, chain: &mut Chain, client: &mut Client, device: &Device, plan: Plan) -> Result<Accepted, Problem> {
+async fn commit(
+    world: &World,
+    chain: &mut Chain,
+    client: &mut Client,
+    device: &Device,
+    plan: Plan,
+) -> Result<Accepted, Problem> {
     let (commit, welcome) = chain.commit(device, plan);
     let event = chain.event(device, Body::Commit(commit.clone()));
     let mut bundle = bundle(device, std::slice::from_ref(&event));

@@ -139,7 +139,8 @@ fn wrong_use_is_told_apart() {
     assert_eq!((exit, said["error"]["code"].as_str().unwrap()), (2, "usage"));
     assert_eq!(stafettd(&["init", "--home", at, "--number", "0", "--name", "x"]).0, 2);
     assert_eq!(stafettd(&["init", "--home", at, "--number", "3209", "--name", "x", "--listen", "nonsense"]).0, 2);
-    let (exit, said) = stafettd(&["init", "--home", at, "--number", "3209", "--name", "x", "--database", "postgres://127.0.0.1:1/x"]);
+    let (exit, said) =
+        stafettd(&["init", "--home", at, "--number", "3209", "--name", "x", "--database", "postgres://127.0.0.1:1/x"]);
     assert_eq!((exit, said["error"]["code"].as_str().unwrap()), (4, "database"));
     init(Path::new(at), None);
     let (exit, said) = stafettd(&["init", "--home", at, "--number", "3209", "--name", "x"]);

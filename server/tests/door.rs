@@ -40,13 +40,7 @@ async fn rows(server: &Running) -> Vec<i64> {
 }
 
 fn one(device: &Device, event: &Event) -> Bundle {
-    Bundle {
-        envelopes: vec![Envelope {
-            event: Signed::sign(event, &device.key),
-            welcome: None,
-        }],
-        letters: vec![],
-    }
+    Bundle { envelopes: vec![Envelope { event: Signed::sign(event, &device.key), welcome: None }], letters: vec![] }
 }
 
 async fn code_of(client: &mut Client, bundle: Bundle) -> String {
@@ -124,10 +118,7 @@ async fn frames_are_whole_or_refused() {
     let server = Running::start(&world, None).await;
     let mut client = server.enter(&world, TEACHER).await;
     let event = world.genesis_event(world.device(TEACHER), &world.card_founding());
-    let frame = encode(&ClientFrame {
-        id: 77,
-        request: Request::Submit(one(world.device(TEACHER), &event)),
-    });
+    let frame = encode(&ClientFrame { id: 77, request: Request::Submit(one(world.device(TEACHER), &event)) });
     let before = rows(&server).await;
     for cut in (0..frame.len()).step_by(211) {
         client.send_raw(frame[..cut].to_vec()).await;
@@ -261,12 +252,8 @@ async fn account_requests_are_for_those_they_are_for() {
     let certificate = Signed::sign(&certificate, &world.person(MOTHER).key);
     assert_eq!(mothers.problem(Request::CertifyEmployee(certificate)).await, "not-allowed");
     let package = |key: &SigningKey, bytes: Vec<u8>, at| {
-        let offer = KeyPackageOffer {
-            device: mother.id(),
-            offered_at: at,
-            last_resort: false.into(),
-            package: bytes.into(),
-        };
+        let offer =
+            KeyPackageOffer { device: mother.id(), offered_at: at, last_resort: false.into(), package: bytes.into() };
         Request::PublishKeyPackages(vec![Signed::sign(&offer, key)])
     };
     let good = message(mother);

@@ -17,10 +17,7 @@ use support::*;
 
 fn one(device: &Device, event: &Event, welcome: Option<Vec<u8>>) -> Bundle {
     Bundle {
-        envelopes: vec![Envelope {
-            event: Signed::sign(event, &device.key),
-            welcome: welcome.map(Into::into),
-        }],
+        envelopes: vec![Envelope { event: Signed::sign(event, &device.key), welcome: welcome.map(Into::into) }],
         letters: vec![],
     }
 }

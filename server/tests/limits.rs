@@ -14,13 +14,7 @@ use stafett_server::db::{StoreError, schema};
 use support::*;
 
 fn one(device: &Device, event: &Event) -> Bundle {
-    Bundle {
-        envelopes: vec![Envelope {
-            event: Signed::sign(event, &device.key),
-            welcome: None,
-        }],
-        letters: vec![],
-    }
+    Bundle { envelopes: vec![Envelope { event: Signed::sign(event, &device.key), welcome: None }], letters: vec![] }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +67,9 @@ async fn a_restored_server_reads_and_signs_nothing() {
     let card = world.found_event(teacher, genesis.clone(), accepted[0].time, None).unwrap();
     let next = card.event(teacher, Body::Change(change()));
     assert_eq!(teachers.submit(one(teacher, &next)).await.unwrap_err().code, "home-restored");
-    let Reply::Synced(synced) = teachers.ask(Request::Sync(vec![ScopePosition { scope: CARD, seq: 0 }])).await else { panic!() };
+    let Reply::Synced(synced) = teachers.ask(Request::Sync(vec![ScopePosition { scope: CARD, seq: 0 }])).await else {
+        panic!()
+    };
     assert_eq!(synced[0].position.unwrap().seq, 1);
 }
 

@@ -22,12 +22,7 @@ fn mail(reply: Reply) -> Option<MailItem> {
 }
 
 async fn offer(client: &mut Client, device: &Device, ticket: [u8; 16], kind: CodeKind) {
-    let offer = CodeOffer {
-        ticket: ticket_hash(&ticket),
-        kind,
-        unit: None,
-        expires_at: now_ms() + DAY,
-    };
+    let offer = CodeOffer { ticket: ticket_hash(&ticket), kind, unit: None, expires_at: now_ms() + DAY };
     assert_eq!(client.ask(Request::OfferCode(Signed::sign(&offer, &device.key))).await, Reply::Done);
 }
 
@@ -67,11 +62,14 @@ async fn people(url: Option<&str>) {
     }
 
     // Key packages: each once, then the one of last resort again and again.
-    let packages: Vec<_> = [false, false, true].into_iter().map(|last_resort| published(world.device(MOTHER), last_resort)).collect();
+    let packages: Vec<_> =
+        [false, false, true].into_iter().map(|last_resort| published(world.device(MOTHER), last_resort)).collect();
     assert_eq!(mothers.ask(Request::PublishKeyPackages(packages.clone())).await, Reply::Done);
     let mut fetched = vec![];
     for _ in 0..4 {
-        let Reply::KeyPackages(mut got) = teachers.ask(Request::FetchKeyPackages(vec![world.id(MOTHER)])).await else { panic!() };
+        let Reply::KeyPackages(mut got) = teachers.ask(Request::FetchKeyPackages(vec![world.id(MOTHER)])).await else {
+            panic!()
+        };
         fetched.push(got.remove(0));
     }
     assert!(fetched[..2].iter().all(|f| packages[..2].contains(f)) && fetched[0] != fetched[1]);
@@ -123,7 +121,9 @@ async fn further_device(world: &World, server: &Running, mothers: &mut Client, t
     assert_eq!(mothers.ask(Request::CertifyDevice(certified.clone())).await, Reply::Done);
     assert_eq!(mothers.ask(Request::CertifyDevice(certified)).await, Reply::Done, "again is fine");
     let mut seconds = server.open(&second.key).await.unwrap();
-    let Reply::Persons(found) = teachers.ask(Request::Persons(vec![world.id(MOTHER), world.id(COACH)])).await else { panic!() };
+    let Reply::Persons(found) = teachers.ask(Request::Persons(vec![world.id(MOTHER), world.id(COACH)])).await else {
+        panic!()
+    };
     assert_eq!((found.len(), found[0].devices.len()), (1, 2));
     assert_eq!(mothers.ask(Request::RemoveDevice(second.id())).await, Reply::Done);
     assert!(seconds.frame().await.is_none(), "its stream ends at once");
@@ -153,10 +153,8 @@ async fn units(world: &World, server: &Running) {
     };
     assert_eq!(leader.ask(Request::OfferCode(Signed::sign(&offer, &world.device(LEADER).key))).await, Reply::Done);
     server.join(&claim(&world.person(COLLEAGUE).key, world.device(COLLEAGUE), [5; 16])).await.unwrap();
-    let certificate = stafett_protocol::consent::EmployeeCertificate {
-        unit: added.unit,
-        ..world.certificate(LEADER, COLLEAGUE)
-    };
+    let certificate =
+        stafett_protocol::consent::EmployeeCertificate { unit: added.unit, ..world.certificate(LEADER, COLLEAGUE) };
     let certificate = Signed::sign(&certificate, &world.person(LEADER).key);
     assert_eq!(leader.ask(Request::CertifyEmployee(certificate.clone())).await, Reply::Done);
     let Reply::Persons(found) = leader.ask(Request::Persons(vec![world.id(COLLEAGUE)])).await else { panic!() };

@@ -9,8 +9,7 @@ use stafett_server::db::{Conn, Db, StoreError, schema};
 use stafett_server::pg::Postgres;
 
 async fn put(db: &Db, name: String, value: i64) -> Result<(), StoreError> {
-    db.write(move |conn: &mut Conn| Box::pin(async move { schema::set_meta(conn, &name, value).await }))
-        .await
+    db.write(move |conn: &mut Conn| Box::pin(async move { schema::set_meta(conn, &name, value).await })).await
 }
 
 async fn value(db: &Db, name: &str) -> Option<i64> {
@@ -19,9 +18,7 @@ async fn value(db: &Db, name: &str) -> Option<i64> {
 
 /// Adds one to a counter, the row locked by the first statement.
 async fn raise(conn: &mut Conn) -> Result<i64, StoreError> {
-    let row = conn
-        .row("UPDATE meta SET value = value + 1 WHERE name = 'count' RETURNING value", args![])
-        .await?;
+    let row = conn.row("UPDATE meta SET value = value + 1 WHERE name = 'count' RETURNING value", args![]).await?;
     row.unwrap().int(0)
 }
 

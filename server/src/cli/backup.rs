@@ -35,11 +35,7 @@ pub async fn backup(dir: &Path, file: &Path) -> Result<Said, CliError> {
     write_private(&unfinished, b"")?;
     let copy = Db::open(&unfinished, None).await?;
     let mut source = db.reader().await?;
-    let begin = if source.is_pg() {
-        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-    } else {
-        "BEGIN"
-    };
+    let begin = if source.is_pg() { "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" } else { "BEGIN" };
     source.execute(begin, args![]).await?;
     let rows = copy_tables(&mut source, &copy).await?;
     source.execute("COMMIT", args![]).await?;
@@ -99,10 +95,8 @@ pub async fn restore(dir: &Path, file: &Path, database: Option<String>) -> Resul
 /// Writes the home's files but the settings, which are answered.
 async fn restore_files(source: &mut Conn, dir: &Path, file: &Path) -> Result<Settings, CliError> {
     let damaged = |why: &str| CliError::Damaged(format!("{} {why}", file.display()));
-    let rows = source
-        .rows("SELECT name, content FROM home_files", args![])
-        .await
-        .map_err(|_| damaged("is not a backup"))?;
+    let rows =
+        source.rows("SELECT name, content FROM home_files", args![]).await.map_err(|_| damaged("is not a backup"))?;
     let mut settings = None;
     for row in &rows {
         let (name, content) = (row.text(0)?, row.bytes(1)?);
@@ -121,15 +115,10 @@ async fn restore_files(source: &mut Conn, dir: &Path, file: &Path) -> Result<Set
 
 pub async fn open(dir: &Path) -> Result<Said, CliError> {
     let (_, db) = super::open(dir).await?;
-    db.write::<_, StoreError, _>(|conn: &mut Conn| {
-        Box::pin(async move { schema::set_meta(conn, RESTORED, 0).await })
-    })
-    .await?;
+    db.write::<_, StoreError, _>(|conn: &mut Conn| Box::pin(async move { schema::set_meta(conn, RESTORED, 0).await }))
+        .await?;
     db.close().await;
-    Ok(Said::new(
-        "The server signs again after its next start.".to_owned(),
-        json!({"open": true}),
-    ))
+    Ok(Said::new("The server signs again after its next start.".to_owned(), json!({"open": true})))
 }
 
 async fn copy_files(home: &Home, copy: &Db) -> Result<(), CliError> {
@@ -139,17 +128,10 @@ async fn copy_files(home: &Home, copy: &Db) -> Result<(), CliError> {
     }
     copy.write::<_, StoreError, _>(move |conn: &mut Conn| {
         Box::pin(async move {
-            conn.execute(
-                "CREATE TABLE home_files (name TEXT NOT NULL PRIMARY KEY, content BLOB NOT NULL)",
-                args![],
-            )
-            .await?;
-            for (name, content) in files {
-                conn.execute(
-                    "INSERT INTO home_files (name, content) VALUES ($1, $2)",
-                    args![name, content],
-                )
+            conn.execute("CREATE TABLE home_files (name TEXT NOT NULL PRIMARY KEY, content BLOB NOT NULL)", args![])
                 .await?;
+            for (name, content) in files {
+                conn.execute("INSERT INTO home_files (name, content) VALUES ($1, $2)", args![name, content]).await?;
             }
             Ok(())
         })
@@ -170,20 +152,11 @@ async fn copy_tables(source: &mut Conn, target: &Db) -> Result<u64, CliError> {
         let mut offset = 0;
         loop {
             let rows = source
-                .raw(
-                    format!(
-                        "SELECT {names} FROM {} ORDER BY {key} LIMIT {PAGE} OFFSET {offset}",
-                        table.name
-                    ),
-                    args![],
-                )
+                .raw(format!("SELECT {names} FROM {} ORDER BY {key} LIMIT {PAGE} OFFSET {offset}", table.name), args![])
                 .await?;
             let count = to_i64(rows.len() as u64);
             total += rows.len() as u64;
-            let rows = rows
-                .iter()
-                .map(|row| values(table, row))
-                .collect::<Result<Vec<_>, StoreError>>()?;
+            let rows = rows.iter().map(|row| values(table, row)).collect::<Result<Vec<_>, StoreError>>()?;
             insert(target, table, names.clone(), rows).await?;
             offset += count;
             if count < PAGE {
@@ -215,11 +188,7 @@ async fn insert(target: &Db, table: &'static Table, names: String, rows: Vec<Vec
 }
 
 fn key_columns(table: &Table) -> &'static str {
-    table
-        .rules
-        .strip_prefix("PRIMARY KEY (")
-        .and_then(|rest| rest.split(')').next())
-        .unwrap_or("1")
+    table.rules.strip_prefix("PRIMARY KEY (").and_then(|rest| rest.split(')').next()).unwrap_or("1")
 }
 
 fn values(table: &Table, row: &Row) -> Result<Vec<Arg>, StoreError> {

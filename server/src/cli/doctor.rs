@@ -29,15 +29,9 @@ pub async fn run(dir: &Path) -> Result<Said, CliError> {
             checks.push(last_backup(&home, &db).await);
             db.close().await;
         }
-        Err(error) => checks.push(Check {
-            name: "database",
-            result: Err(error.to_string()),
-        }),
+        Err(error) => checks.push(Check { name: "database", result: Err(error.to_string()) }),
     }
-    checks.push(Check {
-        name: "peers",
-        result: Ok("none are set up".to_owned()),
-    });
+    checks.push(Check { name: "peers", result: Ok("none are set up".to_owned()) });
     let words: Vec<String> = checks
         .iter()
         .map(|check| match &check.result {
@@ -63,9 +57,7 @@ fn keys(home: &Home) -> Check {
     let open_to_others: Vec<&str> = FILES
         .iter()
         .copied()
-        .filter(|name| {
-            std::fs::metadata(home.path(name)).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0)
-        })
+        .filter(|name| std::fs::metadata(home.path(name)).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0))
         .collect();
     Check {
         name: "keys",
@@ -78,9 +70,9 @@ fn keys(home: &Home) -> Check {
 }
 
 fn tls(home: &Home) -> Check {
-    let shown = super::serve::authority(home).map_err(|error| error.to_string()).and_then(|authority| {
-        certs::new_leaf(&authority, super::serve::host(home)).map_err(|error| error.to_string())
-    });
+    let shown = super::serve::authority(home)
+        .map_err(|error| error.to_string())
+        .and_then(|authority| certs::new_leaf(&authority, super::serve::host(home)).map_err(|error| error.to_string()));
     Check {
         name: "tls",
         result: shown.and_then(|shown| {

@@ -39,10 +39,8 @@ impl Init {
         if !(1..=9999).contains(&self.number) {
             return Err(CliError::Usage("--number is a municipality number of four digits".to_owned()));
         }
-        let (host, _) = self
-            .listen
-            .rsplit_once(':')
-            .ok_or_else(|| CliError::Usage("--listen is HOST:PORT".to_owned()))?;
+        let (host, _) =
+            self.listen.rsplit_once(':').ok_or_else(|| CliError::Usage("--listen is HOST:PORT".to_owned()))?;
         let host = host.to_owned();
         let port = TcpListener::bind(&self.listen)
             .and_then(|listener| listener.local_addr())
@@ -99,13 +97,7 @@ pub async fn new_code(
     let expires_ms = now_ms() + CODE_MAX_MILLIS;
     db.write::<_, StoreError, _>(move |conn: &mut Conn| {
         Box::pin(async move {
-            let code = StoredCode {
-                kind,
-                unit,
-                offered_by: None,
-                expires_ms,
-                used_by: None,
-            };
+            let code = StoredCode { kind, unit, offered_by: None, expires_ms, used_by: None };
             accounts::add_code(conn, &ticket_hash(&ticket), &code).await
         })
     })

@@ -92,7 +92,9 @@ impl CliError {
             Self::Home(HomeError::Damaged(_)) | Self::Certificate(_) | Self::Damaged(_) => {
                 (4, "damaged", "restore a backup with `stafettd restore FILE`")
             }
-            Self::Home(HomeError::Io { .. }) | Self::Io(_) => (4, "io", "look at the path, its owner and the free space"),
+            Self::Home(HomeError::Io { .. }) | Self::Io(_) => {
+                (4, "io", "look at the path, its owner and the free space")
+            }
             Self::Store(_) => (4, "database", "run `stafettd doctor`"),
             Self::Fault(_) => (1, "refused", ""),
             Self::Tls(_) => (4, "tls", "run `stafettd doctor`"),

@@ -54,7 +54,5 @@ pub fn authority(home: &Home) -> Result<Authority, CliError> {
 /// The host that clients connect to.
 pub fn host(home: &Home) -> &str {
     let listen = &home.settings.listen;
-    listen
-        .rsplit_once(':')
-        .map_or(listen.as_str(), |(host, _)| host.trim_matches(['[', ']']))
+    listen.rsplit_once(':').map_or(listen.as_str(), |(host, _)| host.trim_matches(['[', ']']))
 }

@@ -74,46 +74,28 @@ impl Conn {
     /// Runs a statement and tells how many rows it changed.
     pub async fn execute(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<u64, StoreError> {
         Ok(match self {
-            Self::Lite(c) => bind_lite(sqlx::query(sql), args)
-                .execute(&mut **c)
-                .await?
-                .rows_affected(),
-            Self::Pg(c) => bind_pg(sqlx::query(sql), args)
-                .execute(&mut **c)
-                .await?
-                .rows_affected(),
+            Self::Lite(c) => bind_lite(sqlx::query(sql), args).execute(&mut **c).await?.rows_affected(),
+            Self::Pg(c) => bind_pg(sqlx::query(sql), args).execute(&mut **c).await?.rows_affected(),
         })
     }
 
     /// All rows of a statement; every caller bounds them by LIMIT or by key.
     pub async fn rows(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
         Ok(match self {
-            Self::Lite(c) => bind_lite(sqlx::query(sql), args)
-                .fetch_all(&mut **c)
-                .await?
-                .into_iter()
-                .map(Row::Lite)
-                .collect(),
-            Self::Pg(c) => bind_pg(sqlx::query(sql), args)
-                .fetch_all(&mut **c)
-                .await?
-                .into_iter()
-                .map(Row::Pg)
-                .collect(),
+            Self::Lite(c) => {
+                bind_lite(sqlx::query(sql), args).fetch_all(&mut **c).await?.into_iter().map(Row::Lite).collect()
+            }
+            Self::Pg(c) => {
+                bind_pg(sqlx::query(sql), args).fetch_all(&mut **c).await?.into_iter().map(Row::Pg).collect()
+            }
         })
     }
 
     /// The first row, if any.
     pub async fn row(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Option<Row>, StoreError> {
         Ok(match self {
-            Self::Lite(c) => bind_lite(sqlx::query(sql), args)
-                .fetch_optional(&mut **c)
-                .await?
-                .map(Row::Lite),
-            Self::Pg(c) => bind_pg(sqlx::query(sql), args)
-                .fetch_optional(&mut **c)
-                .await?
-                .map(Row::Pg),
+            Self::Lite(c) => bind_lite(sqlx::query(sql), args).fetch_optional(&mut **c).await?.map(Row::Lite),
+            Self::Pg(c) => bind_pg(sqlx::query(sql), args).fetch_optional(&mut **c).await?.map(Row::Pg),
         })
     }
 
@@ -121,18 +103,12 @@ impl Conn {
     pub(crate) async fn raw(&mut self, sql: String, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
         let sql = AssertSqlSafe(sql);
         Ok(match self {
-            Self::Lite(c) => bind_lite(sqlx::query(sql), args)
-                .fetch_all(&mut **c)
-                .await?
-                .into_iter()
-                .map(Row::Lite)
-                .collect(),
-            Self::Pg(c) => bind_pg(sqlx::query(sql), args)
-                .fetch_all(&mut **c)
-                .await?
-                .into_iter()
-                .map(Row::Pg)
-                .collect(),
+            Self::Lite(c) => {
+                bind_lite(sqlx::query(sql), args).fetch_all(&mut **c).await?.into_iter().map(Row::Lite).collect()
+            }
+            Self::Pg(c) => {
+                bind_pg(sqlx::query(sql), args).fetch_all(&mut **c).await?.into_iter().map(Row::Pg).collect()
+            }
         })
     }
 
@@ -199,8 +175,6 @@ impl Row {
 
     /// Bytes of exactly the length that was written, or the row is damaged.
     pub fn array<const N: usize>(&self, at: usize) -> Result<[u8; N], StoreError> {
-        self.bytes(at)?
-            .try_into()
-            .map_err(|_| StoreError::Damaged("a key of the wrong length"))
+        self.bytes(at)?.try_into().map_err(|_| StoreError::Damaged("a key of the wrong length"))
     }
 }

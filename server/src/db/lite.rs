@@ -40,12 +40,7 @@ pub struct Lite {
 impl Lite {
     pub async fn open(file: &Path) -> Result<Self, StoreError> {
         // SQLite gives its side files the mode of the main one.
-        std::fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(file)
-            .map_err(sqlx::Error::Io)?;
+        std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(file).map_err(sqlx::Error::Io)?;
         let options = SqliteConnectOptions::new()
             .filename(file)
             .create_if_missing(true)
@@ -60,16 +55,17 @@ impl Lite {
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
+            .test_before_acquire(false)
             .connect_with(options.clone())
             .await?;
-        let version: String = sqlx::query_scalar("SELECT sqlite_version()")
-            .fetch_one(&writer)
-            .await?;
+        let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&writer).await?;
         if !is_recent(&version) {
             return Err(StoreError::OldSqlite(version));
         }
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
+            // A file does not go away as a network does.
+            .test_before_acquire(false)
             .connect_with(options.pragma("query_only", "ON"))
             .await?;
         let (queue, jobs) = mpsc::channel(QUEUE);
@@ -101,10 +97,7 @@ impl Lite {
             }
             .boxed()
         });
-        self.queue
-            .send(work)
-            .await
-            .map_err(|_| E::from(StoreError::Lost))?;
+        self.queue.send(work).await.map_err(|_| E::from(StoreError::Lost))?;
         receiver.await.map_err(|_| E::from(StoreError::Lost))?
     }
 
@@ -156,21 +149,28 @@ async fn run(pool: SqlitePool, mut jobs: mpsc::Receiver<Work>) {
     }
 }
 
-async fn commit(conn: &mut Conn, batch: impl Iterator<Item = Work>) -> Result<Vec<Outcome>, StoreError> {
+async fn commit(conn: &mut Conn, batch: impl ExactSizeIterator<Item = Work>) -> Result<Vec<Outcome>, StoreError> {
+    let alone = batch.len() == 1;
     conn.execute("BEGIN IMMEDIATE", vec![]).await?;
     let mut outcomes = Vec::new();
     for work in batch {
-        conn.execute("SAVEPOINT job", vec![]).await?;
+        if !alone {
+            conn.execute("SAVEPOINT job", vec![]).await?;
+        }
         // A panic in one piece of work must not stop the writer for everybody.
-        let outcome = AssertUnwindSafe(async { work(conn).await })
-            .catch_unwind()
-            .await
-            .ok();
-        if !outcome.as_ref().is_some_and(|o| o.keep) {
+        let outcome = AssertUnwindSafe(async { work(conn).await }).catch_unwind().await.ok();
+        let keep = outcome.as_ref().is_some_and(|o| o.keep);
+        outcomes.extend(outcome);
+        if alone && !keep {
+            conn.execute("ROLLBACK", vec![]).await?;
+            return Ok(outcomes);
+        }
+        if !keep {
             conn.execute("ROLLBACK TO job", vec![]).await?;
         }
-        conn.execute("RELEASE job", vec![]).await?;
-        outcomes.extend(outcome);
+        if !alone {
+            conn.execute("RELEASE job", vec![]).await?;
+        }
     }
     if let Err(error) = conn.execute("COMMIT", vec![]).await {
         if is_failed_sync(&error) {
@@ -193,10 +193,6 @@ fn is_failed_sync(error: &StoreError) -> bool {
 
 fn is_recent(version: &str) -> bool {
     let mut parts = version.split('.').map(|p| p.parse::<u32>().unwrap_or(0));
-    let found = (
-        parts.next().unwrap_or(0),
-        parts.next().unwrap_or(0),
-        parts.next().unwrap_or(0),
-    );
+    let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0), parts.next().unwrap_or(0));
     found >= (3, 51, 3)
 }

@@ -25,11 +25,7 @@ use Kind::{Bytes, Int, Text};
 
 /// In the order in which rows may be inserted.
 pub const TABLES: &[Table] = &[
-    Table {
-        name: "meta",
-        columns: &[("name", Text), ("value", Int)],
-        rules: "PRIMARY KEY (name)",
-    },
+    Table { name: "meta", columns: &[("name", Text), ("value", Int)], rules: "PRIMARY KEY (name)" },
     Table {
         name: "units",
         columns: &[("unit", Bytes), ("name", Text), ("kind", Text), ("leader?", Bytes), ("created_ms", Int)],
@@ -77,13 +73,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "key_packages",
-        columns: &[
-            ("hash", Bytes),
-            ("device", Bytes),
-            ("last_resort", Int),
-            ("offered_ms", Int),
-            ("offer", Bytes),
-        ],
+        columns: &[("hash", Bytes), ("device", Bytes), ("last_resort", Int), ("offered_ms", Int), ("offer", Bytes)],
         rules: "PRIMARY KEY (hash), FOREIGN KEY (device) REFERENCES devices (device) ON DELETE CASCADE",
     },
     Table {
@@ -91,21 +81,17 @@ pub const TABLES: &[Table] = &[
         columns: &[("device", Bytes), ("id", Int), ("mail", Bytes)],
         rules: "PRIMARY KEY (device, id), FOREIGN KEY (device) REFERENCES devices (device) ON DELETE CASCADE",
     },
-    // One row a scope. The snapshot is the replica as of `snapshot_seq`; the records after it hold no
-    // change of membership and are replayed on top.
+    // One small row a scope: every event rewrites it.
     Table {
         name: "scopes",
-        columns: &[
-            ("scope", Bytes),
-            ("log", Bytes),
-            ("card?", Bytes),
-            ("seq", Int),
-            ("head", Bytes),
-            ("time_ms", Int),
-            ("snapshot", Bytes),
-            ("snapshot_seq", Int),
-        ],
+        columns: &[("scope", Bytes), ("log", Bytes), ("card?", Bytes), ("seq", Int), ("head", Bytes), ("time_ms", Int)],
         rules: "PRIMARY KEY (scope)",
+    },
+    // The replica as of `seq`; the records after it alter no facts but counters.
+    Table {
+        name: "snapshots",
+        columns: &[("scope", Bytes), ("seq", Int), ("body", Bytes)],
+        rules: "PRIMARY KEY (scope), FOREIGN KEY (scope) REFERENCES scopes (scope)",
     },
     Table {
         name: "records",
@@ -165,11 +151,7 @@ fn ddl(table: &Table, pg: bool) -> String {
         .collect();
     let strict = if pg { "" } else { " STRICT" };
     // STRICT knows INTEGER, not BIGINT; both are 64 bits.
-    let columns = if pg {
-        columns.join(", ")
-    } else {
-        columns.join(", ").replace("BIGINT", "INTEGER")
-    };
+    let columns = if pg { columns.join(", ") } else { columns.join(", ").replace("BIGINT", "INTEGER") };
     format!("CREATE TABLE IF NOT EXISTS {} ({columns}, {}){strict}", table.name, table.rules)
 }
 
@@ -200,9 +182,7 @@ pub async fn migrate(db: &Db) -> Result<(), StoreError> {
 
 /// A number that the server remembers under a name.
 pub async fn meta(conn: &mut Conn, name: &str) -> Result<Option<i64>, StoreError> {
-    let row = conn
-        .row("SELECT value FROM meta WHERE name = $1", vec![Arg::from(name)])
-        .await?;
+    let row = conn.row("SELECT value FROM meta WHERE name = $1", vec![Arg::from(name)]).await?;
     row.map(|row| row.int(0)).transpose()
 }
 

@@ -59,12 +59,7 @@ async fn person(server: &Server, join: PersonJoin) -> Result<Joined, Fault> {
     if certificate.device_key != device_key || claim.sealed_name.as_slice().len() > SEALED_NAME_BYTES {
         return Err(Fault::Inconsistent);
     }
-    let newcomer = Newcomer {
-        claim,
-        signed,
-        person,
-        packages: join.key_packages,
-    };
+    let newcomer = Newcomer { claim, signed, person, packages: join.key_packages };
     let municipality = std::sync::Arc::clone(&server.municipality);
     server
         .db
@@ -74,7 +69,11 @@ async fn person(server: &Server, join: PersonJoin) -> Result<Joined, Fault> {
         .await
 }
 
-async fn settle(conn: &mut Conn, municipality: &crate::municipality::Municipality, new: Newcomer) -> Result<Joined, Fault> {
+async fn settle(
+    conn: &mut Conn,
+    municipality: &crate::municipality::Municipality,
+    new: Newcomer,
+) -> Result<Joined, Fault> {
     let now = now_ms();
     let code = accounts::lock_code(conn, &new.claim.ticket).await?.ok_or(Fault::CodeInvalid)?;
     let CodeKind::Person(kind) = code.kind else {
@@ -116,10 +115,7 @@ async fn settle(conn: &mut Conn, municipality: &crate::municipality::Municipalit
         packages::add(conn, offer, signed).await?;
     }
     accounts::use_code(conn, &new.claim.ticket, &new.signed.id()).await?;
-    let notice = Mail::Joined(JoinNotice {
-        claim: new.signed,
-        certificate: signed.clone(),
-    });
+    let notice = Mail::Joined(JoinNotice { claim: new.signed, certificate: signed.clone() });
     let told = tell_offerer(conn, &code, &notice).await?;
     // The unit again: this join may have given it its leader.
     let unit = match code.unit {

@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State, ws::WebSocketUpgrade};
@@ -13,7 +14,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::Extension;
 use futures_util::FutureExt as _;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::http_signature::{self, SignatureHeaders};
@@ -109,11 +109,7 @@ async fn authenticate(server: &Server, headers: &HeaderMap, binding: ChannelBind
     else {
         return Err(Fault::NotAuthenticated);
     };
-    let signed = SignatureHeaders {
-        content_digest,
-        signature_input,
-        signature,
-    };
+    let signed = SignatureHeaders { content_digest, signature_input, signature };
     let device = http_signature::claimed_device(&signed.signature_input).ok_or(Fault::NotAuthenticated)?;
     let mut conn = server.db.reader().await?;
     let device = accounts::device(&mut conn, device).await?.ok_or(Fault::NotAuthenticated)?;

@@ -20,7 +20,7 @@ use crate::db::Conn;
 use crate::fanout;
 use crate::home::now_ms;
 use crate::problem::Fault;
-use crate::store::chain;
+use crate::store::chain::{self, Entry};
 use crate::store::mail::{self, Posted};
 
 /// Does all of it, and keeps the replicas that are still true.
@@ -69,6 +69,12 @@ struct Written {
     receipt: Option<Signed<Receipt>>,
 }
 
+impl Written {
+    fn entry(&self, device: DeviceId) -> Entry<'_> {
+        Entry { scope: self.scope, record: &self.record, device, counter: self.counter, receipt: self.receipt.as_ref() }
+    }
+}
+
 struct Judging<'a> {
     conn: &'a mut Conn,
     shared: &'a Shared,
@@ -84,12 +90,7 @@ struct Judging<'a> {
 impl Judging<'_> {
     async fn all(mut self, drafts: Vec<Draft>, letters: Vec<Letter>) -> Result<Outcome, Fault> {
         if let Some(accepted) = self.accepted_before(&drafts).await? {
-            return Ok(Outcome {
-                accepted,
-                news: Vec::new(),
-                mail: Vec::new(),
-                recheck: Vec::new(),
-            });
+            return Ok(Outcome { accepted, news: Vec::new(), mail: Vec::new(), recheck: Vec::new() });
         }
         // One time for the whole bundle; a clock that went back holds time still.
         self.now = now_ms().max(self.places.newest_time());
@@ -110,6 +111,9 @@ impl Judging<'_> {
                 tracing::warn!("a letter beside a bundle met a full mailbox");
             }
         }
+        let device = self.device;
+        let entries: Vec<Entry<'_>> = self.written.iter().map(|written| written.entry(device)).collect();
+        chain::append(self.conn, &entries).await?;
         for (replica, snapshot) in self.places.touched() {
             chain::save(self.conn, replica, snapshot).await?;
         }
@@ -148,11 +152,8 @@ impl Judging<'_> {
     async fn one(&mut self, draft: Draft, is_last: bool) -> Result<(), Fault> {
         let scope = draft.event.scope;
         let position = self.places.state(scope).map(|state| state.position);
-        let record = Record {
-            seq: position.map_or(0, |p| p.seq).saturating_add(1),
-            time: self.now,
-            event: draft.signed,
-        };
+        let record =
+            Record { seq: position.map_or(0, |p| p.seq).saturating_add(1), time: self.now, event: draft.signed };
         let counter = draft.event.counter;
         // A change alters nobody's place; the path of an edit does without the comparison.
         let before = match &draft.event.body {
@@ -169,22 +170,14 @@ impl Judging<'_> {
         place.snapshot |= changes;
         let mut removes = false;
         if changes {
-            removes = self
-                .facts_changed(scope, record.seq, &before.unwrap_or_default(), draft.welcome)
-                .await?;
+            removes = self.facts_changed(scope, record.seq, &before.unwrap_or_default(), draft.welcome).await?;
         }
         let receipt = self
             .places
             .replica(scope)
             .filter(|_| is_last || removes)
             .map(|replica| self.shared.municipality.receipt(&replica.receipt()));
-        chain::append(self.conn, scope, &record, (self.device, counter), receipt.as_ref()).await?;
-        self.written.push(Written {
-            scope,
-            counter,
-            record,
-            receipt,
-        });
+        self.written.push(Written { scope, counter, record, receipt });
         Ok(())
     }
 
@@ -249,19 +242,11 @@ impl Judging<'_> {
         before: &BTreeMap<DeviceId, u64>,
         welcome: Option<Vec<u8>>,
     ) -> Result<bool, Fault> {
-        let after = self
-            .places
-            .state(scope)
-            .map(|state| chain::readers(state, self.now))
-            .unwrap_or_default();
+        let after = self.places.state(scope).map(|state| chain::readers(state, self.now)).unwrap_or_default();
         let lost = chain::save_readers(self.conn, scope, seq, before, &after).await?;
         if let Some(welcome) = welcome {
             let added: Vec<DeviceId> = after.keys().filter(|d| !before.contains_key(d)).copied().collect();
-            let mail = Mail::Welcome(WelcomeMail {
-                scope,
-                seq,
-                welcome: welcome.into(),
-            });
+            let mail = Mail::Welcome(WelcomeMail { scope, seq, welcome: welcome.into() });
             for device in added {
                 if self.post(device, &mail).await? == Posted::Full {
                     return Err(Fault::MailboxFull);
@@ -292,10 +277,7 @@ impl Judging<'_> {
         if refused == Refusal::NotAMember && !known_here {
             return Ok(Refusal::UnknownScope.into());
         }
-        let position = known_here.then(|| ScopePosition {
-            scope,
-            seq: self.places.stored_seq(scope),
-        });
+        let position = known_here.then(|| ScopePosition { scope, seq: self.places.stored_seq(scope) });
         Ok(Fault::Refused(refused, position))
     }
 
@@ -318,12 +300,7 @@ impl Judging<'_> {
                 receipt: receipt.clone(),
             });
             news.entry(scope)
-                .or_insert_with(|| News {
-                    scope,
-                    records: Vec::new(),
-                    receipt,
-                    readers: None,
-                })
+                .or_insert_with(|| News { scope, records: Vec::new(), receipt, readers: None })
                 .records
                 .push(written.record);
         }

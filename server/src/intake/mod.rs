@@ -68,15 +68,7 @@ impl Intake {
     #[must_use]
     pub fn new(db: Db, municipality: Arc<Municipality>, fanout: Arc<Fanout>) -> Self {
         let trusted = municipality.trusted();
-        Self {
-            db,
-            fanout,
-            shared: Arc::new(Shared {
-                municipality,
-                trusted,
-                hot: Hot::default(),
-            }),
-        }
+        Self { db, fanout, shared: Arc::new(Shared { municipality, trusted, hot: Hot::default() }) }
     }
 
     /// Judges and stores a bundle of an authenticated device, all or nothing, and tells who may know.
@@ -110,11 +102,7 @@ impl Intake {
         let (first, last) = (first.seq, last.seq);
         let frame = ServerFrame {
             id: 0,
-            reply: Reply::Records(Records {
-                scope: news.scope,
-                records: news.records,
-                receipt: news.receipt,
-            }),
+            reply: Reply::Records(Records { scope: news.scope, records: news.records, receipt: news.receipt }),
         };
         self.fanout.records(&Arc::new(NewRecords {
             scope: news.scope,
@@ -150,11 +138,7 @@ fn open_one(device: DeviceId, envelope: Envelope) -> Result<Draft, Fault> {
     if named != welcome.as_deref().map(welcome_hash) {
         return Err(Refusal::WelcomeMismatch.into());
     }
-    Ok(Draft {
-        event,
-        signed: envelope.event,
-        welcome,
-    })
+    Ok(Draft { event, signed: envelope.event, welcome })
 }
 
 /// Bounds on letters, the same with and without events beside them.

@@ -81,12 +81,7 @@ impl Places {
             };
             places.insert(
                 scope,
-                Place {
-                    replica,
-                    stored_seq: locked.map_or(0, |l| l.position.seq),
-                    touched: false,
-                    snapshot: false,
-                },
+                Place { replica, stored_seq: locked.map_or(0, |l| l.position.seq), touched: false, snapshot: false },
             );
         }
         Ok(Self(places))

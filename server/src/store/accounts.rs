@@ -67,34 +67,25 @@ fn unit_of(row: &Row) -> Result<Unit, StoreError> {
         unit: UnitId(row.array(0)?),
         name: row.text(1)?,
         kind: row.text(2)?,
-        leader: leader
-            .map(|id| id.try_into().map(PersonId).map_err(damaged("unit")))
-            .transpose()?,
+        leader: leader.map(|id| id.try_into().map(PersonId).map_err(damaged("unit"))).transpose()?,
     })
 }
 
 /// All units, oldest first.
 pub async fn units(conn: &mut Conn) -> Result<Vec<Unit>, StoreError> {
-    let rows = conn
-        .rows(
-            "SELECT unit, name, kind, leader FROM units ORDER BY created_ms, unit LIMIT 2000",
-            args![],
-        )
-        .await?;
+    let rows =
+        conn.rows("SELECT unit, name, kind, leader FROM units ORDER BY created_ms, unit LIMIT 2000", args![]).await?;
     rows.iter().map(unit_of).collect()
 }
 
 pub async fn unit(conn: &mut Conn, unit: UnitId) -> Result<Option<Unit>, StoreError> {
-    let row = conn
-        .row("SELECT unit, name, kind, leader FROM units WHERE unit = $1", args![&unit.0])
-        .await?;
+    let row = conn.row("SELECT unit, name, kind, leader FROM units WHERE unit = $1", args![&unit.0]).await?;
     row.as_ref().map(unit_of).transpose()
 }
 
 /// A unit whose leader has left can get a new one.
 pub async fn set_leader(conn: &mut Conn, unit: UnitId, leader: PersonId) -> Result<(), StoreError> {
-    conn.execute("UPDATE units SET leader = $2 WHERE unit = $1", args![&unit.0, &leader.0])
-        .await?;
+    conn.execute("UPDATE units SET leader = $2 WHERE unit = $1", args![&unit.0, &leader.0]).await?;
     Ok(())
 }
 
@@ -125,28 +116,15 @@ pub async fn lock_code(conn: &mut Conn, ticket: &[u8; 16]) -> Result<Option<Stor
     let Some(row) = row else { return Ok(None) };
     Ok(Some(StoredCode {
         kind: decode(&row.bytes(0)?).map_err(damaged("code"))?,
-        unit: row
-            .maybe_bytes(1)?
-            .map(|id| id.try_into().map(UnitId).map_err(damaged("code")))
-            .transpose()?,
-        offered_by: row
-            .maybe_bytes(2)?
-            .map(|id| id.try_into().map(PersonId).map_err(damaged("code")))
-            .transpose()?,
+        unit: row.maybe_bytes(1)?.map(|id| id.try_into().map(UnitId).map_err(damaged("code"))).transpose()?,
+        offered_by: row.maybe_bytes(2)?.map(|id| id.try_into().map(PersonId).map_err(damaged("code"))).transpose()?,
         expires_ms: from_db(row.int(3)?),
-        used_by: row
-            .maybe_bytes(4)?
-            .map(|id| id.try_into().map(Hash).map_err(damaged("code")))
-            .transpose()?,
+        used_by: row.maybe_bytes(4)?.map(|id| id.try_into().map(Hash).map_err(damaged("code"))).transpose()?,
     }))
 }
 
 pub async fn use_code(conn: &mut Conn, ticket: &[u8; 16], claim: &Hash) -> Result<(), StoreError> {
-    conn.execute(
-        "UPDATE codes SET used_by = $2 WHERE ticket = $1",
-        args![&ticket_hash(ticket).0, &claim.0],
-    )
-    .await?;
+    conn.execute("UPDATE codes SET used_by = $2 WHERE ticket = $1", args![&ticket_hash(ticket).0, &claim.0]).await?;
     Ok(())
 }
 
@@ -177,32 +155,20 @@ pub async fn add_person(
 }
 
 pub async fn person(conn: &mut Conn, person: PersonId) -> Result<Option<Person>, StoreError> {
-    let row = conn
-        .row(
-            "SELECT person_key, kind, unit, certificate FROM persons WHERE person = $1",
-            args![&person.0],
-        )
-        .await?;
+    let row =
+        conn.row("SELECT person_key, kind, unit, certificate FROM persons WHERE person = $1", args![&person.0]).await?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some(Person {
         key: row.array(0)?,
         kind: kind_from(row.int(1)?)?,
-        unit: row
-            .maybe_bytes(2)?
-            .map(|id| id.try_into().map(UnitId).map_err(damaged("person")))
-            .transpose()?,
+        unit: row.maybe_bytes(2)?.map(|id| id.try_into().map(UnitId).map_err(damaged("person"))).transpose()?,
         certificate: decode(&row.bytes(3)?).map_err(damaged("person"))?,
     }))
 }
 
 /// A person as others look them up.
 pub async fn person_record(conn: &mut Conn, person: PersonId) -> Result<Option<PersonRecord>, StoreError> {
-    let row = conn
-        .row(
-            "SELECT certificate, employee FROM persons WHERE person = $1",
-            args![&person.0],
-        )
-        .await?;
+    let row = conn.row("SELECT certificate, employee FROM persons WHERE person = $1", args![&person.0]).await?;
     let Some(row) = row else { return Ok(None) };
     let devices = conn
         .rows(
@@ -230,12 +196,8 @@ pub async fn person_record(conn: &mut Conn, person: PersonId) -> Result<Option<P
 }
 
 pub async fn set_employee(conn: &mut Conn, person: PersonId, certificate: &[u8]) -> Result<bool, StoreError> {
-    let changed = conn
-        .execute(
-            "UPDATE persons SET employee = $2 WHERE person = $1",
-            args![&person.0, certificate],
-        )
-        .await?;
+    let changed =
+        conn.execute("UPDATE persons SET employee = $2 WHERE person = $1", args![&person.0, certificate]).await?;
     Ok(changed == 1)
 }
 
@@ -262,37 +224,20 @@ pub async fn add_device(
 }
 
 pub async fn device(conn: &mut Conn, device: DeviceId) -> Result<Option<Device>, StoreError> {
-    let row = conn
-        .row("SELECT person, device_key FROM devices WHERE device = $1", args![&device.0])
-        .await?;
-    row.map(|row| {
-        Ok(Device {
-            device,
-            person: PersonId(row.array(0)?),
-            key: row.array(1)?,
-        })
-    })
-    .transpose()
+    let row = conn.row("SELECT person, device_key FROM devices WHERE device = $1", args![&device.0]).await?;
+    row.map(|row| Ok(Device { device, person: PersonId(row.array(0)?), key: row.array(1)? })).transpose()
 }
 
 pub async fn devices_of(conn: &mut Conn, person: PersonId) -> Result<Vec<DeviceId>, StoreError> {
-    let rows = conn
-        .rows(
-            "SELECT device FROM devices WHERE person = $1 ORDER BY device LIMIT 64",
-            args![&person.0],
-        )
-        .await?;
+    let rows =
+        conn.rows("SELECT device FROM devices WHERE person = $1 ORDER BY device LIMIT 64", args![&person.0]).await?;
     rows.iter().map(|row| Ok(DeviceId(row.array(0)?))).collect()
 }
 
 /// Ends a device of this person; its mailbox and key packages go with it.
 pub async fn remove_device(conn: &mut Conn, device: DeviceId, person: PersonId) -> Result<bool, StoreError> {
-    let removed = conn
-        .execute(
-            "DELETE FROM devices WHERE device = $1 AND person = $2",
-            args![&device.0, &person.0],
-        )
-        .await?;
+    let removed =
+        conn.execute("DELETE FROM devices WHERE device = $1 AND person = $2", args![&device.0, &person.0]).await?;
     Ok(removed == 1)
 }
 

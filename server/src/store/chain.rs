@@ -12,7 +12,7 @@ use stafett_protocol::state::ScopeState;
 
 use super::accounts::{from_db, to_db};
 use crate::args;
-use crate::db::{Conn, Row, StoreError};
+use crate::db::{Arg, Conn, Row, StoreError};
 
 /// Until when a device may read that no consent limits.
 pub const ALWAYS: u64 = i64::MAX as u64;
@@ -49,18 +49,11 @@ fn damaged<E>(what: &'static str) -> impl FnOnce(E) -> StoreError {
 
 /// Locks a scope; `None` when there is none.
 pub async fn lock(conn: &mut Conn, scope: ScopeId) -> Result<Option<Locked>, StoreError> {
-    let row = conn
-        .row(
-            "UPDATE scopes SET seq = seq WHERE scope = $1 RETURNING seq, head, time_ms",
-            args![&scope.0],
-        )
-        .await?;
+    let row =
+        conn.row("UPDATE scopes SET seq = seq WHERE scope = $1 RETURNING seq, head, time_ms", args![&scope.0]).await?;
     row.map(|row| {
         Ok(Locked {
-            position: Position {
-                seq: from_db(row.int(0)?),
-                head: Hash(row.array(1)?),
-            },
+            position: Position { seq: from_db(row.int(0)?), head: Hash(row.array(1)?) },
             time: from_db(row.int(2)?),
         })
     })
@@ -69,43 +62,27 @@ pub async fn lock(conn: &mut Conn, scope: ScopeId) -> Result<Option<Locked>, Sto
 
 /// Where a scope stands, without a lock.
 pub async fn position(conn: &mut Conn, scope: ScopeId) -> Result<Option<Position>, StoreError> {
-    let row = conn
-        .row("SELECT seq, head FROM scopes WHERE scope = $1", args![&scope.0])
-        .await?;
-    row.map(|row| {
-        Ok(Position {
-            seq: from_db(row.int(0)?),
-            head: Hash(row.array(1)?),
-        })
-    })
-    .transpose()
+    let row = conn.row("SELECT seq, head FROM scopes WHERE scope = $1", args![&scope.0]).await?;
+    row.map(|row| Ok(Position { seq: from_db(row.int(0)?), head: Hash(row.array(1)?) })).transpose()
 }
 
 /// The card that a scope names; fixed by its genesis.
 pub async fn card_of(conn: &mut Conn, scope: ScopeId) -> Result<Option<ScopeId>, StoreError> {
-    let row = conn
-        .row("SELECT card FROM scopes WHERE scope = $1", args![&scope.0])
-        .await?;
+    let row = conn.row("SELECT card FROM scopes WHERE scope = $1", args![&scope.0]).await?;
     let card = row.map_or(Ok(None), |row| row.maybe_bytes(0))?;
-    card.map(|id| id.try_into().map(ScopeId).map_err(damaged("scope")))
-        .transpose()
+    card.map(|id| id.try_into().map(ScopeId).map_err(damaged("scope"))).transpose()
 }
 
 /// How many scopes a log has.
 pub async fn scopes_of_log(conn: &mut Conn, log: LogId) -> Result<usize, StoreError> {
-    let row = conn
-        .row("SELECT COUNT(*) FROM scopes WHERE log = $1", args![&log.0])
-        .await?;
+    let row = conn.row("SELECT COUNT(*) FROM scopes WHERE log = $1", args![&log.0]).await?;
     Ok(usize::try_from(row.map_or(Ok(0), |row| row.int(0))?).unwrap_or(usize::MAX))
 }
 
 /// Builds the replica from snapshot and what came after it; the scope must be locked.
 pub async fn load(conn: &mut Conn, scope: ScopeId, locked: &Locked) -> Result<Replica, StoreError> {
     let row = conn
-        .row(
-            "SELECT snapshot, snapshot_seq FROM scopes WHERE scope = $1",
-            args![&scope.0],
-        )
+        .row("SELECT body, seq FROM snapshots WHERE scope = $1", args![&scope.0])
         .await?
         .ok_or(StoreError::Damaged("scope"))?;
     let mut replica = Replica::restore(&row.bytes(0)?).map_err(damaged("snapshot"))?;
@@ -127,7 +104,7 @@ pub async fn load(conn: &mut Conn, scope: ScopeId, locked: &Locked) -> Result<Re
 pub async fn create(conn: &mut Conn, state: &ScopeState) -> Result<bool, StoreError> {
     let created = conn
         .execute(
-            "INSERT INTO scopes (scope, log, card, seq, head, time_ms, snapshot, snapshot_seq) VALUES ($1, $2, $3, 0, $4, 0, $4, 0) ON CONFLICT DO NOTHING",
+            "INSERT INTO scopes (scope, log, card, seq, head, time_ms) VALUES ($1, $2, $3, 0, $4, 0) ON CONFLICT DO NOTHING",
             args![
                 &state.scope().0,
                 &state.log().0,
@@ -139,49 +116,66 @@ pub async fn create(conn: &mut Conn, state: &ScopeState) -> Result<bool, StoreEr
     Ok(created == 1)
 }
 
-/// Appends a record; the receipt, if this one carries it, covers all before.
-pub async fn append(
-    conn: &mut Conn,
-    scope: ScopeId,
-    record: &Record,
-    (device, counter): (DeviceId, u64),
-    receipt: Option<&Signed<Receipt>>,
-) -> Result<(), StoreError> {
-    conn.execute(
-        "INSERT INTO records (scope, seq, time_ms, device, counter, event, receipt) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        args![
-            &scope.0,
-            to_db(record.seq),
-            to_db(record.time),
-            &device.0,
-            to_db(counter),
-            encode(&record.event),
-            receipt.map(encode)
-        ],
-    )
-    .await?;
+/// A record on its way into the table.
+pub struct Entry<'a> {
+    pub scope: ScopeId,
+    pub record: &'a Record,
+    pub device: DeviceId,
+    pub counter: u64,
+    /// If this record carries one, it covers all before.
+    pub receipt: Option<&'a Signed<Receipt>>,
+}
+
+/// Entries in one statement: a bundle of many changes is mostly the cost of asking the database.
+const ENTRIES: usize = 25;
+
+/// Appends records in order.
+pub async fn append(conn: &mut Conn, entries: &[Entry<'_>]) -> Result<(), StoreError> {
+    let mut chunks = entries.chunks_exact(ENTRIES);
+    for chunk in chunks.by_ref() {
+        conn.raw(insert_of(ENTRIES), chunk.iter().flat_map(values).collect()).await?;
+    }
+    for entry in chunks.remainder() {
+        conn.raw(insert_of(1), values(entry)).await?;
+    }
     Ok(())
+}
+
+fn insert_of(rows: usize) -> String {
+    const COLUMNS: usize = 7;
+    let row = |n: usize| {
+        let places: Vec<String> = (1..=COLUMNS).map(|c| format!("${}", n * COLUMNS + c)).collect();
+        format!("({})", places.join(", "))
+    };
+    let rows: Vec<String> = (0..rows).map(row).collect();
+    format!("INSERT INTO records (scope, seq, time_ms, device, counter, event, receipt) VALUES {}", rows.join(", "))
+}
+
+fn values(entry: &Entry<'_>) -> Vec<Arg> {
+    args![
+        &entry.scope.0,
+        to_db(entry.record.seq),
+        to_db(entry.record.time),
+        &entry.device.0,
+        to_db(entry.counter),
+        encode(&entry.record.event),
+        entry.receipt.map(encode)
+    ]
 }
 
 /// Writes where the replica stands; the whole replica only when its facts have changed.
 pub async fn save(conn: &mut Conn, replica: &Replica, with_snapshot: bool) -> Result<(), StoreError> {
     let state = replica.state();
-    let (scope, seq, head, time) = (
-        state.scope(),
-        to_db(state.position.seq),
-        &state.position.head.0,
-        to_db(state.time),
-    );
+    let (scope, seq) = (state.scope(), to_db(state.position.seq));
+    conn.execute(
+        "UPDATE scopes SET seq = $2, head = $3, time_ms = $4 WHERE scope = $1",
+        args![&scope.0, seq, &state.position.head.0, to_db(state.time)],
+    )
+    .await?;
     if with_snapshot {
         conn.execute(
-            "UPDATE scopes SET seq = $2, head = $3, time_ms = $4, snapshot = $5, snapshot_seq = $2 WHERE scope = $1",
-            args![&scope.0, seq, head, time, replica.snapshot()],
-        )
-        .await?;
-    } else {
-        conn.execute(
-            "UPDATE scopes SET seq = $2, head = $3, time_ms = $4 WHERE scope = $1",
-            args![&scope.0, seq, head, time],
+            "INSERT INTO snapshots (scope, seq, body) VALUES ($1, $2, $3) ON CONFLICT (scope) DO UPDATE SET seq = excluded.seq, body = excluded.body",
+            args![&scope.0, seq, replica.snapshot()],
         )
         .await?;
     }
@@ -216,14 +210,10 @@ fn until(state: &ScopeState, member: &Member) -> u64 {
         .iter()
         .filter(|employment| employment.person == member.person)
         .map(|employment| employment.until);
-    let granted = state
-        .grant(&member.basis)
-        .filter(|_| by_grant)
-        .into_iter()
-        .flat_map(|fact| {
-            let paper = fact.attested.iter().filter(|a| !fact.signers.contains(&a.person));
-            paper.map(|a| a.until).chain([fact.grant.expires_at])
-        });
+    let granted = state.grant(&member.basis).filter(|_| by_grant).into_iter().flat_map(|fact| {
+        let paper = fact.attested.iter().filter(|a| !fact.signers.contains(&a.person));
+        paper.map(|a| a.until).chain([fact.grant.expires_at])
+    });
     employed.chain(granted).min().unwrap_or(ALWAYS)
 }
 
@@ -277,10 +267,7 @@ pub async fn reader(conn: &mut Conn, scope: ScopeId, device: DeviceId, now: u64)
     {
         until = 0;
     }
-    Ok(Some(Reader {
-        until,
-        removed_at: row.maybe_int(1)?.map(from_db),
-    }))
+    Ok(Some(Reader { until, removed_at: row.maybe_int(1)?.map(from_db) }))
 }
 
 /// Whether the person of this device has a place on the card, with whatever device.
@@ -296,28 +283,25 @@ async fn is_on_card(conn: &mut Conn, card: Vec<u8>, device: DeviceId, now: u64) 
 
 /// The scopes that hang on this card.
 pub async fn hanging_on(conn: &mut Conn, card: ScopeId) -> Result<Vec<ScopeId>, StoreError> {
-    let rows = conn
-        .rows("SELECT scope FROM scopes WHERE card = $1 AND scope <> $1", args![&card.0])
-        .await?;
+    let rows = conn.rows("SELECT scope FROM scopes WHERE card = $1 AND scope <> $1", args![&card.0]).await?;
     rows.iter().map(|row| Ok(ScopeId(row.array(0)?))).collect()
 }
 
 /// What stands under a device's counter.
-pub async fn stored(conn: &mut Conn, scope: ScopeId, device: DeviceId, counter: u64) -> Result<Option<Stored>, StoreError> {
+pub async fn stored(
+    conn: &mut Conn,
+    scope: ScopeId,
+    device: DeviceId,
+    counter: u64,
+) -> Result<Option<Stored>, StoreError> {
     let row = conn
         .row(
             "SELECT seq, time_ms, event FROM records WHERE scope = $1 AND device = $2 AND counter = $3",
             args![&scope.0, &device.0, to_db(counter)],
         )
         .await?;
-    row.map(|row| {
-        Ok(Stored {
-            record_seq: from_db(row.int(0)?),
-            time: from_db(row.int(1)?),
-            event: row.bytes(2)?,
-        })
-    })
-    .transpose()
+    row.map(|row| Ok(Stored { record_seq: from_db(row.int(0)?), time: from_db(row.int(1)?), event: row.bytes(2)? }))
+        .transpose()
 }
 
 /// The first receipt that covers `seq`.
@@ -343,17 +327,18 @@ fn record_of(row: &Row) -> Result<Record, StoreError> {
 /// The record at `seq` alone, with the receipt that stands on it.
 pub async fn one(conn: &mut Conn, scope: ScopeId, seq: u64) -> Result<Option<(Record, Signed<Receipt>)>, StoreError> {
     let row = conn
-        .row(
-            "SELECT seq, time_ms, event FROM records WHERE scope = $1 AND seq = $2",
-            args![&scope.0, to_db(seq)],
-        )
+        .row("SELECT seq, time_ms, event FROM records WHERE scope = $1 AND seq = $2", args![&scope.0, to_db(seq)])
         .await?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some((record_of(&row)?, receipt_for(conn, scope, seq).await?)))
 }
 
 /// Records after `seq`, ending at one that carries a receipt; `None` when there is nothing newer.
-pub async fn page(conn: &mut Conn, scope: ScopeId, after: u64) -> Result<Option<(Vec<Record>, Signed<Receipt>)>, StoreError> {
+pub async fn page(
+    conn: &mut Conn,
+    scope: ScopeId,
+    after: u64,
+) -> Result<Option<(Vec<Record>, Signed<Receipt>)>, StoreError> {
     // Sizes first: a page is bounded in bytes before anything large is read.
     let sizes = conn
         .rows(

@@ -20,11 +20,8 @@ static LAST_ID: AtomicU64 = AtomicU64::new(0);
 fn next_id() -> u64 {
     let process = u64::from(std::process::id()) & 0x3ff;
     let now = now_ms() << 20;
-    let last = LAST_ID
-        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
-            Some((last + 1024).max(now))
-        })
-        .unwrap_or(now);
+    let last =
+        LAST_ID.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some((last + 1024).max(now))).unwrap_or(now);
     ((last + 1024).max(now) & !0x3ff) | process
 }
 
@@ -39,15 +36,11 @@ pub enum Posted {
 
 /// Puts mail into a device's mailbox.
 pub async fn post(conn: &mut Conn, to: DeviceId, mail: &Mail) -> Result<Posted, StoreError> {
-    let known = conn
-        .execute("UPDATE devices SET locks = locks + 1 WHERE device = $1", args![&to.0])
-        .await?;
+    let known = conn.execute("UPDATE devices SET locks = locks + 1 WHERE device = $1", args![&to.0]).await?;
     if known == 0 {
         return Ok(Posted::NoSuchDevice);
     }
-    let row = conn
-        .row("SELECT COUNT(*) FROM mailbox WHERE device = $1", args![&to.0])
-        .await?;
+    let row = conn.row("SELECT COUNT(*) FROM mailbox WHERE device = $1", args![&to.0]).await?;
     let waiting = row.map_or(Ok(0), |row| row.int(0))?;
     if usize::try_from(waiting).unwrap_or(usize::MAX) >= MAILBOX_ITEMS {
         return Ok(Posted::Full);
@@ -63,22 +56,12 @@ pub async fn post(conn: &mut Conn, to: DeviceId, mail: &Mail) -> Result<Posted, 
 
 /// Ids of everything that waits, oldest first.
 pub async fn waiting(conn: &mut Conn, device: DeviceId) -> Result<Vec<u64>, StoreError> {
-    let rows = conn
-        .rows(
-            "SELECT id FROM mailbox WHERE device = $1 ORDER BY id LIMIT 10000",
-            args![&device.0],
-        )
-        .await?;
+    let rows = conn.rows("SELECT id FROM mailbox WHERE device = $1 ORDER BY id LIMIT 10000", args![&device.0]).await?;
     rows.iter().map(|row| Ok(from_db(row.int(0)?))).collect()
 }
 
 pub async fn item(conn: &mut Conn, device: DeviceId, id: u64) -> Result<Option<MailItem>, StoreError> {
-    let row = conn
-        .row(
-            "SELECT mail FROM mailbox WHERE device = $1 AND id = $2",
-            args![&device.0, to_db(id)],
-        )
-        .await?;
+    let row = conn.row("SELECT mail FROM mailbox WHERE device = $1 AND id = $2", args![&device.0, to_db(id)]).await?;
     let Some(row) = row else { return Ok(None) };
     let mail = decode(&row.bytes(0)?).map_err(|_| StoreError::Damaged("mail"))?;
     Ok(Some(MailItem { id, mail }))
@@ -86,11 +69,7 @@ pub async fn item(conn: &mut Conn, device: DeviceId, id: u64) -> Result<Option<M
 
 pub async fn acknowledge(conn: &mut Conn, device: DeviceId, ids: &[u64]) -> Result<(), StoreError> {
     for id in ids {
-        conn.execute(
-            "DELETE FROM mailbox WHERE device = $1 AND id = $2",
-            args![&device.0, to_db(*id)],
-        )
-        .await?;
+        conn.execute("DELETE FROM mailbox WHERE device = $1 AND id = $2", args![&device.0, to_db(*id)]).await?;
     }
     Ok(())
 }

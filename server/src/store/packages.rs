@@ -15,11 +15,7 @@ use crate::db::{Conn, StoreError};
 pub async fn add(conn: &mut Conn, offer: &KeyPackageOffer, signed: &Signed<KeyPackageOffer>) -> Result<(), StoreError> {
     let last_resort = i64::from(offer.last_resort == Permit::Yes);
     if last_resort == 1 {
-        conn.execute(
-            "DELETE FROM key_packages WHERE device = $1 AND last_resort = 1",
-            args![&offer.device.0],
-        )
-        .await?;
+        conn.execute("DELETE FROM key_packages WHERE device = $1 AND last_resort = 1", args![&offer.device.0]).await?;
     }
     conn.execute(
         "INSERT INTO key_packages (hash, device, last_resort, offered_ms, offer) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
@@ -59,8 +55,7 @@ fn oldest(now: u64) -> i64 {
 /// Takes one package of a device: the oldest fresh one, which nobody gets again, or the one of last resort.
 pub async fn take(conn: &mut Conn, device: DeviceId, now: u64) -> Result<Option<Signed<KeyPackageOffer>>, StoreError> {
     // The device's row is the lock: on PostgreSQL two fetchers would else pick the same package.
-    conn.execute("UPDATE devices SET locks = locks + 1 WHERE device = $1", args![&device.0])
-        .await?;
+    conn.execute("UPDATE devices SET locks = locks + 1 WHERE device = $1", args![&device.0]).await?;
     conn.execute(
         "DELETE FROM key_packages WHERE device = $1 AND last_resort = 0 AND offered_ms <= $2",
         args![&device.0, oldest(now)],
@@ -73,15 +68,9 @@ pub async fn take(conn: &mut Conn, device: DeviceId, now: u64) -> Result<Option<
         )
         .await?;
     if row.is_none() {
-        row = conn
-            .row(
-                "SELECT offer FROM key_packages WHERE device = $1 AND last_resort = 1",
-                args![&device.0],
-            )
-            .await?;
+        row =
+            conn.row("SELECT offer FROM key_packages WHERE device = $1 AND last_resort = 1", args![&device.0]).await?;
     }
     let Some(row) = row else { return Ok(None) };
-    decode(&row.bytes(0)?)
-        .map(Some)
-        .map_err(|_| StoreError::Damaged("key package"))
+    decode(&row.bytes(0)?).map(Some).map_err(|_| StoreError::Damaged("key package"))
 }

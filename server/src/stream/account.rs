@@ -30,9 +30,10 @@ fn may_invite(person: &Person, kind: PersonKind, unit: Option<UnitId>) -> bool {
         (PersonKind::Administrator, PersonKind::Administrator) => unit.is_none(),
         (PersonKind::Administrator, PersonKind::Leader) => unit.is_some(),
         (PersonKind::Leader, PersonKind::Employee) => unit.is_some() && unit == person.unit,
-        (PersonKind::Leader | PersonKind::Employee | PersonKind::Guardian, PersonKind::Guardian | PersonKind::Child) => {
-            unit.is_none()
-        }
+        (
+            PersonKind::Leader | PersonKind::Employee | PersonKind::Guardian,
+            PersonKind::Guardian | PersonKind::Child,
+        ) => unit.is_none(),
         _ => false,
     }
 }
@@ -40,9 +41,7 @@ fn may_invite(person: &Person, kind: PersonKind, unit: Option<UnitId>) -> bool {
 impl Connection {
     async fn myself(&mut self) -> Result<Person, Fault> {
         let mut conn = self.server.db.reader().await?;
-        accounts::person(&mut conn, self.device.person)
-            .await?
-            .ok_or(Fault::NotAuthenticated)
+        accounts::person(&mut conn, self.device.person).await?.ok_or(Fault::NotAuthenticated)
     }
 
     pub(super) async fn offer_code(&mut self, signed: &Signed<CodeOffer>) -> Result<Reply, Failed> {
@@ -153,10 +152,7 @@ impl Connection {
                 })
             })
             .await?;
-        Ok(Reply::UnitAdded(AddedUnit {
-            unit,
-            leader_code: self.server.municipality.code(ticket).to_text(),
-        }))
+        Ok(Reply::UnitAdded(AddedUnit { unit, leader_code: self.server.municipality.code(ticket).to_text() }))
     }
 
     pub(super) async fn remove_device(&mut self, device: DeviceId) -> Result<Reply, Failed> {

@@ -69,10 +69,7 @@ impl Connection {
         let Some(follow) = self.follows.get(&scope).copied() else {
             return Ok(());
         };
-        let from = ScopePosition {
-            scope,
-            seq: follow.cursor,
-        };
+        let from = ScopePosition { scope, seq: follow.cursor };
         self.sync(from).await.map(drop)
     }
 
@@ -105,15 +102,9 @@ impl Connection {
                 position = last;
             }
         }
-        let follow = Follow {
-            cursor,
-            until: reader.until,
-        };
+        let follow = Follow { cursor, until: reader.until };
         self.follows.insert(scope, follow);
-        Ok(SyncedScope {
-            scope,
-            position: Some(position),
-        })
+        Ok(SyncedScope { scope, position: Some(position) })
     }
 
     async fn send_page(&mut self, scope: ScopeId, after: u64) -> Result<Option<Position>, End> {
@@ -121,15 +112,8 @@ impl Connection {
         let Some((records, receipt)) = page.await.map_err(|e| lost(&e))? else {
             return Ok(None);
         };
-        let position = receipt
-            .peek()
-            .map_err(|_| lost(&StoreError::Damaged("receipt")))?
-            .position;
-        let records = Records {
-            scope,
-            records,
-            receipt,
-        };
+        let position = receipt.peek().map_err(|_| lost(&StoreError::Damaged("receipt")))?.position;
+        let records = Records { scope, records, receipt };
         self.reply(0, Reply::Records(records)).await?;
         Ok(Some(position))
     }
@@ -140,11 +124,7 @@ impl Connection {
         let Some((record, receipt)) = one.await.map_err(|e| lost(&e))? else {
             return Ok(());
         };
-        let records = Records {
-            scope,
-            records: vec![record],
-            receipt,
-        };
+        let records = Records { scope, records: vec![record], receipt };
         self.reply(0, Reply::Records(records)).await
     }
 }

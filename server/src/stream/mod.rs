@@ -59,29 +59,17 @@ enum End {
 /// Serves an authenticated device until one side ends it.
 pub async fn run(server: Arc<Server>, device: Device, socket: WebSocket) {
     let (listener, pushes) = server.fanout.enter(device.device);
-    let mut connection = Connection {
-        server,
-        device,
-        socket,
-        listener,
-        follows: HashMap::new(),
-        mailed: HashSet::new(),
-    };
+    let mut connection =
+        Connection { server, device, socket, listener, follows: HashMap::new(), mailed: HashSet::new() };
     let end = connection.serve(pushes).await;
     let scopes = connection.follows.keys().copied();
-    connection
-        .server
-        .fanout
-        .exit(connection.device.device, scopes, &connection.listener);
+    connection.server.fanout.exit(connection.device.device, scopes, &connection.listener);
     let (code, reason) = match end {
         End::Gone => return,
         End::Stopping => (1001, "stopping"),
         End::Removed => (1008, "removed"),
     };
-    let frame = CloseFrame {
-        code,
-        reason: reason.into(),
-    };
+    let frame = CloseFrame { code, reason: reason.into() };
     let closing = connection.socket.send(Message::Close(Some(frame)));
     let _ = tokio::time::timeout(Duration::from_secs(2), closing).await;
 }
@@ -213,14 +201,9 @@ impl Connection {
 
 /// The request's id, as far as it can be read, so that the caller knows what was refused.
 fn id_of(bytes: &[u8]) -> u32 {
-    bytes
-        .first_chunk::<4>()
-        .map_or(0, |first| u32::from_be_bytes(*first))
+    bytes.first_chunk::<4>().map_or(0, |first| u32::from_be_bytes(*first))
 }
 
 fn malformed(why: &str) -> Fault {
-    Fault::Malformed(stafett_protocol::codec::Malformed {
-        what: "ClientFrame",
-        why: why.to_owned(),
-    })
+    Fault::Malformed(stafett_protocol::codec::Malformed { what: "ClientFrame", why: why.to_owned() })
 }

@@ -79,10 +79,7 @@ impl Connection {
                 // A founder follows what it has founded.
                 None if first == 1 => {
                     self.server.fanout.follow(scope, &self.listener);
-                    let follow = Follow {
-                        cursor: last,
-                        until: ALWAYS,
-                    };
+                    let follow = Follow { cursor: last, until: ALWAYS };
                     self.follows.insert(scope, follow);
                 }
                 None => {}

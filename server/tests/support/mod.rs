@@ -89,16 +89,7 @@ impl Running {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Self {
-            dir,
-            db,
-            server,
-            address,
-            stop,
-            serving,
-            connector: TlsConnector::from(Arc::new(client)),
-            url,
-        }
+        Self { dir, db, server, address, stop, serving, connector: TlsConnector::from(Arc::new(client)), url }
     }
 
     /// Stops and starts again on the same data, with nothing in memory.
@@ -175,15 +166,17 @@ impl Running {
 
     pub async fn open(&self, key: &SigningKey) -> Result<Client, u16> {
         let tls = self.connect().await;
-        let binding: [u8; 32] = tls
-            .get_ref()
-            .1
-            .export_keying_material([0; 32], http_signature::EXPORTER_LABEL, None)
-            .unwrap();
+        let binding: [u8; 32] =
+            tls.get_ref().1.export_keying_material([0; 32], http_signature::EXPORTER_LABEL, None).unwrap();
         self.open_on(tls, &binding, key).await
     }
 
-    pub async fn open_on(&self, tls: TlsStream<TcpStream>, binding: &[u8; 32], key: &SigningKey) -> Result<Client, u16> {
+    pub async fn open_on(
+        &self,
+        tls: TlsStream<TcpStream>,
+        binding: &[u8; 32],
+        key: &SigningKey,
+    ) -> Result<Client, u16> {
         let signed = http_signature::sign("GET", "/v1/stream", b"", binding, key);
         let mut request = "wss://127.0.0.1/v1/stream".into_client_request().unwrap();
         let headers = request.headers_mut();
@@ -192,11 +185,7 @@ impl Running {
         headers.insert("signature", signed.signature.parse().unwrap());
         match tokio_tungstenite::client_async(request, tls).await {
             Ok((socket, _)) => {
-                let mut client = Client {
-                    socket,
-                    last_id: 0,
-                    pushed: VecDeque::new(),
-                };
+                let mut client = Client { socket, last_id: 0, pushed: VecDeque::new() };
                 client.greeting().await;
                 Ok(client)
             }
@@ -225,10 +214,7 @@ pub fn claim(person_key: &SigningKey, device: &Device, ticket: [u8; 16]) -> Join
         proof: [0; 32],
         sealed_name: Vec::new().into(),
     };
-    JoinRequest::Person(PersonJoin {
-        claim: Signed::sign(&claim, &device.key),
-        key_packages: vec![],
-    })
+    JoinRequest::Person(PersonJoin { claim: Signed::sign(&claim, &device.key), key_packages: vec![] })
 }
 
 /// One open stream.
