@@ -49,7 +49,8 @@ pub fn to_hex(bytes: &[u8]) -> String {
 
 /// Reads exactly `N` bytes of hexadecimal.
 pub fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != N * 2 || !text.is_ascii() {
+    // `from_str_radix` alone would take a sign, and one id would have two texts.
+    if text.len() != N * 2 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
     }
     let mut out = [0; N];
@@ -137,6 +138,7 @@ mod tests {
         assert!("abc".parse::<PersonId>().is_err());
         assert!("ø".repeat(16).parse::<PersonId>().is_err());
         assert!("zz".repeat(16).parse::<PersonId>().is_err());
+        assert!("+a".repeat(16).parse::<PersonId>().is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod chain;
 pub mod logs;
 pub mod objects;
 pub mod people;
+pub mod samples;
 
 pub use chain::{Chain, Founding, Plan, change, without};
 pub use logs::*;

@@ -1,0 +1,314 @@
+//! One golden sample of every wire and signed type.
+
+use super::*;
+use stafett_protocol::code::Code;
+use stafett_protocol::codec::{Deserialize, Serialize, Size, decode, encode};
+use stafett_protocol::consent::*;
+use stafett_protocol::credential::*;
+use stafett_protocol::event::*;
+use stafett_protocol::ids::*;
+use stafett_protocol::letter::*;
+use stafett_protocol::membership::*;
+use stafett_protocol::signed::{Signable, Signed};
+use stafett_protocol::wire::*;
+
+/// A type without its name: how it is decoded, and encoded again.
+pub struct Sample {
+    pub name: String,
+    pub bytes: Vec<u8>,
+    /// Decodes; answers the canonical encoding of what was read.
+    pub again: fn(&[u8]) -> Option<Vec<u8>>,
+}
+
+/// A signed object: its bytes, and the verifier that should accept it, and only it.
+pub struct SignedSample {
+    pub label: &'static str,
+    pub bytes: Vec<u8>,
+    pub accepts: fn(&[u8], &PublicKey) -> bool,
+}
+
+pub fn sample<T: Serialize + Deserialize + Size>(name: &str, value: &T) -> Sample {
+    Sample { name: name.into(), bytes: encode(value), again: |bytes| decode::<T>(bytes).ok().map(|v| encode(&v)) }
+}
+
+pub fn signed<T: Signable>(value: &T) -> SignedSample {
+    SignedSample {
+        label: T::LABEL,
+        bytes: encode(&Signed::sign(value, &key("signer"))),
+        accepts: |bytes, key| decode::<Signed<T>>(bytes).is_ok_and(|s| s.verify(key).is_ok()),
+    }
+}
+
+pub struct Samples {
+    pub world: World,
+    pub event: Event,
+    pub commit: Event,
+    pub genesis: Event,
+}
+
+impl Samples {
+    pub fn new() -> Self {
+        let world = World::new();
+        let card = world.card_with_reader();
+        let mother = world.device(MOTHER);
+        let (commit, _) = card.commit(mother, Plan::default());
+        let commit = card.event(mother, Body::Commit(commit));
+        let event = card.event(mother, Body::Change(change()));
+        let genesis = card.records[0].event.peek().unwrap();
+        Self { world, event, commit, genesis }
+    }
+
+    fn signed_event(&self) -> Signed<Event> {
+        Signed::sign(&self.event, &self.world.device(MOTHER).key)
+    }
+
+    fn person_certificate(&self) -> PersonCertificate {
+        self.world.device(TEACHER).credential.borrow().person.peek().unwrap()
+    }
+
+    fn device_certificate(&self) -> Signed<DeviceCertificate> {
+        self.world.device(TEACHER).credential.borrow().device.clone()
+    }
+
+    fn receipt(&self) -> Receipt {
+        Receipt { scope: CARD, home_epoch: 1, position: Position { seq: 4, head: Hash([2; 32]) }, time: START }
+    }
+
+    fn offer(&self) -> KeyPackageOffer {
+        KeyPackageOffer { device: self.world.device(MOTHER).id(), offered_at: START, last_resort: Permit::Yes, package: vec![1, 2, 3].into() }
+    }
+
+    fn join_claim(&self) -> JoinClaim {
+        JoinClaim {
+            ticket: [1; 16],
+            person_key: [2; 32],
+            device_key: [3; 32],
+            device: self.device_certificate(),
+            letter_key: vec![4; 40].into(),
+            proof: [5; 32],
+            sealed_name: vec![6].into(),
+        }
+    }
+
+    fn device_claim(&self) -> DeviceClaim {
+        DeviceClaim {
+            ticket: [1; 16],
+            person: self.world.id(MOTHER),
+            device_key: [3; 32],
+            letter_key: vec![4; 40].into(),
+            proof: [5; 32],
+            sealed_name: vec![].into(),
+            key_packages: vec![Signed::sign(&self.offer(), &key("signer"))],
+        }
+    }
+
+    fn key_change(&self) -> PersonKeyChange {
+        PersonKeyChange { scope: CARD, person: self.world.id(MOTHER), old: [1; 32], new: [2; 32], surviving: vec![[3; 32]] }
+    }
+
+    fn grant(&self) -> ConsentGrant {
+        self.world.hold_grant(CARD, &self.world.authority())
+    }
+
+    fn withdrawal(&self) -> Withdrawal {
+        Withdrawal { log: self.world.log(), scope: CARD, target: Target::Unit(PPT_UNIT), salt: [1; 16] }
+    }
+
+    fn end(&self) -> EmployeeEnd {
+        EmployeeEnd { unit: SCHOOL, person: self.world.id(TEACHER), scope: CARD, salt: [1; 16] }
+    }
+
+    fn attested(&self) -> AttestedConsent {
+        AttestedConsent { grant: encode(&self.grant()).into(), on_behalf_of: self.world.id(FATHER), form: Hash([1; 32]) }
+    }
+
+    fn authority_change(&self) -> AuthorityChange {
+        let authority = self.world.authority();
+        AuthorityChange { log: self.world.log(), scope: CARD, from: authority.id(), to: authority, decision: Hash([1; 32]) }
+    }
+
+    fn deletion(&self) -> DeletionReceipt {
+        DeletionReceipt { scope: CARD, device: self.world.device(PPT).id(), seq: 9, wiped_at: START }
+    }
+
+    fn body(&self, content: Content) -> LetterBody {
+        LetterBody { to: self.world.id(MOTHER), written_at: START, sender_name: "Kåre".into(), content }
+    }
+
+    fn letter(&self) -> Letter {
+        Letter { to: self.world.device(MOTHER).id(), kem: vec![1; 20].into(), sealed: vec![2; 30].into() }
+    }
+
+    /// Every type that can be signed.
+    pub fn signed(&self) -> Vec<SignedSample> {
+        let world = &self.world;
+        vec![
+            signed(&self.person_certificate()),
+            signed(&self.device_certificate().peek().unwrap()),
+            signed(&self.event),
+            signed(&self.receipt()),
+            signed(&self.grant()),
+            signed(&self.attested()),
+            signed(&self.withdrawal()),
+            signed(&world.certificate(LEADER, TEACHER)),
+            signed(&world.assignment(LEADER, TEACHER, CARD)),
+            signed(&self.end()),
+            signed(&self.authority_change()),
+            signed(&self.key_change()),
+            signed(&self.deletion()),
+            signed(&self.body(Content::Deletion(Signed::sign(&self.deletion(), &key("signer"))))),
+            signed(&self.offer()),
+            signed(&CodeOffer { ticket: Hash([1; 32]), kind: CodeKind::Person(PersonKind::Guardian), unit: Some(SCHOOL), expires_at: START }),
+            signed(&self.join_claim()),
+            signed(&self.device_claim()),
+        ]
+    }
+
+    fn statements(&self) -> Vec<Statement> {
+        let world = &self.world;
+        vec![
+            Statement::Grant(world.sign_grant(&self.grant(), MOTHER)),
+            world.attested(&self.grant(), FATHER, TEACHER, LEADER),
+            world.withdrawal(world.log(), CARD, Target::Grant(Hash([1; 32])), MOTHER),
+            world.employee_end(LEADER, TEACHER, CARD),
+            world.authority_change(world.log(), CARD, &world.authority(), &world.authority(), Hash([0; 32]), &[MOTHER]),
+            world.key_change(&self.key_change(), Some(world.device(MOTHER)), &[TEACHER]),
+            Statement::Reject(Reject { seq: 3, reason: RejectReason::Link }),
+            Statement::LinkRepair(LinkRepair { epoch: 2, link: vec![1].into() }),
+            Statement::Deletion(DeletionWitness { device_key: [1; 32], receipt: Signed::sign(&self.deletion(), &key("signer")) }),
+            Statement::Close(Closing::Reopened),
+        ]
+    }
+
+    fn contents(&self) -> Vec<Content> {
+        let world = &self.world;
+        let Statement::Withdrawal(withdrawal) = world.withdrawal(world.log(), CARD, Target::All, MOTHER) else { panic!() };
+        let named = NamedPerson { person: world.id(MOTHER), person_key: [1; 32], name: "Mor".into() };
+        let certificate = Signed::sign(&world.certificate(LEADER, TEACHER), &key("signer"));
+        let request = ConsentRequest {
+            log: world.log(),
+            draft: Some(LogDraft { child_name: "Ella".into(), born: "2016-02-03".into(), level: 1, guardians: vec![named.clone()] }),
+            authority: world.authority(),
+            grants: vec![RequestedGrant { grant: self.grant(), kind: ScopeKind::Card, scope_title: String::new(), grantee_name: "Solvang skole".into() }],
+            text: "Vi ber om samtykke".into(),
+        };
+        let notice = GrantNotice {
+            log: world.log(),
+            scope: CARD,
+            grant: Hash([1; 32]),
+            grantee: world.unit_of(LEADER),
+            access: Access::Read,
+            expires_at: START,
+            scope_kind: ScopeKind::Card,
+            holder: world.id(TEACHER),
+            holder_key: [2; 32],
+        };
+        vec![
+            Content::ConsentRequest(request),
+            Content::ConsentAnswer(ConsentAnswer { log: world.log(), requested: vec![Hash([1; 32])], signed: vec![world.sign_grant(&self.grant(), MOTHER)] }),
+            Content::GrantNotice(notice),
+            Content::Assignment(Assignment { log: world.log(), person_name: "Per".into(), employee: certificate.clone(), assignments: vec![] }),
+            Content::Withdrawal(withdrawal),
+            Content::DeviceBundle(DeviceBundle {
+                person_secret: vec![1; 32].into(),
+                name: "Mor".into(),
+                rows: vec![BundledRow { space: 1, key: vec![1].into(), value: vec![2].into() }],
+            }),
+            Content::Employment(Employment { unit: SCHOOL, unit_name: "Solvang".into(), certificate, colleagues: vec![named.clone()] }),
+            Content::LateContribution(LateContribution { scope: CARD, changes: vec![vec![1, 2].into()], reason: "read-only".into() }),
+            Content::Introduction(Introduction { persons: vec![named], municipalities: world.trusted.0.clone() }),
+            Content::Seen(Signed::sign(&self.receipt(), &key("signer"))),
+        ]
+    }
+
+    fn requests(&self) -> Vec<Request> {
+        let envelope = Envelope { event: self.signed_event(), welcome: Some(vec![1, 2].into()) };
+        let offer = Signed::sign(&self.offer(), &key("signer"));
+        let certified = CertifiedDevice { certificate: self.device_certificate(), letter_key: vec![1].into(), key_packages: vec![offer.clone()] };
+        vec![
+            Request::Submit(Bundle { envelopes: vec![envelope], letters: vec![self.letter()] }),
+            Request::Sync(vec![ScopePosition { scope: CARD, seq: 3 }]),
+            Request::PublishKeyPackages(vec![offer]),
+            Request::FetchKeyPackages(vec![self.world.id(MOTHER)]),
+            Request::Persons(vec![self.world.id(MOTHER)]),
+            Request::Units,
+            Request::Letters(vec![self.letter()]),
+            Request::Acknowledge(vec![1, 2]),
+            Request::OfferCode(Signed::sign(&CodeOffer { ticket: Hash([1; 32]), kind: CodeKind::Device, unit: None, expires_at: 1 }, &key("signer"))),
+            Request::CertifyDevice(certified),
+            Request::CertifyEmployee(Signed::sign(&self.world.certificate(LEADER, TEACHER), &key("signer"))),
+            Request::AddUnit(NewUnit { name: "PPT".into(), kind: "ppt".into() }),
+            Request::RemoveDevice(self.world.device(MOTHER).id()),
+            Request::Ping,
+        ]
+    }
+
+    fn replies(&self) -> Vec<Reply> {
+        let receipt = Signed::sign(&self.receipt(), &key("signer"));
+        let unit = Unit { unit: SCHOOL, name: "Solvang".into(), kind: "school".into(), leader: Some(self.world.id(LEADER)) };
+        let record = Record { seq: 4, time: START, event: self.signed_event() };
+        let person = PersonRecord {
+            certificate: Signed::sign(&self.person_certificate(), &key("signer")),
+            devices: vec![DeviceRecord { certificate: self.device_certificate(), letter_key: vec![1].into() }],
+            employee: None,
+        };
+        let join = JoinNotice { claim: Signed::sign(&self.join_claim(), &key("signer")), certificate: person.certificate.clone() };
+        let mail = |mail| Reply::Mail(MailItem { id: 7, mail });
+        vec![
+            Reply::Done,
+            Reply::Problem(Problem { code: "wrong-epoch".into(), detail: "sync".into(), scope: Some(ScopePosition { scope: CARD, seq: 1 }) }),
+            Reply::Submitted(vec![Accepted { scope: CARD, counter: 1, seq: 2, time: START, receipt: receipt.clone() }]),
+            Reply::Records(Records { scope: CARD, records: vec![record], receipt }),
+            Reply::Synced(vec![SyncedScope { scope: CARD, position: Some(self.receipt().position) }]),
+            Reply::KeyPackages(vec![Signed::sign(&self.offer(), &key("signer"))]),
+            Reply::Persons(vec![person]),
+            Reply::Units(vec![unit.clone()]),
+            Reply::UnitAdded(AddedUnit { unit: SCHOOL, leader_code: "stafett1-00".into() }),
+            mail(Mail::Letter(self.letter())),
+            mail(Mail::Welcome(WelcomeMail { scope: CARD, seq: 1, welcome: vec![1].into() })),
+            mail(Mail::Joined(join)),
+            mail(Mail::DeviceAsks(Signed::sign(&self.device_claim(), &key("signer")))),
+            mail(Mail::Listed(CARD)),
+            Reply::Welcome(Greeting { municipality: HOME, time: START, key_packages: 3, unit: Some(unit) }),
+        ]
+    }
+
+    /// Every type that travels or is stored.
+    pub fn wire(&self) -> Vec<Sample> {
+        let world = &self.world;
+        let credential = world.device(TEACHER).credential.borrow().clone();
+        let mut all = vec![
+            sample("commit", &self.commit),
+            sample("genesis", &self.genesis),
+            sample("record", &Record { seq: 4, time: START, event: self.signed_event() }),
+            sample("credential", &credential),
+            sample("membership", &world.card_founding().membership),
+            sample("municipalities", &world.trusted),
+            sample("opened", &Opened { from: credential, body: Signed::sign(&self.body(Content::ConsentAnswer(ConsentAnswer { log: world.log(), requested: vec![], signed: vec![] })), &key("signer")) }),
+            sample("join person", &JoinRequest::Person(PersonJoin { claim: Signed::sign(&self.join_claim(), &key("signer")), key_packages: vec![] })),
+            sample("join device", &JoinRequest::Device(Signed::sign(&self.device_claim(), &key("signer")))),
+            sample("join reply", &JoinReply { municipality: HOME, municipality_key: [1; 32], certificate: None, unit: None }),
+            sample("code", &code()),
+            sample("seal context", &SealContext { scope: CARD, generation: 1, epoch: 2, device: self.event.device, counter: 3, seen: self.event.seen, count: 1 }),
+        ];
+        let event = |body: Body| Event { body, ..self.event.clone() };
+        all.extend(self.statements().into_iter().map(|s| sample(&format!("{s:?}").chars().take(24).collect::<String>(), &event(Body::Statement(s)))));
+        all.extend(self.contents().into_iter().map(|c| sample(&format!("{c:?}").chars().take(24).collect::<String>(), &self.body(c))));
+        all.extend(self.requests().into_iter().map(|r| sample(&format!("{r:?}").chars().take(24).collect::<String>(), &ClientFrame { id: 5, request: r })));
+        all.extend(self.replies().into_iter().map(|r| sample(&format!("{r:?}").chars().take(24).collect::<String>(), &ServerFrame { id: 0, reply: r })));
+        all
+    }
+}
+
+pub fn code() -> Code {
+    Code {
+        municipality: HOME,
+        url: "https://127.0.0.1:4433".into(),
+        ca: [1; 32],
+        municipality_key: Hash([2; 32]),
+        ticket: [3; 16],
+        secret: Some([4; 16]),
+        inviter: Hash([5; 32]),
+        person: Some(PersonId([6; 16])),
+    }
+}

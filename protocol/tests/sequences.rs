@@ -1,0 +1,404 @@
+//! Random histories against an independent model: nobody has a leaf without what lets them in, listed
+//! leaves excepted; a withdrawal ends access in every order; decisions are pure.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+use common::*;
+use proptest::prelude::*;
+use stafett_protocol::codec::{decode, encode};
+use stafett_protocol::commit_view::{CommitView, Leaf};
+use stafett_protocol::consent::{Access, ConsentGrant, Grantee, Reject, RejectReason, Statement, Target, Voucher};
+use stafett_protocol::event::{Body, Commit, Event};
+use stafett_protocol::ids::{Hash, PersonId, PublicKey};
+use stafett_protocol::membership::{Membership, Role};
+use stafett_protocol::policy::{self, MlsView};
+use stafett_protocol::signed::id_of;
+use stafett_protocol::state::ScopeState;
+
+thread_local!(static WORLD: (World, ScopeState) = {
+    let world = World::new();
+    let state = world.family_card().state().clone();
+    (world, state)
+});
+
+#[derive(Debug, Clone)]
+enum Step {
+    Sign { grant: usize, by: Who },
+    Withdraw { target: usize, by: Who, salt: u8 },
+    Admit { by: Who, who: Who, grant: usize, device: usize, remove_first: bool },
+    Swap { by: Who, who: Who },
+    RemoveListed { by: Who },
+    Change { by: Who },
+    End { who: Who },
+    Authority { father: bool },
+    Resync { by: Who },
+    Refound { by: Who },
+    Wait { days: u64 },
+}
+
+const GUESTS: [Who; 4] = [PPT, PPT_TWO, COACH, PPT_LEADER];
+const MEMBERS: [Who; 6] = [TEACHER, MOTHER, FATHER, PPT, COACH, PPT_LEADER];
+const GRANTS: usize = 5;
+
+fn grants(world: &World) -> Vec<ConsentGrant> {
+    let authority = world.authority();
+    let give = |grantee, access, salt: u8, days: u64| ConsentGrant {
+        salt: [salt; 16],
+        expires_at: START + days * DAY,
+        ..world.grant(world.log(), CARD, grantee, access, &authority)
+    };
+    vec![
+        give(world.unit_of(PPT_LEADER), Access::Read, 1, 300),
+        give(world.unit_of(PPT_LEADER), Access::Contribute, 2, 300),
+        give(world.person_grantee(COACH), Access::Read, 3, 300),
+        give(world.person_grantee(COACH), Access::Contribute, 4, 20),
+        give(world.unit_of(PPT_LEADER), Access::Read, 5, 20),
+    ]
+}
+
+fn targets(world: &World) -> Vec<Target> {
+    let mut all: Vec<_> = grants(world).iter().map(|g| Target::Grant(id_of(g))).collect();
+    all.extend([Target::Unit(PPT_UNIT), Target::Person(world.id(PPT)), Target::Person(world.id(COACH))]);
+    all.push(Target::Person(world.id(PPT_LEADER)));
+    all
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let guest = prop::sample::select(&GUESTS[..]);
+    let member = prop::sample::select(&MEMBERS[..]);
+    let grant = 0..GRANTS;
+    let step = prop_oneof![
+        6 => (grant.clone(), prop::sample::select(&[MOTHER, FATHER][..])).prop_map(|(grant, by)| Step::Sign { grant, by }),
+        3 => (0..9usize, member.clone(), any::<u8>()).prop_map(|(target, by, salt)| Step::Withdraw { target, by, salt }),
+        6 => (member.clone(), guest.clone(), grant, 0..3usize, any::<bool>())
+            .prop_map(|(by, who, grant, device, remove_first)| Step::Admit { by, who, grant, device, remove_first }),
+        2 => (member.clone(), guest.clone()).prop_map(|(by, who)| Step::Swap { by, who }),
+        4 => member.clone().prop_map(|by| Step::RemoveListed { by }),
+        2 => member.clone().prop_map(|by| Step::Change { by }),
+        1 => guest.prop_map(|who| Step::End { who }),
+        1 => any::<bool>().prop_map(|father| Step::Authority { father }),
+        1 => member.clone().prop_map(|by| Step::Resync { by }),
+        2 => member.prop_map(|by| Step::Refound { by }),
+        1 => (1..12u64).prop_map(|days| Step::Wait { days }),
+    ];
+    proptest::collection::vec(step, 1..60)
+}
+
+/// What a reader of the accepted statements alone would know, written without the policy's code.
+#[derive(Default)]
+struct Model {
+    signed: Vec<(Hash, Who)>,
+    withdrawn: Vec<Hash>,
+    /// Persons named in a withdrawal or ended by their leader, and when.
+    ended: Vec<(PersonId, u64)>,
+    in_force: Vec<(Hash, u64)>,
+    fatherless: bool,
+}
+
+struct Run<'a> {
+    world: &'a World,
+    state: ScopeState,
+    now: u64,
+    model: Model,
+}
+
+impl<'a> Run<'a> {
+    fn leaf(&self, device: &Device) -> Leaf {
+        Leaf { key: device.public(), credential: device.credential.borrow().clone() }
+    }
+
+    fn event(&self, device: &Device, body: Body) -> Event {
+        let s = &self.state;
+        let generation = s.membership.generation + u32::from(matches!(body, Body::Genesis(_)));
+        Event { scope: s.scope(), generation, epoch: s.epoch, device: device.id(), counter: s.counter(device.id()) + 1, seen: s.position, body }
+    }
+
+    /// Decides, and checks on the way that deciding is pure and that stored facts decide alike.
+    fn submit(&mut self, device: &Device, body: Body, mls: &MlsView) -> bool {
+        let event = self.event(device, body);
+        let context = self.world.context(self.now, None);
+        let answer = policy::decide(&self.state, &context, &event, mls);
+        let stored: ScopeState = decode(&encode(&self.state)).unwrap();
+        assert_eq!(policy::decide(&stored, &context, &event, mls), answer, "pure, and the same from a snapshot");
+        let Ok(mut next) = answer else { return false };
+        next.position.seq += 1;
+        next.time = self.now;
+        self.state = next;
+        self.now += 1;
+        true
+    }
+
+    fn say(&mut self, device: &Device, statement: Statement) -> bool {
+        self.submit(device, Body::Statement(statement), &MlsView::None)
+    }
+
+    fn commit(&mut self, device: &Device, adds: &[&Device], removes: &[PublicKey], membership: Membership, vouchers: Vec<Voucher>) -> bool {
+        let view = CommitView {
+            sender: Some(device.public()),
+            adds: adds.iter().map(|d| self.leaf(d)).collect(),
+            removes: removes.to_vec(),
+            path: Some(self.leaf(device)),
+            membership: Some(membership),
+        };
+        let body = Commit {
+            mls: vec![].into(),
+            group_info: vec![].into(),
+            link: Some(vec![].into()),
+            check: Hash([1; 32]),
+            welcome: (!adds.is_empty()).then_some(Hash([2; 32])),
+            vouchers,
+        };
+        self.submit(device, Body::Commit(body), &MlsView::Commit(view))
+    }
+
+    /// A device with which this person could act now, listed or not.
+    fn device_of(&self, who: Who) -> &'a Device {
+        let devices = &self.world.people[who].devices;
+        devices.iter().find(|d| self.state.membership.device_key(d.id()).is_some()).unwrap_or(&devices[0])
+    }
+
+    fn step(&mut self, step: &Step) {
+        let world = self.world;
+        match step {
+            Step::Sign { grant, by } => {
+                let grant = &grants(world)[*grant];
+                if self.say(world.device(TEACHER), Statement::Grant(world.sign_grant(grant, *by))) {
+                    self.model.signed.push((id_of(grant), *by));
+                    self.model.settle(world, self.now);
+                }
+            }
+            Step::Withdraw { target, by, salt } => self.withdraw(targets(world)[*target], *by, *salt),
+            Step::Admit { by, who, grant, device, remove_first } => self.admit(*by, *who, *grant, *device, *remove_first),
+            Step::Swap { by, who } => self.swap(*by, *who),
+            Step::RemoveListed { by } => {
+                let removes = self.state.listed_at(self.now);
+                let membership = without(self.state.membership.clone(), &removes);
+                self.commit(self.device_of(*by), &[], &removes, membership, vec![]);
+            }
+            Step::Change { by } => {
+                let by = self.device_of(*by);
+                let may = self.state.may_read(by.id(), self.now);
+                let written = self.submit(by, Body::Change(change()), &MlsView::None);
+                assert!(may || !written, "who may not read does not write");
+            }
+            Step::End { who } => {
+                if self.say(world.device(MOTHER), world.employee_end(PPT_LEADER, *who, CARD)) {
+                    self.model.ended.push((world.id(*who), self.now - 1));
+                }
+            }
+            Step::Authority { father } => self.change_authority(*father),
+            Step::Resync { by } => self.resync(*by),
+            Step::Refound { by } => self.refound(*by),
+            Step::Wait { days } => self.now += days * DAY,
+        }
+    }
+
+    fn withdraw(&mut self, target: Target, by: Who, salt: u8) {
+        let statement = self.world.withdrawal_salted(self.world.log(), CARD, target, by, salt);
+        if !self.say(self.world.device(MOTHER), statement) {
+            return;
+        }
+        for grant in grants(self.world) {
+            let hit = match (target, grant.grantee) {
+                (Target::Grant(id), _) => id == id_of(&grant),
+                (Target::Unit(unit), Grantee::Unit(u)) => u.unit == unit,
+                (Target::Person(person), Grantee::Person(p)) => p.person == person,
+                _ => false,
+            };
+            // A withdrawal of a unit or person ends what has been signed; of a grant, whatever comes.
+            let known = self.model.signed.iter().any(|(id, _)| *id == id_of(&grant)) || matches!(target, Target::Grant(_));
+            if hit && known {
+                self.model.withdrawn.push(id_of(&grant));
+            }
+        }
+        if let Target::Person(person) = target {
+            self.model.ended.push((person, self.now - 1));
+        }
+    }
+
+    fn admit(&mut self, by: Who, who: Who, grant: usize, device: usize, remove_first: bool) {
+        let grant = &grants(self.world)[grant];
+        let guest = self.world.device_n(who, device);
+        let removes = if remove_first { self.state.listed_at(self.now) } else { vec![] };
+        let mut next = without(self.state.membership.clone(), &removes);
+        match next.members.iter_mut().find(|m| m.person == self.world.id(who)) {
+            Some(member) => {
+                member.devices.push(guest.public());
+                (member.role, member.basis) = (grant.access.role(), id_of(grant));
+            }
+            None => {
+                let member = self.world.founder(who, grant.access.role(), id_of(grant));
+                next.members.push(stafett_protocol::membership::Member { devices: vec![guest.public()], ..member });
+            }
+        }
+        let vouchers = if who == COACH { vec![] } else { vec![self.world.voucher(PPT_LEADER, who, CARD)] };
+        self.commit(self.device_of(by), &[guest], &removes, next.sorted(), vouchers);
+    }
+
+    /// Removes a guest's leaves and gives them another in the same commit.
+    fn swap(&mut self, by: Who, who: Who) {
+        let Some(member) = self.state.membership.member(self.world.id(who)).cloned() else { return };
+        let guest = self.world.people[who].devices.iter().find(|d| !member.devices.contains(&d.public()));
+        let guest = guest.unwrap_or(self.device_of(who));
+        let mut next = self.state.membership.clone();
+        next.members.iter_mut().find(|m| m.person == member.person).unwrap().devices = vec![guest.public()];
+        self.commit(self.device_of(by), &[guest], &member.devices, next, vec![self.world.voucher(PPT_LEADER, who, CARD)]);
+    }
+
+    fn change_authority(&mut self, father: bool) {
+        let to = if father { self.world.authority() } else { self.world.authority_of(&[MOTHER], 1) };
+        let from = self.state.authority().clone();
+        let statement = self.world.authority_change(self.world.log(), CARD, &from, &to, Hash([1; 32]), &[TEACHER, LEADER]);
+        if self.say(self.world.device(MOTHER), statement) {
+            self.model.fatherless = !father;
+        }
+    }
+
+    fn resync(&mut self, by: Who) {
+        let device = self.device_of(by);
+        let view = CommitView { sender: None, adds: vec![], removes: vec![device.public()], path: Some(self.leaf(device)), membership: None };
+        let body = Commit { mls: vec![].into(), group_info: vec![].into(), link: None, check: Hash([1; 32]), welcome: None, vouchers: vec![] };
+        self.submit(device, Body::Commit(body), &MlsView::Commit(view));
+        let repair = stafett_protocol::consent::LinkRepair { epoch: self.state.unlinked, link: vec![].into() };
+        self.say(self.world.device(MOTHER), Statement::LinkRepair(repair));
+    }
+
+    fn refound(&mut self, by: Who) {
+        let reject = Statement::Reject(Reject { seq: self.state.last_commit, reason: RejectReason::Mls });
+        self.say(self.device_of(by), reject);
+        let device = self.device_of(by);
+        let Some(before) = self.state.before_last_commit.iter().find(|m| m.person == self.world.id(by)).cloned() else { return };
+        let mut membership = self.state.membership.clone();
+        membership.generation += 1;
+        membership.members = vec![stafett_protocol::membership::Member { devices: vec![device.public()], ..before }];
+        let genesis = stafett_protocol::event::Genesis {
+            group_info: vec![].into(),
+            tree: vec![].into(),
+            founder: device.credential.borrow().clone(),
+            log_salt: None,
+            card: None,
+            grants: vec![],
+            vouchers: vec![],
+            check: Hash([1; 32]),
+        };
+        let view = MlsView::Genesis(membership, self.leaf(device));
+        if self.submit(device, Body::Genesis(genesis), &view) {
+            self.bring_back(device);
+        }
+    }
+
+    /// Everybody who may come back does, one by one.
+    fn bring_back(&mut self, by: &Device) {
+        for member in self.state.readmit.clone() {
+            if self.state.membership.member(member.person).is_some() {
+                continue;
+            }
+            let devices: Vec<&Device> = member.devices.iter().map(|k| self.world.by_id(stafett_protocol::ids::DeviceId::of_key(k))).collect();
+            let mut next = self.state.membership.clone();
+            next.members.push(member);
+            self.commit(by, &devices, &[], next.sorted(), vec![]);
+        }
+    }
+
+    /// Nobody has a leaf without what lets them in, listed leaves excepted.
+    fn check(&self) {
+        let listed = self.state.listed_at(self.now);
+        for member in &self.state.membership.members {
+            for device in member.devices.iter().filter(|d| !listed.contains(d)) {
+                let owner = self.world.by_id(stafett_protocol::ids::DeviceId::of_key(device)).who;
+                assert_eq!(self.world.id(owner), member.person, "a leaf is its own person's");
+                let stands = match member.role {
+                    Role::Guardian => owner == MOTHER || (owner == FATHER && !self.model.fatherless),
+                    Role::Holder => owner == TEACHER,
+                    Role::Actor | Role::Reader => self.model.lets_in(self.world, owner, member.role, member.basis, self.now),
+                    _ => false,
+                };
+                assert!(stands, "{:?} of {owner} stands on nothing", member.role);
+            }
+        }
+    }
+}
+
+impl Model {
+    /// Notes since when a grant has both signatures.
+    fn settle(&mut self, world: &World, now: u64) {
+        for grant in grants(world) {
+            let id = id_of(&grant);
+            let both = [MOTHER, FATHER].iter().all(|w| self.signed.contains(&(id, *w)));
+            if both && !self.in_force.iter().any(|(known, _)| *known == id) {
+                self.in_force.push((id, now - 1));
+            }
+        }
+    }
+
+    fn lets_in(&self, world: &World, who: Who, role: Role, basis: Hash, now: u64) -> bool {
+        let Some(grant) = grants(world).into_iter().find(|g| id_of(g) == basis) else { return false };
+        let Some((_, since)) = self.in_force.iter().find(|(id, _)| *id == basis) else { return false };
+        let for_them = match grant.grantee {
+            Grantee::Unit(unit) => world.person(who).unit == Some(unit.unit),
+            Grantee::Person(person) => person.person == world.id(who),
+        };
+        let ended = self.ended.iter().any(|(person, at)| *person == world.id(who) && at >= since);
+        for_them && grant.access.role() == role && now < grant.expires_at && !self.withdrawn.contains(&basis) && !ended
+    }
+}
+
+fn replay(steps: &[Step]) -> ScopeState {
+    WORLD.with(|(world, state)| {
+        let mut run = Run { world, state: state.clone(), now: state.time + 1, model: Model::default() };
+        for step in steps {
+            run.step(step);
+            run.check();
+        }
+        run.state
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_leaf_without_what_lets_it_in(steps in steps()) {
+        let state = replay(&steps);
+        prop_assert_eq!(encode(&replay(&steps)), encode(&state), "the same history makes the same facts");
+    }
+
+    #[test]
+    fn c4_grant_and_withdrawal_in_any_order_end_without_access(
+        order in Just(vec![0u8, 1, 2, 3, 4]).prop_shuffle(),
+        tail in steps(),
+    ) {
+        // Both signatures, the withdrawal of that very grant, two tries to let the reader in.
+        let mut steps: Vec<Step> = order
+            .iter()
+            .map(|n| match n {
+                0 => Step::Sign { grant: 0, by: MOTHER },
+                1 => Step::Sign { grant: 0, by: FATHER },
+                2 => Step::Withdraw { target: 0, by: FATHER, salt: 200 },
+                n => Step::Admit { by: TEACHER, who: PPT, grant: 0, device: usize::from(n - 3), remove_first: *n == 3 },
+            })
+            .collect();
+        steps.extend(tail);
+        let state = replay(&steps);
+        WORLD.with(|(world, _)| {
+            let id = id_of(&grants(world)[0]);
+            let listed = state.listed_at(state.time);
+            let standing = state.membership.members.iter().any(|m| m.basis == id && m.devices.iter().any(|d| !listed.contains(d)));
+            prop_assert!(!standing);
+            Ok(())
+        })?;
+    }
+}
+
+#[test]
+fn the_random_histories_do_let_people_in_and_out() {
+    let sign = |by| Step::Sign { grant: 0, by };
+    let admit = Step::Admit { by: TEACHER, who: PPT, grant: 0, device: 0, remove_first: false };
+    let state = replay(&[sign(MOTHER), sign(FATHER), admit.clone(), Step::Resync { by: FATHER }, Step::Refound { by: MOTHER }]);
+    WORLD.with(|(world, _)| {
+        assert_eq!(state.membership.generation, 2);
+        assert!(state.membership.member(world.id(PPT)).is_some(), "back after the re-founding");
+        let state = replay(&[sign(MOTHER), sign(FATHER), admit, Step::Withdraw { target: 5, by: MOTHER, salt: 1 }, Step::RemoveListed { by: FATHER }]);
+        assert!(state.membership.member(world.id(PPT)).is_none());
+    });
+}
