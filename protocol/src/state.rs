@@ -99,6 +99,17 @@ pub struct Ended {
     pub at: Millis,
 }
 
+/// A leaf that lost its place on a card: for judging what the log's other scopes received before that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Gone {
+    pub person: PersonId,
+    pub person_key: PublicKey,
+    pub role: Role,
+    pub device: PublicKey,
+    /// When it was listed or removed.
+    pub at: Millis,
+}
+
 /// Until when the leader's certificate lets an employee stand in the scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
 pub struct Employment {
@@ -136,6 +147,8 @@ pub struct ScopeState {
     pub revoked: Vec<Hash>,
     /// Withdrawals and ends of employment that have acted: none acts twice.
     pub spent: Vec<Hash>,
+    /// In cards only: leaves that lost their place, oldest first.
+    pub gone: Vec<Gone>,
     /// In order of person id.
     pub employments: Vec<Employment>,
     /// Pending-removal list: signature keys of leaves that must go with the next commit.
@@ -231,6 +244,27 @@ impl ScopeState {
     /// The key that counts for a member now: what a key change has said holds from its receipt on.
     pub fn key_of(&self, person: PersonId) -> Option<&PublicKey> {
         self.new_key(person).or_else(|| self.membership.member(person).map(|m| &m.person_key))
+    }
+
+    /// Leaves of this card that were still in their place at `then`, and are not now. Whoever judges an
+    /// old record of another scope has a card that has gone on since.
+    pub(crate) fn gone_since(&self, then: Millis) -> impl Iterator<Item = &Gone> {
+        self.gone.iter().filter(move |g| g.at >= then)
+    }
+
+    /// Notes in a card who has lost their place between `before` and now.
+    pub(crate) fn note_gone(&mut self, before: &Self, now: Millis) {
+        if self.kind() != ScopeKind::Card {
+            return;
+        }
+        for member in &before.membership.members {
+            for device in member.devices.iter().filter(|d| !before.listed.contains(d)) {
+                if self.listed.contains(device) || !self.membership.devices().any(|d| d == device) {
+                    let Member { person, person_key, role, .. } = *member;
+                    self.gone.push(Gone { person, person_key, role, device: *device, at: now });
+                }
+            }
+        }
     }
 
     /// Whether every device of this member is on the pending-removal list.

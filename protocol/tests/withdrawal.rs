@@ -199,6 +199,33 @@ fn a_leaf_of_the_card_suffices_for_a_withdrawal_and_for_nothing_else() {
 }
 
 #[test]
+fn what_a_leaf_of_the_card_said_stands_when_the_card_has_gone_on_without_it() {
+    let world = World::new();
+    let mut card = world.card_with_reader();
+    let mut concern = world.concern(card.state());
+    let grant = world.give(&mut concern, world.person_grantee(COACH), Access::Read);
+    concern.card = None;
+    concern.admit(&world, world.device(TEACHER), COACH, Role::Reader, grant, vec![]).unwrap();
+    let ppt = world.device(PPT);
+    // The PPT, on the card alone, records an oral withdrawal; then it loses its own place.
+    let statement = world.withdrawal(world.log(), CONCERN, Target::Person(world.id(COACH)), PPT);
+    let event = concern.event(ppt, stafett_protocol::event::Body::Statement(statement));
+    let record = concern.record(ppt, &event);
+    let judge = |concern: &Chain, card: &Chain, record: &stafett_protocol::event::Record| {
+        concern.replica.judge(record.clone(), &world.context(record.time, Some(card.state()))).map(drop)
+    };
+    assert_eq!(judge(&concern, &card, &record), Ok(()));
+    card.now = concern.now + 10;
+    withdraw(&world, &mut card, MOTHER, Target::Unit(PPT_UNIT)).unwrap();
+    assert_eq!(judge(&concern, &card, &record), Ok(()), "listed since");
+    card.remove_listed(&world, world.device(MOTHER)).unwrap();
+    assert_eq!(judge(&concern, &card, &record), Ok(()), "removed since");
+    concern.now = card.now;
+    let late = concern.record(ppt, &event);
+    assert_eq!(judge(&concern, &card, &late), Err(R::NotAMember), "said afterwards");
+}
+
+#[test]
 fn c4_a_withdrawal_that_arrives_before_its_grants_last_signature_ends_it() {
     let world = World::new();
     let authority = world.authority();

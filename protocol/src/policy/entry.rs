@@ -111,7 +111,8 @@ fn on_card(context: &Context<'_>, kind: ScopeKind, member: &Member) -> Result<()
             let there = card.membership.member(member.person).is_some_and(|m| {
                 m.person_key == member.person_key && !m.devices.iter().all(|d| listed.contains(d))
             });
-            if there { Ok(()) } else { Err(Refusal::NotOnCard) }
+            let was = card.gone_since(context.now).any(|g| g.person == member.person && g.person_key == member.person_key);
+            if there || was { Ok(()) } else { Err(Refusal::NotOnCard) }
         }
         _ => Ok(()),
     }

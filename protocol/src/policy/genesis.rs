@@ -56,6 +56,7 @@ fn fresh(genesis: &Genesis, membership: &Membership, founder: PersonId, now: u64
         vetoes: vec![],
         revoked: vec![],
         spent: vec![],
+        gone: vec![],
         employments: vec![],
         listed: vec![],
         next_authority: None,

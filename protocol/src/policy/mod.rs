@@ -21,7 +21,7 @@ use crate::commit_view::CommitView;
 use crate::credential::Municipalities;
 use crate::consent::Statement;
 use crate::event::{Body, Change, Event};
-use crate::ids::{Millis, Municipality, PersonId, PublicKey};
+use crate::ids::{DeviceId, Millis, Municipality, PersonId, PublicKey};
 use crate::limits;
 use crate::membership::{Membership, Role};
 use crate::state::ScopeState;
@@ -34,8 +34,9 @@ pub struct Context<'a> {
     /// The municipality whose server is the home.
     pub home: Municipality,
     pub trusted: &'a Municipalities,
-    /// The facts of the log's card, for the log's other scopes, where this party has them. Servers
-    /// always do. Clients check against it too; an actor's client has the card, since every member has.
+    /// The facts of the log's card, for the log's other scopes, where this party has them. Servers always
+    /// do. A client that passes it must have the card's chain up to `now` at least; later is no harm to
+    /// who was on it (see [`crate::state::Gone`]), but a scope's genesis is judged by the card as it is.
     pub card: Option<&'a ScopeState>,
 }
 
@@ -66,7 +67,11 @@ pub fn author(state: &ScopeState, context: &Context<'_>, event: &Event) -> Resul
         Some((Author { person: member.person, key, role: member.role }, s.listed_at(context.now).contains(&key)))
     };
     let withdrawal = matches!(&event.body, Body::Statement(Statement::Withdrawal(_)));
-    let by_card = || context.card.filter(|_| withdrawal).and_then(of);
+    let before = |card: &ScopeState| {
+        let gone = card.gone_since(context.now).find(|g| DeviceId::of_key(&g.device) == event.device)?;
+        Some((Author { person: gone.person, key: gone.device, role: gone.role }, false))
+    };
+    let by_card = || context.card.filter(|_| withdrawal).and_then(|card| before(card).or_else(|| of(card)));
     match of(state).or_else(by_card) {
         None => Err(Refusal::NotAMember),
         Some((_, true)) => Err(Refusal::Listed),
@@ -91,6 +96,7 @@ pub fn decide(state: &ScopeState, context: &Context<'_>, event: &Event, mls: &Ml
         }
         (Body::Commit(_) | Body::Genesis(_), _) => return Err(Refusal::Malformed),
     };
+    next.note_gone(state, context.now);
     next.counter_mut(event.device).last = event.counter;
     Ok(next)
 }

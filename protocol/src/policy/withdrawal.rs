@@ -26,7 +26,9 @@ fn withdrawer_key<'s>(state: &'s ScopeState, context: &Context<'s>, signer: Pers
         let counts = !member.role.is_family() && member.role != Role::Archivist && !s.is_leaving(member);
         s.key_of(signer).filter(|_| counts)
     };
-    state.authority().key(signer).or_else(|| here(state)).or_else(|| context.card.and_then(here))
+    let before = |card: &'s ScopeState| card.gone_since(context.now).find(|g| g.person == signer && !g.role.is_family()).map(|g| &g.person_key);
+    let on_card = || context.card.and_then(|card| before(card).or_else(|| here(card)));
+    state.authority().key(signer).or_else(|| here(state)).or_else(on_card)
 }
 
 /// Notes that a signed object has acted: whoever holds a copy cannot make it act again.
