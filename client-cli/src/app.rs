@@ -34,7 +34,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     #[cfg(feature = "demo")]
     if let Command::Server { arguments } = line.command {
-        return stafett_server::cli::run(std::iter::once(OsString::from("stafettd")).chain(arguments));
+        return crate::demo::server(arguments);
     }
     let output = Output::new(line.json, language);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {

@@ -7,7 +7,9 @@ pub mod search;
 mod story;
 mod world;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -65,6 +67,11 @@ pub async fn run(keep: Option<&Path>, fast: bool, output: &Output) -> Result<Exi
     let outcome = story::tell(&place.dir, &mut telling).await;
     outcome.map_err(Fault::from)?;
     Ok(telling.close())
+}
+
+/// This process as a server: what the demo starts beside itself.
+pub fn server(arguments: Vec<OsString>) -> ExitCode {
+    stafett_server::cli::run(std::iter::once(OsString::from("stafettd")).chain(arguments))
 }
 
 impl From<DemoError> for Fault {

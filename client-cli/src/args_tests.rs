@@ -1,0 +1,93 @@
+//! Every command of the contract, and what is refused.
+#![allow(clippy::unwrap_used, clippy::panic)]
+use super::*;
+use clap::CommandFactory as _;
+
+fn parse(line: &str) -> Result<CommandLine, clap::Error> {
+    let words = line.split(' ').map(|word| word.replace('_', " "));
+    CommandLine::try_parse_from(std::iter::once("stafett".to_owned()).chain(words))
+}
+
+#[test]
+fn definition_is_sound() {
+    CommandLine::command().debug_assert();
+}
+
+#[test]
+fn every_command_of_the_contract_is_understood() {
+    for line in [
+        "join --code abc",
+        "join --code abc --name Anne --json",
+        "join --code abc --server https://a:1 --ca ca.pem",
+        "device link",
+        "device accept --code c --home /tmp/h",
+        "device list",
+        "device remove 12ab",
+        "invite --role employee --may-hold --may-act",
+        "invite --guardian",
+        "invite --child",
+        "invite list --json",
+        "people --unit U",
+        "units",
+        "unit add --name Solvang_skole --kind school",
+        "unit assign L P --scope C --scope D",
+        "unit unassign L P",
+        "verify P",
+        "verify P --number 123",
+        "log new --child Ella --born 2015-03-01 --guardian A --guardian B --level 2",
+        "log new --child Ella --born 2015-03-01 --guardian A B",
+        "log list",
+        "log show L",
+        "log history L",
+        "consent pending",
+        "consent grant R",
+        "consent refuse R",
+        "consent list L",
+        "consent withdraw L --unit U",
+        "consent withdraw L --all",
+        "access request L --unit U --scope all --access read",
+        "access request L --person P --scope C D --access contribute",
+        "concern new L --title T --goal G --text X --arena home --responsible P --due 2026-12-24",
+        "concern show C",
+        "concern close C",
+        "measure add C --text X",
+        "measure edit M --text X",
+        "measure correct M",
+        "measure correct M --text X --due 2026-12-24",
+        "evaluate M --result green --text X --family-agrees",
+        "glimpse C Et_lysglimt",
+        "comment C T",
+        "note L T",
+        "sync",
+        "sync --watch",
+        "audit verify L",
+        "audit export L file",
+    ] {
+        if let Err(error) = parse(line) {
+            panic!("{line}: {error}");
+        }
+    }
+}
+
+#[test]
+fn wrong_use_is_refused() {
+    for line in [
+        "",
+        "join",
+        "join --code c --server https://a",
+        "invite",
+        "invite --guardian --child",
+        "invite --guardian --may-hold",
+        "log new --child E --born 01.03.2015 --guardian A",
+        "log new --child E --born 2015-03-01",
+        "log new --child E --born 2015-03-01 --guardian A --level 4",
+        "consent withdraw L",
+        "consent withdraw L --all --unit U",
+        "access request L --scope all --access read",
+        "measure edit M",
+        "measure correct M --due 2026-12-24",
+        "evaluate M --result blue --text X",
+    ] {
+        assert!(parse(line).is_err(), "{line}");
+    }
+}

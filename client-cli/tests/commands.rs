@@ -1,0 +1,122 @@
+//! Exit codes and faults as scripts rely on them, through the real binary.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use stafett_protocol::code::Code;
+use stafett_protocol::ids::Hash;
+use support::{code, run, said, stafett};
+
+/// A well-formed code of a server that is not there.
+fn nowhere() -> String {
+    let code = Code {
+        municipality: 3209,
+        url: "https://127.0.0.1:1".into(),
+        ca: [1; 32],
+        municipality_key: Hash([2; 32]),
+        ticket: [3; 16],
+        secret: Some([4; 16]),
+        inviter: Hash([5; 32]),
+        person: None,
+    };
+    code.to_text()
+}
+
+#[test]
+fn wrong_use_is_2() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    for (words, expected) in [
+        (vec!["frobnicate"], "usage"),
+        (vec!["log", "new", "--child", "Ella"], "usage"),
+        (vec!["log", "list"], "no-home"),
+        (vec!["sync"], "no-home"),
+        (vec!["join", "--code", "tull", "--name", "Anne"], "code"),
+    ] {
+        let (exit, value) = run(&home, &words);
+        assert_eq!((exit, code(&value)), (2, expected), "{words:?} {value}");
+    }
+}
+
+#[test]
+fn an_absent_server_is_3_and_nothing_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let (exit, value) = run(dir.path(), &["join", "--code", &nowhere(), "--name", "Anne"]);
+        assert_eq!((exit, code(&value)), (3, "unreachable"), "{value}");
+    }
+    let wrong = stafett()
+        .env("STAFETT_PASSPHRASE", "en annen")
+        .args(["--json", "log", "list", "--home"])
+        .arg(dir.path())
+        .output()
+        .unwrap();
+    let (exit, value) = said(&wrong);
+    assert_eq!((exit, code(&value)), (2, "wrong-passphrase"), "{value}");
+}
+
+#[test]
+fn one_process_a_home() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path(), &["join", "--code", &nowhere(), "--name", "Anne"]);
+    let lock = fs::File::open(dir.path().join("lock")).unwrap();
+    lock.try_lock().unwrap();
+    let (exit, value) = run(dir.path(), &["log", "list"]);
+    assert_eq!((exit, code(&value)), (2, "home-busy"), "{value}");
+    drop(lock);
+    assert_ne!(code(&run(dir.path(), &["log", "list"]).1), "home-busy");
+}
+
+#[test]
+fn damage_is_4() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path(), &["join", "--code", &nowhere(), "--name", "Anne"]);
+    let damage = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        for byte in bytes.iter_mut().skip(16) {
+            *byte ^= 0x55;
+        }
+        fs::write(path, bytes).unwrap();
+    };
+    let _ = fs::remove_file(dir.path().join("store.sqlite-wal"));
+    damage(&dir.path().join("store.sqlite"));
+    let (exit, value) = run(dir.path(), &["log", "list"]);
+    assert_eq!((exit, code(&value)), (4, "store-damaged"), "{value}");
+    damage(&dir.path().join("home.json"));
+    let (exit, value) = run(dir.path(), &["log", "list"]);
+    assert_eq!((exit, code(&value)), (4, "home-damaged"), "{value}");
+}
+
+#[test]
+fn people_read_their_own_language() {
+    let dir = tempfile::tempdir().unwrap();
+    for (language, words) in [("nb", "ennå"), ("nn_NO.UTF-8", "enno"), ("en", "yet")] {
+        let output = stafett().env("STAFETT_LANG", language).args(["log", "list", "--home"]).arg(dir.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(output.stdout.is_empty());
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains(words) && told.contains("stafett join"), "{told}");
+    }
+}
+
+#[test]
+fn only_the_demo_names_the_server() {
+    fn walk(dir: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                if !path.ends_with("demo") {
+                    walk(&path, found);
+                }
+            } else if fs::read_to_string(&path).unwrap().contains("stafett_server") {
+                found.push(path.display().to_string());
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    assert!(found.is_empty(), "{found:?}");
+}

@@ -1,0 +1,87 @@
+//! A device and a real server: joining, watching, a lost server, the wrong server.
+#![cfg(feature = "demo")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use std::process::Stdio;
+
+use serde_json::Value;
+use stafett_protocol::code::Code;
+use support::{Server, code, lines, run, stafett, text};
+
+#[test]
+fn a_leader_joins_once_and_watches_through_a_lost_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::new(dir.path());
+    server.start();
+    let unit = server.ask(&["unit", "add", "--name", "Solvang skole", "--kind", "school"]);
+    let (leader, teacher) = (dir.path().join("leader"), dir.path().join("teacher"));
+    let leader_code = text(&unit, "leader_code");
+    let (exit, joined) = run(&leader, &["join", "--code", &leader_code, "--name", "Lise Brattbakk"]);
+    assert_eq!(exit, 0, "{joined}");
+    assert_eq!((text(&joined, "unit"), text(&joined, "role")), (text(&unit, "unit"), "leader".to_owned()));
+    assert_eq!(text(&joined, "person").len(), 32);
+    // A code works once, and a home serves one person.
+    let (exit, again) = run(&teacher, &["join", "--code", &leader_code, "--name", "Noen"]);
+    assert_eq!(exit, 1, "{again}");
+    let (exit, again) = run(&leader, &["join", "--code", &leader_code, "--name", "Noen"]);
+    assert_eq!((exit, code(&again)), (1, "home-in-use"), "{again}");
+    let (_, invited) = run(&leader, &["invite", "--role", "employee", "--may-hold"]);
+    let (exit, counts) = run(&leader, &["sync"]);
+    assert_eq!(exit, 0, "{counts}");
+    assert!(["sent", "received", "refused", "queued"].iter().all(|key| counts[*key].is_u64()), "{counts}");
+
+    let mut watch = stafett()
+        .args(["--json", "sync", "--watch", "--home"])
+        .arg(&leader)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut seen = lines(watch.stdout.take().unwrap());
+    assert!(seen.next().unwrap()["queued"].is_u64());
+    server.kill();
+    server.start();
+    // The first word after the return of the server, then what the new employee's joining sets off.
+    assert!(seen.next().unwrap()["queued"].is_u64());
+    let fresh = dir.path().join("teacher-2");
+    let (exit, joined) = run(&fresh, &["join", "--code", &text(&invited, "code"), "--name", "Tone Aasheim"]);
+    assert_eq!(exit, 0, "{joined}");
+    let heard: Value = seen.next().unwrap();
+    assert!(heard["received"].as_u64() > Some(0) || heard["sent"].as_u64() > Some(0), "{heard}");
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+    let (_, people) = run(&leader, &["people"]);
+    assert!(people.to_string().contains("Tone Aasheim"), "{people}");
+    server.kill();
+    assert_eq!(run(&leader, &["sync"]).0, 3);
+}
+
+#[test]
+fn a_server_with_another_authority_is_not_spoken_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::new(dir.path());
+    server.start();
+    let unit = server.ask(&["unit", "add", "--name", "Solvang skole", "--kind", "school"]);
+    let mut code_of_leader = Code::from_text(&text(&unit, "leader_code")).unwrap();
+    code_of_leader.ca[0] ^= 1;
+    let home = dir.path().join("home");
+    let (exit, value) = run(&home, &["join", "--code", &code_of_leader.to_text(), "--name", "Lise"]);
+    assert_eq!(exit, 3, "{value}");
+    // The authority's file in the place of the hash: the same server is right again.
+    let ca = server.home.join("ca.pem");
+    let url = code_of_leader.url.clone();
+    let words = ["join", "--code", &code_of_leader.to_text(), "--name", "Lise", "--server", &url, "--ca", ca.to_str().unwrap()];
+    let (exit, value) = run(&home, &words);
+    assert_eq!(exit, 0, "{value}");
+}
+
+#[test]
+fn the_demo_proves_everything() {
+    let output = stafett().args(["--json", "demo", "--fast"]).output().unwrap();
+    let (exit, told) = support::said(&output);
+    let proofs = told["proofs"].as_array().unwrap_or_else(|| panic!("{told}"));
+    assert!(proofs.iter().all(|proof| proof["ok"] == Value::Bool(true)), "{proofs:#?}");
+    assert!(exit == 0 && proofs.len() >= 15 && told["steps"].as_array().unwrap().len() >= 15);
+}
