@@ -147,3 +147,29 @@ async fn connection(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn an_address_has_so_many_places_and_gets_them_back() {
+        let open = Open::default();
+        let far: IpAddr = "192.0.2.7".parse().unwrap();
+        let seats: Vec<Seat> = (0..CONNECTIONS_PER_ADDRESS).map(|_| open.enter(far).unwrap()).collect();
+        assert!(open.enter(far).is_none());
+        assert!(open.enter("192.0.2.8".parse().unwrap()).is_some(), "others have their own");
+        let near: IpAddr = "127.0.0.1".parse().unwrap();
+        let here: Vec<_> = (0..=CONNECTIONS_PER_ADDRESS).map(|_| open.enter(near)).collect();
+        assert!(here.iter().all(Option::is_some), "loopback is not counted against");
+        // A stream keeps a copy of its seat.
+        let copy = seats.first().cloned();
+        drop(seats);
+        assert_eq!(open.total(), here.len() + 1);
+        drop((copy, here));
+        assert_eq!(open.total(), 0);
+        assert!(open.enter(far).is_some());
+    }
+}

@@ -16,17 +16,20 @@ use crate::municipality::Municipality;
 use crate::problem::Fault;
 
 /// Joins and stream openings of one address.
-const PER_ADDRESS: (u32, u32) = (20, 400);
+const PER_ADDRESS: (u32, u32) = (50, 1000);
 /// Requests of one device on its stream.
 const PER_DEVICE: (u32, u32) = (1000, 4000);
 /// Events of one device: what makes every other member work.
 const EVENTS_PER_DEVICE: (u32, u32) = (20_000, 60_000);
+/// Letters of one device: they fill other people's mailboxes.
+const LETTERS_PER_DEVICE: (u32, u32) = (50, 3000);
 
 /// Token buckets; each refused caller is told to wait.
 struct Limits {
     addresses: DefaultKeyedRateLimiter<IpAddr>,
     devices: DefaultKeyedRateLimiter<DeviceId>,
     events: DefaultKeyedRateLimiter<DeviceId>,
+    letters: DefaultKeyedRateLimiter<DeviceId>,
 }
 
 pub struct Server {
@@ -67,6 +70,7 @@ impl Server {
                 addresses: RateLimiter::keyed(quota(PER_ADDRESS)),
                 devices: RateLimiter::keyed(quota(PER_DEVICE)),
                 events: RateLimiter::keyed(quota(EVENTS_PER_DEVICE)),
+                letters: RateLimiter::keyed(quota(LETTERS_PER_DEVICE)),
             },
         });
         tokio::spawn(crate::fanout::listen(Arc::clone(&server)));
@@ -89,13 +93,22 @@ impl Server {
         if self.restored {
             return Err(Fault::Restored);
         }
-        let Some(count) = u32::try_from(count).ok().and_then(NonZeroU32::new) else {
-            return Ok(());
-        };
-        match self.limits.events.check_key_n(&device, count) {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(Fault::TooManyRequests),
-        }
+        admit(&self.limits.events, device, count)
+    }
+
+    /// Letters that a device wants to have delivered.
+    pub fn admit_letters(&self, device: DeviceId, count: usize) -> Result<(), Fault> {
+        admit(&self.limits.letters, device, count)
+    }
+}
+
+fn admit(limiter: &DefaultKeyedRateLimiter<DeviceId>, device: DeviceId, count: usize) -> Result<(), Fault> {
+    let Some(count) = u32::try_from(count).ok().and_then(NonZeroU32::new) else {
+        return Ok(());
+    };
+    match limiter.check_key_n(&device, count) {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(Fault::TooManyRequests),
     }
 }
 
@@ -110,5 +123,6 @@ async fn sweep(server: Arc<Server>) {
         server.limits.addresses.retain_recent();
         server.limits.devices.retain_recent();
         server.limits.events.retain_recent();
+        server.limits.letters.retain_recent();
     }
 }

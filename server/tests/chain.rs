@@ -178,6 +178,73 @@ async fn story(url: Option<&str>) {
     assert_eq!(seqs, (4..=10).collect::<Vec<_>>());
 }
 
+/// The mother withdraws while the teacher writes and adds as fast as both can: from the statement's
+/// receipt on it holds.
+async fn race(url: Option<&str>) {
+    let world = World::new();
+    let server = Running::start(&world, url).await;
+    let (teacher, mother) = (world.device(TEACHER), world.device(MOTHER));
+    let mut teachers = server.enter(&world, TEACHER).await;
+    let mut mothers = server.enter(&world, MOTHER).await;
+    let mut ppts = server.enter(&world, PPT).await;
+    let genesis = world.genesis_event(teacher, &world.card_founding());
+    let accepted = teachers.submit(bundle(teacher, std::slice::from_ref(&genesis))).await.unwrap();
+    let mut card = world.found_event(teacher, genesis, accepted[0].time, None).unwrap();
+    let basis = card.membership().authority.id();
+    let next = card.with(&world, MOTHER, &[0], stafett_protocol::membership::Role::Guardian, basis);
+    let plan = Plan { adds: vec![mother.key_package()], membership: Some(next), ..Plan::default() };
+    commit(&world, &mut card, &mut teachers, teacher, plan).await.unwrap();
+    let authority = card.membership().authority.clone();
+    let grant = world.grant(world.log(), CARD, world.unit_of(PPT_LEADER), Access::Contribute, &authority);
+    for signed in world.signed_by(&grant, &[MOTHER, FATHER]) {
+        let body = Body::Statement(stafett_protocol::consent::Statement::Grant(signed));
+        say(&world, &mut card, &mut teachers, teacher, body).await.unwrap();
+    }
+    let id = stafett_protocol::signed::id_of(&grant);
+    let membership = card.with(&world, PPT, &[0], Access::Contribute.role(), id);
+    let vouchers = vec![world.voucher(PPT_LEADER, PPT, CARD)];
+    let plan =
+        Plan { adds: vec![world.device(PPT).key_package()], membership: Some(membership), vouchers, ..Plan::default() };
+    commit(&world, &mut card, &mut teachers, teacher, plan).await.unwrap();
+    let first = card.event(world.device(PPT), Body::Change(change()));
+    let withdrawal = world.withdrawal(world.log(), CARD, Target::Unit(PPT_UNIT), MOTHER);
+    let statement = card.event(mother, Body::Statement(withdrawal));
+    let writing = async {
+        let (mut accepted, mut refused) = (0, vec![]);
+        for n in 0..200 {
+            let event = Event { counter: first.counter + accepted, ..first.clone() };
+            match ppts.submit(bundle(world.device(PPT), &[event])).await {
+                Ok(_) => accepted += 1,
+                Err(problem) => refused.push((n, problem.code)),
+            }
+        }
+        (accepted, refused)
+    };
+    let withdrawing = async {
+        tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+        // Its answer is lost: the same bytes asked again get the same receipt.
+        let first = mothers.submit(bundle(mother, std::slice::from_ref(&statement))).await.unwrap();
+        assert_eq!(mothers.submit(bundle(mother, std::slice::from_ref(&statement))).await.unwrap(), first);
+        first[0].seq
+    };
+    let ((accepted, refused), at) = tokio::join!(writing, withdrawing);
+    assert!(refused.iter().all(|(_, code)| code == "withdrawn"), "{refused:?}");
+    assert_eq!(accepted + refused.len() as u64, 200);
+    // Nobody else was online: nothing of the PPT's stands behind the statement.
+    let mut conn = server.db.reader().await.unwrap();
+    let sql = "SELECT COUNT(*) FROM records WHERE scope = $1 AND device = $2 AND seq > $3";
+    let behind = conn.row(sql, args![&CARD.0, &world.device(PPT).id().0, at as i64]).await.unwrap().unwrap();
+    assert_eq!(behind.int(0).unwrap(), 0);
+    let (seqs, synced) = sync(&mut ppts, CARD, 0).await;
+    assert!(seqs.is_empty() && synced.position.is_none());
+    // A second withdrawal, and the holder who wants to write: the removal has to come first.
+    let again = world.withdrawal_salted(world.log(), CARD, Target::Unit(PPT_UNIT), MOTHER, 9);
+    let event = Event { counter: statement.counter + 1, body: Body::Statement(again), ..statement.clone() };
+    assert_eq!(mothers.submit(bundle(mother, &[event])).await.unwrap()[0].seq, at + 1);
+    let event = card.event(teacher, Body::Change(change()));
+    assert_eq!(teachers.submit(bundle(teacher, &[event])).await.unwrap_err().code, "removal-first");
+}
+
 /// Card and concern in one bundle; whoever is gone from the card is served nothing of the concern.
 async fn two_scopes(url: Option<&str>) {
     let world = World::new();
@@ -272,4 +339,15 @@ async fn two_processes_share_one_postgresql() {
     let Some(postgres) = Postgres::start() else { return };
     two_scopes(Some(&postgres.database("scopes").unwrap())).await;
     two_processes(&postgres.database("processes").unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawal_wins_its_race_on_sqlite() {
+    race(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawal_wins_its_race_on_postgresql() {
+    let Some(postgres) = Postgres::start() else { return };
+    race(Some(&postgres.database("race").unwrap())).await;
 }

@@ -22,7 +22,7 @@ async fn one_address_joins_only_so_often() {
     let world = World::new();
     let server = Running::start(&world, None).await;
     let mut refused = 0;
-    for _ in 0..450 {
+    for _ in 0..1300 {
         let (status, _) = server.http("POST", "/v1/join", b"x").await;
         assert!(matches!(status, 400 | 429));
         refused += usize::from(status == 429);
@@ -100,4 +100,21 @@ async fn a_slow_reader_is_caught_up_from_the_database() {
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_dawdles_is_cut_off() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let world = World::new();
+    let server = Running::start(&world, None).await;
+    let start = std::time::Instant::now();
+    // A TLS handshake that never begins, and a header that never ends.
+    let mut silent = server.connect_plain().await;
+    let mut slow = server.connect().await;
+    slow.write_all(b"GET /healthz HTTP/1.1\r\nhost:").await.unwrap();
+    let mut nothing = vec![];
+    let _ = silent.read_to_end(&mut nothing).await;
+    let _ = slow.read_to_end(&mut nothing).await;
+    let took = start.elapsed().as_secs();
+    assert!((8..=15).contains(&took), "{took} s");
 }

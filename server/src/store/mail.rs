@@ -36,8 +36,9 @@ pub enum Posted {
 
 /// Puts mail into a device's mailbox.
 pub async fn post(conn: &mut Conn, to: DeviceId, mail: &Mail) -> Result<Posted, StoreError> {
-    let known = conn.execute("UPDATE devices SET locks = locks + 1 WHERE device = $1", args![&to.0]).await?;
-    if known == 0 {
+    // No lock: posters that take several devices in different orders must not wait for each other.
+    let known = conn.row("SELECT person FROM devices WHERE device = $1", args![&to.0]).await?;
+    if known.is_none() {
         return Ok(Posted::NoSuchDevice);
     }
     let row = conn.row("SELECT COUNT(*) FROM mailbox WHERE device = $1", args![&to.0]).await?;

@@ -60,6 +60,7 @@ impl Connection {
 
     async fn submit(&mut self, _id: u32, bundle: Bundle) -> Result<Reply, Failed> {
         self.server.admit_events(self.device.device, bundle.envelopes.len())?;
+        self.server.admit_letters(self.device.device, bundle.letters.len())?;
         let accepted = self.server.intake.submit(self.device.device, bundle).await?;
         self.follow_own(&accepted);
         Ok(Reply::Submitted(accepted))
@@ -113,8 +114,11 @@ impl Connection {
         Ok(Reply::Done)
     }
 
-    async fn fetch(&mut self, persons: Vec<PersonId>) -> Result<Reply, Failed> {
+    async fn fetch(&mut self, mut persons: Vec<PersonId>) -> Result<Reply, Failed> {
         at_most(&persons, FETCHED)?;
+        // Everybody locks in the same order.
+        persons.sort_unstable();
+        persons.dedup();
         let packages = self
             .server
             .db
@@ -145,6 +149,7 @@ impl Connection {
 
     async fn letters(&mut self, letters: Vec<Letter>) -> Result<Reply, Failed> {
         check_letters(&letters)?;
+        self.server.admit_letters(self.device.device, letters.len())?;
         let recipients: Vec<_> = letters.iter().map(|letter| letter.to).collect();
         self.server
             .db

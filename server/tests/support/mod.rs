@@ -81,15 +81,7 @@ impl Running {
         let (stop, stopped) = watch::channel(false);
         let server = Server::start(db.clone(), Municipality::of(home).unwrap(), stopped.clone()).await.unwrap();
         let serving = tokio::spawn(accept::serve(listener, acceptor, http::router(Arc::clone(&server)), stopped));
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(certs::authority_der(&authority.certificate_pem).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let client = rustls::ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Self { dir, db, server, address, stop, serving, connector: TlsConnector::from(Arc::new(client)), url }
+        Self { dir, db, server, address, stop, serving, connector: connector(&authority.certificate_pem), url }
     }
 
     /// Stops and starts again on the same data, with nothing in memory.
@@ -102,6 +94,11 @@ impl Running {
         Self::serve(self.dir, &home, &authority, self.url).await
     }
 
+    /// A connection without TLS.
+    pub async fn connect_plain(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
     pub async fn connect(&self) -> TlsStream<TcpStream> {
         let tcp = TcpStream::connect(self.address).await.unwrap();
         tcp.set_nodelay(true).unwrap();
@@ -111,39 +108,13 @@ impl Running {
 
     /// One HTTP request, raw; status and body.
     pub async fn http(&self, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
-        let mut stream = self.connect().await;
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        let _ = stream.write_all(head.as_bytes()).await;
-        let _ = stream.write_all(body).await;
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer).await;
-        let text = String::from_utf8_lossy(&answer).into_owned();
-        let status = text.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
-        let at = answer.windows(4).position(|w| w == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
-        (status, answer[at..].to_vec())
+        exchange(self.connect().await, method, path, body).await
     }
 
     /// A one-time code of the operator's.
     pub async fn code(&self, kind: PersonKind, unit: Option<UnitId>) -> [u8; 16] {
         let ticket: [u8; 16] = stafett_server::home::random().unwrap();
-        self.db
-            .write::<_, StoreError, _>(move |conn| {
-                Box::pin(async move {
-                    let code = StoredCode {
-                        kind: CodeKind::Person(kind),
-                        unit,
-                        offered_by: None,
-                        expires_ms: now_ms() + 1_000_000,
-                        used_by: None,
-                    };
-                    accounts::add_code(conn, &ticket_hash(&ticket), &code).await
-                })
-            })
-            .await
-            .unwrap();
+        put_code(&self.db, ticket, kind, unit).await;
         ticket
     }
 
@@ -166,9 +137,8 @@ impl Running {
 
     pub async fn open(&self, key: &SigningKey) -> Result<Client, u16> {
         let tls = self.connect().await;
-        let binding: [u8; 32] =
-            tls.get_ref().1.export_keying_material([0; 32], http_signature::EXPORTER_LABEL, None).unwrap();
-        self.open_on(tls, &binding, key).await
+        let binding = binding_of(&tls);
+        open_on(tls, &binding, key).await
     }
 
     pub async fn open_on(
@@ -177,22 +147,120 @@ impl Running {
         binding: &[u8; 32],
         key: &SigningKey,
     ) -> Result<Client, u16> {
-        let signed = http_signature::sign("GET", "/v1/stream", b"", binding, key);
-        let mut request = "wss://127.0.0.1/v1/stream".into_client_request().unwrap();
-        let headers = request.headers_mut();
-        headers.insert("content-digest", signed.content_digest.parse().unwrap());
-        headers.insert("signature-input", signed.signature_input.parse().unwrap());
-        headers.insert("signature", signed.signature.parse().unwrap());
-        match tokio_tungstenite::client_async(request, tls).await {
-            Ok((socket, _)) => {
-                let mut client = Client { socket, last_id: 0, pushed: VecDeque::new() };
-                client.greeting().await;
-                Ok(client)
-            }
-            Err(tokio_tungstenite::tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
-            Err(error) => panic!("{error}"),
-        }
+        open_on(tls, binding, key).await
     }
+}
+
+/// A server in a process of its own.
+pub struct Remote {
+    address: SocketAddr,
+    connector: TlsConnector,
+}
+
+impl Remote {
+    /// `stafettd init`, with the world's key in the municipality's place.
+    pub fn init(world: &World, home: &std::path::Path, url: Option<&str>) -> Self {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_stafettd"));
+        command.args(["init", "--number", "3209", "--name", "Ullensaker", "--json", "--home"]).arg(home);
+        if let Some(url) = url {
+            command.args(["--database", url]);
+        }
+        let output = command.output().unwrap();
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let key = stafett_protocol::ids::to_hex(&world.municipality.to_bytes());
+        std::fs::write(home.join("municipality.key"), key).unwrap();
+        let pem = std::fs::read_to_string(said["ca_file"].as_str().unwrap()).unwrap();
+        let address = said["url"].as_str().unwrap().trim_start_matches("https://").parse().unwrap();
+        Self { address, connector: connector(&pem) }
+    }
+
+    /// A guardian's code, put beside the running process as `stafettd unit add` would.
+    pub async fn add_code(&self, home: &std::path::Path, url: Option<&str>, ticket: [u8; 16]) {
+        let db = Db::open(&home.join("stafett.db"), url).await.unwrap();
+        put_code(&db, ticket, PersonKind::Guardian, None).await;
+        db.close().await;
+    }
+
+    async fn connect(&self) -> TlsStream<TcpStream> {
+        let tcp = TcpStream::connect(self.address).await.unwrap();
+        self.connector.connect(ServerName::try_from("127.0.0.1").unwrap(), tcp).await.unwrap()
+    }
+
+    pub async fn join(&self, request: &JoinRequest) {
+        let (status, _) = exchange(self.connect().await, "POST", "/v1/join", &encode(request)).await;
+        assert_eq!(status, 200);
+    }
+
+    pub async fn open(&self, key: &SigningKey) -> Result<Client, u16> {
+        let tls = self.connect().await;
+        let binding = binding_of(&tls);
+        open_on(tls, &binding, key).await
+    }
+}
+
+fn connector(ca_pem: &str) -> TlsConnector {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certs::authority_der(ca_pem).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(client))
+}
+
+fn binding_of(tls: &TlsStream<TcpStream>) -> [u8; 32] {
+    tls.get_ref().1.export_keying_material([0; 32], http_signature::EXPORTER_LABEL, None).unwrap()
+}
+
+/// One HTTP request, raw; status and body.
+async fn exchange(mut stream: TlsStream<TcpStream>, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    let _ = stream.write_all(head.as_bytes()).await;
+    let _ = stream.write_all(body).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    let status = text.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+    let at = answer.windows(4).position(|w| w == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
+    (status, answer[at..].to_vec())
+}
+
+async fn open_on(tls: TlsStream<TcpStream>, binding: &[u8; 32], key: &SigningKey) -> Result<Client, u16> {
+    let signed = http_signature::sign("GET", "/v1/stream", b"", binding, key);
+    let mut request = "wss://127.0.0.1/v1/stream".into_client_request().unwrap();
+    let headers = request.headers_mut();
+    headers.insert("content-digest", signed.content_digest.parse().unwrap());
+    headers.insert("signature-input", signed.signature_input.parse().unwrap());
+    headers.insert("signature", signed.signature.parse().unwrap());
+    match tokio_tungstenite::client_async(request, tls).await {
+        Ok((socket, _)) => {
+            let mut client = Client { socket, last_id: 0, pushed: VecDeque::new() };
+            client.greeting().await;
+            Ok(client)
+        }
+        Err(tokio_tungstenite::tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn put_code(db: &Db, ticket: [u8; 16], kind: PersonKind, unit: Option<UnitId>) {
+    db.write::<_, StoreError, _>(move |conn| {
+        Box::pin(async move {
+            let code = StoredCode {
+                kind: CodeKind::Person(kind),
+                unit,
+                offered_by: None,
+                expires_ms: now_ms() + 1_000_000,
+                used_by: None,
+            };
+            accounts::add_code(conn, &ticket_hash(&ticket), &code).await
+        })
+    })
+    .await
+    .unwrap();
 }
 
 /// What a new person says on joining.
@@ -291,6 +359,21 @@ impl Client {
             Reply::Submitted(accepted) => Ok(accepted),
             Reply::Problem(problem) => Err(problem),
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// Submits to a server that may die meanwhile: `None` when the stream has ended.
+    pub async fn try_submit(&mut self, bundle: Bundle) -> Option<Result<Vec<Accepted>, Problem>> {
+        self.last_id += 1;
+        let id = self.last_id;
+        self.send_raw(encode(&ClientFrame { id, request: Request::Submit(bundle) })).await;
+        loop {
+            let frame = self.frame().await?;
+            match frame.reply {
+                Reply::Submitted(accepted) if frame.id == id => return Some(Ok(accepted)),
+                Reply::Problem(problem) if frame.id == id => return Some(Err(problem)),
+                other => self.pushed.push_back(other),
+            }
         }
     }
 
