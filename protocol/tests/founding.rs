@@ -234,10 +234,10 @@ fn m16_m27_the_group_is_made_as_the_protocol_demands() {
     assert_eq!(open(optional), R::ExtensionsChanged, "every leaf must understand memberships");
     let none = Extensions::from_vec(vec![founding.membership.to_extension()]).unwrap();
     assert_eq!(open(none), R::ExtensionsChanged);
-    let missing = common::chain::extensions_with(vec![]);
+    let missing = extensions_with(vec![]);
     assert_eq!(open(missing), R::MembershipMissing);
     let garbled = Extension::Unknown(stafett_protocol::MEMBERSHIP_EXTENSION, UnknownExtension(vec![1, 2, 3]));
-    assert_eq!(open(common::chain::extensions_with(vec![garbled])), R::MembershipMissing);
+    assert_eq!(open(extensions_with(vec![garbled])), R::MembershipMissing);
 }
 
 #[test]

@@ -5,12 +5,14 @@
 
 pub mod chain;
 pub mod logs;
+pub mod mls;
 pub mod objects;
 pub mod people;
 pub mod samples;
 
 pub use chain::{Chain, Founding, Plan, change, without};
 pub use logs::*;
+pub use mls::*;
 pub use objects::*;
 pub use people::*;
 pub use stafett_protocol::policy::{Context, Refusal};

@@ -1,0 +1,112 @@
+//! Devices of members: added, renewed, resynced, within their limits.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+use common::*;
+use openmls::prelude::*;
+use stafett_protocol::consent::Statement;
+use stafett_protocol::membership::Role;
+use stafett_protocol::policy::Refusal as R;
+
+#[test]
+fn m25_a_leafs_lifetime_cannot_make_parties_disagree() {
+    let world = World::new();
+    let mut card = world.family_card();
+    let mother = world.device(MOTHER);
+    let second = world.device_n(MOTHER, 1);
+    let basis = card.membership().authority.id();
+    let membership = card.with(&world, MOTHER, &[1], Role::Guardian, basis);
+    let adds = vec![second.key_package_living(Lifetime::new(3600))];
+    let plan = Plan { adds, membership: Some(membership.clone()), ..Plan::default() };
+    assert_eq!(card.send(&world, mother, plan), Err(R::StrangeLeaf));
+    let plan = Plan { adds: vec![second.key_package()], membership: Some(membership), ..Plan::default() };
+    assert_eq!(card.send(&world, mother, plan), Ok(()));
+}
+
+#[test]
+fn own_devices_come_and_go_but_never_the_committing_one() {
+    let world = World::new();
+    let mut card = world.card_with_reader();
+    let ppt = world.device(PPT);
+    let second = world.device_n(PPT, 1);
+    let basis = card.membership().member(world.id(PPT)).unwrap().basis;
+    let membership = Some(card.with(&world, PPT, &[1], Role::Reader, basis));
+    let adds = vec![second.key_package()];
+    card.send(&world, ppt, Plan { adds, membership, ..Plan::default() }).unwrap();
+    assert_eq!(card.remove(&world, second, &[ppt.public()]), Ok(()));
+    assert!(card.membership().device_key(ppt.id()).is_none());
+    // Not another's device, even as a guardian.
+    let membership = Some(card.with(&world, PPT_TWO, &[0], Role::Reader, basis));
+    let plan = Plan { adds: vec![world.device(PPT_TWO).key_package()], membership, ..Plan::default() };
+    assert_eq!(card.send(&world, second, plan), Err(R::NotYours));
+}
+
+#[test]
+fn a_device_is_renewed_once_a_day() {
+    let world = World::new();
+    let mut card = world.family_card();
+    let mother = world.device(MOTHER);
+    card.send(&world, mother, Plan::default()).unwrap();
+    let renewed = card.now - 1;
+    card.now = renewed + DAY - 1;
+    assert_eq!(card.send(&world, mother, Plan::default()), Err(R::TooSoon), "M20");
+    assert_eq!(card.send(&world, world.device(FATHER), Plan::default()), Ok(()), "others are unaffected");
+    card.now = renewed + DAY;
+    assert_eq!(card.send(&world, mother, Plan::default()), Ok(()));
+}
+
+#[test]
+fn m20_rewriting_the_membership_as_it_was_does_not_dodge_the_daily_renewal() {
+    let world = World::new();
+    let mut card = world.card_with_reader();
+    let same = card.membership().clone();
+    let plan = Plan { membership: Some(same), ..Plan::default() };
+    assert_eq!(card.send(&world, world.device(PPT), plan), Err(R::MembershipMismatch));
+}
+
+#[test]
+fn a_log_scope_has_room_for_64_leaves() {
+    let world = World::new();
+    let mut card = world.card();
+    let mut full = card.membership().clone();
+    full.members[0].devices.extend((0..64).map(|n| public(&key(&format!("many {n}")))));
+    let adds: Vec<_> = (0..64)
+        .map(|n| {
+            let device_key = key(&format!("many {n}"));
+            let person = world.person(TEACHER);
+            let chain = world.credential(person.id, &person.key, person.kind, person.unit, &public(&device_key));
+            Device {
+                who: TEACHER,
+                key: device_key,
+                provider: Default::default(),
+                credential: chain.into(),
+                groups: Default::default(),
+            }
+            .key_package()
+        })
+        .collect();
+    let plan = Plan { adds, membership: Some(full.sorted()), ..Plan::default() };
+    assert_eq!(card.send(&world, world.device(TEACHER), plan), Err(R::TooMany));
+}
+
+#[test]
+fn a_resync_leaves_a_gap_that_stops_adds_until_it_is_repaired() {
+    let world = World::new();
+    let mut card = world.card_with_reader();
+    let teacher = world.device(TEACHER);
+    let grant = card.membership().member(world.id(PPT)).unwrap().basis;
+    let voucher = || vec![world.voucher(PPT_LEADER, PPT_TWO, CARD)];
+    card.external(&world, world.device(MOTHER), world.device(MOTHER).with_key()).unwrap();
+    let first = card.state().epoch;
+    card.external(&world, world.device(FATHER), world.device(FATHER).with_key()).unwrap();
+    let second = card.state().epoch;
+    assert_eq!(card.admit(&world, teacher, PPT_TWO, Role::Reader, grant, voucher()), Err(R::LinkRepairFirst));
+    let repair = |epoch| Statement::LinkRepair(stafett_protocol::consent::LinkRepair { epoch, link: vec![1; 48].into() });
+    assert_eq!(card.say(&world, teacher, repair(first + 7)), Err(R::Malformed));
+    card.say(&world, teacher, repair(first)).unwrap();
+    assert_eq!(card.admit(&world, teacher, PPT_TWO, Role::Reader, grant, voucher()), Err(R::LinkRepairFirst), "two gaps");
+    card.say(&world, teacher, repair(second)).unwrap();
+    assert_eq!(card.say(&world, teacher, repair(second)), Err(R::Malformed));
+    assert_eq!(card.admit(&world, teacher, PPT_TWO, Role::Reader, grant, voucher()), Ok(()));
+    assert_eq!(card.write(&world, world.device(MOTHER)), Ok(()), "the resynced write on");
+}
