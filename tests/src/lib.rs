@@ -10,4 +10,5 @@
 
 pub mod model_home;
 pub mod model_people;
+pub mod process;
 pub mod sim;

@@ -136,11 +136,7 @@ impl World {
         self.try_ask(who, command).unwrap_or_else(|e| panic!("{} {shown}: {e:?}", self.nodes[who].name))
     }
 
-    pub fn try_ask(
-        &mut self,
-        who: usize,
-        command: C,
-    ) -> Result<Value, stafett_client_core::client::input::Problem> {
+    pub fn try_ask(&mut self, who: usize, command: C) -> Result<Value, stafett_client_core::client::input::Problem> {
         let node = &mut self.nodes[who];
         if !node.online {
             return node.device.ask(&mut self.home, command);
@@ -159,9 +155,11 @@ impl World {
 
     pub fn sync_all(&mut self, rounds: usize) {
         for _ in 0..rounds {
-            (0..self.nodes.len()).filter(|w| self.nodes[*w].device.id.is_some()).collect::<Vec<_>>().into_iter().for_each(
-                |who| self.sync(who),
-            );
+            (0..self.nodes.len())
+                .filter(|w| self.nodes[*w].device.id.is_some())
+                .collect::<Vec<_>>()
+                .into_iter()
+                .for_each(|who| self.sync(who));
         }
     }
 

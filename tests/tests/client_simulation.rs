@@ -90,7 +90,10 @@ fn c4_withdrawal_wins_every_race() {
                 chain.replica.state().membership.member(ppt).is_some()
             });
             assert_eq!(inside.count(), 0, "seed {seed}: the PPT is out everywhere\n{}", world.trace.join("\n"));
-            assert!(!world.nodes[PPT].device.disk.keys().any(|(space, _)| [4, 5].contains(space)), "seed {seed}: wiped");
+            assert!(
+                !world.nodes[PPT].device.disk.keys().any(|(space, _)| [4, 5].contains(space)),
+                "seed {seed}: wiped"
+            );
         }
     }
 }

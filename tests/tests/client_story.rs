@@ -170,8 +170,27 @@ fn the_ppt_reads_one_concern_until_consent_is_withdrawn() {
     assert!(left.is_empty(), "keys and content are wiped");
     mother.sync(home);
     father.sync(home);
-    let audit = father.ask(home, C::AuditVerify { log }).unwrap();
+    let audit = father.ask(home, C::AuditVerify { log: log.clone() }).unwrap();
     assert_eq!(audit["violations"].as_array().unwrap().len(), 0, "{audit}");
+
+    // Consent anew: after a withdrawal the one who withdrew must sign, and the door opens again.
+    let who = Who::Unit(text(&teacher.ask(home, C::Units).unwrap()["units"][1], "unit"));
+    let scopes = vec![concerns[0].clone()];
+    teacher.ask(home, C::AccessRequest { log: log.clone(), who, scopes, access: AccessWord::Read }).unwrap();
+    teacher.sync(home);
+    for (guardian, opens) in [(&mut *father, false), (&mut *mother, true)] {
+        guardian.sync(home);
+        let pending = guardian.ask(home, C::ConsentPending).unwrap();
+        let request = text(&pending["requests"][0], "request");
+        guardian.ask(home, C::ConsentGrant { request }).unwrap();
+        guardian.sync(home);
+        teacher.sync(home);
+        ppt.sync(home);
+        let inside = ppt.ask(home, C::LogShow { log: log.clone() });
+        assert_eq!(inside.is_ok(), opens, "{inside:?}");
+    }
+    let show = ppt.ask(home, C::ConcernShow { concern: concerns[0].clone() }).unwrap();
+    assert_eq!(show["glimpses"][0]["text"], "Etterpå", "a grant opens the whole history, and says so");
 }
 
 #[test]
@@ -189,4 +208,48 @@ fn a_second_device_comes_into_every_scope() {
     }
     let show = second.ask(home, C::LogShow { log }).unwrap();
     assert_eq!(show["child"], "Ella", "{}", second.last_problem());
+}
+
+/// S9: a device comes back from an old backup. It re-reads the chain, takes its leaf back, and goes on;
+/// nothing is written twice, nobody else is disturbed.
+#[test]
+fn s9_a_restored_backup_finds_its_way_back() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let Cast { home, teacher, mother, father, .. } = &mut cast;
+    let measure = NewMeasure { text: "Tiltak".into(), ..NewMeasure::default() };
+    let new = C::ConcernNew { log: log.clone(), title: "Lekser".into(), goal: "Mål".into(), category: None, measure };
+    let concern = text(&teacher.ask(home, new).unwrap(), "concern");
+    teacher.sync(home);
+    mother.sync(home);
+    father.sync(home);
+    let backup = teacher.disk.clone();
+    // After the backup the teacher writes, and commits: a second device of the mother is let in by her, one
+    // of the teacher's own by the teacher.
+    teacher.ask(home, C::Glimpse { concern: concern.clone(), text: "Etter kopien".into() }).unwrap();
+    let code = text(&teacher.ask(home, C::DeviceLink).unwrap(), "code");
+    teacher.sync(home);
+    let mut second = Device::new(60);
+    second.ask(home, C::DeviceAccept { code, name: "nettbrett".into() }).unwrap();
+    for _ in 0..2 {
+        teacher.sync(home);
+        second.sync(home);
+    }
+    mother.sync(home);
+    teacher.disk = backup;
+    teacher.restart();
+    teacher.ask(home, C::Glimpse { concern: concern.clone(), text: "Fra kopien".into() }).unwrap();
+    teacher.sync(home);
+    mother.sync(home);
+    teacher.sync(home);
+    father.sync(home);
+    second.sync(home);
+    for device in [&mut *teacher, &mut *mother, &mut *father, &mut second] {
+        let show = device.ask(home, C::ConcernShow { concern: concern.clone() }).unwrap();
+        let texts: Vec<&str> =
+            show["glimpses"].as_array().unwrap().iter().map(|g| g["text"].as_str().unwrap()).collect();
+        assert_eq!(texts, ["Etter kopien", "Fra kopien"], "{}", device.last_problem());
+    }
+    let audit = father.ask(home, C::AuditVerify { log }).unwrap();
+    assert_eq!(audit["violations"].as_array().unwrap().len(), 0, "{audit}");
 }

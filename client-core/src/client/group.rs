@@ -294,3 +294,59 @@ pub(super) fn read_key_package(provider: &Provider, bytes: &[u8]) -> Result<KeyP
     };
     package.validate(provider.crypto(), ProtocolVersion::Mls10).map_err(mls_problem)
 }
+
+/// Takes this device's leaf back by an external commit on the published GroupInfo (design `protocol.md` 3).
+/// Answers the commit and the new epoch's secret, which counts once the chain has the commit.
+pub(super) fn resync(
+    provider: &Provider,
+    me: &Me,
+    info: &[u8],
+    tree: RatchetTree,
+    keys: &KeyChain,
+) -> Result<(Commit, Vec<u8>), Problem> {
+    let MlsMessageBodyIn::GroupInfo(info) = MlsMessageIn::tls_deserialize_exact(info).map_err(mls_problem)?.extract()
+    else {
+        return Err(mls_problem("not a GroupInfo"));
+    };
+    let config = MlsGroupJoinConfig::builder()
+        .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
+        .use_ratchet_tree_extension(false)
+        .max_past_epochs(0)
+        .build();
+    let signer = LeafSigner(me.device_key());
+    let (group, bundle) = MlsGroup::external_commit_builder()
+        .with_config(config)
+        .with_ratchet_tree(tree.into())
+        .skip_lifetime_validation()
+        .build_group(provider, info, me.credential_with_key()?)
+        .map_err(mls_problem)?
+        .leaf_node_parameters(LeafNodeParameters::builder().with_capabilities(capabilities()).build())
+        .load_psks(provider.storage())
+        .map_err(mls_problem)?
+        .build(provider.rand(), provider.crypto(), &signer, |_| true)
+        .map_err(mls_problem)?
+        .finalize(provider)
+        .map_err(mls_problem)?;
+    let (message, _, _) = bundle.into_messages();
+    let place = keys.place(group.epoch().as_u64());
+    let secret = group.export_secret(provider.crypto(), EXPORTER_LABEL, &place.scope.0, 32).map_err(mls_problem)?;
+    let key = ContentKey::from_exporter(&secret).map_err(mls_problem)?;
+    let info = group.export_group_info(provider.crypto(), &signer, false).map_err(mls_problem)?;
+    let commit = Commit {
+        mls: message.tls_serialize_detached().map_err(mls_problem)?.into(),
+        group_info: info.tls_serialize_detached().map_err(mls_problem)?.into(),
+        link: None,
+        check: Hash(check(&key, &place)),
+        welcome: None,
+        vouchers: vec![],
+    };
+    Ok((commit, secret))
+}
+
+/// Forgets the MLS group of this scope's generation, whatever state it is in.
+pub(super) fn forget(provider: &Provider, membership: &Membership) -> Result<(), Problem> {
+    match load(provider, membership) {
+        Some(mut group) => group.delete(provider.storage()).map_err(mls_problem),
+        None => Ok(()),
+    }
+}

@@ -5,6 +5,7 @@
 use super::Client;
 use super::group::{self, Followed};
 use super::input::Problem;
+use super::resync::info_key;
 use super::scope::{Scope, Standing, Unopened, save_record};
 use crate::document::{Outcome, Received, Writer};
 use crate::rows::Space;
@@ -19,6 +20,10 @@ use stafett_protocol::policy::Context;
 use stafett_protocol::replica::{self, Judged};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{Records, SyncedScope};
+
+fn halted_key(scope: ScopeId) -> Vec<u8> {
+    [b"halted/".as_slice(), &scope.0].concat()
+}
 
 /// The clear header that a change's seal authenticates.
 pub(super) fn seal_context(event: &Event, change: &Change) -> SealContext {
@@ -68,15 +73,28 @@ impl Client {
         if self.scopes.get(&scope).is_some_and(|s| s.standing == Standing::Halted) {
             return Ok(());
         }
+        let mut followed = Ok(());
         for record in fresh {
             self.session.counts.received += 1;
-            if let Err(problem) = self.follow(scope, record) {
-                self.halt(scope, &problem);
+            followed = self.follow(scope, record);
+            if followed.is_err() {
                 break;
             }
         }
+        match followed {
+            Ok(()) => self.table.delete(Space::State, &halted_key(scope)),
+            Err(problem) => self.halt(scope, &problem),
+        }
         self.table.write(Space::State, &[b"receipt/".as_slice(), &scope.0].concat(), encode(&records.receipt));
-        self.open_contents(scope)?;
+        if let Err(problem) = self.open_contents(scope) {
+            // The document stands still on this device: back to what the last transaction left, and on from
+            // there with the next start.
+            self.session.blocked.insert(scope);
+            if let Ok(before) = Scope::load(&self.table, scope) {
+                self.scopes.insert(scope, before);
+            }
+            return Err(problem);
+        }
         self.save_scope(scope)
     }
 
@@ -129,18 +147,22 @@ impl Client {
         let context = Context { now: record.time, home: self.me()?.number(), trusted: &trusted, card: None };
         let own_device = self.me()?.device();
         let Some(s) = self.scopes.get_mut(&scope) else {
-            return self.begin(record, &context);
+            return self.begin(scope, record, &context);
         };
         let judged = s.replica.judge(record, &context)?;
         let event = judged.event().clone();
         let own = event.device == own_device;
         match &event.body {
             Body::Commit(commit) => {
-                if s.standing == Standing::Joining {
-                    group::note(&mut s.keys, event.epoch + 1, commit)?;
-                    return self.apply(scope, judged);
-                }
-                return self.follow_commit(scope, judged, commit, own);
+                self.table.write(Space::State, &info_key(scope), commit.group_info.as_slice().to_vec());
+                return match s.standing {
+                    Standing::Joining => {
+                        group::note(&mut s.keys, event.epoch + 1, commit)?;
+                        self.apply(scope, judged)
+                    }
+                    Standing::Resyncing => self.follow_keyless(scope, judged, commit, own),
+                    _ => self.follow_commit(scope, judged, commit, own),
+                };
             }
             Body::Change(change) => {
                 let author = s.replica.state().membership.member_of_device(event.device);
@@ -159,7 +181,10 @@ impl Client {
                 s.keys.learn_link(repair.epoch, repair.link.as_slice().to_vec()).map_err(group::mls_problem)?;
             }
             Body::Statement(_) => {}
-            Body::Genesis(_) => return self.refounded(scope, judged, own),
+            Body::Genesis(genesis) => {
+                self.table.write(Space::State, &info_key(scope), genesis.group_info.as_slice().to_vec());
+                return self.refounded(scope, judged, own);
+            }
         }
         self.apply(scope, judged)?;
         if own {
@@ -169,20 +194,29 @@ impl Client {
     }
 
     /// The first record of a scope that we found, or were welcomed to.
-    fn begin(&mut self, record: Record, context: &Context<'_>) -> Result<(), Problem> {
+    fn begin(&mut self, scope: ScopeId, record: Record, context: &Context<'_>) -> Result<(), Problem> {
         let (replica, judged) = replica::found(record, context)?;
-        let scope = replica.state().scope();
+        if replica.state().scope() != scope {
+            return Err(stafett_protocol::policy::Refusal::WrongScope.into());
+        }
         let own = judged.event().device == self.me()?.device();
         if !own && self.welcome(scope).is_none() {
             return Err(Problem::rule("unasked-scope", "the server sent a scope that nobody let us into"));
         }
         self.check_belongs(replica.state())?;
-        let standing = if own { Standing::Member } else { Standing::Joining };
+        let founded = self.founded_here(scope);
+        // A founder whose backup is older than its scope comes back into it like any device that is behind.
+        let standing = match (own, &founded) {
+            (true, Some(_)) => Standing::Member,
+            (true, None) => Standing::Resyncing,
+            (false, _) => Standing::Joining,
+        };
         let mut s = Scope::new(replica, standing)?;
-        if let Some((keys, document)) = self.founded_here(scope) {
+        if let Some((keys, document)) = founded {
             s.keys = keys;
             s.document = document;
         } else if let Body::Genesis(genesis) = &judged.event().body {
+            self.table.write(Space::State, &info_key(scope), genesis.group_info.as_slice().to_vec());
             s.keys.learn_check(0, genesis.check.0).map_err(group::mls_problem)?;
         }
         save_record(&mut self.table, scope, judged.record());
@@ -215,7 +249,7 @@ impl Client {
         }
     }
 
-    fn apply(&mut self, scope: ScopeId, judged: Judged) -> Result<(), Problem> {
+    pub(super) fn apply(&mut self, scope: ScopeId, judged: Judged) -> Result<(), Problem> {
         let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
         s.facts_changed |= judged.changes_facts();
         let record = s.replica.apply(judged)?;
@@ -236,8 +270,9 @@ impl Client {
     fn follow_commit(&mut self, scope: ScopeId, judged: Judged, commit: &Commit, own: bool) -> Result<(), Problem> {
         let event = judged.event().clone();
         let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
-        let mut mls = group::load(&self.provider, &s.replica.state().membership)
-            .ok_or_else(|| group::mls_problem("the group is missing here"))?;
+        let Some(mut mls) = group::load(&self.provider, &s.replica.state().membership) else {
+            return self.follow_keyless(scope, judged, commit, own);
+        };
         let mark = self.provider.storage().mark();
         match group::follow(&self.provider, &mut mls, commit, own, &mut s.keys) {
             Ok(Followed::Removed) => {
@@ -251,6 +286,11 @@ impl Client {
                 }
                 Ok(())
             }
+            // Our own commit, which this device does not remember: its backup is older than the chain.
+            Err(_) if own => {
+                self.provider.storage().rollback(mark);
+                self.follow_keyless(scope, judged, commit, own)
+            }
             Err(problem) => {
                 // The policy accepts it and MLS does not: the author answers for it, everyone else goes on
                 // from a re-founding.
@@ -258,6 +298,10 @@ impl Client {
                 let seq = judged.record().seq;
                 self.apply(scope, judged)?;
                 self.queue_statement(scope, Statement::Reject(Reject { seq, reason: RejectReason::Mls }));
+                if let Some(s) = self.scopes.get_mut(&scope) {
+                    s.standing = Standing::Halted;
+                    s.facts_changed = true;
+                }
                 Err(problem)
             }
         }
@@ -288,16 +332,15 @@ impl Client {
         Ok(())
     }
 
+    /// The chain shows what the rules forbid: nothing after it is read in this session, and everybody is told
+    /// where `log show` says so. A home that mends its chain is followed again.
     fn halt(&mut self, scope: ScopeId, problem: &Problem) {
-        if let Some(s) = self.scopes.get_mut(&scope)
-            && s.standing != Standing::Withdrawn
-        {
-            s.standing = Standing::Halted;
-            s.facts_changed = true;
-        }
         self.session.blocked.insert(scope);
-        let key = [b"halted/".as_slice(), &scope.0].concat();
-        self.table.write(Space::State, &key, format!("{}: {}", problem.code, problem.message).into_bytes());
+        self.table.write(
+            Space::State,
+            &halted_key(scope),
+            format!("{}: {}", problem.code, problem.message).into_bytes(),
+        );
         self.report(problem);
     }
 
@@ -314,7 +357,11 @@ impl Client {
         if let Some(mut mls) = group::load(&self.provider, &state.membership) {
             mls.delete(self.provider.storage()).map_err(group::mls_problem)?;
         }
+        // One's own words that nobody has received stay with their writer, as drafts.
+        let unsent = s.document.pending().next().map(|p| p.hash);
+        let drafts = unsent.map_or_else(Vec::new, |hash| s.document.refuse(&hash).unwrap_or_default());
         s.wipe(&mut self.table)?;
+        drafts.iter().for_each(|draft| self.keep_draft(scope, draft, "withdrawn"));
         self.drop_queue(scope);
         let receipt = Signed::sign(&receipt, &key);
         for person in family {

@@ -19,6 +19,7 @@ mod outbox;
 mod people;
 mod plan;
 mod post;
+mod resync;
 mod scope;
 mod session;
 mod view;

@@ -302,7 +302,10 @@ impl Client {
         let event = event.and_then(|b| b.envelopes.into_iter().next()).and_then(|e| e.event.peek().ok());
         self.table.delete(Space::Outbox, &sent);
         match event.map(|e| e.body) {
-            Some(Body::Change(_)) => self.refuse_pending(scope, &problem.code),
+            Some(Body::Change(_)) => {
+                self.refuse_pending(scope, &problem.code);
+                self.session.blocked.insert(scope);
+            }
             Some(Body::Statement(statement)) => {
                 let value = encode(&OutStatement { scope, statement });
                 if let Some((key, _)) = self.queued_rows("s").into_iter().find(|(_, v)| *v == value) {
@@ -311,7 +314,6 @@ impl Client {
             }
             _ => {}
         }
-        self.session.blocked.insert(scope);
         self.report(&Problem::rule(&problem.code, problem.detail.clone()));
     }
 

@@ -64,11 +64,12 @@ impl Client {
         }
         self.announce_grants()?;
         self.send_letters()?;
+        self.plan_link_repairs();
         self.send_statements()?;
         if !self.session.sent.values().any(|s| matches!(s, Sent::Bundle(_))) {
             if self.open_bundle().is_some() {
                 self.resume_bundle()?;
-            } else if !self.found_ready()? {
+            } else if !self.plan_resync()? && !self.found_ready()? {
                 self.plan_membership()?;
             }
         }

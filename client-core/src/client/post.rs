@@ -129,6 +129,16 @@ impl Client {
     }
 
     fn keep_welcome(&mut self, welcome: &WelcomeMail) {
+        let left = |s: &super::scope::Scope| s.standing == super::scope::Standing::Withdrawn;
+        let seen = self.scopes.get(&welcome.scope).map_or(0, |s| s.replica.state().position.seq);
+        if self.scopes.get(&welcome.scope).is_some_and(left) {
+            // Let in again after a withdrawal: the chain is read anew from its beginning.
+            if welcome.seq <= seen {
+                return;
+            }
+            self.scopes.remove(&welcome.scope);
+            super::scope::Scope::forget(&mut self.table, welcome.scope);
+        }
         self.table.write(Space::Mail, &mail_key("welcome", &[&welcome.scope.0]), encode(welcome));
         if self.session.greeted {
             self.sync_scopes(Some(welcome.scope));

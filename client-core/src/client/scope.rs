@@ -10,6 +10,7 @@ use stafett_protocol::event::{Change, Position, Record, SealContext};
 use stafett_protocol::ids::{DeviceId, Millis, PersonId, ScopeId};
 use stafett_protocol::membership::{Role, ScopeKind};
 use stafett_protocol::replica::Replica;
+use std::collections::BTreeSet;
 
 /// How this device stands to a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
@@ -22,6 +23,9 @@ pub enum Standing {
     Withdrawn = 3,
     /// A commit could not be processed: nothing more is read until the scope is founded anew.
     Halted = 4,
+    /// This device's MLS state is gone or behind (a restored backup): it follows the chain without keys and
+    /// takes its leaf back by an external commit.
+    Resyncing = 5,
 }
 
 /// What changes with every record, kept apart from the big snapshot.
@@ -40,7 +44,7 @@ struct DeviceCounter {
 }
 
 /// A change of the chain whose key is not here yet.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
 pub(super) struct Unopened {
     pub author: PersonId,
     pub role: Role,
@@ -57,6 +61,8 @@ pub(super) struct Scope {
     pub document: Document,
     pub standing: Standing,
     pub unopened: Vec<Unopened>,
+    /// Which of them have rows.
+    saved_unopened: BTreeSet<u64>,
     /// The snapshot must be written with the next save.
     pub facts_changed: bool,
 }
@@ -69,6 +75,13 @@ fn row_key(scope: ScopeId, part: u8) -> Vec<u8> {
 
 const SNAPSHOT: u8 = 1;
 const CURSOR: u8 = 2;
+const UNOPENED: u8 = 3;
+
+fn unopened_key(scope: ScopeId, seq: u64) -> Vec<u8> {
+    let mut key = row_key(scope, UNOPENED);
+    key.extend_from_slice(&seq.to_be_bytes());
+    key
+}
 
 /// The key of an event row; big-endian, so that a scan runs in chain order.
 pub(super) fn event_key(scope: ScopeId, seq: u64) -> Vec<u8> {
@@ -89,6 +102,7 @@ impl Scope {
             document,
             standing,
             unopened: vec![],
+            saved_unopened: BTreeSet::new(),
             facts_changed: true,
         })
     }
@@ -103,41 +117,58 @@ impl Scope {
 
     /// Reads every saved scope back.
     pub fn load_all(table: &Table) -> Result<Vec<Self>, Problem> {
+        let snapshots =
+            table.scan(Space::Scope, b"").filter(|(key, _)| key.len() == 17 && key.last() == Some(&SNAPSHOT));
+        let ids: Vec<ScopeId> = snapshots.filter_map(|(key, _)| key.first_chunk().map(|id| ScopeId(*id))).collect();
+        ids.into_iter().map(|id| Self::load(table, id)).collect()
+    }
+
+    /// Reads one scope as the last transaction left it.
+    pub fn load(table: &Table, id: ScopeId) -> Result<Self, Problem> {
         let damaged = |e: &dyn core::fmt::Display| Problem::data("damaged", e.to_string());
-        let mut scopes = vec![];
-        for (key, value) in table.scan(Space::Scope, b"").filter(|(key, _)| key.last() == Some(&SNAPSHOT)) {
-            let mut replica = Replica::restore(value).map_err(|e| damaged(&e))?;
-            let id = replica.state().scope();
-            let cursor =
-                table.read(Space::Scope, &row_key(id, CURSOR)).ok_or_else(|| damaged(&"a scope has no cursor"))?;
-            let cursor: Cursor = decode(cursor).map_err(|e| damaged(&e))?;
-            if key != row_key(id, SNAPSHOT) {
-                return Err(damaged(&"a scope is stored under another's name"));
-            }
-            replica.fast_forward(cursor.position, cursor.time, cursor.counters.iter().map(|c| (c.device, c.last)));
-            let generation = replica.state().membership.generation;
-            let kind = replica.state().kind();
-            let document = match Document::load(table, &id.0, kind).map_err(|e| damaged(&e))? {
-                Some(document) => document,
-                None => Document::new(kind).map_err(|e| damaged(&e))?,
-            };
-            let keys = KeyChain::load(table, id, generation);
-            scopes.push(Self {
-                replica,
-                keys,
-                document,
-                standing: cursor.standing,
-                unopened: vec![],
-                facts_changed: false,
-            });
+        let row = |part| table.read(Space::Scope, &row_key(id, part)).ok_or_else(|| damaged(&"a scope is incomplete"));
+        let mut replica = Replica::restore(row(SNAPSHOT)?).map_err(|e| damaged(&e))?;
+        let cursor: Cursor = decode(row(CURSOR)?).map_err(|e| damaged(&e))?;
+        if replica.state().scope() != id {
+            return Err(damaged(&"a scope is stored under another's name"));
         }
-        Ok(scopes)
+        replica.fast_forward(cursor.position, cursor.time, cursor.counters.iter().map(|c| (c.device, c.last)));
+        let (generation, kind) = (replica.state().membership.generation, replica.state().kind());
+        let document = match Document::load(table, &id.0, kind).map_err(|e| damaged(&e))? {
+            Some(document) => document,
+            None => Document::new(kind).map_err(|e| damaged(&e))?,
+        };
+        let keys = KeyChain::load(table, id, generation);
+        let prefix = row_key(id, UNOPENED);
+        let waiting = table.scan(Space::Scope, &prefix).map(|(_, value)| decode(value));
+        let unopened: Vec<Unopened> = waiting.collect::<Result<_, _>>().map_err(|e| damaged(&e))?;
+        let saved_unopened = unopened.iter().map(|u| u.seq).collect();
+        let standing = cursor.standing;
+        Ok(Self { replica, keys, document, standing, unopened, saved_unopened, facts_changed: false })
+    }
+
+    /// Forgets a scope that was left, so that it can be joined anew.
+    pub fn forget(table: &mut Table, id: ScopeId) {
+        table.delete_all(Space::Scope, &id.0);
+    }
+
+    fn save_unopened(&mut self, table: &mut Table) {
+        let id = self.id();
+        for waiting in self.unopened.iter().filter(|u| !self.saved_unopened.contains(&u.seq)) {
+            table.write(Space::Scope, &unopened_key(id, waiting.seq), encode(waiting));
+        }
+        let now: BTreeSet<u64> = self.unopened.iter().map(|u| u.seq).collect();
+        for opened in self.saved_unopened.difference(&now) {
+            table.delete(Space::Scope, &unopened_key(id, *opened));
+        }
+        self.saved_unopened = now;
     }
 
     /// Writes what changes with every record; the snapshot too, where facts have changed.
     pub fn save(&mut self, table: &mut Table) -> Result<(), Problem> {
         let id = self.id();
         self.document.save(table, &id.0).map_err(|e| Problem::data("document", e.to_string()))?;
+        self.save_unopened(table);
         let state = self.replica.state();
         if std::mem::take(&mut self.facts_changed) {
             table.write(Space::Scope, &row_key(id, SNAPSHOT), self.replica.snapshot());
