@@ -85,6 +85,12 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
         other => {
             if let Some(Asked { wish, name }) = asked(other) {
                 let value = session.perform(wish).await?;
+                match name {
+                    // Nobody can let this device in before its key packages are at the server.
+                    "join" => drop(session.sync().await?),
+                    "device.accept" => first_round(&mut session).await?,
+                    _ => {}
+                }
                 let broken = name == "audit.verify" && has_violations(&value);
                 say(output, name, value);
                 return Ok(if broken { Exit::Damaged } else { Exit::Done });
@@ -117,6 +123,14 @@ async fn open(dir: &Path, command: &Command, recording: Recording, output: &Outp
         home.set_up(passphrase(&ask("ask.new_passphrase"), Some(&ask("ask.again")))?.as_bytes())?
     };
     Session::open(home, &key, recording).await
+}
+
+/// A further device is nobody to the server until its person's first device has certified it.
+async fn first_round(session: &mut Session) -> Result<(), Fault> {
+    match session.sync().await {
+        Err(fault) if fault.exit != Exit::Refused => Err(fault),
+        _ => Ok(()),
+    }
 }
 
 /// Follows the server until the person stops it or a rule ends it; lost connections are tried again.

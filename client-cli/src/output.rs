@@ -61,7 +61,7 @@ impl Output {
 
     fn fault_value(&self, fault: &Fault) -> Value {
         let (message, hint) = self.words(fault);
-        json!({"error": {"code": fault.code, "message": message, "hint": hint}})
+        json!({"error": {"code": fault.code, "message": message, "hint": hint, "detail": fault.detail}})
     }
 
     fn words(&self, fault: &Fault) -> (String, String) {

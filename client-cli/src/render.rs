@@ -6,8 +6,8 @@ use serde_json::Value;
 use crate::messages::Messages;
 
 /// Keys whose values are fixed words, not texts that somebody wrote.
-const WORD_KEYS: [&str; 10] =
-    ["status", "state", "access", "role", "kind", "arena", "evaluation", "result", "reason", "verified"];
+const WORD_KEYS: [&str; 11] =
+    ["status", "state", "access", "role", "kind", "arena", "evaluation", "result", "reason", "verified", "responsible"];
 
 /// The words for an answer of `command` (for example `log.show`).
 pub fn words(messages: &Messages, command: &str, value: &Value) -> String {
@@ -35,7 +35,12 @@ pub fn words(messages: &Messages, command: &str, value: &Value) -> String {
 fn scalar(messages: &Messages, name: &str, value: Option<&Value>) -> String {
     let absent = || messages.say("word.absent", &[]);
     match value {
-        None | Some(Value::Null | Value::Object(_)) => absent(),
+        None | Some(Value::Null) => absent(),
+        // A part of a log: by its title, else by what kind of part it is.
+        Some(Value::Object(fields)) => match fields.get("title").and_then(Value::as_str) {
+            Some(title) if !title.is_empty() => printable(title),
+            _ => scalar(messages, "kind", fields.get("kind")),
+        },
         Some(Value::Bool(yes)) => messages.say(if *yes { "word.yes" } else { "word.no" }, &[]),
         Some(Value::Number(number)) => number.to_string(),
         Some(Value::String(text)) if text.is_empty() => absent(),
