@@ -28,47 +28,80 @@ const DRAIN: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RemoteAddress(pub IpAddr);
 
-/// How many connections each address has open.
+/// How many connections there are, in all and of each address.
 #[derive(Clone, Default)]
-struct Open(Arc<Mutex<HashMap<IpAddr, usize>>>);
+struct Open(Arc<Mutex<Counts>>);
+
+#[derive(Default)]
+struct Counts {
+    total: usize,
+    addresses: HashMap<IpAddr, usize>,
+}
+
+impl Counts {
+    fn leave(&mut self, address: IpAddr) {
+        if let Some(count) = self.addresses.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                self.addresses.remove(&address);
+            }
+        }
+    }
+}
 
 /// One counted connection; dropping the last copy frees the place. An upgraded stream keeps its copy.
 #[derive(Clone)]
-pub struct Seat {
-    _place: Arc<Place>,
-}
+pub struct Seat(Arc<Place>);
 
 struct Place {
     open: Open,
-    address: IpAddr,
+    /// Taken once the connection belongs to a known device.
+    address: Mutex<Option<IpAddr>>,
+}
+
+impl Seat {
+    /// The connection is a known device's stream: it no longer counts against its address, since a
+    /// whole school may come from one. Devices have a bound of their own.
+    pub fn belongs_to_a_device(&self) {
+        self.0.leave_address();
+    }
+}
+
+impl Place {
+    fn leave_address(&self) {
+        let address = self.address.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(address) = address {
+            self.open.with(|counts| counts.leave(address));
+        }
+    }
 }
 
 impl Open {
+    fn with<T>(&self, act: impl FnOnce(&mut Counts) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn total(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+        self.with(|counts| counts.total)
     }
 
     fn enter(&self, address: IpAddr) -> Option<Seat> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let total: usize = open.values().sum();
-        let here = open.entry(address).or_default();
-        if total >= CONNECTIONS || (*here >= CONNECTIONS_PER_ADDRESS && !address.is_loopback()) {
-            return None;
-        }
-        *here += 1;
-        Some(Seat { _place: Arc::new(Place { open: self.clone(), address }) })
+        self.with(|counts| {
+            let here = counts.addresses.get(&address).copied().unwrap_or_default();
+            if counts.total >= CONNECTIONS || (here >= CONNECTIONS_PER_ADDRESS && !address.is_loopback()) {
+                return None;
+            }
+            counts.total += 1;
+            counts.addresses.insert(address, here + 1);
+            Some(Seat(Arc::new(Place { open: self.clone(), address: Mutex::new(Some(address)) })))
+        })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut open = self.open.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.address);
-            }
-        }
+        self.leave_address();
+        self.open.with(|counts| counts.total -= 1);
     }
 }
 
@@ -164,6 +197,9 @@ mod tests {
         let near: IpAddr = "127.0.0.1".parse().unwrap();
         let here: Vec<_> = (0..=CONNECTIONS_PER_ADDRESS).map(|_| open.enter(near)).collect();
         assert!(here.iter().all(Option::is_some), "loopback is not counted against");
+        // A device's stream does not count against its address, but in all.
+        seats.first().unwrap().belongs_to_a_device();
+        assert!(open.enter(far).is_some());
         // A stream keeps a copy of its seat.
         let copy = seats.first().cloned();
         drop(seats);

@@ -12,10 +12,13 @@ use tokio::sync::mpsc;
 
 use crate::args;
 use crate::db::{Conn, StoreError};
+use crate::problem::Fault;
 use crate::server::Server;
 
 /// Pushes that wait for one connection.
 const QUEUE: usize = 256;
+/// Streams of one device: one is needed, others may be dying.
+const STREAMS: usize = 32;
 /// The channel on which server processes on one PostgreSQL wake each other.
 const CHANNEL: &str = "stafett";
 
@@ -76,6 +79,12 @@ pub struct Fanout {
 impl Fanout {
     fn with<T>(&self, act: impl FnOnce(&mut Registry) -> T) -> T {
         act(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether the device may have one more stream open.
+    pub fn admit(&self, device: DeviceId) -> Result<(), Fault> {
+        let open = self.with(|r| r.devices.get(&device).map_or(0, Vec::len));
+        if open < STREAMS { Ok(()) } else { Err(Fault::TooManyRequests) }
     }
 
     /// A connection of `device` begins to listen.

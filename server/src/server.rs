@@ -78,6 +78,11 @@ impl Server {
         Ok(server)
     }
 
+    /// A restored server signs neither receipts nor certificates.
+    pub fn may_sign(&self) -> Result<(), Fault> {
+        if self.restored { Err(Fault::Restored) } else { Ok(()) }
+    }
+
     /// One join or stream opening from an address.
     pub fn admit_address(&self, address: IpAddr) -> Result<(), Fault> {
         self.limits.addresses.check_key(&address).map_err(|_| Fault::TooManyRequests)
@@ -90,9 +95,7 @@ impl Server {
 
     /// Events that a device wants to have accepted.
     pub fn admit_events(&self, device: DeviceId, count: usize) -> Result<(), Fault> {
-        if self.restored {
-            return Err(Fault::Restored);
-        }
+        self.may_sign()?;
         admit(&self.limits.events, device, count)
     }
 

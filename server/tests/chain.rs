@@ -269,9 +269,17 @@ async fn two_scopes(url: Option<&str>) {
 
     let (seqs, _) = sync(&mut teachers, CONCERN, 0).await;
     assert_eq!(seqs, [1]);
+    let concern = world.found_event(teacher, concern, accepted[1].time, Some(&card_facts(&world, &card, &accepted[0])));
+    let event = concern.unwrap().event(teacher, Body::Change(change()));
     forget_on_card(&server, teacher).await;
+    assert_eq!(teachers.submit(bundle(teacher, &[event])).await.unwrap_err().code, "withdrawn");
     let (seqs, synced) = sync(&mut teachers, CONCERN, 0).await;
     assert!(seqs.is_empty() && synced.position.is_none());
+}
+
+fn card_facts(world: &World, genesis: &Event, accepted: &Accepted) -> stafett_protocol::state::ScopeState {
+    let card = world.found_event(world.device(TEACHER), genesis.clone(), accepted.time, None).unwrap();
+    card.state().clone()
 }
 
 fn other_scope(world: &World) -> stafett_protocol::membership::Membership {

@@ -67,6 +67,9 @@ async fn a_restored_server_reads_and_signs_nothing() {
     let card = world.found_event(teacher, genesis.clone(), accepted[0].time, None).unwrap();
     let next = card.event(teacher, Body::Change(change()));
     assert_eq!(teachers.submit(one(teacher, &next)).await.unwrap_err().code, "home-restored");
+    let ticket = server.code(stafett_protocol::credential::PersonKind::Guardian, None).await;
+    let request = claim(&world.person(MOTHER).key, world.device(MOTHER), ticket);
+    assert_eq!(server.join(&request).await.unwrap_err(), (503, "home-restored".to_owned()));
     let Reply::Synced(synced) = teachers.ask(Request::Sync(vec![ScopePosition { scope: CARD, seq: 0 }])).await else {
         panic!()
     };

@@ -8,10 +8,14 @@ mod support;
 use common::*;
 use openmls::prelude::MlsMessageOut;
 use stafett_protocol::code::{Code, ticket_hash};
+use stafett_protocol::codec::encode;
 use stafett_protocol::credential::{DeviceCertificate, PersonKind, letter_key_hash};
+use stafett_protocol::event::{Body, Event};
 use stafett_protocol::letter::Letter;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::*;
+use stafett_server::args;
+use stafett_server::db::StoreError;
 use stafett_server::home::now_ms;
 use stafett_server::pg::Postgres;
 use support::*;
@@ -75,8 +79,49 @@ async fn people(url: Option<&str>) {
     assert!(fetched[..2].iter().all(|f| packages[..2].contains(f)) && fetched[0] != fetched[1]);
     assert_eq!(&fetched[2..], &[packages[2].clone(), packages[2].clone()]);
 
+    full_mailbox(&world, &server, &mut teachers).await;
     further_device(&world, &server, &mut mothers, &mut teachers).await;
     units(&world, &server).await;
+}
+
+/// Letters have a bound; what the server itself has to say does not.
+async fn full_mailbox(world: &World, server: &Running, teachers: &mut Client) {
+    let father = world.device(FATHER);
+    drop(server.enter(world, FATHER).await);
+    let letter = Letter { to: father.id(), kem: vec![].into(), sealed: vec![1].into() };
+    let bytes = encode(&Mail::Letter(letter.clone()));
+    server
+        .db
+        .write::<_, StoreError, _>(move |conn| {
+            Box::pin(async move {
+                let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) INSERT INTO mailbox (device, id, mail) SELECT $1, i, $2 FROM n";
+                conn.execute(sql, args![&world_device(FATHER).0, bytes]).await
+            })
+        })
+        .await
+        .unwrap();
+    assert_eq!(teachers.problem(Request::Letters(vec![letter])).await, "mailbox-full");
+    let teacher = world.device(TEACHER);
+    let genesis = world.genesis_event(teacher, &world.card_founding());
+    let bundle = |event: &Event, welcome: Option<Vec<u8>>| Bundle {
+        envelopes: vec![Envelope { event: Signed::sign(event, &teacher.key), welcome: welcome.map(Into::into) }],
+        letters: vec![],
+    };
+    let accepted = teachers.submit(bundle(&genesis, None)).await.unwrap();
+    let card = world.found_event(teacher, genesis, accepted[0].time, None).unwrap();
+    let basis = card.membership().authority.id();
+    let next = card.with(world, FATHER, &[0], stafett_protocol::membership::Role::Guardian, basis);
+    let plan = Plan { adds: vec![father.key_package()], membership: Some(next), ..Plan::default() };
+    let (commit, welcome) = card.commit(teacher, plan);
+    teachers.submit(bundle(&card.event(teacher, Body::Commit(commit)), welcome)).await.unwrap();
+    let mut fathers = server.open(&father.key).await.unwrap();
+    let is_welcome = |reply: &Reply| matches!(reply, Reply::Mail(MailItem { mail: Mail::Welcome(_), .. }));
+    assert!(fathers.pushed.iter().any(is_welcome));
+    assert_eq!(fathers.ask(Request::Acknowledge((1..=10_000).collect())).await, Reply::Done);
+}
+
+fn world_device(who: usize) -> stafett_protocol::ids::DeviceId {
+    World::new().device(who).id()
 }
 
 fn published(device: &Device, last_resort: bool) -> Signed<KeyPackageOffer> {

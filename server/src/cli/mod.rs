@@ -56,7 +56,8 @@ enum Command {
         #[arg(long, value_name = "URL")]
         database: Option<String>,
     },
-    /// Lets a restored server sign again, once devices have brought back what the backup lacked.
+    /// Lets a restored server sign again. Only where nothing was receipted after the backup: the
+    /// server would else tell two histories, and devices that know the other one stop.
     Open,
 }
 

@@ -88,6 +88,7 @@ async fn stream_route(
 ) -> Result<Response, Fault> {
     server.admit_address(address)?;
     let device = authenticate(&server, &headers, binding).await?;
+    server.fanout.admit(device.device)?;
     // Only a known device learns whether its upgrade was well formed.
     let upgrade = upgrade.map_err(|_| Fault::NoSuchRoute)?;
     Ok(upgrade
@@ -96,6 +97,7 @@ async fn stream_route(
         .read_buffer_size(8 * 1024)
         .write_buffer_size(0)
         .on_upgrade(move |socket| async move {
+            seat.belongs_to_a_device();
             stream::run(server, device, socket).await;
             drop(seat);
         }))

@@ -261,21 +261,21 @@ pub async fn reader(conn: &mut Conn, scope: ScopeId, device: DeviceId, now: u64)
         .await?;
     let Some(row) = row else { return Ok(None) };
     let mut until = from_db(row.int(0)?);
-    if let Some(card) = row.maybe_bytes(2)?
-        && card != scope.0
-        && !is_on_card(conn, card, device, now).await?
-    {
-        until = 0;
+    if let Some(card) = row.maybe_bytes(2)? {
+        let card = ScopeId(card.try_into().map_err(damaged("scope"))?);
+        if card != scope && !is_on_card(conn, card, device, now).await? {
+            until = 0;
+        }
     }
     Ok(Some(Reader { until, removed_at: row.maybe_int(1)?.map(from_db) }))
 }
 
 /// Whether the person of this device has a place on the card, with whatever device.
-async fn is_on_card(conn: &mut Conn, card: Vec<u8>, device: DeviceId, now: u64) -> Result<bool, StoreError> {
+pub async fn is_on_card(conn: &mut Conn, card: ScopeId, device: DeviceId, now: u64) -> Result<bool, StoreError> {
     let row = conn
         .row(
             "SELECT c.until_ms FROM readers c JOIN devices other ON other.device = c.device JOIN devices own ON own.person = other.person WHERE c.scope = $1 AND own.device = $2 AND c.until_ms > $3 LIMIT 1",
-            args![card, &device.0, to_db(now)],
+            args![&card.0, &device.0, to_db(now)],
         )
         .await?;
     Ok(row.is_some())
