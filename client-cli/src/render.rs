@@ -12,8 +12,10 @@ const WORD_KEYS: [&str; 11] =
 /// The words for an answer of `command` (for example `log.show`).
 pub fn words(messages: &Messages, command: &str, value: &Value) -> String {
     let mut lines = Vec::new();
-    if let Some(text) = messages.find(&format!("say.{command}")) {
-        lines.push(messages.fill(text, |name| scalar(messages, name, value.get(name))));
+    let differs = command == "verify.matches" && value.get("matches") == Some(&Value::Bool(false));
+    let saying = if differs { "verify.differs" } else { command };
+    if let Some(text) = messages.find(&format!("say.{saying}")) {
+        lines.push(messages.fill(text, |name| scalar(messages, name, named(value, name))));
     }
     let lists = value.as_object().into_iter().flatten().filter_map(|(key, value)| Some((key, value.as_array()?)));
     for (key, entries) in lists {
@@ -30,6 +32,14 @@ pub fn words(messages: &Messages, command: &str, value: &Value) -> String {
         }
     }
     lines.join("\n")
+}
+
+/// A holder is shown by the name that the same answer gives.
+fn named<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
+    let plain = value.get(key);
+    let people = value.get("participants").filter(|_| key == "holder").and_then(Value::as_array);
+    let known = people.and_then(|people| people.iter().find(|one| one.get("person") == plain));
+    known.and_then(|one| one.get("name")).or(plain)
 }
 
 fn scalar(messages: &Messages, name: &str, value: Option<&Value>) -> String {
@@ -75,6 +85,13 @@ mod tests {
         assert!(!text.contains('{'), "{text}");
         let none = words(&messages, "log.list", &json!({"logs": []}));
         assert!(!none.is_empty());
+    }
+
+    #[test]
+    fn numbers_that_differ_are_a_warning() {
+        let messages = Messages::of(Language::English);
+        let answer = |matches: bool| words(&messages, "verify.matches", &json!({"person": "12ab", "matches": matches}));
+        assert!(answer(false).contains("DIFFER") && !answer(true).contains("DIFFER"));
     }
 
     #[test]

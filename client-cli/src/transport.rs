@@ -157,7 +157,9 @@ pub async fn post(
 
 fn refused(status: StatusCode, body: &[u8]) -> TransportError {
     let status_code = status.as_u16();
-    if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
+    // Not a no, only "not now".
+    let later = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+    if later || status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
         return TransportError::Unreachable(format!("the server answers {status_code}"));
     }
     TransportError::Refused { status: status_code, body: String::from_utf8_lossy(body).chars().take(2000).collect() }

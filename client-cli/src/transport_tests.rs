@@ -92,6 +92,9 @@ async fn refusals_and_floods_are_told_apart() {
     let refusal = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\n{}".to_vec();
     let (port, _) = serve(acceptor(&ca, &ca, "127.0.0.1"), refusal).await;
     assert!(matches!(ask(port, ca_hash(&ca.der)).await, Err(TransportError::Refused { status: 403, .. })));
+    let busy = b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 2\r\n\r\n{}".to_vec();
+    let (port, _) = serve(acceptor(&ca, &ca, "127.0.0.1"), busy).await;
+    assert!(matches!(ask(port, ca_hash(&ca.der)).await, Err(TransportError::Unreachable(_))));
     let mut flood = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
     flood.resize(MOST_BODY_BYTES + 1000, b'x');
     let (port, _) = serve(acceptor(&ca, &ca, "127.0.0.1"), flood).await;
