@@ -253,3 +253,25 @@ fn s9_a_restored_backup_finds_its_way_back() {
     let audit = father.ask(home, C::AuditVerify { log }).unwrap();
     assert_eq!(audit["violations"].as_array().unwrap().len(), 0, "{audit}");
 }
+
+/// A join whose answer was lost is asked again with the same keys, and the code is not lost.
+#[test]
+fn a_lost_answer_to_a_join_is_asked_again() {
+    use stafett_client_core::client::input::{CallFailed, Input};
+    let mut home = ModelHome::new(3209);
+    let code = home.add_unit("Solvang skole", "school");
+    let mut leader = Device::new(1);
+    let join = || Input::Command(C::Join { code: code.clone(), name: "Leder".into() });
+    let first = leader.client.handle(1, join());
+    leader.save(&first);
+    let lost = leader.client.handle(2, Input::CallAnswered(Err(CallFailed::Unreachable("broken line".into()))));
+    leader.save(&lost);
+    assert!(lost.answer.unwrap().is_err());
+    leader.restart();
+    let second = leader.client.handle(3, join());
+    assert_eq!(first.call, second.call, "the very same claim");
+    leader.save(&second);
+    let reply = home.join(&second.call.unwrap().body).unwrap();
+    let joined = leader.client.handle(4, Input::CallAnswered(Ok(reply)));
+    assert!(joined.answer.unwrap().is_ok());
+}

@@ -1,6 +1,6 @@
 //! The family's switch: requests, signatures, withdrawals, and what each does to the membership.
 
-use super::input::{AccessWord, Problem, Who, WithdrawTarget};
+use super::input::{AccessWord, Problem, Who};
 use super::log::{rfc3339, text_hash, withdrawn};
 use super::people;
 use super::post::mail_key;
@@ -9,12 +9,9 @@ use super::{Answer, Client};
 use crate::rows::Space;
 use serde_json::{Value, json};
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
-use stafett_protocol::consent::{
-    Access, EmployeeEnd, Grantee, PersonGrantee, SignedEmployeeEnd, SignedGrant, SignedWithdrawal, Statement, Target,
-    UnitAssignment, UnitGrantee, Withdrawal,
-};
-use stafett_protocol::ids::{Hash, LogId, PersonId, ScopeId, UnitId, hash};
-use stafett_protocol::letter::{Assignment, ConsentAnswer, ConsentRequest, Content, GrantNotice, RequestedGrant};
+use stafett_protocol::consent::{Access, Grantee, SignedGrant, Statement};
+use stafett_protocol::ids::{Hash, LogId, PersonId, ScopeId, hash};
+use stafett_protocol::letter::{ConsentAnswer, ConsentRequest, Content, RequestedGrant};
 use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::{GrantStanding, ScopeState};
@@ -234,37 +231,6 @@ impl Client {
         Ok(json!({"request": id.to_string()}))
     }
 
-    fn grantee(&self, who: &Who) -> Result<(Grantee, String), Problem> {
-        match who {
-            Who::Unit(prefix) => {
-                let unit = self.unit(prefix)?;
-                let leader = unit.leader.and_then(|l| people::pin(&self.table, l));
-                let leader = leader.ok_or_else(|| {
-                    Problem::rule("no-leader", "the unit's leader has not joined, or is not known here yet; sync first")
-                })?;
-                let grantee = UnitGrantee { unit: unit.unit, leader: leader.person, leader_key: leader.person_key };
-                Ok((Grantee::Unit(grantee), unit.name))
-            }
-            Who::Person(prefix) => {
-                let pin = people::pin(&self.table, self.person(prefix)?);
-                let pin = pin.ok_or_else(|| Problem::caller("unknown-id", "that person is not known here"))?;
-                if pin.unit.is_some() {
-                    return Err(Problem::rule(
-                        "ask-the-unit",
-                        "consent is given to the unit, not to an employee; use --unit",
-                    ));
-                }
-                let grantee = PersonGrantee { person: pin.person, person_key: pin.person_key };
-                Ok((Grantee::Person(grantee), pin.name))
-            }
-        }
-    }
-
-    pub(super) fn unit(&self, prefix: &str) -> Result<stafett_protocol::wire::Unit, Problem> {
-        let id = people::unique("unit", prefix, self.known_units().into_iter().map(|u| u.unit))?;
-        self.known_units().into_iter().find(|u| u.unit == id).ok_or_else(withdrawn)
-    }
-
     /// `all`: journal and every open concern; else the concerns named.
     fn chosen(&self, log: LogId, scopes: &[String]) -> Result<Vec<ScopeId>, Problem> {
         if scopes.iter().any(|s| s == "all") {
@@ -279,123 +245,6 @@ impl Client {
             return Err(Problem::caller("scope", "which concerns? give --scope, or --scope all"));
         }
         Ok(chosen)
-    }
-
-    /// Whoever holds tells the leader of a granted unit, once a grant is in force, so that somebody is named.
-    pub(super) fn announce_grants(&mut self) -> Result<(), Problem> {
-        let me = self.me()?.clone();
-        let own_key = me.person_public()?;
-        let mut notices: Vec<(Vec<u8>, PersonId, GrantNotice)> = vec![];
-        for s in self.scopes.values().filter(|s| s.standing == Standing::Member) {
-            let state = s.replica.state();
-            if state.membership.holder().is_none_or(|h| h.person != me.person) {
-                continue;
-            }
-            for fact in state.grants_in_force(self.now).filter(|g| g.grant.access != Access::Hold) {
-                let Grantee::Unit(unit) = fact.grant.grantee else {
-                    continue;
-                };
-                let key = [b"noticed/".as_slice(), &fact.id.0].concat();
-                if self.table.read(Space::State, &key).is_some() {
-                    continue;
-                }
-                let notice = GrantNotice {
-                    log: state.log(),
-                    scope: state.scope(),
-                    grant: fact.id,
-                    grantee: fact.grant.grantee,
-                    access: fact.grant.access,
-                    expires_at: fact.grant.expires_at,
-                    scope_kind: state.kind(),
-                    holder: me.person,
-                    holder_key: own_key,
-                };
-                notices.push((key, unit.leader, notice));
-            }
-        }
-        for (key, leader, notice) in notices {
-            self.table.write(Space::State, &key, vec![]);
-            self.write_letter(leader, Content::GrantNotice(notice));
-        }
-        Ok(())
-    }
-
-    fn notices(&self, log: &str) -> Result<Vec<GrantNotice>, Problem> {
-        let all: Vec<GrantNotice> =
-            self.table.scan(Space::Mail, b"notice/").filter_map(|(_, v)| decode(v).ok()).collect();
-        let log = people::unique("log", log, all.iter().map(|n| n.log))?;
-        Ok(all.into_iter().filter(|n| n.log == log && self.now < n.expires_at).collect())
-    }
-
-    /// A leader says who acts for the granted unit: signed, by letter to the holder.
-    pub(super) fn unit_assign(&mut self, log: &str, person: &str, scopes: &[String]) -> Answer {
-        let notices = self.notices(log)?;
-        let person = self.person(person)?;
-        let me = self.me()?;
-        let key = me.person_key()?;
-        let pin = people::pin(&self.table, person)
-            .ok_or_else(|| Problem::caller("unknown-id", "that person is not known here"))?;
-        let employee = pin
-            .employee
-            .clone()
-            .ok_or_else(|| Problem::rule("not-an-employee", "you have not registered that person as an employee"))?;
-        if employee.verify(&me.person_public()?).is_err() {
-            return Err(Problem::rule("not-an-employee", "that person is not an employee of your unit"));
-        }
-        let mut by_holder: std::collections::BTreeMap<(PersonId, LogId), Vec<Signed<UnitAssignment>>> =
-            std::collections::BTreeMap::new();
-        for notice in &notices {
-            let Grantee::Unit(unit) = notice.grantee else {
-                continue;
-            };
-            let wanted = scopes.is_empty()
-                || notice.scope_kind == ScopeKind::Card
-                || scopes.iter().any(|s| notice.scope.to_string().starts_with(s.as_str()));
-            if wanted {
-                let assignment = UnitAssignment { unit: unit.unit, person, scope: notice.scope, salt: self.random() };
-                by_holder.entry((notice.holder, notice.log)).or_default().push(Signed::sign(&assignment, &key));
-            }
-        }
-        if by_holder.is_empty() {
-            return Err(Problem::rule(
-                "grant-missing",
-                "no consent for your unit in that log is known here; sync first",
-            ));
-        }
-        for ((holder, log), assignments) in by_holder {
-            let assignment = Assignment { log, person_name: pin.name.clone(), employee: employee.clone(), assignments };
-            self.write_letter(holder, Content::Assignment(assignment));
-        }
-        Ok(json!({"log": notices.first().map(|n| n.log.to_string()), "person": person.to_string()}))
-    }
-
-    /// Ends an employee's part. The leader has no leaf, so the holder's client bears the signed end to the chain.
-    pub(super) fn unit_unassign(&mut self, log: &str, person: &str) -> Answer {
-        let log = self.log(log)?;
-        let person = self.person(person)?;
-        let me = self.me()?;
-        let (own, key, unit) = (me.person, me.person_key()?, me.unit.as_ref().map(|u| u.unit));
-        let unit: UnitId = unit.ok_or_else(|| Problem::rule("no-unit", "only a leader ends assignments"))?;
-        let scopes: Vec<ScopeId> = self
-            .scopes
-            .values()
-            .filter(|s| s.replica.state().log() == log && s.replica.state().membership.member(person).is_some())
-            .map(super::scope::Scope::id)
-            .collect();
-        if scopes.is_empty() {
-            return Err(Problem::rule(
-                "not-in-log",
-                "this device is not in that log; ask the holder or family to withdraw the person",
-            ));
-        }
-        for scope in scopes {
-            let end = EmployeeEnd { unit, person, scope, salt: self.random() };
-            self.queue_statement(
-                scope,
-                Statement::EmployeeEnd(SignedEmployeeEnd { leader: own, end: Signed::sign(&end, &key) }),
-            );
-        }
-        Ok(json!({"log": log.to_string(), "person": person.to_string()}))
     }
 
     pub(super) fn consent_list(&mut self, log: &str) -> Answer {
@@ -435,81 +284,6 @@ impl Client {
             Grantee::Unit(unit) => self.unit_name(unit.unit),
             Grantee::Person(p) => self.name_of(p.person),
         }
-    }
-
-    /// Ends access: a statement for each scope, and a letter to everyone there, so that no home can hide it.
-    pub(super) fn consent_withdraw(&mut self, log: &str, target: &WithdrawTarget) -> Answer {
-        let log = self.log(log)?;
-        self.member_card(log)?;
-        let (grant_scopes, by_scope) = self.withdrawals(log, target)?;
-        let me = self.me()?;
-        let (signer, key) = (me.person, me.person_key()?);
-        let mut told = vec![];
-        let mut ids = vec![];
-        for (scope, target) in by_scope {
-            let withdrawal = Withdrawal { log, scope, target, salt: self.random() };
-            let signed = SignedWithdrawal { signer, withdrawal: Signed::sign(&withdrawal, &key) };
-            ids.push(signed.withdrawal.id().to_string());
-            self.queue_statement(scope, Statement::Withdrawal(signed.clone()));
-            let members: Vec<PersonId> = self
-                .scopes
-                .get(&scope)
-                .map(|s| {
-                    s.replica.state().membership.members.iter().map(|m| m.person).filter(|p| *p != signer).collect()
-                })
-                .unwrap_or_default();
-            for person in members {
-                self.write_letter(person, Content::Withdrawal(signed.clone()));
-                told.push(self.name_of(person));
-            }
-        }
-        told.sort_unstable();
-        told.dedup();
-        Ok(
-            json!({"receipt": {"withdrawals": ids, "scopes": grant_scopes, "told": told, "at": rfc3339(self.now), "queued": true}}),
-        )
-    }
-
-    fn withdrawals(
-        &self,
-        log: LogId,
-        target: &WithdrawTarget,
-    ) -> Result<(Vec<String>, Vec<(ScopeId, Target)>), Problem> {
-        let states: Vec<&ScopeState> = self
-            .scopes
-            .values()
-            .filter(|s| s.replica.state().log() == log && matches!(s.standing, Standing::Member))
-            .map(|s| s.replica.state())
-            .collect();
-        let live = |state: &ScopeState, hit: &dyn Fn(&Hash, &Grantee) -> bool| {
-            state.grants.iter().any(|f| f.ended_at == 0 && hit(&f.id, &f.grant.grantee))
-        };
-        let chosen: Vec<(ScopeId, Target)> = match target {
-            WithdrawTarget::All => states.iter().map(|s| (s.scope(), Target::All)).collect(),
-            WithdrawTarget::Unit(prefix) => {
-                let unit = self.unit(prefix)?.unit;
-                let hit = |_: &Hash, g: &Grantee| matches!(g, Grantee::Unit(u) if u.unit == unit);
-                states.iter().filter(|s| live(s, &hit)).map(|s| (s.scope(), Target::Unit(unit))).collect()
-            }
-            WithdrawTarget::Person(prefix) => {
-                let person = self.person(prefix)?;
-                let hit = |_: &Hash, g: &Grantee| matches!(g, Grantee::Person(p) if p.person == person);
-                let there = |s: &ScopeState| live(s, &hit) || s.membership.member(person).is_some();
-                states.iter().filter(|s| there(s)).map(|s| (s.scope(), Target::Person(person))).collect()
-            }
-            WithdrawTarget::Grant(prefix) => {
-                let all = states.iter().flat_map(|s| {
-                    s.grants.iter().filter(|f| f.ended_at == 0 && f.grant.scope == s.scope()).map(|f| f.id)
-                });
-                let id = people::unique("consent", prefix, all.collect::<Vec<_>>())?;
-                let hit = |grant: &Hash, _: &Grantee| *grant == id;
-                states.iter().filter(|s| live(s, &hit)).map(|s| (s.scope(), Target::Grant(id))).collect()
-            }
-        };
-        if chosen.is_empty() {
-            return Err(Problem::rule("nothing-to-withdraw", "no consent or person here matches"));
-        }
-        Ok((chosen.iter().map(|(s, _)| s.to_string()).collect(), chosen))
     }
 }
 

@@ -138,7 +138,7 @@ pub(super) fn commit(
     Ok((
         Commit {
             mls: message.tls_serialize_detached().map_err(mls_problem)?.into(),
-            group_info: MlsMessageOut::from(info).tls_serialize_detached().map_err(mls_problem)?.into(),
+            group_info: info.tls_serialize_detached().map_err(mls_problem)?.into(),
             link: Some(crate::keychain::make_link(&key, older, &place).into()),
             check: Hash(check(&key, &place)),
             welcome: welcome.as_deref().map(welcome_hash),

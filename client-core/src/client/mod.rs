@@ -9,9 +9,12 @@ pub mod input;
 
 mod consent;
 mod content;
+mod contents;
+mod devices;
 mod founding;
 mod group;
 mod inbox;
+mod invite;
 mod joining;
 mod log;
 mod me;
@@ -22,7 +25,9 @@ mod post;
 mod resync;
 mod scope;
 mod session;
+mod unit;
 mod view;
+mod withdrawal;
 
 pub use me::Me;
 pub use people::Trust;

@@ -220,9 +220,7 @@ impl Client {
             let founding = matches!(event.body, Body::Genesis(_));
             let fits = match state {
                 None => founding,
-                Some(state) => {
-                    state.counter(event.device) + 1 <= event.counter && (founding || state.epoch == event.epoch)
-                }
+                Some(state) => state.counter(event.device) < event.counter && (founding || state.epoch == event.epoch),
             };
             if !fits {
                 self.drop_bundle();

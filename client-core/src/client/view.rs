@@ -100,7 +100,7 @@ impl Client {
 
     pub(super) fn unit_added(&mut self, row: &[u8], added: &AddedUnit) {
         self.row_done(row);
-        let value = super::joining::leader_invite(&added.leader_code, self.now);
+        let value = super::invite::leader_invite(&added.leader_code, self.now);
         self.table.write(Space::State, &[b"invite/".as_slice(), &added.unit.0].concat(), value);
     }
 
@@ -251,7 +251,7 @@ impl Client {
             }
             for (key, draft) in self.table.scan(Space::Draft, &scope.0) {
                 let draft: Value = serde_json::from_slice(draft).unwrap_or_default();
-                out.push(json!({"id": stafett_protocol::ids::to_hex(key), "kind": "draft", "scope": scope.to_string(), "reason": draft["reason"], "lines": draft["lines"]}));
+                out.push(json!({"id": stafett_protocol::ids::to_hex(key), "kind": "draft", "scope": scope.to_string(), "reason": draft.get("reason"), "lines": draft.get("lines")}));
             }
         }
         out

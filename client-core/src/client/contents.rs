@@ -1,0 +1,126 @@
+//! What is inside: changes are opened under the key chain and judged by the document; a device that is let
+//! go forgets all of it and says so.
+
+use super::Client;
+use super::group::{self};
+use super::input::Problem;
+use super::scope::{Scope, Standing, Unopened};
+use crate::document::{Outcome, Received, Writer};
+use crate::rows::Space;
+use crate::seal;
+use openmls_traits::OpenMlsProvider as _;
+use stafett_protocol::codec::encode;
+use stafett_protocol::consent::{DeletionReceipt, Statement};
+use stafett_protocol::ids::{DeviceId, PersonId, ScopeId};
+use stafett_protocol::letter::Content;
+use stafett_protocol::signed::Signed;
+
+fn open_one(s: &Scope, sealed: &Unopened) -> Result<Vec<Vec<u8>>, String> {
+    let key = s.keys.key(sealed.context.epoch).ok_or("no key")?;
+    let header = encode(&sealed.context);
+    let envelope = seal::Envelope {
+        salt: sealed.change.salt,
+        device: sealed.context.device,
+        counter: sealed.context.counter,
+        header: &header,
+    };
+    let changes = seal::open(key, &envelope, sealed.change.sealed.as_slice()).map_err(|e| e.to_string())?;
+    seal::verify_tag(key, &sealed.change.salt, &changes, &sealed.change.tag).map_err(|e| e.to_string())?;
+    if changes.len() != usize::from(sealed.change.count) {
+        return Err("the number of changes is not the one announced".into());
+    }
+    Ok(changes)
+}
+
+impl Client {
+    /// Opens every change whose key is here, in the order of the chain, and lets the document judge them.
+    pub(super) fn open_contents(&mut self, scope: ScopeId) -> Result<(), Problem> {
+        let Some(s) = self.scopes.get_mut(&scope).filter(|s| s.standing == Standing::Member) else {
+            return Ok(());
+        };
+        let generation = s.replica.state().membership.generation;
+        let (ready, later): (Vec<Unopened>, Vec<Unopened>) = std::mem::take(&mut s.unopened)
+            .into_iter()
+            .partition(|u| u.context.generation == generation && s.keys.key(u.context.epoch).is_some());
+        s.unopened = later;
+        let mut events: Vec<Received> = vec![];
+        let mut unreadable: Vec<(u64, String)> = vec![];
+        for sealed in ready {
+            match open_one(s, &sealed) {
+                Ok(changes) => events.push(Received {
+                    device: sealed.context.device,
+                    writer: Writer {
+                        person: sealed.author,
+                        role: sealed.role,
+                        received_ms: sealed.time,
+                        event: sealed.seq,
+                    },
+                    changes,
+                }),
+                Err(why) => unreadable.push((sealed.seq, why)),
+            }
+        }
+        if !events.is_empty() {
+            let delivered = s.document.accept(&events).map_err(|e| Problem::data("document", e.to_string()))?;
+            let refused = delivered.outcomes.iter().filter(|o| matches!(o, Outcome::Quarantined(_))).count();
+            self.session.counts.refused += refused as u64;
+            for draft in &delivered.drafts {
+                self.keep_draft(scope, draft, "quarantined");
+            }
+        }
+        for (seq, why) in unreadable {
+            let key = [b"unreadable/".as_slice(), &scope.0, &seq.to_be_bytes()].concat();
+            self.table.write(Space::State, &key, why.into_bytes());
+            self.session.counts.refused += 1;
+        }
+        Ok(())
+    }
+
+    /// Access has ended: keys and content go, the family gets a signed word of it.
+    pub(super) fn leave(&mut self, scope: ScopeId) -> Result<(), Problem> {
+        let me = self.me()?;
+        let (device, key) = (me.device(), me.device_key());
+        let Some(s) = self.scopes.get_mut(&scope) else {
+            return Ok(());
+        };
+        let state = s.replica.state();
+        let receipt = DeletionReceipt { scope, device, seq: state.position.seq, wiped_at: self.now };
+        let family: Vec<PersonId> = state.membership.authority.persons().map(|p| p.person).collect();
+        if let Some(mut mls) = group::load(&self.provider, &state.membership) {
+            mls.delete(self.provider.storage()).map_err(group::mls_problem)?;
+        }
+        // One's own words that nobody has received stay with their writer, as drafts.
+        let unsent = s.document.pending().next().map(|p| p.hash);
+        let drafts = unsent.map_or_else(Vec::new, |hash| s.document.refuse(&hash).unwrap_or_default());
+        s.wipe(&mut self.table)?;
+        drafts.iter().for_each(|draft| self.keep_draft(scope, draft, "withdrawn"));
+        self.drop_queue(scope);
+        let receipt = Signed::sign(&receipt, &key);
+        for person in family {
+            self.write_letter(person, Content::Deletion(receipt.clone()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_deletion(
+        &mut self,
+        device_key: [u8; 32],
+        signed: &Signed<DeletionReceipt>,
+    ) -> Result<(), Problem> {
+        let receipt = signed.verify(&device_key).map_err(|e| Problem::rule("deletion", e.to_string()))?;
+        let device = DeviceId::of_key(&device_key);
+        let Some(s) = self.scopes.get(&receipt.scope).filter(|_| receipt.device == device) else {
+            return Ok(());
+        };
+        let state = s.replica.state();
+        let first = state.membership.authority.persons().next().map(|p| p.person);
+        let witness = stafett_protocol::consent::DeletionWitness { device_key, receipt: signed.clone() };
+        let key = super::post::mail_key("deletion", &[&receipt.scope.0, &device.0]);
+        self.table.write(Space::Mail, &key, encode(signed));
+        // One of the family is enough to put it on the chain.
+        if first == Some(self.me()?.person) {
+            self.queue_statement(receipt.scope, Statement::Deletion(witness));
+        }
+        Ok(())
+    }
+}

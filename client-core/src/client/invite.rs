@@ -1,0 +1,254 @@
+//! Codes given out, and what they bring: people whose keys are authenticated under the code's secret.
+
+use super::input::{Invitation, Problem};
+use super::people::{self, Trust};
+use super::{Answer, Client};
+use crate::rows::Space;
+use aes_gcm::Nonce;
+use aes_gcm::aead::Aead;
+use serde_json::json;
+use stafett_protocol::code::{Code, Proof, key_hash, proof_holds, ticket_hash};
+use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
+use stafett_protocol::consent::{EmployeeCertificate, Permit};
+use stafett_protocol::credential::{PersonCertificate, PersonKind};
+use stafett_protocol::ids::PersonId;
+use stafett_protocol::letter::{Content, Employment, NamedPerson};
+use stafett_protocol::limits;
+use stafett_protocol::signed::Signed;
+use stafett_protocol::wire::{CodeKind, CodeOffer, JoinNotice, Request};
+
+/// A code this device has given out.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub(super) struct Invite {
+    pub code: String,
+    pub kind: CodeKind,
+    pub may_hold: Permit,
+    pub may_act: Permit,
+    pub expires_at: u64,
+    /// Who came by it.
+    pub person: Option<PersonId>,
+}
+
+fn invite_key(ticket: &[u8; 16]) -> Vec<u8> {
+    let mut key = b"invite/".to_vec();
+    key.extend_from_slice(ticket);
+    key
+}
+
+/// The row of a leader's code that the server has made for an administrator.
+pub(super) fn leader_invite(code: &str, now: u64) -> Vec<u8> {
+    encode(&Invite {
+        code: code.to_owned(),
+        kind: CodeKind::Person(PersonKind::Leader),
+        may_hold: Permit::No,
+        may_act: Permit::No,
+        expires_at: now + limits::CODE_MAX_MILLIS,
+        person: None,
+    })
+}
+
+pub(super) fn open_name(secret: &[u8; 16], ticket: &[u8; 16], sealed: &[u8]) -> String {
+    let plain = super::joining::name_cipher(secret, ticket).decrypt(&Nonce::default(), sealed).unwrap_or_default();
+    String::from_utf8(plain).unwrap_or_default().chars().filter(|c| !c.is_control()).take(120).collect()
+}
+
+impl Client {
+    pub(super) fn offer(&mut self, kind: CodeKind, may: (bool, bool)) -> Result<String, Problem> {
+        let (ticket, secret) = (self.random(), self.random());
+        let me = self.me()?;
+        let expires_at = self.now + limits::CODE_MAX_MILLIS;
+        let unit = me.identity()?.unit();
+        let code = Code {
+            municipality: me.number(),
+            url: me.url.clone(),
+            ca: me.ca,
+            municipality_key: key_hash(&me.municipality.key),
+            ticket,
+            secret: Some(secret),
+            inviter: key_hash(&me.person_public()?),
+            person: (kind == CodeKind::Device).then_some(me.person),
+        };
+        let in_unit = matches!(kind, CodeKind::Person(PersonKind::Employee));
+        let offer = CodeOffer { ticket: ticket_hash(&ticket), kind, unit: unit.filter(|_| in_unit), expires_at };
+        let offer = Signed::sign(&offer, &me.device_key());
+        let text = code.to_text();
+        let invite = Invite {
+            code: text.clone(),
+            kind,
+            may_hold: may.0.into(),
+            may_act: may.1.into(),
+            expires_at,
+            person: None,
+        };
+        self.table.write(Space::State, &invite_key(&ticket), encode(&invite));
+        self.queue_request(&Request::OfferCode(offer));
+        Ok(text)
+    }
+
+    pub(super) fn invite(&mut self, invitation: &Invitation) -> Answer {
+        let kind = self.me()?.kind().ok_or_else(|| Problem::rule("not-certified", "sync first"))?;
+        let (wanted, may) = match invitation {
+            Invitation::Employee { may_hold, may_act } => (PersonKind::Employee, (*may_hold, *may_act)),
+            Invitation::Guardian => (PersonKind::Guardian, (false, false)),
+            Invitation::Child => (PersonKind::Child, (false, false)),
+        };
+        let allowed = match wanted {
+            PersonKind::Employee => kind == PersonKind::Leader,
+            _ => matches!(kind, PersonKind::Employee | PersonKind::Leader | PersonKind::Guardian),
+        };
+        if !allowed {
+            return Err(Problem::rule(
+                "not-yours",
+                "a leader invites employees; employees and guardians invite guardians and children",
+            ));
+        }
+        let code = self.offer(CodeKind::Person(wanted), may)?;
+        Ok(json!({"code": code}))
+    }
+
+    pub(super) fn invite_list(&mut self) -> Answer {
+        let now = self.now;
+        let invites: Vec<_> = self
+            .table
+            .scan(Space::State, b"invite/")
+            .filter_map(|(_, value)| decode::<Invite>(value).ok())
+            .map(|i| {
+                let state = if i.person.is_some() {
+                    "used"
+                } else if now >= i.expires_at {
+                    "expired"
+                } else {
+                    "open"
+                };
+                json!({"code": i.code, "state": state, "person": i.person.map(|p| p.to_string())})
+            })
+            .collect();
+        Ok(json!({"invites": invites}))
+    }
+
+    pub(super) fn keep_invite(&mut self, ticket: &[u8; 16], invite: &Invite) {
+        self.table.write(Space::State, &invite_key(ticket), encode(invite));
+    }
+
+    pub(super) fn invite_of(&self, ticket: &[u8; 16]) -> Result<(Invite, [u8; 16]), Problem> {
+        let unknown = || Problem::rule("unknown-code", "somebody used a code that this device does not know");
+        let invite: Invite =
+            self.table.read(Space::State, &invite_key(ticket)).and_then(|b| decode(b).ok()).ok_or_else(unknown)?;
+        let secret = Code::from_text(&invite.code).ok().and_then(|c| c.secret).ok_or_else(unknown)?;
+        Ok((invite, secret))
+    }
+
+    /// Somebody used our code: the proof under its secret authenticates the key, whatever the server says.
+    pub(super) fn joined(&mut self, notice: &JoinNotice) -> Result<(), Problem> {
+        let forged = |e: &dyn core::fmt::Display| {
+            Problem::rule("forged-join", format!("somebody stood between us and the invited person: {e}"))
+        };
+        let claim = notice.claim.peek().map_err(|e| forged(&e))?;
+        notice.claim.verify(&claim.device_key).map_err(|e| forged(&e))?;
+        let certificate = notice.certificate.verify(&self.me()?.municipality.key).map_err(|e| forged(&e))?;
+        let (mut invite, secret) = self.invite_of(&claim.ticket)?;
+        if !proof_holds(&claim.proof, &secret, Proof::Person, &claim.ticket, &[&claim.person_key]) {
+            return Err(forged(&"the proof does not hold"));
+        }
+        if certificate.person_key != claim.person_key || invite.kind != CodeKind::Person(certificate.kind) {
+            return Err(forged(&"the certificate is for another key or role"));
+        }
+        if invite.person.is_some_and(|p| p != certificate.person) {
+            return Err(forged(&"the code was used before"));
+        }
+        let name = open_name(&secret, &claim.ticket, claim.sealed_name.as_slice());
+        people::believe(&mut self.table, &certificate, &name, Trust::Authenticated)?;
+        invite.person = Some(certificate.person);
+        self.keep_invite(&claim.ticket, &invite);
+        if certificate.kind == PersonKind::Employee {
+            self.employ(&certificate, &invite)?;
+        } else {
+            // A greeting, so that the invited person pins our key by the code's hash of it.
+            self.write_letter(
+                certificate.person,
+                Content::Introduction(stafett_protocol::letter::Introduction {
+                    persons: vec![],
+                    municipalities: vec![],
+                }),
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) fn employ(&mut self, certificate: &PersonCertificate, invite: &Invite) -> Result<(), Problem> {
+        let me = self.me()?;
+        let unit = me.unit.clone().ok_or_else(|| Problem::rule("no-unit", "only a leader of a unit employs"))?;
+        let employee = EmployeeCertificate {
+            unit: unit.unit,
+            person: certificate.person,
+            person_key: certificate.person_key,
+            may_hold: invite.may_hold,
+            may_act: invite.may_act,
+            expires_at: self.now + limits::CONSENT_MAX_MILLIS,
+        };
+        let employee = Signed::sign(&employee, &me.person_key()?);
+        let colleagues = self.named(|p| p.unit == Some(unit.unit) && p.person != certificate.person);
+        if let Some(mut pin) = people::pin(&self.table, certificate.person) {
+            pin.employee = Some(employee.clone());
+            people::save(&mut self.table, &pin);
+        }
+        self.queue_request(&Request::CertifyEmployee(employee.clone()));
+        let employment = Employment { unit: unit.unit, unit_name: unit.name, certificate: employee, colleagues };
+        self.write_letter(certificate.person, Content::Employment(employment));
+        Ok(())
+    }
+
+    pub(super) fn named(&self, which: impl Fn(&people::Pin) -> bool) -> Vec<NamedPerson> {
+        people::pins(&self.table)
+            .into_iter()
+            .filter(|p| which(p) && p.trust.counts())
+            .map(|p| NamedPerson { person: p.person, person_key: p.person_key, name: p.name })
+            .collect()
+    }
+
+    pub(super) fn take_employment(&mut self, from: &PersonCertificate, employment: &Employment) -> Result<(), Problem> {
+        let refused = |e: &dyn core::fmt::Display| Problem::rule("employment", e.to_string());
+        let certificate = employment.certificate.verify(&from.person_key).map_err(|e| refused(&e))?;
+        let me = self.me()?;
+        if certificate.person != me.person || from.kind != PersonKind::Leader || from.unit != Some(certificate.unit) {
+            return Err(refused(&"it is not from the leader of this unit to us"));
+        }
+        if let Some(me) = &mut self.me {
+            me.employee = Some(employment.certificate.clone());
+            me.save(&mut self.table);
+        }
+        if people::pin(&self.table, from.person).is_some_and(|p| p.trust.counts()) {
+            employment.colleagues.iter().for_each(|p| self.introduce(p));
+        }
+        Ok(())
+    }
+
+    /// Somebody we trust names a person; the key must still be certified when we meet it.
+    pub(super) fn introduce(&mut self, person: &NamedPerson) {
+        match people::pin(&self.table, person.person) {
+            Some(mut pin) if pin.person_key == person.person_key => {
+                pin.trust = pin.trust.max(Trust::Introduced);
+                if pin.name.is_empty() {
+                    pin.name.clone_from(&person.name);
+                }
+                people::save(&mut self.table, &pin);
+            }
+            Some(_) => self
+                .report(&Problem::rule("key-changed", "somebody was introduced with another key than the one known")),
+            None => {
+                let pin = people::Pin {
+                    person: person.person,
+                    person_key: person.person_key,
+                    kind: PersonKind::Guardian,
+                    unit: None,
+                    name: person.name.clone(),
+                    trust: Trust::Introduced,
+                    employee: None,
+                    devices: vec![],
+                };
+                people::save(&mut self.table, &pin);
+                self.ask_persons(&[person.person]);
+            }
+        }
+    }
+}
