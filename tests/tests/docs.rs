@@ -78,7 +78,8 @@ fn every_relative_link_leads_somewhere() {
 #[test]
 fn the_protocol_page_names_every_refusal() {
     let page = read("docs/protocol.md");
-    let missing: Vec<_> = Refusal::ALL.iter().map(|r| r.code()).filter(|c| !page.contains(&format!("| `{c}` |"))).collect();
+    let missing: Vec<_> =
+        Refusal::ALL.iter().map(|r| r.code()).filter(|c| !page.contains(&format!("| `{c}` |"))).collect();
     assert!(missing.is_empty(), "refusals that docs/protocol.md does not list: {missing:?}");
 }
 
