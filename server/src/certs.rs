@@ -1,7 +1,7 @@
 //! The server's own certificate authority and the certificate that it shows.
 //!
 //! Clients pin the authority's hash, which is in every code; no public authority is involved. The
-//! server's leaf is made anew at each start, so that its private key is never on disk.
+//! server's leaf is made anew at each start and every week, so that its private key is never on disk.
 
 use std::net::IpAddr;
 
@@ -35,7 +35,7 @@ pub struct Shown {
 }
 
 const AUTHORITY_DAYS: i64 = 3653;
-const LEAF_DAYS: i64 = 397;
+const LEAF_DAYS: i64 = 30;
 
 /// Makes an authority for ten years. It may sign server certificates only, and no further authority.
 pub fn new_authority(number: u16, name: &str) -> Result<Authority, CertificateError> {

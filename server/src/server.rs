@@ -9,11 +9,13 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use stafett_protocol::ids::DeviceId;
 use tokio::sync::watch;
 
-use crate::db::{Db, StoreError, schema};
+use crate::db::{Conn, Db, StoreError, schema};
 use crate::fanout::Fanout;
+use crate::home::now_ms;
 use crate::intake::Intake;
 use crate::municipality::Municipality;
 use crate::problem::Fault;
+use crate::store::accounts;
 
 /// Joins and stream openings of one address.
 const PER_ADDRESS: (u32, u32) = (50, 1000);
@@ -115,17 +117,34 @@ fn admit(limiter: &DefaultKeyedRateLimiter<DeviceId>, device: DeviceId, count: u
     }
 }
 
-/// Forgets buckets that are full again, so that memory does not grow with every address ever seen.
+/// How long a used or expired code is remembered: whoever lost the answer to a join may ask again.
+const CODES_KEPT_MS: u64 = 30 * 86_400_000;
+
+/// Forgets what is over: full buckets each minute, so that memory does not grow with every address
+/// ever seen, and old codes each hour.
 async fn sweep(server: Arc<Server>) {
     let mut stop = server.stop.clone();
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(60)) => {}
-            () = crate::accept::stopped(&mut stop) => return,
-        }
+    for minute in 0u64.. {
         server.limits.addresses.retain_recent();
         server.limits.devices.retain_recent();
         server.limits.events.retain_recent();
         server.limits.letters.retain_recent();
+        if minute % 60 == 0
+            && let Err(error) = forget_codes(&server.db).await
+        {
+            tracing::error!(%error, "old codes were not deleted");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(60)) => {}
+            () = crate::accept::stopped(&mut stop) => return,
+        }
     }
+}
+
+async fn forget_codes(db: &Db) -> Result<(), StoreError> {
+    let before = now_ms().saturating_sub(CODES_KEPT_MS);
+    db.write::<_, StoreError, _>(move |conn: &mut Conn| {
+        Box::pin(async move { accounts::delete_codes(conn, before).await })
+    })
+    .await
 }

@@ -60,6 +60,12 @@ async fn commit(
     accepted.map(|mut all| all.remove(0))
 }
 
+/// As [`listed`]; fails if anything of the chain comes first.
+fn listed_and_nothing_else(reply: Reply) -> Option<ScopeId> {
+    assert!(!matches!(&reply, Reply::Records(records) if records.records.iter().any(|r| r.seq > 6)), "{reply:?}");
+    listed(reply)
+}
+
 /// The local replica is given the home's time, so that both have the same heads.
 fn time_of(accepted: &Result<Vec<Accepted>, Problem>) -> u64 {
     accepted.as_ref().map_or_else(|_| now_ms(), |all| all[0].time)
@@ -152,7 +158,7 @@ async fn story(url: Option<&str>) {
     // The mother withdraws: refused at once, read nothing, told by mail; then only the commit that removes.
     let withdrawal = world.withdrawal(world.log(), CARD, Target::Unit(PPT_UNIT), MOTHER);
     say(&world, &mut card, &mut mothers, mother, Body::Statement(withdrawal)).await.unwrap();
-    assert_eq!(ppts.push_until(listed).await, CARD);
+    assert_eq!(ppts.push_until(listed_and_nothing_else).await, CARD);
     let (seqs, synced) = sync(&mut ppts, CARD, 6).await;
     assert!(seqs.is_empty() && synced.position.is_none());
     let refused = say(&world, &mut card, &mut ppts, ppt, Body::Change(change())).await.unwrap_err();

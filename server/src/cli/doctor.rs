@@ -76,7 +76,8 @@ fn tls(home: &Home) -> Check {
     Check {
         name: "tls",
         result: shown.and_then(|shown| {
-            crate::tls::server_config(shown)
+            crate::tls::Leaf::new(shown)
+                .and_then(crate::tls::server_config)
                 .map(|_| "the authority signs; TLS 1.3 with X25519MLKEM768".to_owned())
                 .map_err(|error| error.to_string())
         }),

@@ -1,6 +1,8 @@
 //! `stafettd serve`: prints one line when ready, stops on SIGTERM or SIGINT after draining.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -8,19 +10,22 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::{CliError, print_line};
+use crate::accept;
 use crate::certs::{self, Authority};
 use crate::home::Home;
 use crate::http;
 use crate::municipality::Municipality;
 use crate::server::Server;
-use crate::{accept, tls};
+use crate::tls::{self, Leaf};
+
+const RENEW: Duration = Duration::from_secs(7 * 24 * 3600);
 
 pub async fn run(dir: &Path) -> Result<(), CliError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (home, db) = super::open(dir).await?;
-    let shown = certs::new_leaf(&authority(&home)?, host(&home))?;
-    let acceptor = TlsAcceptor::from(tls::server_config(shown)?);
+    let leaf = Leaf::new(certs::new_leaf(&authority(&home)?, host(&home))?)?;
+    let acceptor = TlsAcceptor::from(tls::server_config(Arc::clone(&leaf))?);
     let listener = TcpListener::bind(&home.settings.listen).await?;
     let (stop, stopped) = watch::channel(false);
     let server = Server::start(db.clone(), Municipality::of(&home)?, stopped.clone()).await?;
@@ -35,10 +40,24 @@ pub async fn run(dir: &Path) -> Result<(), CliError> {
         tracing::info!("draining");
         let _ = stop.send(true);
     });
+    tokio::spawn(renew(home, leaf));
     accept::serve(listener, acceptor, http::router(server), stopped).await;
     db.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Shows a new certificate every week; each is good for a month.
+async fn renew(home: Home, leaf: Arc<Leaf>) {
+    loop {
+        tokio::time::sleep(RENEW).await;
+        let renewed = authority(&home)
+            .and_then(|authority| Ok(certs::new_leaf(&authority, host(&home))?))
+            .and_then(|shown| Ok(leaf.renew(shown)?));
+        if let Err(error) = renewed {
+            tracing::error!(%error, "the certificate was not renewed");
+        }
+    }
 }
 
 /// The authority of a home, able to sign leaves.

@@ -251,3 +251,9 @@ pub async fn open_codes(conn: &mut Conn, person: PersonId, now: u64) -> Result<i
         .await?;
     row.map_or(Ok(0), |row| row.int(0))
 }
+
+/// Deletes codes that expired before this.
+pub async fn delete_codes(conn: &mut Conn, before: u64) -> Result<(), StoreError> {
+    conn.execute("DELETE FROM codes WHERE expires_ms < $1", args![to_db(before)]).await?;
+    Ok(())
+}

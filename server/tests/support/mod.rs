@@ -75,7 +75,9 @@ impl Running {
 
     async fn serve(dir: tempfile::TempDir, home: &Home, authority: &certs::Authority, url: Option<String>) -> Self {
         let db = Db::open(&home.database_file(), url.as_deref()).await.unwrap();
-        let acceptor = TlsAcceptor::from(tls::server_config(certs::new_leaf(authority, "127.0.0.1").unwrap()).unwrap());
+        let acceptor = TlsAcceptor::from(
+            tls::server_config(tls::Leaf::new(certs::new_leaf(authority, "127.0.0.1").unwrap()).unwrap()).unwrap(),
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
