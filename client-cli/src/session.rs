@@ -34,10 +34,10 @@ pub struct Session {
 }
 
 /// What one step leaves to be done outside.
-struct Step {
-    answer: Option<Value>,
-    frames: Vec<Vec<u8>>,
-    settled: bool,
+pub(crate) struct Step {
+    pub answer: Option<Value>,
+    pub frames: Vec<Vec<u8>>,
+    pub settled: bool,
 }
 
 impl Session {
@@ -97,7 +97,7 @@ impl Session {
         }
     }
 
-    async fn settle(&mut self, stream: &mut FrameStream) -> Result<(), Fault> {
+    pub(crate) async fn settle(&mut self, stream: &mut FrameStream) -> Result<(), Fault> {
         let mut step = self.step(Input::Connected).await?;
         loop {
             stream.send(std::mem::take(&mut step.frames)).await?;
@@ -109,7 +109,7 @@ impl Session {
         }
     }
 
-    async fn connect(&mut self) -> Result<FrameStream, Fault> {
+    pub(crate) async fn connect(&mut self) -> Result<FrameStream, Fault> {
         let account = self.client.account().ok_or_else(|| Fault::usage("no-account", ""))?;
         let place = ServerPlace::new(&account.url, account.ca)?;
         let key = SigningKey::from_bytes(&account.device_key);
@@ -118,7 +118,7 @@ impl Session {
     }
 
     /// One input, and whatever it asks of the disk and of a server before it has an answer.
-    async fn step(&mut self, input: Input) -> Result<Step, Fault> {
+    pub(crate) async fn step(&mut self, input: Input) -> Result<Step, Fault> {
         let mut next = Some(input);
         let mut done = Step { answer: None, frames: Vec::new(), settled: false };
         while let Some(input) = next.take() {

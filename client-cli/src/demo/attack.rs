@@ -124,27 +124,28 @@ impl Insider {
     }
 
     /// Hands the forged change to the honest server; the code of its refusal, or `None` if it took it.
-    pub async fn submit(&self, event: Signed<Event>) -> Result<Option<String>, DemoError> {
+    pub async fn submit(&self, event: Signed<Event>, traffic: &Path) -> Result<Option<String>, DemoError> {
         let bundle = Bundle { envelopes: vec![Envelope { event, welcome: None }], letters: vec![] };
-        let (answer, _) = self.ask(Request::Submit(bundle)).await?;
+        let (answer, _) = self.ask(Request::Submit(bundle), traffic).await?;
         Ok(if let Reply::Problem(problem) = answer { Some(problem.code) } else { None })
     }
 
     /// Asks the honest server for everything behind what this home knows; how many changes it gives.
-    pub async fn fetch_changes(&self) -> Result<usize, DemoError> {
+    pub async fn fetch_changes(&self, traffic: &Path) -> Result<usize, DemoError> {
         let position = ScopePosition { scope: self.scope, seq: self.position().seq };
-        let (_, pushed) = self.ask(Request::Sync(vec![position])).await?;
+        let (_, pushed) = self.ask(Request::Sync(vec![position]), traffic).await?;
         let records = pushed.into_iter().filter_map(|reply| if let Reply::Records(records) = reply { Some(records) } else { None });
         let events = records.flat_map(|records| records.records).filter_map(|record| record.event.peek().ok());
         Ok(events.filter(|event| matches!(event.body, Body::Change(_))).count())
     }
 
     /// One request as this device; the answer, and what the server pushed until then.
-    async fn ask(&self, request: Request) -> Result<(Reply, Vec<Reply>), DemoError> {
+    async fn ask(&self, request: Request, traffic: &Path) -> Result<(Reply, Vec<Reply>), DemoError> {
         let place = ServerPlace::new(&self.account.url, self.account.ca).map_err(|error| odd("server", error))?;
         let key = self.key();
         let sign = |path: &str, exporter: &[u8; 32]| http_signature::sign("GET", path, &[], exporter, &key);
-        let stream = FrameStream::open(&place, Arc::new(Recording::none()), sign).await;
+        let recording = Arc::new(Recording::to(&traffic.join("utenom"))?);
+        let stream = FrameStream::open(&place, recording, sign).await;
         let mut stream = stream.map_err(|error| odd("stream", error))?;
         stream.send(vec![encode(&ClientFrame { id: 1, request })]).await.map_err(|error| odd("stream", error))?;
         let mut pushed = Vec::new();
@@ -269,14 +270,16 @@ async fn chain(database: &Path, scope: ScopeId) -> Result<Vec<(u64, Event)>, Dem
     Ok(events)
 }
 
-/// How many scopes and records of logs a copy of the server's database holds, and how many letters wait in it. Units have a
-/// scope of their own, which is no log's.
-pub async fn holdings(database: &Path, log: &str) -> Result<(i64, i64), DemoError> {
-    let log: [u8; 16] = from_hex(log).ok_or_else(|| odd("log", log))?;
+/// How many scopes and records a copy of the server's database holds, and how many letters wait in it.
+pub async fn holdings(database: &Path) -> Result<(i64, i64), DemoError> {
     let mut connection = open_copy(database).await?;
-    let scopes = sqlx::query("SELECT COUNT(*) FROM scopes WHERE log = $1").bind(log.as_slice()).fetch_one(&mut connection).await;
-    let letters = sqlx::query("SELECT COUNT(*) FROM mailbox").fetch_one(&mut connection).await;
-    let count = |row: Result<sqlx::sqlite::SqliteRow, sqlx::Error>| row.and_then(|row| row.try_get::<i64, _>(0));
-    Ok((count(scopes).map_err(|error| odd("scopes", error))?, count(letters).map_err(|error| odd("mailbox", error))?))
+    let mut count = [0; 2];
+    for (slot, query) in count.iter_mut().zip([
+        "SELECT (SELECT COUNT(*) FROM scopes) + (SELECT COUNT(*) FROM records)",
+        "SELECT COUNT(*) FROM mailbox",
+    ]) {
+        let row = sqlx::query(query).fetch_one(&mut connection).await.map_err(|error| odd("count", error))?;
+        *slot = row.try_get(0).map_err(|error| odd("count", error))?;
+    }
+    Ok(count.into())
 }
-

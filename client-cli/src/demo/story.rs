@@ -118,7 +118,7 @@ async fn request(world: &World, ids: &mut Ids, telling: &mut Telling<'_>) -> Res
     telling.tell(format!("Læreren lager et utkast til logg for {CHILD} og ber foreldrene om samtykke. Utkastet blir hos læreren."));
     let copy = world.dir.join("kopi-av-serveren-for-samtykket");
     World::copy(&world.server.home, &copy)?;
-    let (scopes, letters) = holdings(&copy.join("stafett.db"), &ids.log).await?;
+    let (scopes, letters) = holdings(&copy.join("stafett.db")).await?;
     let (found, _) = Search::of([CHILD, HOMEWORK, ids.log.as_str()]).directory(&copy)?;
     let raw = hex::decode(&ids.log).unwrap_or_default();
     telling.prove(
@@ -206,7 +206,7 @@ fn ppt(world: &World, ids: &mut Ids, telling: &mut Telling<'_>) -> Result<(), De
 async fn forger(world: &World, ids: &Ids, telling: &mut Telling<'_>) -> Result<(), DemoError> {
     let forger = Insider::of(&world.ppt.home, &ids.homework).await?;
     let event = forger.forge(FORGED)?;
-    let refusal = forger.submit(event.clone()).await?;
+    let refusal = forger.submit(event.clone(), &world.dir.join("traffic")).await?;
     telling.tell(format!(
         "En forfalsker går utenom programmet og signerer en setning med PPTs ekte nøkler. Serveren sier nei ({}).",
         refusal.as_deref().unwrap_or("den tok imot")
@@ -285,9 +285,10 @@ async fn withdrawal(world: &mut World, ids: &Ids, telling: &mut Telling<'_>) -> 
     World::copy(&world.server.home, &copy)?;
     world.server.start()?;
     let thief = Insider::of(&old_home, &ids.homework).await?;
-    let served = thief.fetch_changes().await?;
+    let traffic = world.dir.join("traffic");
+    let served = thief.fetch_changes(&traffic).await?;
     // The same question from a device of the family, as old: shows that there was something to give.
-    let due = Insider::of(&fathers_past, &ids.homework).await?.fetch_changes().await?;
+    let due = Insider::of(&fathers_past, &ids.homework).await?.fetch_changes(&traffic).await?;
     telling.prove(
         format!("Serveren gir ikke PPTs enhet en eneste ny endring, selv når den spør utenom programmet; fars får {due}."),
         served == 0 && due > 0,
