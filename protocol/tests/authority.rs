@@ -322,6 +322,38 @@ fn c3_a_withdrawal_between_refounding_and_coming_back_holds() {
 }
 
 #[test]
+fn c13_a_grant_that_expires_between_refounding_and_coming_back_lets_nobody_back() {
+    let world = World::new();
+    let mut card = world.card_with_reader();
+    let basis = card.membership().member(world.id(PPT)).unwrap().basis;
+    card.send(&world, world.device(TEACHER), Plan::default()).unwrap();
+    refound(&world, &mut card, FATHER).unwrap();
+    card.now = START + 365 * DAY;
+    assert_eq!(card.admit(&world, world.device(FATHER), PPT, Role::Reader, basis, vec![]), Err(R::GrantExpired));
+    let family = card.membership().authority.id();
+    assert_eq!(card.admit(&world, world.device(FATHER), MOTHER, Role::Guardian, family, vec![]), Ok(()));
+}
+
+#[test]
+fn an_employee_gains_no_device_under_a_key_that_was_lost() {
+    let world = World::new();
+    let mut card = world.card_with_reader();
+    let basis = card.membership().member(world.id(PPT)).unwrap().basis;
+    let with_second = |card: &Chain| Plan {
+        adds: vec![world.device_n(PPT, 1).key_package()],
+        membership: Some(card.with(&world, PPT, &[1], Role::Reader, basis)),
+        ..Plan::default()
+    };
+    let change = key_change(&world, &card, PPT, "the employee's new key", &[0]);
+    card.say(&world, world.device(TEACHER), world.key_change(&change, None, &[PPT_LEADER, MOTHER])).unwrap();
+    let plan = with_second(&card);
+    assert_eq!(card.send(&world, world.device(TEACHER), plan), Err(R::KeyNotPinned));
+    let mut card = world.card_with_reader();
+    let plan = with_second(&card);
+    assert_eq!(card.send(&world, world.device(TEACHER), plan), Ok(()));
+}
+
+#[test]
 fn a_second_reject_loses_nobody_who_was_not_back_yet() {
     let world = World::new();
     let mut card = world.card_with_reader();

@@ -70,6 +70,13 @@ fn m26_a_listed_leaf_cannot_be_removed_and_added_in_one_commit() {
         let plan = plan(&card);
         assert_eq!(card.send(&world, world.device(by), plan), Err(R::MembershipMismatch), "by {by}");
     }
+    // The same, hidden beside a change that is allowed.
+    let father = world.device(FATHER);
+    let basis = card.membership().authority.id();
+    let membership = card.with(&world, FATHER, &[1], Role::Guardian, basis);
+    let adds = vec![ppt.key_package(), world.device_n(FATHER, 1).key_package()];
+    let hidden = Plan { adds, removes: vec![ppt.public()], membership: Some(membership), ..Plan::default() };
+    assert_eq!(card.send(&world, father, hidden), Err(R::MembershipMismatch));
     // Another device of the same person on the same ended grant.
     let second = world.device_n(PPT, 1);
     let mut membership = card.membership().clone();
