@@ -185,15 +185,9 @@ pub enum Log {
 #[derive(Debug, Subcommand)]
 pub enum Consent {
     Pending,
-    Grant {
-        request: String,
-    },
-    Refuse {
-        request: String,
-    },
-    List {
-        log: String,
-    },
+    Grant { request: String },
+    Refuse { request: String },
+    List { log: String },
     Withdraw(Withdraw),
 }
 

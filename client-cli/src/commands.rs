@@ -1,8 +1,6 @@
 //! From what was typed to what the core is asked: no decisions, only names.
 
-use stafett_client_core::client::input::{
-    AccessWord, Command as Wish, Invitation, NewMeasure, Who, WithdrawTarget,
-};
+use stafett_client_core::client::input::{AccessWord, Command as Wish, Invitation, NewMeasure, Who, WithdrawTarget};
 
 use crate::args::{
     Access, AccessKind, AccessRequest, Audit, Command, Concern, Consent, Correction, Device, Invite, Log, Measure,
@@ -56,9 +54,7 @@ pub fn asked(command: Command) -> Option<Asked> {
 fn of_device(device: Device) -> (&'static str, Wish) {
     match device {
         Device::Link => ("device.link", Wish::DeviceLink),
-        Device::Accept { code, name } => {
-            ("device.accept", Wish::DeviceAccept { code, name: name.unwrap_or_default() })
-        }
+        Device::Accept { code, name } => ("device.accept", Wish::DeviceAccept { code, name: name.unwrap_or_default() }),
         Device::List => ("device.list", Wish::DeviceList),
         Device::Remove { device } => ("device.remove", Wish::DeviceRemove { device }),
     }

@@ -124,7 +124,8 @@ pub fn refusal(status: u16, body: &str) -> Fault {
 
 /// A server's word becomes a code only if it looks like one.
 fn is_code(text: &str) -> bool {
-    (1..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte == b'-')
+    (1..=40).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte == b'-')
         && text != "about-blank"
         && text != "blank"
 }

@@ -291,7 +291,9 @@ mod tests {
         home.set_up(b"p").unwrap();
         let path = dir.path().join("home.json");
         let good = std::fs::read_to_string(&path).unwrap();
-        for (from, to) in [("47104", "8"), ("47104", "4000000000"), ("\"passes\": 2", "\"passes\": 1"), ("argon2id", "none")] {
+        for (from, to) in
+            [("47104", "8"), ("47104", "4000000000"), ("\"passes\": 2", "\"passes\": 1"), ("argon2id", "none")]
+        {
             std::fs::write(&path, good.replace(from, to)).unwrap();
             assert!(matches!(home.unlock(b"p"), Err(HomeError::Damaged(_))), "{to}");
         }

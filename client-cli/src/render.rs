@@ -25,7 +25,9 @@ pub fn words(messages: &Messages, command: &str, value: &Value) -> String {
                 lines.push(heading.to_owned());
             }
             lines.extend(
-                entries.iter().map(|entry| messages.fill(line, |name| scalar(messages, name, entry.get(name).or(Some(entry))))),
+                entries
+                    .iter()
+                    .map(|entry| messages.fill(line, |name| scalar(messages, name, entry.get(name).or(Some(entry))))),
             );
         } else if let (Some(none), true) = (messages.find(&format!("none.{command}.{key}")), entries.is_empty()) {
             lines.push(none.to_owned());
@@ -97,7 +99,8 @@ mod tests {
     #[test]
     fn control_letters_are_shown_not_obeyed() {
         let messages = Messages::of(Language::English);
-        let text = words(&messages, "units", &json!({"units": [{"unit": "1", "name": "a\u{1b}[2Jb", "kind": "school"}]}));
+        let text =
+            words(&messages, "units", &json!({"units": [{"unit": "1", "name": "a\u{1b}[2Jb", "kind": "school"}]}));
         assert!(!text.contains('\u{1b}'), "{text}");
     }
 }

@@ -23,7 +23,14 @@ fn event(seq: u64) -> Row {
 async fn keeps_the_last_word_and_survives_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(dir.path()).await;
-    store.write(&[row(Space::Identity, "a", Some("1")), row(Space::Identity, "b", Some("2")), row(Space::Identity, "a", Some("3"))]).await.unwrap();
+    store
+        .write(&[
+            row(Space::Identity, "a", Some("1")),
+            row(Space::Identity, "b", Some("2")),
+            row(Space::Identity, "a", Some("3")),
+        ])
+        .await
+        .unwrap();
     store.write(&[row(Space::Identity, "b", None), row(Space::State, "b", Some("4"))]).await.unwrap();
     drop(store);
     let mut rows = open(dir.path()).await.load().await.unwrap();

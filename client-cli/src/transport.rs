@@ -146,11 +146,7 @@ pub async fn post(
             .to_bytes();
         recording.note(Direction::Received, &body);
         driver.abort();
-        if head.status.is_success() {
-            Ok(body.to_vec())
-        } else {
-            Err(refused(head.status, &body))
-        }
+        if head.status.is_success() { Ok(body.to_vec()) } else { Err(refused(head.status, &body)) }
     };
     timeout(REQUEST_TIME, exchange).await.map_err(|_| unreachable("no answer in time"))?
 }
@@ -235,7 +231,9 @@ impl FrameStream {
                     None | Some(Ok(Message::Close(_))) => return Err(unreachable("the stream was closed")),
                     Some(Err(error)) => return Err(stream_error(error)),
                     Some(Ok(Message::Binary(frame))) => return Ok(frame.to_vec()),
-                    Some(Ok(Message::Text(_))) => return Err(TransportError::Nonsense("text on the stream".to_owned())),
+                    Some(Ok(Message::Text(_))) => {
+                        return Err(TransportError::Nonsense("text on the stream".to_owned()));
+                    }
                     Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                 }
             }
@@ -303,7 +301,8 @@ impl Backoff {
         self.ceiling = (ceiling * 2).min(Self::LONGEST);
         let mut draw = [0u8; 4];
         // Without randomness the wait is the longest one: still correct.
-        let share = getrandom::fill(&mut draw).map_or(1.0, |()| f64::from(u32::from_be_bytes(draw)) / f64::from(u32::MAX));
+        let share =
+            getrandom::fill(&mut draw).map_or(1.0, |()| f64::from(u32::from_be_bytes(draw)) / f64::from(u32::MAX));
         ceiling.mul_f64(share.max(0.1))
     }
 }

@@ -94,7 +94,8 @@ fn damage_is_4() {
 fn people_read_their_own_language() {
     let dir = tempfile::tempdir().unwrap();
     for (language, words) in [("nb", "ennå"), ("nn_NO.UTF-8", "enno"), ("en", "yet")] {
-        let output = stafett().env("STAFETT_LANG", language).args(["log", "list", "--home"]).arg(dir.path()).output().unwrap();
+        let output =
+            stafett().env("STAFETT_LANG", language).args(["log", "list", "--home"]).arg(dir.path()).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
         assert!(output.stdout.is_empty());
         let told = String::from_utf8_lossy(&output.stderr).into_owned();

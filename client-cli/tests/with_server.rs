@@ -72,7 +72,8 @@ fn a_server_with_another_authority_is_not_spoken_to() {
     // The authority's file in the place of the hash: the same server is right again.
     let ca = server.home.join("ca.pem");
     let url = code_of_leader.url.clone();
-    let words = ["join", "--code", &code_of_leader.to_text(), "--name", "Lise", "--server", &url, "--ca", ca.to_str().unwrap()];
+    let words =
+        ["join", "--code", &code_of_leader.to_text(), "--name", "Lise", "--server", &url, "--ca", ca.to_str().unwrap()];
     let (exit, value) = run(&home, &words);
     assert_eq!(exit, 0, "{value}");
 }

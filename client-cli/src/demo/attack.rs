@@ -109,9 +109,11 @@ impl Insider {
         let editor = Editor { person, device, role: Role::Holder, now_ms: now_ms(), fresh };
         let written = document.edit(&editor, |to| edit::add_glimpse(to, person, &hex::encode(id), text, None));
         let changes = vec![written.map_err(|error| odd("edit", error))?.1];
-        let own = self.records.iter().filter_map(|record| record.event.peek().ok()).filter(|event| event.device == device);
+        let own =
+            self.records.iter().filter_map(|record| record.event.peek().ok()).filter(|event| event.device == device);
         let counter = own.map(|event| event.counter).max().unwrap_or(0) + 1;
-        let context = SealContext { scope: self.scope, generation, epoch, device, counter, seen: self.position(), count: 1 };
+        let context =
+            SealContext { scope: self.scope, generation, epoch, device, counter, seen: self.position(), count: 1 };
         let keys = self.keys(generation);
         let key = keys.key(epoch).ok_or_else(|| odd("content key", "none"))?;
         let header = encode(&context);
@@ -134,7 +136,9 @@ impl Insider {
     pub async fn fetch_changes(&self, traffic: &Path) -> Result<usize, DemoError> {
         let position = ScopePosition { scope: self.scope, seq: self.position().seq };
         let (_, pushed) = self.ask(Request::Sync(vec![position]), traffic).await?;
-        let records = pushed.into_iter().filter_map(|reply| if let Reply::Records(records) = reply { Some(records) } else { None });
+        let records = pushed
+            .into_iter()
+            .filter_map(|reply| if let Reply::Records(records) = reply { Some(records) } else { None });
         let events = records.flat_map(|records| records.records).filter_map(|record| record.event.peek().ok());
         Ok(events.filter(|event| matches!(event.body, Body::Change(_))).count())
     }
@@ -274,10 +278,10 @@ async fn chain(database: &Path, scope: ScopeId) -> Result<Vec<(u64, Event)>, Dem
 pub async fn holdings(database: &Path) -> Result<(i64, i64), DemoError> {
     let mut connection = open_copy(database).await?;
     let mut count = [0; 2];
-    for (slot, query) in count.iter_mut().zip([
-        "SELECT (SELECT COUNT(*) FROM scopes) + (SELECT COUNT(*) FROM records)",
-        "SELECT COUNT(*) FROM mailbox",
-    ]) {
+    for (slot, query) in count
+        .iter_mut()
+        .zip(["SELECT (SELECT COUNT(*) FROM scopes) + (SELECT COUNT(*) FROM records)", "SELECT COUNT(*) FROM mailbox"])
+    {
         let row = sqlx::query(query).fetch_one(&mut connection).await.map_err(|error| odd("count", error))?;
         *slot = row.try_get(0).map_err(|error| odd("count", error))?;
     }

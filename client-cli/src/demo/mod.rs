@@ -5,6 +5,7 @@ mod attack;
 mod process;
 pub mod search;
 mod story;
+mod texts;
 mod world;
 
 use std::ffi::OsString;

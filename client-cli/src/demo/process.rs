@@ -117,9 +117,12 @@ impl Server {
     /// Runs one of the server's own commands to its end.
     pub fn ask(&self, words: &[&str]) -> Result<Value, DemoError> {
         let output = self.command(words)?.stdin(Stdio::null()).output()?;
-        let unexpected = |said: String| DemoError::Unexpected { command: format!("stafettd {}", words.join(" ")), said };
+        let unexpected =
+            |said: String| DemoError::Unexpected { command: format!("stafettd {}", words.join(" ")), said };
         if !output.status.success() {
-            return Err(unexpected(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)));
+            return Err(unexpected(
+                String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr),
+            ));
         }
         serde_json::from_slice(&output.stdout).map_err(|error| unexpected(error.to_string()))
     }

@@ -6,39 +6,12 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::Telling;
 use super::attack::{Insider, holdings};
 use super::process::{DemoError, Device, Server};
 use super::search::{Search, planted};
-use super::world::World;
-use super::Telling;
-
-const CHILD: &str = "Ella Fjellstad";
-const HOMEWORK: &str = "Ella arbeider med lekser";
-const GOAL: &str = "Ella arbeider med lekser man-torsdag fra kl.17-18 og ber foresatte om hjelp til å løse oppgavene \
-                    dersom hun står fast.";
-const AT_SCHOOL: &str = "Ella gjennomgår ukeplanen sammen med lærer hver mandag i første økt.";
-const AT_HOME: &str = "Foresatte sitter sammen med Ella når hun gjør lekser.";
-const BY_ELLA: &str = "Ella ber foresatte om hjelp når hun står fast med oppgaver.";
-const ABSENCE: &str = "Ella kommer på skolen hver dag";
-const ABSENCE_MEASURE: &str = "Ella sitter nærmest døra og kommer 15 minutter etter ringetid.";
-const BY_TEACHER: &str = "I dag fant Ella fram bøkene helt av seg selv.";
-const BY_MOTHER: &str = "Ella satte seg ved kjøkkenbordet klokka fem, uten at noen sa det.";
-const NEW_TEXT: &str = "Ella gjennomgår ukeplanen sammen med lærer hver mandag og torsdag.";
-const AFTERWARDS: &str = "Ella ba om hjelp to ganger denne uka.";
-const FORGED: &str = "Falsk setning som ingen har lov til å skrive.";
-const CONTROL: &str = "Prøve: slik ser en ekte setning ut på samme vei.";
-const MARKER: &str = "plantet-blåbær-4711";
-const NAMES: [&str; 6] =
-    ["Lise Brattbakk", "Tone Aasheim", "Ingrid Fjellstad", "Magnus Fjellstad", "Petter Granlund", "Randi Myrvold"];
-
-/// What must never lie readable outside the homes.
-fn secrets() -> Vec<&'static str> {
-    let texts = [
-        CHILD, HOMEWORK, GOAL, AT_SCHOOL, AT_HOME, BY_ELLA, ABSENCE, ABSENCE_MEASURE, BY_TEACHER, BY_MOTHER, NEW_TEXT,
-        AFTERWARDS, FORGED, "Fjellstad", "2015-03-12",
-    ];
-    texts.into_iter().chain(NAMES).collect()
-}
+use super::texts::*;
+use super::world::{World, concern_texts, contains, status};
 
 /// Ids that the acts hand on to each other.
 #[derive(Default)]
@@ -88,7 +61,9 @@ fn people(world: &World, ids: &mut Ids, telling: &mut Telling<'_>) -> Result<(),
     let (leader, teacher, mother, father) =
         (world.leader.clone(), world.teacher.clone(), world.mother.clone(), world.father.clone());
     world.join(&leader, &text(&school, "leader_code"), "Lise Brattbakk")?;
-    telling.tell("Rektor ved Solvang skole er med. Koden hennes kom fra kommunen; nøklene ble laget på hennes egen maskin.");
+    telling.tell(
+        "Rektor ved Solvang skole er med. Koden hennes kom fra kommunen; nøklene ble laget på hennes egen maskin.",
+    );
     let code = leader.run(&["invite", "--role", "employee", "--may-hold", "--may-act"])?.text("code");
     leader.run(&["sync"])?;
     ids.teacher = world.join(&teacher, &code, "Tone Aasheim")?;
@@ -111,11 +86,22 @@ fn people(world: &World, ids: &mut Ids, telling: &mut Telling<'_>) -> Result<(),
 /// The request, and what the server knows before the answer.
 async fn request(world: &World, ids: &mut Ids, telling: &mut Telling<'_>) -> Result<(), DemoError> {
     let asked = world.teacher.run(&[
-        "log", "new", "--child", CHILD, "--born", "2015-03-12", "--guardian", &ids.mother, "--guardian", &ids.father,
+        "log",
+        "new",
+        "--child",
+        CHILD,
+        "--born",
+        "2015-03-12",
+        "--guardian",
+        &ids.mother,
+        "--guardian",
+        &ids.father,
     ])?;
     ids.log = asked.text("log");
     world.teacher.run(&["sync"])?;
-    telling.tell(format!("Læreren lager et utkast til logg for {CHILD} og ber foreldrene om samtykke. Utkastet blir hos læreren."));
+    telling.tell(format!(
+        "Læreren lager et utkast til logg for {CHILD} og ber foreldrene om samtykke. Utkastet blir hos læreren."
+    ));
     let copy = world.dir.join("kopi-av-serveren-for-samtykket");
     World::copy(&world.server.home, &copy)?;
     let (scopes, letters) = holdings(&copy.join("stafett.db")).await?;
@@ -156,11 +142,21 @@ fn concerns(world: &World, ids: &mut Ids, telling: &mut Telling<'_>) -> Result<(
         world.teacher.run(&["measure", "add", &ids.homework, "--text", text, "--arena", arena])?;
     }
     let absence = world.teacher.run(&[
-        "concern", "new", &ids.log, "--title", ABSENCE, "--goal", ABSENCE, "--text", ABSENCE_MEASURE,
+        "concern",
+        "new",
+        &ids.log,
+        "--title",
+        ABSENCE,
+        "--goal",
+        ABSENCE,
+        "--text",
+        ABSENCE_MEASURE,
     ])?;
     ids.absence = absence.text("concern");
     world.settle(&world.circle())?;
-    telling.tell(format!("To oppmerksomheter: «{HOMEWORK}», med tiltak på skolen, hjemme og for Ella selv, og «{ABSENCE}»."));
+    telling.tell(format!(
+        "To oppmerksomheter: «{HOMEWORK}», med tiltak på skolen, hjemme og for Ella selv, og «{ABSENCE}»."
+    ));
     let seen = [&world.mother, &world.father].into_iter().map(|parent| {
         let shown = parent.run(&["concern", "show", &ids.homework])?.value.to_string();
         Ok([GOAL, AT_SCHOOL, AT_HOME, BY_ELLA].iter().all(|text| shown.contains(text)))
@@ -181,7 +177,8 @@ fn ppt(world: &World, ids: &mut Ids, telling: &mut Telling<'_>) -> Result<(), De
     world.settle(&[&leader, &employee])?;
     // The teacher learns that the unit has a leader.
     world.teacher.run(&["sync"])?;
-    let request = ["access", "request", &ids.log, "--unit", &ids.ppt_unit, "--scope", &ids.homework, "--access", "read"];
+    let request =
+        ["access", "request", &ids.log, "--unit", &ids.ppt_unit, "--scope", &ids.homework, "--access", "read"];
     world.teacher.run(&request)?;
     world.settle(&world.circle())?;
     let answered = world.say_yes(&world.mother)? + world.say_yes(&world.father)?;
@@ -223,7 +220,10 @@ async fn forger(world: &World, ids: &Ids, telling: &mut Telling<'_>) -> Result<(
     let control = honest.collude(honest.forge(CONTROL)?, &world.server.home)?;
     let arrives = Insider::of(&world.mother.home, &ids.homework).await?.believes(control, CONTROL)?;
     telling.tell("Så later vi som om serveren er med på det: den kvitterer for forfalskningen og sender den rett til lærer, mor og far.");
-    telling.prove("Ingen av programmene tar imot forfalskningen; en ekte setning samme vei kommer fram.", fooled == 0 && arrives);
+    telling.prove(
+        "Ingen av programmene tar imot forfalskningen; en ekte setning samme vei kommer fram.",
+        fooled == 0 && arrives,
+    );
     Ok(())
 }
 
@@ -242,7 +242,9 @@ fn without_net(world: &mut World, ids: &Ids, telling: &mut Telling<'_>) -> Resul
     phone.run(&["device", "accept", "--code", &code])?;
     world.settle(&[&world.mother, &world.phone, &world.teacher, &world.father])?;
     telling.tell("Serveren kommer tilbake. Mor kobler til telefonen sin som enhet nummer to.");
-    let shown = |device: &Device| -> Result<BTreeSet<String>, DemoError> { Ok(concern_texts(&device.run(&["concern", "show", &ids.homework])?.value)) };
+    let shown = |device: &Device| -> Result<BTreeSet<String>, DemoError> {
+        Ok(concern_texts(&device.run(&["concern", "show", &ids.homework])?.value))
+    };
     let by_teacher = shown(&world.teacher)?;
     let mut agree = true;
     for device in [&world.mother, &world.father, &world.phone] {
@@ -290,7 +292,9 @@ async fn withdrawal(world: &mut World, ids: &Ids, telling: &mut Telling<'_>) -> 
     // The same question from a device of the family, as old: shows that there was something to give.
     let due = Insider::of(&fathers_past, &ids.homework).await?.fetch_changes(&traffic).await?;
     telling.prove(
-        format!("Serveren gir ikke PPTs enhet en eneste ny endring, selv når den spør utenom programmet; fars får {due}."),
+        format!(
+            "Serveren gir ikke PPTs enhet en eneste ny endring, selv når den spør utenom programmet; fars får {due}."
+        ),
         served == 0 && due > 0,
     );
     let readable = thief.read_copy(&copy.join("stafett.db")).await?;
@@ -310,7 +314,11 @@ fn audit(world: &World, ids: &Ids, telling: &mut Telling<'_>) -> Result<(), Demo
     let audited = world.mother.run(&["audit", "verify", &ids.log])?.value;
     let count = |key: &str| audited.get(key).and_then(Value::as_u64).unwrap_or(0);
     let clean = audited.get("violations").and_then(Value::as_array).is_some_and(Vec::is_empty);
-    telling.tell(format!("Mor spiller av alt om medlemskap og samtykke: {} hendelser, {} kontroller.", count("events"), count("checks")));
+    telling.tell(format!(
+        "Mor spiller av alt om medlemskap og samtykke: {} hendelser, {} kontroller.",
+        count("events"),
+        count("checks")
+    ));
     telling.prove("Hver innslipping hadde et samtykke, og ingen regel er brutt.", clean && count("events") > 0);
     Ok(())
 }
@@ -319,7 +327,9 @@ fn audit(world: &World, ids: &Ids, telling: &mut Telling<'_>) -> Result<(), Demo
 fn reckoning(world: &World, telling: &mut Telling<'_>) -> Result<(), DemoError> {
     let texts = secrets();
     let search = Search::of(texts.iter().copied());
-    for (what, folder) in [("serverens filer", "server"), ("serverens logg", "log"), ("alt som gikk inne i TLS", "traffic")] {
+    for (what, folder) in
+        [("serverens filer", "server"), ("serverens logg", "log"), ("alt som gikk inne i TLS", "traffic")]
+    {
         let dir = world.dir.join(folder);
         let plant = dir.join("plantet");
         std::fs::write(&plant, planted(MARKER))?;
@@ -327,52 +337,20 @@ fn reckoning(world: &World, telling: &mut Telling<'_>) -> Result<(), DemoError> 
         std::fs::remove_file(&plant)?;
         let kinds: BTreeSet<&str> = marked.iter().map(|(_, kind)| *kind).collect();
         let (found, bytes) = search.directory(&dir)?;
-        let names: Vec<String> =
-            found.iter().map(|(text, kind)| format!("«{}» ({kind})", texts.get(*text).copied().unwrap_or_default())).collect();
+        let names: Vec<String> = found
+            .iter()
+            .map(|(text, kind)| format!("«{}» ({kind})", texts.get(*text).copied().unwrap_or_default()))
+            .collect();
         let result = if names.is_empty() { "ingenting".to_owned() } else { names.join(", ") };
-        telling.tell(format!("Vi leter etter {} navn og tekster i {what} ({} kB): {result}.", texts.len(), bytes / 1024));
+        telling.tell(format!(
+            "Vi leter etter {} navn og tekster i {what} ({} kB): {result}.",
+            texts.len(),
+            bytes / 1024
+        ));
         telling.prove(
             format!("I {what} finnes ingen navn og ingen tekster (en plantet prøve ble funnet først)."),
             kinds == Search::kinds() && found.is_empty() && bytes > 0,
         );
     }
     Ok(())
-}
-
-fn status(device: &Device, log: &str) -> Result<String, DemoError> {
-    let ran = device.try_run(&["log", "show", log])?;
-    Ok(ran.text("status"))
-}
-
-/// Every text of a concern, without the marks of what still waits.
-fn concern_texts(shown: &Value) -> BTreeSet<String> {
-    let mut texts = BTreeSet::new();
-    let mut rest = vec![shown];
-    while let Some(value) = rest.pop() {
-        match value {
-            Value::String(text) => {
-                texts.insert(text.clone());
-            }
-            Value::Array(values) => rest.extend(values),
-            Value::Object(fields) => rest.extend(fields.values()),
-            _ => {}
-        }
-    }
-    texts
-}
-
-/// Whether any file below a directory holds these very bytes.
-fn contains(dir: &Path, bytes: &[u8]) -> Result<bool, DemoError> {
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
-        let inside = if path.is_dir() {
-            contains(&path, bytes)?
-        } else {
-            std::fs::read(&path)?.windows(bytes.len().max(1)).any(|part| part == bytes)
-        };
-        if inside {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

@@ -1,5 +1,6 @@
 //! The people of the story, their devices, and the one server.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -108,4 +109,43 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// How a log stands for a device.
+pub fn status(device: &Device, log: &str) -> Result<String, DemoError> {
+    let ran = device.try_run(&["log", "show", log])?;
+    Ok(ran.text("status"))
+}
+
+/// Every text of a concern, without the marks of what still waits.
+pub fn concern_texts(shown: &Value) -> BTreeSet<String> {
+    let mut texts = BTreeSet::new();
+    let mut rest = vec![shown];
+    while let Some(value) = rest.pop() {
+        match value {
+            Value::String(text) => {
+                texts.insert(text.clone());
+            }
+            Value::Array(values) => rest.extend(values),
+            Value::Object(fields) => rest.extend(fields.values()),
+            _ => {}
+        }
+    }
+    texts
+}
+
+/// Whether any file below a directory holds these very bytes.
+pub fn contains(dir: &Path, bytes: &[u8]) -> Result<bool, DemoError> {
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let inside = if path.is_dir() {
+            contains(&path, bytes)?
+        } else {
+            std::fs::read(&path)?.windows(bytes.len().max(1)).any(|part| part == bytes)
+        };
+        if inside {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -12,7 +12,11 @@ pub const PASSPHRASE: &str = "en lang og god passfrase";
 
 pub fn stafett() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stafett"));
-    command.env("STAFETT_PASSPHRASE", PASSPHRASE).env("STAFETT_LANG", "nb").env_remove("STAFETT_HOME").stdin(Stdio::null());
+    command
+        .env("STAFETT_PASSPHRASE", PASSPHRASE)
+        .env("STAFETT_LANG", "nb")
+        .env_remove("STAFETT_HOME")
+        .stdin(Stdio::null());
     command
 }
 
@@ -49,7 +53,8 @@ impl Server {
     }
 
     pub fn ask(&self, words: &[&str]) -> Value {
-        let output = stafett().arg("__server").args(words).arg("--home").arg(&self.home).arg("--json").output().unwrap();
+        let output =
+            stafett().arg("__server").args(words).arg("--home").arg(&self.home).arg("--json").output().unwrap();
         let (exit, value) = said(&output);
         assert_eq!(exit, 0, "{value}");
         value
