@@ -1,6 +1,7 @@
 //! One run of the program: what was typed, done, said.
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -12,7 +13,7 @@ use stafett_client_core::client::input::Command as Wish;
 use stafett_protocol::code::Code;
 use zeroize::Zeroizing;
 
-use crate::args::{Audit, Command, CommandLine, Join};
+use crate::args::{Audit, Command, CommandLine, Invite, Join};
 use crate::commands::{Asked, asked};
 use crate::fault::{Exit, Fault};
 use crate::home::{Home, default_dir, passphrase};
@@ -66,7 +67,7 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
     };
     let dir = line.home.or_else(default_dir).ok_or_else(|| Fault::usage("no-home", "--home"))?;
     let command = match line.command {
-        Command::Join(join) => Command::Join(overridden(join)?),
+        Command::Join(join) => Command::Join(named(overridden(join)?, output)),
         #[cfg(feature = "demo")]
         Command::Demo { keep, fast } => return crate::demo::run(keep.as_deref(), fast, output).await,
         Command::Audit(Audit::Verify { what }) if Path::new(&what).is_file() => {
@@ -83,6 +84,9 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
             say(output, "audit.export", write_export(&file, &exported)?);
         }
         other => {
+            if let Command::Invite(Invite { unit: Some(unit), .. }) = &other {
+                own_unit(&mut session, unit).await?;
+            }
             if let Some(Asked { wish, name }) = asked(other) {
                 let value = session.perform(wish).await?;
                 match name {
@@ -110,6 +114,32 @@ fn overridden(join: Join) -> Result<Join, Fault> {
     code.url.clone_from(server);
     code.ca = ca_hash(&der);
     Ok(Join { code: code.to_text(), ..join })
+}
+
+/// People give their name; where nobody can be asked, others see that none was given.
+fn named(join: Join, output: &Output) -> Join {
+    let asked = || {
+        if output.is_json() || !std::io::stdin().is_terminal() {
+            return None;
+        }
+        let mut line = String::new();
+        eprint!("{} ", output.messages().say("ask.name", &[]));
+        std::io::stdin().read_line(&mut line).ok()?;
+        Some(line.trim().to_owned()).filter(|name| !name.is_empty())
+    };
+    let name = join.name.clone().or_else(asked).unwrap_or_else(|| output.messages().say("word.nameless", &[]));
+    Join { name: Some(name), ..join }
+}
+
+/// `invite --unit U`: a leader's code is for her own unit, so another one is a mistake to be told.
+async fn own_unit(session: &mut Session, unit: &str) -> Result<(), Fault> {
+    let people = session.perform(Wish::People { unit: None }).await?;
+    let of_me = |one: &&Value| one.get("verified").and_then(Value::as_str) == Some("self");
+    let me = people.get("people").and_then(Value::as_array).and_then(|people| people.iter().find(of_me));
+    match me.and_then(|me| me.get("unit")).and_then(Value::as_str) {
+        Some(own) if !unit.is_empty() && own.starts_with(unit) => Ok(()),
+        _ => Err(Fault::new(Exit::Refused, "not-your-unit", unit)),
+    }
 }
 
 /// Opens the home; only `join` and `device accept` make one.

@@ -129,6 +129,9 @@ pub struct Invite {
     pub may_hold: bool,
     #[arg(long, conflicts_with_all = ["guardian", "child"])]
     pub may_act: bool,
+    /// A leader invites to her own unit; named, it must be that one.
+    #[arg(long, conflicts_with_all = ["guardian", "child"])]
+    pub unit: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

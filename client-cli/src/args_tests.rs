@@ -23,7 +23,7 @@ fn every_command_of_the_contract_is_understood() {
         "device accept --code c --home /tmp/h",
         "device list",
         "device remove 12ab",
-        "invite --role employee --may-hold --may-act",
+        "invite --role employee --may-hold --may-act --unit U",
         "invite --guardian",
         "invite --child",
         "invite list --json",

@@ -27,7 +27,10 @@ fn a_leader_joins_once_and_watches_through_a_lost_server() {
     assert_eq!(exit, 1, "{again}");
     let (exit, again) = run(&leader, &["join", "--code", &leader_code, "--name", "Noen"]);
     assert_eq!((exit, code(&again)), (1, "home-in-use"), "{again}");
-    let (_, invited) = run(&leader, &["invite", "--role", "employee", "--may-hold"]);
+    let (exit, other) = run(&leader, &["invite", "--role", "employee", "--unit", "0000000000000000"]);
+    assert_eq!((exit, code(&other)), (1, "not-your-unit"), "{other}");
+    let own = text(&unit, "unit");
+    let (_, invited) = run(&leader, &["invite", "--role", "employee", "--may-hold", "--unit", &own]);
     let (exit, counts) = run(&leader, &["sync"]);
     assert_eq!(exit, 0, "{counts}");
     assert!(["sent", "received", "refused", "queued"].iter().all(|key| counts[*key].is_u64()), "{counts}");
