@@ -133,7 +133,7 @@ fn check_state(report: &mut Report, state: &ScopeState, log: LogId, now: u64) {
     for member in &state.membership.members {
         let leaving = member.devices.iter().all(|d| listed.contains(d));
         let basis = match member.role {
-            Role::Guardian | Role::Child => state.membership.authority.key(member.person) == Some(&member.person_key),
+            Role::Guardian | Role::Child => state.authority().key(member.person) == Some(&member.person_key),
             // A holder whose grant is gone stays in name: the scope is dormant then.
             Role::Holder => state.grant(&member.basis).is_some(),
             Role::Archivist => true,

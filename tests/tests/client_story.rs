@@ -159,6 +159,17 @@ fn the_ppt_reads_one_concern_until_consent_is_withdrawn() {
     let refused = ppt.ask(home, C::Glimpse { concern: concerns[0].clone(), text: "Hei".into() });
     assert_eq!(refused.unwrap_err().code, "read-only");
 
+    // The PPT is away while others come in: what it cannot follow must not keep it from learning that it is out.
+    let code = text(&father.ask(home, C::DeviceLink).unwrap(), "code");
+    father.sync(home);
+    let mut second = Device::new(70);
+    second.ask(home, C::DeviceAccept { code, name: "telefon".into() }).unwrap();
+    for _ in 0..2 {
+        father.sync(home);
+        second.sync(home);
+    }
+    mother.sync(home);
+
     mother.ask(home, C::ConsentWithdraw { log: log.clone(), target: WithdrawTarget::Unit(unit) }).unwrap();
     mother.sync(home);
     teacher.ask(home, C::Glimpse { concern: concerns[0].clone(), text: "Etterpå".into() }).unwrap();

@@ -191,7 +191,7 @@ impl Client {
             AccessWord::Read => Access::Read,
             AccessWord::Contribute => Access::Contribute,
         };
-        let authority = state.membership.authority.clone();
+        let authority = state.authority().clone();
         let titles: Vec<String> = chosen.iter().map(|s| self.scope_title(*s)).filter(|t| !t.is_empty()).collect();
         let text = format!("{grantee_name}: {} – {}", access_word(access), titles.join(", "));
         let mut grants = vec![];
@@ -271,7 +271,7 @@ impl Client {
     }
 
     fn missing_signers(&self, state: &ScopeState, signers: &[PersonId]) -> Vec<String> {
-        let authority = &state.membership.authority;
+        let authority = state.authority();
         authority
             .persons()
             .filter(|p| authority.may_sign(p.person, self.now) && !signers.contains(&p.person))

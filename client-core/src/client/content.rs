@@ -88,7 +88,7 @@ impl Client {
         let holder = state.membership.holder().filter(|h| h.person == me);
         let holder = holder
             .ok_or_else(|| Problem::rule("not-yours", "the holder of the log publishes concerns; use propose"))?;
-        Ok((card, state.membership.authority.clone(), holder.basis))
+        Ok((card, state.authority().clone(), holder.basis))
     }
 
     fn new_measure(&mut self, measure: NewMeasure) -> Result<edit::NewMeasure, Problem> {

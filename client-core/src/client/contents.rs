@@ -85,7 +85,7 @@ impl Client {
         };
         let state = s.replica.state();
         let receipt = DeletionReceipt { scope, device, seq: state.position.seq, wiped_at: self.now };
-        let family: Vec<PersonId> = state.membership.authority.persons().map(|p| p.person).collect();
+        let family: Vec<PersonId> = state.authority().persons().map(|p| p.person).collect();
         if let Some(mut mls) = group::load(&self.provider, &state.membership) {
             mls.delete(self.provider.storage()).map_err(group::mls_problem)?;
         }
@@ -113,7 +113,7 @@ impl Client {
             return Ok(());
         };
         let state = s.replica.state();
-        let first = state.membership.authority.persons().next().map(|p| p.person);
+        let first = state.authority().persons().next().map(|p| p.person);
         let witness = stafett_protocol::consent::DeletionWitness { device_key, receipt: signed.clone() };
         let key = super::post::mail_key("deletion", &[&receipt.scope.0, &device.0]);
         self.table.write(Space::Mail, &key, encode(signed));

@@ -42,8 +42,16 @@ impl Client {
 
     pub(super) fn synced(&mut self, scopes: &[SyncedScope]) {
         // A home that no longer shows a scope has removed us, or hides it: either way we ask no more now.
+        let device = self.me.as_ref().map(super::me::Me::device_public).unwrap_or_default();
         for synced in scopes.iter().filter(|s| s.position.is_none()) {
             self.session.blocked.insert(synced.scope);
+            // Our own copy says so too: the consent has run out, or we are listed.
+            let over = self.scopes.get(&synced.scope).is_some_and(|s| {
+                s.standing == Standing::Member && s.replica.state().listed_at(self.now).contains(&device)
+            });
+            if over && let Err(problem) = self.leave(synced.scope) {
+                self.report(&problem);
+            }
         }
     }
 
@@ -140,7 +148,11 @@ impl Client {
     /// One record: judged by the policy that everyone asks, then followed.
     fn follow(&mut self, scope: ScopeId, record: Record) -> Result<(), Problem> {
         let trusted = self.me()?.trusted();
-        let context = Context { now: record.time, home: self.me()?.number(), trusted: &trusted, card: None };
+        // The card as it is now would judge the past by the present; only a withdrawal by somebody who is in
+        // the log and not in this scope needs it, and the card remembers who has left.
+        let card = self.card_for(scope, &record);
+        let card = card.and_then(|card| self.scopes.get(&card)).map(|s| s.replica.state().clone());
+        let context = Context { now: record.time, home: self.me()?.number(), trusted: &trusted, card: card.as_ref() };
         let own_device = self.me()?.device();
         let Some(s) = self.scopes.get_mut(&scope) else {
             return self.begin(scope, record, &context);
@@ -187,6 +199,17 @@ impl Client {
             self.own_event_stands(scope, &event);
         }
         Ok(())
+    }
+
+    /// The card, where this record is a withdrawal whose author has no leaf in its scope.
+    fn card_for(&self, scope: ScopeId, record: &Record) -> Option<ScopeId> {
+        let state = self.scopes.get(&scope)?.replica.state();
+        let event = record.event.peek().ok()?;
+        let outside = state.membership.device_key(event.device).is_none();
+        matches!(event.body, Body::Statement(Statement::Withdrawal(_)))
+            .then_some(state.card)
+            .flatten()
+            .filter(|_| outside)
     }
 
     /// The first record of a scope that we found, or were welcomed to.

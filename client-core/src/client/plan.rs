@@ -273,7 +273,7 @@ impl Client {
         if can(state, me.person, Action::Admit, self.now).is_err() {
             return Ok(seats);
         }
-        let authority = &state.membership.authority;
+        let authority = state.authority();
         for named in authority.persons().filter(|p| state.membership.member(p.person).is_none()) {
             let role =
                 if authority.child.is_some_and(|c| c.person == named.person) { Role::Child } else { Role::Guardian };
@@ -354,7 +354,7 @@ impl Client {
 
     fn withdrawal_missing(&self, state: &ScopeState, signed: &SignedWithdrawal) -> bool {
         use stafett_protocol::consent::Target;
-        let Some(key) = state.membership.authority.key(signed.signer) else {
+        let Some(key) = state.authority().key(signed.signer) else {
             return false;
         };
         let Ok(withdrawal) = signed.withdrawal.verify(key) else {

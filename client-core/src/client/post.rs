@@ -207,8 +207,12 @@ impl Client {
             Content::Withdrawal(signed) => {
                 let withdrawal = signed.withdrawal.peek().map_err(|e| Problem::rule("letter", e.to_string()))?;
                 let key = mail_key("withdrawal", &[&withdrawal.scope.0, &signed.withdrawal.id().0]);
+                // Told once: an old letter shown again does not end a consent that was given anew.
+                if self.table.read(Space::Mail, &key).is_some() {
+                    return Ok(());
+                }
                 self.table.write(Space::Mail, &key, encode(&signed));
-                Ok(())
+                self.heed_withdrawal(&signed)
             }
             Content::Deletion(receipt) => self.take_deletion(device_key, &receipt),
             Content::DeviceBundle(bundle) => self.take_device_bundle(from, &bundle, &opened),

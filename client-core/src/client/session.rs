@@ -121,6 +121,11 @@ impl Client {
                 positions.push(position);
             }
         }
+        // Cards first: what happens in a log's other scopes is judged beside them.
+        let card = |id: &ScopeId| {
+            self.scopes.get(id).is_some_and(|s| s.kind() == stafett_protocol::membership::ScopeKind::Card)
+        };
+        positions.sort_by_key(|p| !card(&p.scope));
         if positions.is_empty() {
             self.session.synced |= only.is_none();
             return;
