@@ -12,6 +12,8 @@ const WORD_KEYS: [&str; 11] =
 /// The words for an answer of `command` (for example `log.show`).
 pub fn words(messages: &Messages, command: &str, value: &Value) -> String {
     let mut lines = Vec::new();
+    // A receipt is an answer of its own inside the answer.
+    let value = value.get("receipt").filter(|inner| inner.is_object()).unwrap_or(value);
     let differs = command == "verify.matches" && value.get("matches") == Some(&Value::Bool(false));
     let saying = if differs { "verify.differs" } else { command };
     if let Some(text) = messages.find(&format!("say.{saying}")) {
@@ -94,6 +96,13 @@ mod tests {
         let messages = Messages::of(Language::English);
         let answer = |matches: bool| words(&messages, "verify.matches", &json!({"person": "12ab", "matches": matches}));
         assert!(answer(false).contains("DIFFER") && !answer(true).contains("DIFFER"));
+    }
+
+    #[test]
+    fn a_receipt_names_who_is_told() {
+        let receipt = json!({"receipt": {"at": "2026-11-21T23:07:39Z", "told": ["Tone Aasheim", "Magnus"]}});
+        let text = words(&Messages::of(Language::Nynorsk), "consent.withdraw", &receipt);
+        assert!(text.contains("Tone Aasheim, Magnus") && text.contains("2026-11-21"), "{text}");
     }
 
     #[test]
