@@ -286,3 +286,35 @@ fn a_lost_answer_to_a_join_is_asked_again() {
     let joined = leader.client.handle(4, Input::CallAnswered(Ok(reply)));
     assert!(joined.answer.unwrap().is_ok());
 }
+
+/// Withdrawing everything: the family reads on, nobody else.
+#[test]
+fn b8_the_family_withdraws_everything_and_reads_on() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let Cast { home, teacher, mother, father, .. } = &mut cast;
+    let measure = NewMeasure { text: "Tiltak".into(), ..NewMeasure::default() };
+    let new = C::ConcernNew { log: log.clone(), title: "Lekser".into(), goal: "Mål".into(), category: None, measure };
+    let concern = text(&teacher.ask(home, new).unwrap(), "concern");
+    for device in [&mut *teacher, &mut *mother, &mut *father] {
+        device.sync(home);
+    }
+    mother.ask(home, C::ConsentWithdraw { log: log.clone(), target: WithdrawTarget::All }).unwrap();
+    for _ in 0..2 {
+        for device in [&mut *mother, &mut *teacher, &mut *father] {
+            device.sync(home);
+        }
+    }
+    assert_eq!(teacher.ask(home, C::LogShow { log: log.clone() }).unwrap_err().code, "withdrawn");
+    assert_eq!(teacher.ask(home, C::ConcernShow { concern: concern.clone() }).unwrap_err().code, "withdrawn");
+    for guardian in [mother, father] {
+        let show = guardian.ask(home, C::LogShow { log: log.clone() }).unwrap();
+        assert_eq!(show["status"], "withdrawn", "{show}");
+        let read = guardian.ask(home, C::ConcernShow { concern: concern.clone() }).unwrap();
+        assert_eq!(read["title"], "Lekser", "the family reads on");
+        let refused = guardian.ask(home, C::Glimpse { concern: concern.clone(), text: "Hei".into() });
+        assert_eq!(refused.unwrap_err().code, "not-active");
+        let audit = guardian.ask(home, C::AuditVerify { log: log.clone() }).unwrap();
+        assert_eq!(audit["violations"].as_array().unwrap().len(), 0, "{audit}");
+    }
+}

@@ -326,6 +326,7 @@ impl Client {
 
     pub(super) fn begin_loading(&mut self, log: &str, what: fn(LogId) -> Loading) -> Result<(), Problem> {
         let log = self.log(log)?;
+        self.member_card(log)?;
         self.load = Some(what(log));
         Ok(())
     }

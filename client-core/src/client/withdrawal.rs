@@ -11,7 +11,7 @@ use stafett_protocol::codec::decode;
 use stafett_protocol::consent::{Grantee, SignedGrant, SignedWithdrawal, Statement, Target, Withdrawal};
 use stafett_protocol::ids::{Hash, LogId, PersonId, ScopeId};
 use stafett_protocol::letter::Content;
-use stafett_protocol::membership::{Member, Role};
+use stafett_protocol::membership::{Member, Role, ScopeKind};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;
 
@@ -134,10 +134,17 @@ impl Client {
                 states.iter().filter(|s| there(s)).map(|s| (s.scope(), Target::Person(person))).collect()
             }
             WithdrawTarget::Grant(prefix) => {
-                let all = states.iter().flat_map(|s| {
-                    s.grants.iter().filter(|f| f.ended_at == 0 && f.grant.scope == s.scope()).map(|f| f.id)
-                });
+                let all = states.iter().flat_map(|s| &s.grants).filter(|f| f.ended_at == 0).map(|f| f.id);
                 let id = people::unique("consent", prefix, all.collect::<Vec<_>>())?;
+                let on_card = states.iter().filter(|s| s.kind() == ScopeKind::Card).find_map(|s| s.grant(&id));
+                match on_card.map(|fact| fact.grant.grantee) {
+                    // Whoever leaves the card leaves the log.
+                    Some(Grantee::Unit(u)) => return self.withdrawals(log, &WithdrawTarget::Unit(u.unit.to_string())),
+                    Some(Grantee::Person(p)) => {
+                        return self.withdrawals(log, &WithdrawTarget::Person(p.person.to_string()));
+                    }
+                    None => {}
+                }
                 let hit = |grant: &Hash, _: &Grantee| *grant == id;
                 states.iter().filter(|s| live(s, &hit)).map(|s| (s.scope(), Target::Grant(id))).collect()
             }
