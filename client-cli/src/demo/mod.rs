@@ -65,13 +65,22 @@ pub async fn run(keep: Option<&Path>, fast: bool, output: &Output) -> Result<Exi
     let pause = if fast || output.is_json() { Duration::ZERO } else { PAUSE };
     let mut telling = Telling { output, pause, steps: Vec::new(), proofs: Vec::new(), failed: false };
     let place = Place::choose(keep)?;
+    place.clear_on_interrupt();
     let outcome = story::tell(&place.dir, &mut telling).await;
     outcome.map_err(Fault::from)?;
     Ok(telling.close())
 }
 
-/// This process as a server: what the demo starts beside itself.
+/// This process as a server: what the demo starts beside itself. However the demo ends, its end of the lifeline closes,
+/// and the server goes with it.
 pub fn server(arguments: Vec<OsString>) -> ExitCode {
+    if std::env::var_os(process::LIFELINE).is_some() {
+        std::thread::spawn(|| {
+            // Nothing is ever written: this returns when the other end is gone.
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            std::process::exit(0);
+        });
+    }
     stafett_server::cli::run(std::iter::once(OsString::from("stafettd")).chain(arguments))
 }
 
@@ -103,6 +112,22 @@ impl Place {
         }
         let dir = dir.canonicalize().map_err(|error| unusable(&error))?;
         Ok(Self { dir, kept: keep.is_some() })
+    }
+}
+
+impl Place {
+    /// Ctrl-C in the middle leaves nothing behind either. The story blocks its own thread, so another one listens.
+    fn clear_on_interrupt(&self) {
+        let (dir, kept) = (self.dir.clone(), self.kept);
+        std::thread::spawn(move || {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+            if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+                if !kept {
+                    let _ = std::fs::remove_dir_all(&dir);
+                }
+                std::process::exit(130);
+            }
+        });
     }
 }
 

@@ -10,6 +10,8 @@ use serde_json::Value;
 use thiserror::Error;
 
 const START_TIME: Duration = Duration::from_secs(30);
+/// Tells a server process that its input is the lifeline of a demo.
+pub const LIFELINE: &str = "STAFETT_DEMO_LIFELINE";
 const STOP_TIME: Duration = Duration::from_secs(10);
 /// Of the demo's homes only, which are thrown away.
 pub const PASSPHRASE: &str = "bare for demonstrasjonen";
@@ -131,7 +133,9 @@ impl Server {
     pub fn start(&mut self) -> Result<(), DemoError> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
         let begin = log.metadata()?.len();
-        let child = self.command(&["serve"])?.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
+        let mut command = self.command(&["serve"])?;
+        command.env(LIFELINE, "1").stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
+        let child = command.spawn()?;
         self.child = Some(child);
         let started = Instant::now();
         while started.elapsed() < START_TIME {
