@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::fault::{Exit, Fault};
 use crate::messages::{Language, Messages};
+use crate::render::printable;
 
 /// How this run speaks.
 pub struct Output {
@@ -51,7 +52,9 @@ impl Output {
         if self.json {
             to_stdout(&self.fault_value(fault).to_string());
         } else {
+            // The detail may be a server's own words.
             let (message, hint) = self.words(fault);
+            let message = printable(&message);
             let hint = if hint.is_empty() { String::new() } else { format!("\n{hint}") };
             // A closed stderr must not change the exit code.
             let _ = writeln!(io::stderr(), "{message}{hint}");

@@ -69,9 +69,11 @@ fn scalar(messages: &Messages, name: &str, value: Option<&Value>) -> String {
     }
 }
 
-/// What others wrote may not steer this terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter }).collect()
+/// What others wrote may not steer this terminal, nor turn the direction of its lines.
+pub fn printable(text: &str) -> String {
+    let steers = |letter: char| letter.is_control() && letter != '\n';
+    let turns = |letter: char| matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|letter| if steers(letter) || turns(letter) { '\u{fffd}' } else { letter }).collect()
 }
 
 #[cfg(test)]
@@ -108,8 +110,11 @@ mod tests {
     #[test]
     fn control_letters_are_shown_not_obeyed() {
         let messages = Messages::of(Language::English);
-        let text =
-            words(&messages, "units", &json!({"units": [{"unit": "1", "name": "a\u{1b}[2Jb", "kind": "school"}]}));
-        assert!(!text.contains('\u{1b}'), "{text}");
+        let text = words(
+            &messages,
+            "units",
+            &json!({"units": [{"unit": "1", "name": "a\u{1b}[2Jb\u{202e}c", "kind": "school"}]}),
+        );
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
     }
 }
