@@ -10,12 +10,12 @@ use stafett_tests::process::leak::{found, nothing_leaked};
 use stafett_tests::process::mishap::Mishaps;
 use stafett_tests::process::server::terminate;
 use stafett_tests::process::story::{STEPS, Story};
-use stafett_tests::process::texts::{CHILD, LEADER, SECRETS};
+use stafett_tests::process::texts::{LEADER, SECRETS};
 use stafett_tests::process::world::text;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// Rows of a table, read beside the running server.
 fn rows(story: &Story, count: &'static str) -> i64 {
@@ -68,4 +68,128 @@ fn the_story_on_postgresql() {
     let Some(postgres) = Postgres::start() else { return };
     let url = postgres.database("story").unwrap();
     play(Some(&url), &[postgres.dir()]);
+}
+
+/// A world with one person in it, and a code for the next.
+fn leader_and_code() -> (Story, String) {
+    let mut story = Story::new(None, Mishaps::none());
+    story.units();
+    let code = story.ids.school_code.clone();
+    let said = story.leader.ok(&["join", "--code", &code, "--name", LEADER]);
+    for key in ["person", "device", "unit", "role"] {
+        assert!(said[key].is_string(), "{key}: {said}");
+    }
+    let code = text(&story.leader.ok(&["invite", "--role", "employee", "--may-hold"]), "code");
+    story.leader.ok(&["sync"]);
+    (story, code)
+}
+
+#[test]
+fn without_the_server_only_what_needs_it_says_3() {
+    let (mut story, code) = leader_and_code();
+    story.world.server.kill();
+    let (leader, teacher) = (story.leader.clone(), story.teacher.clone());
+    teacher.refused(&["join", "--code", &code, "--name", "Tone"], 3, "unreachable");
+    leader.refused(&["sync"], 3, "unreachable");
+    let linked = text(&leader.ok(&["device", "link"]), "code");
+    story.phone.refused(&["device", "accept", "--code", &linked], 3, "unreachable");
+    // Everything else works: it is drawn on the device, and waits.
+    leader.ok(&["invite", "--role", "employee"]);
+    for (words, key) in [(&["people"][..], "people"), (&["units"], "units"), (&["invite", "list"], "invites")] {
+        assert!(leader.ok(words)[key].is_array(), "{words:?}");
+    }
+    story.world.server.start();
+    let counts = leader.ok(&["sync"]);
+    for key in ["sent", "received", "refused", "queued"] {
+        assert!(counts[key].is_u64(), "{key}: {counts}");
+    }
+    assert_eq!(counts["queued"], 0, "{counts}");
+    teacher.ok(&["join", "--code", &code, "--name", "Tone"]);
+    story.phone.ok(&["device", "accept", "--code", &linked]);
+    story.world.server.stop();
+}
+
+#[test]
+fn a_code_works_once_and_a_home_belongs_to_one() {
+    let (story, code) = leader_and_code();
+    story.teacher.ok(&["join", "--code", &code, "--name", "Tone"]);
+    story.teacher.refused(&["join", "--code", &code, "--name", "Tone"], 1, "home-in-use");
+    let again = story.mother.run(&["join", "--code", &code, "--name", "Ingrid"]);
+    assert_eq!(again.exit, Some(1), "{}", again.value);
+    story.father.refused(&["people"], 2, "no-home");
+    story.teacher.refused(&["invite", "--role", "employee"], 1, "not-yours");
+    let unknown = story.teacher.run(&["dance"]);
+    assert_eq!((unknown.exit, unknown.code()), (Some(2), "usage"), "{}", unknown.value);
+}
+
+#[test]
+fn a_home_opens_for_its_passphrase_and_for_one_process() {
+    let (story, _) = leader_and_code();
+    let leader = &story.leader;
+    let with = |passphrase: Option<&str>| {
+        let mut command = leader.command(&["people"]);
+        match passphrase {
+            Some(passphrase) => command.env("STAFETT_PASSPHRASE", passphrase),
+            None => command.env_remove("STAFETT_PASSPHRASE"),
+        };
+        let output = command.output().unwrap();
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), said["error"]["code"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(with(Some("feil")), (Some(2), "wrong-passphrase".to_owned()));
+    assert_eq!(with(None), (Some(2), "no-passphrase".to_owned()));
+
+    let mut watch = leader.command(&["sync", "--watch"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(watch.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let counts: Value = serde_json::from_str(&line).unwrap();
+    assert!(counts["queued"].is_u64(), "one value a line: {line}");
+    leader.refused(&["people"], 2, "home-busy");
+    leader.refused(&["sync"], 2, "home-busy");
+    terminate(&watch);
+    watch.wait().unwrap();
+    leader.ok(&["people"]);
+}
+
+#[test]
+fn damaged_data_says_4() {
+    let mut story = Story::new(None, Mishaps::none());
+    story.play_until("the parents sign");
+    let file = story.world.dir.path().join("audit.json");
+    story.mother.ok(&["audit", "export", &story.ids.log, file.to_str().unwrap()]);
+    let nobody = Home::new(story.world.dir.path(), "nobody");
+    let good = fs::read_to_string(&file).unwrap();
+    let mut exported: Value = serde_json::from_str(&good).unwrap();
+    spoil_one_byte(&mut exported);
+    fs::write(&file, exported.to_string()).unwrap();
+    let spoiled = nobody.run(&["audit", "verify", file.to_str().unwrap()]);
+    assert_eq!(spoiled.exit, Some(4), "{}", spoiled.value);
+    fs::write(&file, &good[..good.len() / 2]).unwrap();
+    nobody.refused(&["audit", "verify", file.to_str().unwrap()], 4, "file");
+
+    let store = story.father.dir.join("store.sqlite");
+    let mut bytes = fs::read(&store).unwrap();
+    let length = bytes.len();
+    bytes[length / 3..].fill(0x5a);
+    fs::write(&store, bytes).unwrap();
+    let damaged = story.father.run(&["log", "show", &story.ids.log]);
+    assert_eq!(damaged.exit, Some(4), "{}", damaged.value);
+}
+
+/// Changes one hexadecimal digit in the longest text: an event that somebody signed.
+fn spoil_one_byte(value: &mut Value) {
+    fn longest<'a>(value: &'a mut Value, best: &mut Option<&'a mut String>) {
+        match value {
+            Value::String(text) if best.as_ref().is_none_or(|b| b.len() < text.len()) => *best = Some(text),
+            Value::Array(values) => values.iter_mut().for_each(|v| longest(v, best)),
+            Value::Object(fields) => fields.values_mut().for_each(|v| longest(v, best)),
+            _ => {}
+        }
+    }
+    let mut best = None;
+    longest(value, &mut best);
+    let text = best.expect("a text");
+    let middle = text.len() / 2;
+    let other = if text.as_bytes()[middle] == b'0' { "1" } else { "0" };
+    text.replace_range(middle..=middle, other);
 }

@@ -36,10 +36,7 @@ impl Mishaps {
         Self::new(0, 0)
     }
 
-    pub fn are_possible(&self) -> bool {
-        self.in_a_thousand > 0
-    }
-
+    /// From now on the world is calm.
     pub fn end(&mut self) {
         self.in_a_thousand = 0;
     }

@@ -28,7 +28,8 @@ impl Server {
         let (home, log) = (dir.join("server"), dir.join("server-output"));
         fs::create_dir_all(&log).unwrap();
         let database = database.map(str::to_owned);
-        let mut server = Self { home, log: log.join("log"), database: database.clone(), said: Value::Null, child: None };
+        let mut server =
+            Self { home, log: log.join("log"), database: database.clone(), said: Value::Null, child: None };
         let mut words = vec!["init", "--number", "3209", "--name", "Ullensaker"];
         words.extend(database.iter().flat_map(|url| ["--database", url.as_str()]));
         server.said = server.ask(&words);

@@ -45,20 +45,29 @@ impl Story {
     }
 
     pub fn withdraw(&mut self) {
-        let (mother, employee) = (self.mother.clone(), self.ppt.clone());
-        let (log, unit, homework) = (self.ids.log.clone(), self.ids.ppt_unit.clone(), self.ids.homework.clone());
+        let mother = self.mother.clone();
+        let (log, unit) = (self.ids.log.clone(), self.ids.ppt_unit.clone());
         let said = self.world.again(&mother, &["consent", "withdraw", &log, "--unit", &unit]);
         assert!(said["receipt"].is_object(), "{said}");
         self.world.sync(&mother);
+        self.ppt_is_out();
+    }
+
+    /// The PPT's device knows nothing any more, the family sees it gone, and all the rest agrees.
+    pub fn ppt_is_out(&mut self) {
+        let employee = self.ppt.clone();
+        let (log, homework) = (self.ids.log.clone(), self.ids.homework.clone());
         // Nobody else is online: it holds all the same.
         self.world.sync(&employee);
         employee.refused(&["log", "show", &log], 1, "withdrawn");
         employee.refused(&["concern", "show", &homework], 1, "withdrawn");
         employee.refused(&["glimpse", &homework, BY_PPT], 1, "withdrawn");
-        employee.refused(&["audit", "verify", &log], 1, "withdrawn");
-        self.settle_circle();
+        for words in [["log", "history"], ["consent", "list"], ["audit", "verify"]] {
+            employee.refused(&[words[0], words[1], &log], 1, "withdrawn");
+        }
+        let listed = employee.ok(&["log", "list"]);
+        assert!(list(&listed, "logs").iter().all(|l| l["status"] == "withdrawn"), "{listed}");
         self.all_agree();
-        let log = self.ids.log.clone();
         for home in self.circle() {
             let shown = home.ok(&["log", "show", &log]);
             let inside = list(&shown, "participants").iter().any(|p| p["person"] == self.ids.ppt.as_str());

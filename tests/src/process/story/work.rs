@@ -6,9 +6,8 @@ impl Story {
     pub fn homework(&mut self) {
         let teacher = self.teacher.clone();
         let log = self.ids.log.clone();
-        let words = [
-            "concern", "new", &log, "--title", HOMEWORK, "--goal", GOAL, "--text", AT_SCHOOL, "--arena", "service",
-        ];
+        let words =
+            ["concern", "new", &log, "--title", HOMEWORK, "--goal", GOAL, "--text", AT_SCHOOL, "--arena", "service"];
         let published = |home: &Home| view::concern(home, &log, HOMEWORK);
         let new = self.world.done(&teacher, &words, &published);
         (self.ids.homework, self.ids.school_measure) = (text(&new, "concern"), text(&new, "measure"));
@@ -50,7 +49,16 @@ impl Story {
             assert!(!list(&waiting, "pending").is_empty(), "{waiting}");
         }
         self.world.server.start();
-        self.all_agree();
+        self.settle_circle();
+    }
+
+    /// Everybody writes a line and sends it: `n` makes the lines of this day like no other's.
+    pub fn a_day(&mut self, n: u32) {
+        for home in self.circle() {
+            let concern = [&self.ids.homework, &self.ids.absence][n as usize % 2].clone();
+            self.glimpse(&home, &concern, &format!("{} skriver på dag {n}.", home.name));
+            self.world.sync(&home);
+        }
     }
 
     pub fn afterwards(&mut self) {
