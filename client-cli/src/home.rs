@@ -242,10 +242,23 @@ fn make_private_dir(dir: &Path) -> io::Result<()> {
         use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
         builder.mode(0o700);
         builder.create(dir)?;
-        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))
+        // A directory that holds other things is somebody's; our files in it are private all the same.
+        if only_ours(dir)? { std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)) } else { Ok(()) }
     }
     #[cfg(not(unix))]
     builder.create(dir)
+}
+
+#[cfg(unix)]
+fn only_ours(dir: &Path) -> io::Result<bool> {
+    for entry in std::fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        if !["lock", "home.json", "store.sqlite"].iter().any(|own| name.starts_with(own)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn private_file(path: &Path) -> io::Result<File> {
@@ -316,5 +329,12 @@ mod tests {
         for name in ["lock", "home.json", "store.sqlite"] {
             assert_eq!(mode(&place.join(name)), 0o600, "{name}");
         }
+        // A directory with other things in it keeps its mode.
+        let shared = dir.path().join("shared");
+        std::fs::create_dir(&shared).unwrap();
+        std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::write(shared.join("oppgave.txt"), "x").unwrap();
+        Home::hold_new(&shared).unwrap();
+        assert_eq!((mode(&shared), mode(&shared.join("lock"))), (0o755, 0o600));
     }
 }
