@@ -5,14 +5,22 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use stafett_server::pg::Postgres;
+use stafett_tests::process::home::Home;
 use stafett_tests::process::leak::nothing_leaked;
 use stafett_tests::process::mishap::Mishaps;
+use stafett_tests::process::relay::Relay;
 use stafett_tests::process::story::{STEPS, Story};
-use stafett_tests::process::texts::SECRETS;
-use std::time::{SystemTime, UNIX_EPOCH};
+use stafett_tests::process::texts::{LEADER, SECRETS};
+use stafett_tests::process::view;
+use stafett_tests::process::world::{list, text};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How many of a thousand commands are struck.
 const STRUCK: u64 = 250;
+
+/// Joins that are struck, each at a later moment.
+const JOINS: usize = 12;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|value| value.parse().ok())
@@ -42,6 +50,91 @@ fn play(what: &str, database: Option<&str>, kills: u64) {
     let (clients, servers) = (story.world.mishaps.clients, story.world.mishaps.servers);
     println!("{what}: killed {clients} clients and the server {servers} times, {day} more days");
     assert!(clients > 0 && servers > 0);
+}
+
+/// The answer to a join may be lost after the server has taken it: the same code brings the same person in.
+#[test]
+fn a_join_that_dies_is_done_again() {
+    let mut story = Story::new(None, Mishaps::none());
+    story.units();
+    let leader = story.leader.clone();
+    leader.ok(&["join", "--code", &story.ids.school_code, "--name", LEADER]);
+    let codes: Vec<String> =
+        (0..JOINS).map(|_| leader.ok(&["invite", "--role", "employee"])["code"].as_str().unwrap().to_owned()).collect();
+    leader.ok(&["sync"]);
+    let mut usual = Duration::from_millis(300);
+    let mut joined = vec![];
+    for (n, code) in codes.iter().enumerate() {
+        let home = Home::new(story.world.dir.path(), format!("employee-{n}").leak());
+        let words = ["join", "--code", code, "--name", "Tone"];
+        let begun = Instant::now();
+        let mut child = home.begin(&words);
+        // The moments sweep over the whole life of the command; each third takes the server.
+        sleep(usual.mul_f64(n as f64 / JOINS as f64));
+        if n % 3 == 2 {
+            story.world.server.kill();
+            story.world.server.start();
+        } else {
+            child.kill().unwrap();
+        }
+        let first = Home::end(child);
+        if first.exit == Some(0) {
+            usual = begun.elapsed().min(usual);
+        }
+        let ran = home.run(&words);
+        let there = ran.exit == Some(0) || (ran.exit == Some(1) && ran.code() == "home-in-use");
+        assert!(there, "join {n}: {:?}, then {:?} {}", first.exit, ran.exit, ran.value);
+        home.ok(&["sync"]);
+        joined.push((code.clone(), joined_person(&home)));
+    }
+    leader.ok(&["sync"]);
+    let invites = leader.ok(&["invite", "list"]);
+    for (code, person) in joined {
+        let invite = list(&invites, "invites").iter().find(|i| i["code"] == code.as_str()).unwrap();
+        assert_eq!((&invite["state"], &invite["person"]), (&"used".into(), &person.as_str().into()));
+    }
+}
+
+/// The same, surely in the one moment that matters: the server has taken the join, the answer never comes.
+#[test]
+fn a_join_whose_answer_is_lost_is_asked_again() {
+    let mut story = Story::new(None, Mishaps::none());
+    story.units();
+    let url = text(&story.world.server.said, "url");
+    let relay = Relay::before(url.trim_start_matches("https://").parse().unwrap());
+    let through = format!("https://127.0.0.1:{}", relay.port);
+    let ca = text(&story.world.server.said, "ca_file");
+    let (leader, teacher, phone) = (story.leader.clone(), story.teacher.clone(), story.phone.clone());
+    let code = story.ids.school_code.clone();
+    let join = ["join", "--code", &code, "--name", LEADER, "--server", &through, "--ca", &ca];
+    relay.lose(true);
+    for _ in 0..2 {
+        leader.refused(&join, 3, "unreachable");
+    }
+    relay.lose(false);
+    let thief = story.father.run(&["join", "--code", &code, "--name", "En annen"]);
+    assert_eq!(thief.exit, Some(1), "the server has taken the first join: {}", thief.value);
+    let person = text(&leader.ok(&join), "person");
+    assert_eq!(joined_person(&leader), person);
+    // Codes of a device that came through the relay lead through it, too.
+    let code = text(&leader.ok(&["invite", "--role", "employee"]), "code");
+    let link = text(&leader.ok(&["device", "link"]), "code");
+    leader.ok(&["sync"]);
+    relay.lose(true);
+    teacher.refused(&["join", "--code", &code, "--name", "Tone"], 3, "unreachable");
+    phone.refused(&["device", "accept", "--code", &link], 3, "unreachable");
+    relay.lose(false);
+    let employee = text(&teacher.ok(&["join", "--code", &code, "--name", "Tone"]), "person");
+    phone.ok(&["device", "accept", "--code", &link]);
+    story.settle(&[&leader, &phone, &teacher]);
+    assert_eq!(joined_person(&phone), person);
+    let invites = leader.ok(&["invite", "list"]);
+    let invite = list(&invites, "invites").iter().find(|i| i["code"] == code.as_str()).unwrap();
+    assert_eq!(invite["person"], employee.as_str(), "the inviter knows the key that the joiner has");
+}
+
+fn joined_person(home: &Home) -> String {
+    text(&view::joined(home).expect("somebody's home"), "person")
 }
 
 #[test]

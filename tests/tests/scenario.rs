@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use serde_json::Value;
+use stafett_server::db::schema::{Kind, TABLES};
 use stafett_server::db::{Db, StoreError};
 use stafett_server::pg::Postgres;
 use stafett_tests::process::home::Home;
@@ -14,7 +15,7 @@ use stafett_tests::process::texts::{LEADER, SECRETS};
 use stafett_tests::process::world::text;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 /// Rows of a table, read beside the running server.
@@ -28,6 +29,39 @@ fn rows(story: &Story, count: &'static str) -> i64 {
         row.int(0)
     });
     counted.map_err(|e: StoreError| e.to_string()).unwrap()
+}
+
+/// Every value of every table in one file: what PostgreSQL compresses in its files lies open here.
+fn dump(story: &Story) -> PathBuf {
+    let server = &story.world.server;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let dumped = runtime.block_on(async {
+        let db = Db::open(&server.home.join("stafett.db"), server.database.as_deref()).await?;
+        let mut reader = db.reader().await?;
+        let mut all = vec![];
+        for table in TABLES {
+            let names: Vec<&str> = table.columns.iter().map(|(name, _)| name.trim_end_matches('?')).collect();
+            let select: &'static str = format!("SELECT {} FROM {}", names.join(", "), table.name).leak();
+            for row in reader.rows(select, vec![]).await? {
+                for (at, (_, kind)) in table.columns.iter().enumerate() {
+                    match kind {
+                        Kind::Int => {}
+                        Kind::Bytes => all.extend(row.maybe_bytes(at)?.unwrap_or_default()),
+                        Kind::Text => all.extend(row.text(at)?.into_bytes()),
+                    }
+                }
+            }
+        }
+        drop(reader);
+        db.close().await;
+        Ok(all)
+    });
+    let bytes: Vec<u8> = dumped.map_err(|e: StoreError| e.to_string()).unwrap();
+    assert!(String::from_utf8_lossy(&bytes).contains("Solvang skole"), "the dump holds what the server may know");
+    let dir = story.world.dir.path().join("dump");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("tables"), bytes).unwrap();
+    dir
 }
 
 /// B1: before both have signed, the server holds letters and nothing else of the log.
@@ -50,9 +84,10 @@ fn play(database: Option<&str>, kept: &[&Path]) {
         }
     }
     assert!(rows(&story, "SELECT COUNT(*) FROM records") > 20);
+    let tables = dump(&story);
     story.world.server.stop();
     let home = story.world.server.home.clone();
-    let mut folders = vec![home.as_path(), story.world.server.log.parent().unwrap()];
+    let mut folders = vec![home.as_path(), tables.as_path(), story.world.server.log.parent().unwrap()];
     folders.extend(kept);
     let words = [SECRETS, &["Passord for historien"]].concat();
     nothing_leaked(&words, &folders);

@@ -5,6 +5,7 @@ pub mod home;
 pub mod leak;
 pub mod mishap;
 pub mod programs;
+pub mod relay;
 pub mod server;
 pub mod story;
 pub mod texts;
