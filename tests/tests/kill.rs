@@ -107,11 +107,11 @@ fn a_join_whose_answer_is_lost_is_asked_again() {
     let (leader, teacher, phone) = (story.leader.clone(), story.teacher.clone(), story.phone.clone());
     let code = story.ids.school_code.clone();
     let join = ["join", "--code", &code, "--name", LEADER, "--server", &through, "--ca", &ca];
-    relay.lose(true);
+    relay.lose_from(2);
     for _ in 0..2 {
         leader.refused(&join, 3, "unreachable");
     }
-    relay.lose(false);
+    relay.lose_nothing();
     let thief = story.father.run(&["join", "--code", &code, "--name", "En annen"]);
     assert_eq!(thief.exit, Some(1), "the server has taken the first join: {}", thief.value);
     let person = text(&leader.ok(&join), "person");
@@ -120,10 +120,10 @@ fn a_join_whose_answer_is_lost_is_asked_again() {
     let code = text(&leader.ok(&["invite", "--role", "employee"]), "code");
     let link = text(&leader.ok(&["device", "link"]), "code");
     leader.ok(&["sync"]);
-    relay.lose(true);
+    relay.lose_from(2);
     teacher.refused(&["join", "--code", &code, "--name", "Tone"], 3, "unreachable");
     phone.refused(&["device", "accept", "--code", &link], 3, "unreachable");
-    relay.lose(false);
+    relay.lose_nothing();
     let employee = text(&teacher.ok(&["join", "--code", &code, "--name", "Tone"]), "person");
     phone.ok(&["device", "accept", "--code", &link]);
     story.settle(&[&leader, &phone, &teacher]);

@@ -1,10 +1,10 @@
 //! A wire that can lose answers: passes bytes both ways, and on demand swallows whatever the server says after the client has
-//! spoken a second time (in TLS 1.3: everything behind the handshake), then hangs up.
+//! spoken so many times (the second time is, in TLS 1.3, the first request), then hangs up.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{sleep, spawn};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const LATE: Duration = Duration::from_millis(700);
 /// Listens until the test ends.
 pub struct Relay {
     pub port: u16,
-    losing: Arc<AtomicBool>,
+    losing: Arc<AtomicUsize>,
 }
 
 impl Relay {
@@ -22,7 +22,7 @@ impl Relay {
     pub fn before(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let losing = Arc::new(AtomicBool::new(false));
+        let losing = Arc::new(AtomicUsize::new(0));
         let lose = Arc::clone(&losing);
         spawn(move || {
             for client in listener.incoming().flatten() {
@@ -36,13 +36,18 @@ impl Relay {
         Self { port, losing }
     }
 
-    /// Whether answers on connections from now on are lost.
-    pub fn lose(&self, answers: bool) {
-        self.losing.store(answers, Ordering::SeqCst);
+    /// On connections from now on the client is no more answered from the time that it speaks so often.
+    pub fn lose_from(&self, spoken: usize) {
+        self.losing.store(spoken, Ordering::SeqCst);
+    }
+
+    /// Connections from now on are whole.
+    pub fn lose_nothing(&self) {
+        self.lose_from(0);
     }
 }
 
-fn carry(client: TcpStream, server: TcpStream, lose: bool) {
+fn carry(client: TcpStream, server: TcpStream, lose: usize) {
     let silenced = Arc::new(AtomicBool::new(false));
     let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     let (mut from_server, mut to_client) = (server, client);
@@ -52,7 +57,7 @@ fn carry(client: TcpStream, server: TcpStream, lose: bool) {
         let mut buffer = [0; 65536];
         while let Ok(n @ 1..) = from_client.read(&mut buffer) {
             spoken += 1;
-            if lose && spoken == 2 {
+            if spoken == lose {
                 silence.store(true, Ordering::SeqCst);
                 let ends = [from_client.try_clone().unwrap(), to_server.try_clone().unwrap()];
                 spawn(move || {
