@@ -78,10 +78,18 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
     let mut session = open(&dir, &command, recording, output).await?;
     match command {
         Command::Sync { watch: true } => watch(&mut session, output).await?,
-        Command::Sync { watch: false } => say(output, "sync", session.sync().await?),
+        Command::Sync { watch: false } => {
+            say(output, "sync", session.sync().await?);
+            if session.awaits_certificate() {
+                eprintln!("{}", output.messages().say("hint.not-authenticated", &[]));
+            }
+        }
         Command::Audit(Audit::Export { log, file }) => {
             let exported = session.perform(Wish::AuditExport { log }).await?;
-            say(output, "audit.export", write_export(&file, &exported)?);
+            let written = write_export(&file, &exported)?;
+            let broken = has_violations(&written);
+            say(output, "audit.export", written);
+            return Ok(if broken { Exit::Damaged } else { Exit::Done });
         }
         other => {
             if let Command::Invite(Invite { unit: Some(unit), .. }) = &other {
@@ -174,7 +182,8 @@ async fn watch(session: &mut Session, output: &Output) -> Result<(), Fault> {
         };
         match outcome {
             Ok(()) => return Ok(()),
-            Err(fault) if fault.exit == Exit::Unreachable => {
+            // A new device may watch for its certificate, too.
+            Err(fault) if fault.exit == Exit::Unreachable || session.awaits_certificate() => {
                 if lived {
                     backoff = Backoff::fresh();
                 }
@@ -214,8 +223,14 @@ fn has_violations(value: &Value) -> bool {
     value.get("violations").and_then(Value::as_array).is_some_and(|found| !found.is_empty())
 }
 
+/// Writes the file and answers what its reader will find in it.
 fn write_export(file: &Path, exported: &Value) -> Result<Value, Fault> {
     let text = serde_json::to_vec_pretty(exported).map_err(|error| Fault::usage("file", error))?;
     std::fs::write(file, text).map_err(|error| Fault::usage("file", format!("{}: {error}", file.display())))?;
-    Ok(json!({"file": file.display().to_string()}))
+    let report = audit::verify_export(exported).map_err(|error| Fault::new(Exit::Damaged, "file", error))?;
+    let mut value = report.to_json();
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("file".to_owned(), json!(file.display().to_string()));
+    }
+    Ok(value)
 }

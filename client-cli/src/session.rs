@@ -59,7 +59,13 @@ impl Session {
 
     /// Everything that can be done with the server now. Gives the counts.
     pub async fn sync(&mut self) -> Result<Value, Fault> {
-        let mut stream = self.connect().await?;
+        let mut stream = match self.connect().await {
+            // Nobody yet to the server: it waits for the first device, and there is nothing else to do.
+            Err(fault) if fault.code == "not-authenticated" && self.client.awaits_certificate() => {
+                return self.perform(Wish::SyncCounts).await;
+            }
+            other => other?,
+        };
         let outcome = self.settle(&mut stream).await;
         stream.close().await;
         self.step(Input::Disconnected).await?;
@@ -95,6 +101,11 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Whether this device waits for its person's first one.
+    pub fn awaits_certificate(&self) -> bool {
+        self.client.awaits_certificate()
     }
 
     pub(crate) async fn settle(&mut self, stream: &mut FrameStream) -> Result<(), Fault> {

@@ -318,3 +318,75 @@ fn b8_the_family_withdraws_everything_and_reads_on() {
         assert_eq!(audit["violations"].as_array().unwrap().len(), 0, "{audit}");
     }
 }
+
+/// A grant on top of a grant: the widest counts, whoever reads may come to contribute, and those who asked and
+/// signed see what it is and who it is for.
+#[test]
+fn a_wider_consent_lets_a_reader_contribute() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let Cast { home, teacher, mother, father, .. } = &mut cast;
+    let code = home.add_unit("PPT", "ppt");
+    let (mut ppt_leader, _) = join(home, 11, code, "Leder PPT");
+    let invitation = Invitation::Employee { may_hold: false, may_act: true };
+    let code = text(&ppt_leader.ask(home, C::Invite(invitation)).unwrap(), "code");
+    ppt_leader.sync(home);
+    let (mut ppt, ppt_id) = join(home, 12, code, "Per PPT");
+    ppt_leader.sync(home);
+    ppt.sync(home);
+    let measure = NewMeasure { text: "Tiltak".into(), ..NewMeasure::default() };
+    let goal = "Mål".to_owned();
+    let new = C::ConcernNew { log: log.clone(), title: "Lekser".into(), goal, category: None, measure };
+    let concern = text(&teacher.ask(home, new).unwrap(), "concern");
+    for device in [&mut *teacher, &mut *mother, &mut *father] {
+        device.sync(home);
+    }
+    let unit = text(&teacher.ask(home, C::Units).unwrap()["units"][1], "unit");
+    for access in [AccessWord::Read, AccessWord::Contribute] {
+        let (who, scopes) = (Who::Unit(unit.clone()), vec![concern.clone()]);
+        let asked = C::AccessRequest { log: log.clone(), who, scopes, access };
+        teacher.ask(home, asked.clone()).unwrap();
+        // The same again, before anyone has answered: two grants for one seat.
+        teacher.ask(home, asked).unwrap();
+        teacher.sync(home);
+        for guardian in [&mut *mother, &mut *father] {
+            guardian.sync(home);
+            let pending = guardian.ask(home, C::ConsentPending).unwrap();
+            for request in pending["requests"].as_array().unwrap() {
+                let word = if access == AccessWord::Read { "read" } else { "contribute" };
+                assert_eq!(text(request, "access"), word, "{request}");
+                guardian.ask(home, C::ConsentGrant { request: text(request, "request") }).unwrap();
+            }
+            guardian.sync(home);
+        }
+        teacher.sync(home);
+        ppt_leader.sync(home);
+        let assign = |scopes: Vec<String>| C::UnitAssign { log: log.clone(), person: ppt_id.clone(), scopes };
+        assert_eq!(ppt_leader.ask(home, assign(vec!["zz".into()])).unwrap_err().code, "unknown-id");
+        ppt_leader.ask(home, assign(vec![])).unwrap();
+        ppt_leader.sync(home);
+        teacher.sync(home);
+        let counts = teacher.ask(home, C::SyncCounts).unwrap();
+        assert_eq!(counts["refused"], 0, "{counts}");
+        ppt.sync(home);
+        let glimpse = ppt.ask(home, C::Glimpse { concern: concern.clone(), text: "Glimt".into() });
+        assert_eq!(glimpse.is_ok(), access == AccessWord::Contribute, "{glimpse:?}");
+    }
+    let responsible = Some(ppt_id.clone());
+    let measure = NewMeasure { text: "Observere".into(), responsible, ..NewMeasure::default() };
+    let measure = text(&teacher.ask(home, C::MeasureAdd { concern: concern.clone(), measure }).unwrap(), "measure");
+    teacher.sync(home);
+    ppt.sync(home);
+    let result = "yellow".to_owned();
+    ppt.ask(home, C::Evaluate { measure, result, text: "Delvis".into(), family_agrees: false }).unwrap();
+    ppt.sync(home);
+    mother.sync(home);
+    let show = mother.ask(home, C::LogShow { log }).unwrap();
+    let seen = show["participants"].as_array().unwrap().iter().find(|p| p["person"] == ppt_id.as_str()).unwrap();
+    let said = ["name", "unit", "role", "access"].map(|key| text(seen, key));
+    assert_eq!(said, ["Per PPT", "PPT", "actor", "contribute"], "{show}");
+    assert!(mother.ask(home, C::Verify { person: ppt_id, number: None }).is_ok());
+    let show = mother.ask(home, C::ConcernShow { concern }).unwrap();
+    assert_eq!(show["measures"].as_array().unwrap().len(), 2, "{show}");
+    assert_eq!(show["glimpses"][0]["author"], "Per PPT", "{show}");
+}

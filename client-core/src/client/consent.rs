@@ -64,6 +64,14 @@ impl Client {
         {
             draft.guardians.clone().iter().for_each(|g| self.introduce(g));
         }
+        for requested in &request.grants {
+            if let Grantee::Person(p) = requested.grant.grantee
+                && self.told_name(p.person).is_none()
+            {
+                let name = requested.grantee_name.clone().into_bytes();
+                self.table.write(Space::Mail, &mail_key("name", &[&p.person.0]), name);
+            }
+        }
         let key = mail_key("request", &[&request_id(request).0]);
         if self.table.read(Space::Mail, &key).is_none() {
             self.table.write(Space::Mail, &key, encode(&Received { from, request: request.clone(), answer: 0 }));
@@ -93,8 +101,13 @@ impl Client {
         let scopes: Vec<Value> = request
             .grants
             .iter()
-            .map(|g| json!({"scope": g.grant.scope.to_string(), "kind": kind_word(g.kind), "title": g.scope_title}))
+            .map(|g| {
+                json!({"scope": g.grant.scope.to_string(), "kind": kind_word(g.kind), "title": g.scope_title,
+                    "access": access_word(g.grant.access)})
+            })
             .collect();
+        // On the card everyone only reads; what is asked for is the most that any of the parts gives.
+        let widest = request.grants.iter().map(|g| g.grant.access).max();
         json!({
             "request": id.to_string(),
             "log": request.log.to_string(),
@@ -103,7 +116,7 @@ impl Client {
             "grantee": grantee,
             "grantee_verified": trust,
             "scopes": scopes,
-            "access": first.map(|g| access_word(g.grant.access)),
+            "access": widest.map(access_word),
             "expires": first.map(|g| rfc3339(g.grant.expires_at)),
             "text": request.text,
         })

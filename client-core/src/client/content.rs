@@ -5,6 +5,7 @@ use super::founding::Plan;
 use super::input::{NewMeasure, Problem};
 use super::log::{check_date, date_after, rfc3339, withdrawn};
 use super::people;
+use super::scope::Standing;
 use super::{Answer, Client};
 use crate::document::edit::{self, Arena, Colour, Responsible};
 use serde_json::json;
@@ -126,14 +127,17 @@ impl Client {
 
     /// The concern in which a measure stands, and the measure's whole id.
     fn measure(&self, prefix: &str) -> Result<(ScopeId, String), Problem> {
+        let prefix = prefix.trim().to_lowercase();
+        if prefix.is_empty() {
+            return Err(Problem::caller("empty-id", "which measure?"));
+        }
         let mut found: Vec<(ScopeId, String)> = vec![];
         for log in self.logs() {
             for scope in self.scopes_of(log, ScopeKind::Concern) {
                 let Some(document) = self.document(scope) else {
                     continue;
                 };
-                let ids =
-                    document.concern().measures.into_iter().map(|m| m.id).filter(|id| id.starts_with(prefix.trim()));
+                let ids = document.concern().measures.into_iter().map(|m| m.id).filter(|id| id.starts_with(&prefix));
                 found.extend(ids.map(|id| (scope, id)));
             }
         }
@@ -214,6 +218,9 @@ impl Client {
 
     pub(super) fn note(&mut self, log: &str, text: String) -> Answer {
         let log = self.log(log)?;
+        if self.card_of(log).and_then(|c| self.scopes.get(&c)).is_some_and(|s| s.standing == Standing::Withdrawn) {
+            return Err(withdrawn());
+        }
         let journal =
             self.journal_of(log).ok_or_else(|| Problem::rule("not-yours", "you are not in this log's journal"))?;
         let text = required("note", &text)?;
@@ -240,8 +247,7 @@ impl Client {
     pub(super) fn verify(&mut self, person: &str, number: Option<&str>) -> Answer {
         let person = self.person(person)?;
         let me = self.me()?;
-        let mut pin = people::pin(&self.table, person)
-            .ok_or_else(|| Problem::caller("unknown-id", "that person is not known here"))?;
+        let mut pin = self.acquaintance(person)?;
         let ours =
             stafett_protocol::code::comparison_number((me.person, &me.person_public()?), (pin.person, &pin.person_key));
         let Some(number) = number else {

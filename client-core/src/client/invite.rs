@@ -111,8 +111,8 @@ impl Client {
         let invites: Vec<_> = self
             .table
             .scan(Space::State, b"invite/")
-            .filter_map(|(_, value)| decode::<Invite>(value).ok())
-            .map(|i| {
+            .filter_map(|(key, value)| decode::<Invite>(value).ok().map(|i| (key, i)))
+            .map(|(key, i)| {
                 let state = if i.person.is_some() {
                     "used"
                 } else if now >= i.expires_at {
@@ -120,7 +120,10 @@ impl Client {
                 } else {
                     "open"
                 };
-                json!({"code": i.code, "state": state, "person": i.person.map(|p| p.to_string())})
+                // A leader's code lies under its unit, see `Client::unit_added`.
+                let leader = i.kind == CodeKind::Person(PersonKind::Leader);
+                let unit = key.strip_prefix(b"invite/").filter(|_| leader).map(stafett_protocol::ids::to_hex);
+                json!({"code": i.code, "state": state, "person": i.person.map(|p| p.to_string()), "unit": unit})
             })
             .collect();
         Ok(json!({"invites": invites}))

@@ -15,7 +15,7 @@ use stafett_protocol::credential::PersonKind;
 use stafett_protocol::ids::{Hash, LogId, PersonId, ScopeId, UnitId, hash};
 use stafett_protocol::letter::{ConsentRequest, Content, LogDraft, NamedPerson, RequestedGrant};
 use stafett_protocol::limits;
-use stafett_protocol::membership::{AuthorityPerson, ConsentAuthority, ScopeKind};
+use stafett_protocol::membership::{AuthorityPerson, ConsentAuthority, Role, ScopeKind};
 use stafett_protocol::signed::id_of;
 use stafett_protocol::wire::Unit;
 
@@ -164,10 +164,36 @@ impl Client {
         }
     }
 
-    /// A person by id or unique prefix, among all known here.
+    /// A person by id or unique prefix, among all known here and all who are in a log with us.
     pub(super) fn person(&self, prefix: &str) -> Result<PersonId, Problem> {
         let own = self.me()?.person;
-        people::unique("person", prefix, people::pins(&self.table).into_iter().map(|p| p.person).chain([own]))
+        let pinned = people::pins(&self.table).into_iter().map(|p| p.person);
+        let beside = self.scopes.values().filter(|s| s.standing != Standing::Withdrawn);
+        let beside = beside.flat_map(|s| s.replica.state().membership.members.iter().map(|m| m.person));
+        people::unique("person", prefix, pinned.chain(beside).chain([own]))
+    }
+
+    /// What is known of a person; of one who was met in a log only, the key that stands there.
+    pub(super) fn acquaintance(&self, person: PersonId) -> Result<Pin, Problem> {
+        let in_log = || {
+            let member = self.scopes.values().find_map(|s| s.replica.state().membership.member(person))?;
+            Some(Pin {
+                person,
+                person_key: member.person_key,
+                kind: match member.role {
+                    Role::Guardian => PersonKind::Guardian,
+                    Role::Child => PersonKind::Child,
+                    _ => PersonKind::Employee,
+                },
+                unit: None,
+                name: self.name_of(person),
+                trust: people::Trust::Certified,
+                employee: None,
+                devices: vec![],
+            })
+        };
+        let unknown = || Problem::caller("unknown-id", "that person is not known here");
+        people::pin(&self.table, person).or_else(in_log).ok_or_else(unknown)
     }
 
     pub(super) fn logs(&self) -> Vec<LogId> {

@@ -103,6 +103,11 @@ impl Client {
         self.me.as_ref().map(Me::account)
     }
 
+    /// Whether this is a further device that its person's first device has not certified yet.
+    pub fn awaits_certificate(&self) -> bool {
+        self.me.as_ref().is_some_and(|m| m.credential().is_err())
+    }
+
     /// One step. `now`: the device's clock, milliseconds since 1970 UTC; shown and claimed, never trusted.
     pub fn handle(&mut self, now: Millis, input: Input) -> Effects {
         self.now = now;

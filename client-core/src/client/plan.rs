@@ -63,6 +63,7 @@ impl Client {
             return Ok(());
         }
         self.announce_grants()?;
+        self.present_members()?;
         self.send_letters()?;
         self.plan_link_repairs();
         self.send_statements()?;
@@ -226,6 +227,12 @@ impl Client {
         let (mut adds, mut vouchers) = (vec![], vec![]);
         let room = limits::LOG_SCOPE_LEAVES.saturating_sub(present.len());
         for seat in seats {
+            let wider = membership.members.iter_mut().find(|m| m.person == seat.person).filter(|m| widens(m, &seat));
+            if let Some(member) = wider {
+                (member.role, member.basis) = (seat.role, seat.basis);
+                vouchers.extend(seat.voucher);
+                continue;
+            }
             let packages = self.packages_for(&seat, &present);
             if packages.is_empty() || adds.len() + packages.len() > room {
                 continue;
@@ -244,7 +251,7 @@ impl Client {
             }
             vouchers.extend(seat.voucher);
         }
-        if adds.is_empty() {
+        if adds.is_empty() && membership == state.membership {
             return Ok(false);
         }
         // A key package serves once.
@@ -311,7 +318,8 @@ impl Client {
                             .ended
                             .iter()
                             .any(|e| e.person == *person && e.unit == unit.unit && e.at >= fact.in_force_since);
-                        if employee.unit == unit.unit && self.now < employee.expires_at && !ended {
+                        let acts = employee.may_act == Permit::Yes && self.now < employee.expires_at;
+                        if employee.unit == unit.unit && acts && !ended {
                             let voucher = Some(voucher.clone());
                             seats.push(Seat { person: *person, person_key: employee.person_key, role, basis, voucher });
                         }
@@ -323,7 +331,12 @@ impl Client {
             (ScopeKind::Card, _) | (_, None) => true,
             (_, Some(card)) => card.replica.state().membership.member(person).is_some(),
         };
-        seats.retain(|seat| state.membership.member(seat.person).is_none() && on_card(seat.person));
+        seats.retain(|seat| {
+            state.membership.member(seat.person).is_none_or(|m| widens(m, seat)) && on_card(seat.person)
+        });
+        // Several grants for one person: one seat, the widest.
+        seats.sort_by_key(|seat| (seat.person, seat.role != Role::Actor));
+        seats.dedup_by_key(|seat| seat.person);
         seats
     }
 
@@ -385,6 +398,11 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// Whether a seat lets a reader who is in contribute.
+fn widens(member: &Member, seat: &Seat) -> bool {
+    member.role == Role::Reader && seat.role == Role::Actor
 }
 
 /// The membership without these leaves, and without persons who have none left.

@@ -50,6 +50,8 @@ pub(super) struct Session {
     pub blocked: BTreeSet<ScopeId>,
     retries: BTreeMap<ScopeId, u32>,
     pub counts: Counts,
+    /// Why something was refused, for whoever asks `sync`.
+    pub problems: Vec<(String, String)>,
     pub key_packages_left: u32,
     pub published: bool,
 }
@@ -62,12 +64,14 @@ pub(super) struct Counts {
     pub refused: u64,
 }
 
+/// So many different problems are told at the end of a session.
+const PROBLEMS: usize = 20;
 /// How often a lost race is run again in one session before it waits for the next.
 const RETRIES: u32 = 20;
 
 impl Session {
     pub fn close(&mut self) {
-        *self = Self { counts: self.counts, ..Self::default() };
+        *self = Self { counts: self.counts, problems: std::mem::take(&mut self.problems), ..Self::default() };
     }
 
     pub fn take_frames(&mut self) -> Vec<Vec<u8>> {
@@ -103,11 +107,14 @@ impl Client {
         self.session.close();
         self.session.open = true;
         self.session.counts = Counts::default();
+        self.session.problems.clear();
     }
 
     pub(super) fn sync_counts(&self) -> Value {
         let c = self.session.counts;
-        json!({"sent": c.sent, "received": c.received, "refused": c.refused, "queued": self.queued()})
+        let problem = |(code, message): &(String, String)| json!({"code": code, "message": message});
+        let problems: Vec<Value> = self.session.problems.iter().map(problem).collect();
+        json!({"sent": c.sent, "received": c.received, "refused": c.refused, "queued": self.queued(), "problems": problems})
     }
 
     /// Asks for the news of these scopes, or of all.
@@ -255,6 +262,10 @@ impl Client {
     /// Keeps a problem where `log show` and support find it; never silently.
     pub(super) fn report(&mut self, problem: &Problem) {
         self.session.counts.refused += 1;
+        let said = (problem.code.clone(), problem.message.clone());
+        if self.session.problems.len() < PROBLEMS && !self.session.problems.contains(&said) {
+            self.session.problems.push(said);
+        }
         let line = json!({"code": problem.code, "message": problem.message, "at": self.now});
         self.table.write(crate::rows::Space::State, b"problem/last", line.to_string().into_bytes());
     }

@@ -5,15 +5,17 @@ use super::log::withdrawn;
 use super::people;
 use super::scope::Standing;
 use super::{Answer, Client};
+use crate::document::edit;
 use crate::rows::Space;
 use serde_json::json;
 use stafett_protocol::codec::decode;
 use stafett_protocol::consent::{
-    Access, EmployeeEnd, Grantee, PersonGrantee, SignedEmployeeEnd, Statement, UnitAssignment, UnitGrantee,
+    Access, EmployeeEnd, Grantee, Permit, PersonGrantee, SignedEmployeeEnd, Statement, UnitAssignment, UnitGrantee,
 };
 use stafett_protocol::ids::{LogId, PersonId, ScopeId, UnitId};
 use stafett_protocol::letter::{Assignment, Content, GrantNotice};
 use stafett_protocol::membership::ScopeKind;
+use stafett_protocol::policy::{Action, can};
 use stafett_protocol::signed::Signed;
 
 impl Client {
@@ -87,6 +89,31 @@ impl Client {
         Ok(())
     }
 
+    /// Whoever holds writes on the card who has come in: the family sees names, not keys.
+    pub(super) fn present_members(&mut self) -> Result<(), Problem> {
+        let me = self.me()?.person;
+        let mut newcomers: Vec<(ScopeId, PersonId, String, Option<String>)> = vec![];
+        for s in self.scopes.values().filter(|s| s.standing == Standing::Member && s.kind() == ScopeKind::Card) {
+            let state = s.replica.state();
+            let holds = state.membership.holder().is_some_and(|h| h.person == me);
+            if !holds || can(state, me, Action::Change, self.now).is_err() || self.session.blocked.contains(&s.id()) {
+                continue;
+            }
+            let presented = s.document.people("people");
+            for member in state.membership.members.iter().filter(|m| !presented.iter().any(|p| p.person == m.person)) {
+                let unit = match state.grant(&member.basis).map(|g| g.grant.grantee) {
+                    Some(Grantee::Unit(unit)) => Some(self.unit_name(unit.unit)),
+                    _ => None,
+                };
+                newcomers.extend(self.told_name(member.person).map(|name| (s.id(), member.person, name, unit)));
+            }
+        }
+        for (card, person, name, unit) in newcomers {
+            self.edit(card, |to| edit::present_person(to, "people", person, &name, unit.as_deref(), None))?;
+        }
+        Ok(())
+    }
+
     pub(super) fn notices(&self, log: &str) -> Result<Vec<GrantNotice>, Problem> {
         let all: Vec<GrantNotice> =
             self.table.scan(Space::Mail, b"notice/").filter_map(|(_, v)| decode(v).ok()).collect();
@@ -106,18 +133,25 @@ impl Client {
             .employee
             .clone()
             .ok_or_else(|| Problem::rule("not-an-employee", "you have not registered that person as an employee"))?;
-        if employee.verify(&me.person_public()?).is_err() {
+        let Ok(certificate) = employee.verify(&me.person_public()?) else {
             return Err(Problem::rule("not-an-employee", "that person is not an employee of your unit"));
+        };
+        if certificate.may_act != Permit::Yes {
+            return Err(Problem::rule(
+                "may-not-act",
+                "you have registered that person as one who does not act in logs",
+            ));
         }
+        let concerns = || notices.iter().filter(|n| n.scope_kind != ScopeKind::Card).map(|n| n.scope);
+        let scopes: Vec<ScopeId> =
+            scopes.iter().map(|s| people::unique("concern", s, concerns())).collect::<Result<_, _>>()?;
         let mut by_holder: std::collections::BTreeMap<(PersonId, LogId), Vec<Signed<UnitAssignment>>> =
             std::collections::BTreeMap::new();
         for notice in &notices {
             let Grantee::Unit(unit) = notice.grantee else {
                 continue;
             };
-            let wanted = scopes.is_empty()
-                || notice.scope_kind == ScopeKind::Card
-                || scopes.iter().any(|s| notice.scope.to_string().starts_with(s.as_str()));
+            let wanted = scopes.is_empty() || notice.scope_kind == ScopeKind::Card || scopes.contains(&notice.scope);
             if wanted {
                 let assignment = UnitAssignment { unit: unit.unit, person, scope: notice.scope, salt: self.random() };
                 by_holder.entry((notice.holder, notice.log)).or_default().push(Signed::sign(&assignment, &key));

@@ -5,12 +5,14 @@ use super::joining::kind_word;
 use super::log::rfc3339;
 use super::people;
 use super::scope::{Standing, role_word};
+use super::session::Sent;
 use super::{Answer, Client, Loading};
 use crate::audit;
 use crate::document::view::{GlimpseView, MeasureView};
 use crate::rows::{Row, Space};
 use serde_json::{Value, json};
 use stafett_protocol::codec::decode;
+use stafett_protocol::consent::Grantee;
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::event::{Body, Record};
 use stafett_protocol::ids::{LogId, PersonId, ScopeId};
@@ -21,20 +23,22 @@ use stafett_protocol::wire::{AddedUnit, NewUnit, Request};
 impl Client {
     /// The name by which this device knows a person; the id's beginning where nobody has told one.
     pub(super) fn name_of(&self, person: PersonId) -> String {
-        if let Some(me) = self.me.as_ref().filter(|m| m.person == person) {
-            return me.name.clone();
-        }
-        let told = people::pin(&self.table, person).map(|p| p.name).filter(|n| !n.is_empty());
-        let assigned = || {
-            self.table
-                .read(Space::Mail, &super::post::mail_key("name", &[&person.0]))
-                .and_then(|n| String::from_utf8(n.to_vec()).ok())
-        };
         let on_card = || {
             let cards = self.scopes.values().filter(|s| s.kind() == ScopeKind::Card);
             cards.flat_map(|s| s.document.people("people")).find(|p| p.person == person).map(|p| p.name)
         };
-        told.or_else(assigned).or_else(on_card).unwrap_or_else(|| person.to_string().chars().take(8).collect())
+        let short = || person.to_string().chars().take(8).collect();
+        self.told_name(person).or_else(on_card).unwrap_or_else(short)
+    }
+
+    /// The name that this device was told, by the person, by who introduced them, or by their leader.
+    pub(super) fn told_name(&self, person: PersonId) -> Option<String> {
+        if let Some(me) = self.me.as_ref().filter(|m| m.person == person) {
+            return Some(me.name.clone());
+        }
+        let told = people::pin(&self.table, person).map(|p| p.name).filter(|n| !n.is_empty());
+        let kept = || self.table.read(Space::Mail, &super::post::mail_key("name", &[&person.0]));
+        told.or_else(|| kept().and_then(|n| String::from_utf8(n.to_vec()).ok()))
     }
 
     pub(super) fn scope_title(&self, scope: ScopeId) -> String {
@@ -102,6 +106,7 @@ impl Client {
         self.row_done(row);
         let value = super::invite::leader_invite(&added.leader_code, self.now);
         self.table.write(Space::State, &[b"invite/".as_slice(), &added.unit.0].concat(), value);
+        self.session.send(Request::Units, Sent::Units);
     }
 
     pub(super) fn log_list(&mut self) -> Answer {
@@ -183,7 +188,10 @@ impl Client {
                     .filter(|s| s.membership.member(m.person).is_some())
                     .map(|s| s.scope().to_string())
                     .collect();
-                let access = match m.role {
+                // On the card services only read; what they may do stands in the concerns.
+                let acts = others.iter().filter_map(|s| s.membership.member(m.person)).any(|o| o.role == Role::Actor);
+                let role = if acts && m.role == Role::Reader { Role::Actor } else { m.role };
+                let access = match role {
                     Role::Holder => "hold",
                     Role::Custodian => "custody",
                     Role::Reader | Role::Archivist => "read",
@@ -192,12 +200,16 @@ impl Client {
                 let unit = pin
                     .as_ref()
                     .and_then(|p| p.unit)
-                    .or_else(|| self.me.as_ref().filter(|_| own).and_then(|me| me.unit.as_ref().map(|u| u.unit)));
+                    .or_else(|| self.me.as_ref().filter(|_| own).and_then(|me| me.unit.as_ref().map(|u| u.unit)))
+                    .or_else(|| match state.grant(&m.basis).map(|g| g.grant.grantee) {
+                        Some(Grantee::Unit(unit)) => Some(unit.unit),
+                        _ => None,
+                    });
                 json!({
                     "person": m.person.to_string(),
                     "name": self.name_of(m.person),
                     "unit": unit.map(|u| self.unit_name(u)),
-                    "role": role_word(m.role),
+                    "role": role_word(role),
                     "access": access,
                     "scopes": scopes,
                     "verified": if own { "self" } else { pin.map_or("municipality", |p| p.trust.word()) },
