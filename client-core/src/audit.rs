@@ -211,9 +211,12 @@ fn check_receipt(
     };
     let mut chain: Vec<&Record> =
         records.iter().filter(|r| r.event.peek().is_ok_and(|e| e.scope == receipt.scope)).collect();
-    if chain.is_empty() {
-        return;
-    }
+    report.check(
+        receipt.scope,
+        receipt.position.seq,
+        !chain.is_empty(),
+        "a scope that the home has signed is left out",
+    );
     chain.sort_by_key(|r| r.seq);
     let covered = chain.iter().take_while(|r| r.seq <= receipt.position.seq);
     let head = covered.fold(stafett_protocol::ids::Hash::default(), |head, r| r.head_after(&head));

@@ -7,7 +7,8 @@ use crate::ids::PublicKey;
 use crate::membership::Membership;
 use crate::policy::Refusal;
 use openmls::prelude::{
-    BasicCredential, CredentialType, Extension, LeafNode, Proposal, ProposalOrRefType, PublicGroup, Sender, StagedCommit,
+    BasicCredential, CredentialType, Extension, LeafNode, Proposal, ProposalOrRefType, PublicGroup, Sender,
+    StagedCommit,
 };
 
 /// A leaf as the rules see it.
@@ -108,7 +109,8 @@ impl CommitView {
         if others(after) != others(group.group_context().extensions()) {
             return Err(Refusal::ExtensionsChanged);
         }
-        let membership = if rewrites { Some(Membership::of(after).map_err(|_| Refusal::MembershipMissing)?) } else { None };
+        let membership =
+            if rewrites { Some(Membership::of(after).map_err(|_| Refusal::MembershipMissing)?) } else { None };
         let path = staged.update_path_leaf_node().map(Leaf::of).transpose()?;
         Ok(Self { sender, adds, removes, path, membership })
     }

@@ -33,7 +33,9 @@ fn parameters(device: DeviceId, exporter: &[u8; 32]) -> String {
 }
 
 fn base(method: &str, path: &str, digest: &str, parameters: &str) -> String {
-    format!("\"@method\": {method}\n\"@path\": {path}\n\"content-digest\": {digest}\n\"@signature-params\": {parameters}")
+    format!(
+        "\"@method\": {method}\n\"@path\": {path}\n\"content-digest\": {digest}\n\"@signature-params\": {parameters}"
+    )
 }
 
 /// Signs a request with the device key.
@@ -56,7 +58,14 @@ pub fn claimed_device(signature_input: &str) -> Option<DeviceId> {
 
 /// Whether the request on this very connection was signed by `key`. There is exactly one form of the
 /// headers; anything else is refused.
-pub fn verify(method: &str, path: &str, body: &[u8], exporter: &[u8; 32], key: &PublicKey, headers: &SignatureHeaders) -> bool {
+pub fn verify(
+    method: &str,
+    path: &str,
+    body: &[u8],
+    exporter: &[u8; 32],
+    key: &PublicKey,
+    headers: &SignatureHeaders,
+) -> bool {
     let digest = content_digest(body);
     let parameters = parameters(DeviceId::of_key(key), exporter);
     let signature = headers

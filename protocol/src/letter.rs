@@ -3,7 +3,9 @@
 //! are fetched (design `protocol.md` 2).
 
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
-use crate::consent::{ConsentGrant, DeletionReceipt, EmployeeCertificate, SignedGrant, SignedWithdrawal, UnitAssignment, Access, Grantee};
+use crate::consent::{
+    Access, ConsentGrant, DeletionReceipt, EmployeeCertificate, Grantee, SignedGrant, SignedWithdrawal, UnitAssignment,
+};
 use crate::credential::{Credential, MunicipalityKey};
 use crate::event::Receipt;
 use crate::ids::{DeviceId, Hash, LogId, Millis, PersonId, PublicKey, ScopeId, UnitId};

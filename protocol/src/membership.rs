@@ -2,9 +2,9 @@
 //! It changes only in the commit that makes the change, and names devices by signature key, never by
 //! leaf index (design `protocol.md` 4).
 
+use crate::MEMBERSHIP_EXTENSION;
 use crate::codec::{Malformed, TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
 use crate::ids::{DeviceId, Hash, LogId, Millis, Municipality, PersonId, PublicKey, ScopeId, hash};
-use crate::MEMBERSHIP_EXTENSION;
 use openmls::prelude::{Extension, ExtensionType, Extensions, GroupContext, UnknownExtension};
 
 /// The unit of secrecy, access and transfer.
@@ -148,10 +148,9 @@ pub struct Membership {
 impl Membership {
     /// Reads the extension out of a group context.
     pub fn of(extensions: &Extensions<GroupContext>) -> Result<Self, Malformed> {
-        let raw = extensions.unknown(MEMBERSHIP_EXTENSION).ok_or(Malformed {
-            what: "Membership",
-            why: "the group context has no membership extension".into(),
-        })?;
+        let raw = extensions
+            .unknown(MEMBERSHIP_EXTENSION)
+            .ok_or(Malformed { what: "Membership", why: "the group context has no membership extension".into() })?;
         decode(&raw.0)
     }
 

@@ -147,7 +147,8 @@ pub fn group_id(scope: crate::ids::ScopeId, generation: u32) -> GroupId {
 
 fn open_group(event: &Event, genesis: &Genesis) -> Result<(PublicGroup, MemoryStorage, Membership, Leaf), Refusal> {
     use tls_codec::Deserialize as _;
-    let message = MlsMessageIn::tls_deserialize_exact(genesis.group_info.as_slice()).map_err(|_| Refusal::MlsRefused)?;
+    let message =
+        MlsMessageIn::tls_deserialize_exact(genesis.group_info.as_slice()).map_err(|_| Refusal::MlsRefused)?;
     let MlsMessageBodyIn::GroupInfo(info) = message.extract() else { return Err(Refusal::MlsRefused) };
     let tree = RatchetTreeIn::tls_deserialize_exact(genesis.tree.as_slice()).map_err(|_| Refusal::MlsRefused)?;
     if info.ciphersuite() != crate::SUITE {
@@ -228,8 +229,7 @@ impl Replica {
         use tls_codec::Deserialize as _;
         let message = MlsMessageIn::tls_deserialize_exact(mls).map_err(|_| Refusal::MlsRefused)?;
         let message: ProtocolMessage = message.try_into_protocol_message().map_err(|_| Refusal::MlsRefused)?;
-        let processed =
-            self.group.process_message(&RustCrypto::default(), message).map_err(|_| Refusal::MlsRefused)?;
+        let processed = self.group.process_message(&RustCrypto::default(), message).map_err(|_| Refusal::MlsRefused)?;
         let sender = processed.sender().clone();
         let ProcessedMessageContent::StagedCommitMessage(staged) = processed.into_content() else {
             return Err(Refusal::MlsRefused);
@@ -280,9 +280,10 @@ impl Replica {
     /// The whole replica as bytes, to go on from without replay. Trusted storage only: the bytes are
     /// not verified again on [`Replica::restore`].
     pub fn snapshot(&self) -> Vec<u8> {
-        let mut rows: Vec<Row> = self.storage.values.read().map_or_else(|_| vec![], |values| {
-            values.iter().map(|(k, v)| Row { key: k.clone().into(), value: v.clone().into() }).collect()
-        });
+        let mut rows: Vec<Row> = self.storage.values.read().map_or_else(
+            |_| vec![],
+            |values| values.iter().map(|(k, v)| Row { key: k.clone().into(), value: v.clone().into() }).collect(),
+        );
         rows.sort_by(|a, b| a.key.as_slice().cmp(b.key.as_slice()));
         let body = encode(&Snapshot { state: self.state.clone(), rows });
         encode(&Checked { sum: crate::ids::hash("replica snapshot", &[&body]), body: body.into() })
@@ -310,7 +311,12 @@ impl Replica {
 
     /// Puts counter and position forward to where the store says the chain stands: snapshots are
     /// rewritten only when facts change, changes in between touch these alone.
-    pub fn fast_forward(&mut self, position: Position, time: Millis, counters: impl IntoIterator<Item = (crate::ids::DeviceId, u64)>) {
+    pub fn fast_forward(
+        &mut self,
+        position: Position,
+        time: Millis,
+        counters: impl IntoIterator<Item = (crate::ids::DeviceId, u64)>,
+    ) {
         self.state.position = position;
         self.state.time = time;
         for (device, last) in counters {

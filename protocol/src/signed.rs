@@ -2,7 +2,9 @@
 //! came; nothing is encoded again to be verified. Every type has its own label, so that a signature
 //! on one can never be taken for another (`security.md` C4, W11).
 
-use crate::codec::{Deserialize, Malformed, Serialize, Size, TlsDeserialize, TlsSerialize, TlsSize, VLBytes, decode, encode};
+use crate::codec::{
+    Deserialize, Malformed, Serialize, Size, TlsDeserialize, TlsSerialize, TlsSize, VLBytes, decode, encode,
+};
 use crate::ids::{Hash, PublicKey, hash};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use std::marker::PhantomData;

@@ -25,8 +25,10 @@ fn read_grant(world: &World, card: &Chain, salt: u8) -> ConsentGrant {
 #[test]
 fn c9_from_youth_from_only_the_youth_grants_and_old_grants_stand() {
     let world = World::new();
-    let youth = ConsentAuthority { child: Some(world.authority_person(CHILD)), youth_from: START + DAY, ..world.authority() };
-    let mut card = world.found(world.device(TEACHER), &world.card_founding_under(&youth, &[MOTHER, FATHER]), None).unwrap();
+    let youth =
+        ConsentAuthority { child: Some(world.authority_person(CHILD)), youth_from: START + DAY, ..world.authority() };
+    let mut card =
+        world.found(world.device(TEACHER), &world.card_founding_under(&youth, &[MOTHER, FATHER]), None).unwrap();
     world.add_family(&mut card);
     card.admit(&world, world.device(TEACHER), CHILD, Role::Child, youth.id(), vec![]).unwrap();
     let grant = read_grant(&world, &card, 1);
@@ -53,11 +55,22 @@ fn paper_counts_with_holder_and_leader_for_those_without_a_device() {
     let mut paper = world.found(world.device(TEACHER), &founding, None).unwrap();
     paper.now += 1;
     let teacher = world.device(TEACHER);
-    let grant = ConsentGrant { salt: [3; 16], ..world.grant(world.log(), CARD, world.unit_of(PPT_LEADER), Access::Read, &authority) };
+    let grant = ConsentGrant {
+        salt: [3; 16],
+        ..world.grant(world.log(), CARD, world.unit_of(PPT_LEADER), Access::Read, &authority)
+    };
     let say = |card: &mut Chain, statement| card.say(&world, teacher, statement);
-    assert_eq!(say(&mut paper, world.attested(&grant, STRANGER, TEACHER, PPT_LEADER)), Err(R::BadSignature), "another unit's leader");
+    assert_eq!(
+        say(&mut paper, world.attested(&grant, STRANGER, TEACHER, PPT_LEADER)),
+        Err(R::BadSignature),
+        "another unit's leader"
+    );
     assert_eq!(say(&mut paper, world.attested(&grant, FATHER, TEACHER, LEADER)), Err(R::NotAnAuthority));
-    assert_eq!(say(&mut paper, world.attested(&grant, MOTHER, TEACHER, LEADER)), Err(R::NotAnAuthority), "she signed with a key");
+    assert_eq!(
+        say(&mut paper, world.attested(&grant, MOTHER, TEACHER, LEADER)),
+        Err(R::NotAnAuthority),
+        "she signed with a key"
+    );
     let other = ConsentGrant { scope: JOURNAL, ..grant.clone() };
     assert_eq!(say(&mut paper, world.attested(&other, STRANGER, TEACHER, LEADER)), Err(R::GrantMismatch));
     let long = ConsentGrant { expires_at: START + 900 * DAY, ..grant.clone() };
@@ -93,12 +106,18 @@ fn c10_who_loses_responsibility_grants_nothing_from_that_receipt_on() {
     let world = World::new();
     let mut card = world.family_card();
     let (old, alone) = (world.authority(), world.authority_of(&[MOTHER], 1));
-    let change = |from: &ConsentAuthority, to: &ConsentAuthority, decision, who: &[Who]| world.authority_change(world.log(), CARD, from, to, decision, who);
+    let change = |from: &ConsentAuthority, to: &ConsentAuthority, decision, who: &[Who]| {
+        world.authority_change(world.log(), CARD, from, to, decision, who)
+    };
     let say = |card: &mut Chain, statement| card.say(&world, world.device(TEACHER), statement);
     let decision = Hash([4; 32]);
     assert_eq!(say(&mut card, change(&old, &alone, Hash::default(), &[MOTHER])), Err(R::DecisionMissing));
     assert_eq!(say(&mut card, change(&old, &alone, Hash::default(), &[MOTHER, MOTHER])), Err(R::DecisionMissing));
-    assert_eq!(say(&mut card, change(&old, &alone, Hash::default(), &[TEACHER, LEADER])), Err(R::DecisionMissing), "no decision");
+    assert_eq!(
+        say(&mut card, change(&old, &alone, Hash::default(), &[TEACHER, LEADER])),
+        Err(R::DecisionMissing),
+        "no decision"
+    );
     assert_eq!(say(&mut card, change(&old, &alone, decision, &[TEACHER])), Err(R::DecisionMissing));
     assert_eq!(say(&mut card, change(&old, &alone, decision, &[TEACHER, PPT_LEADER])), Err(R::NotAnAuthority));
     assert_eq!(say(&mut card, change(&alone, &alone, decision, &[TEACHER, LEADER])), Err(R::GrantMismatch));
@@ -113,13 +132,22 @@ fn c10_who_loses_responsibility_grants_nothing_from_that_receipt_on() {
     // No commit has written it yet.
     assert_eq!(sign(&world, &mut card, &grant, FATHER), Err(R::NotAnAuthority));
     assert_eq!(card.write(&world, world.device(FATHER)), Err(R::Listed));
-    assert_eq!(say(&mut card, change(&old, &old, decision, &[MOTHER, FATHER])), Err(R::GrantMismatch), "the old quorum is gone");
+    assert_eq!(
+        say(&mut card, change(&old, &old, decision, &[MOTHER, FATHER])),
+        Err(R::GrantMismatch),
+        "the old quorum is gone"
+    );
     assert_eq!(say(&mut card, world.withdrawal(world.log(), CARD, Target::All, FATHER)), Err(R::NotAnAuthority));
     // The committer may not keep him in by a new device.
     let second = world.device_n(FATHER, 1);
     let mut kept = card.membership().clone();
     kept.members.iter_mut().find(|m| m.person == world.id(FATHER)).unwrap().devices = vec![second.public()];
-    let plan = Plan { adds: vec![second.key_package()], removes: vec![world.device(FATHER).public()], membership: Some(kept), ..Plan::default() };
+    let plan = Plan {
+        adds: vec![second.key_package()],
+        removes: vec![world.device(FATHER).public()],
+        membership: Some(kept),
+        ..Plan::default()
+    };
     assert_eq!(card.send(&world, world.device(TEACHER), plan), Err(R::NotAnAuthority));
     let mut next = card.without(&[world.device(FATHER).public()]);
     next.authority = alone.clone();
@@ -160,7 +188,11 @@ fn a_lost_device_goes_and_what_the_old_key_says_later_is_void() {
     let by_lost = world.key_change(&change, Some(world.device(MOTHER)), &[]);
     let stale = read_grant(&world, &card, 1);
     let old_signature = world.sign_grant(&stale, MOTHER);
-    assert_eq!(card.say(&world, world.device(MOTHER), by_lost), Err(R::DecisionMissing), "the lost one does not survive");
+    assert_eq!(
+        card.say(&world, world.device(MOTHER), by_lost),
+        Err(R::DecisionMissing),
+        "the lost one does not survive"
+    );
     assert_eq!(card.say(&world, world.device_n(MOTHER, 1), by_survivor), Ok(()));
     assert_eq!(card.write(&world, world.device(MOTHER)), Err(R::Listed));
     // The thief signs with the old key.
@@ -169,7 +201,11 @@ fn a_lost_device_goes_and_what_the_old_key_says_later_is_void() {
     assert_eq!(sign(&world, &mut card, &fresh, MOTHER), Err(R::BadSignature), "still the old key");
     let thiefs = key_change(&world, &card, MOTHER, "the thief's key", &[0]);
     let by_thief = world.key_change(&thiefs, Some(world.device(MOTHER)), &[]);
-    assert_eq!(card.say(&world, world.device(FATHER), by_thief), Err(R::DecisionMissing), "a listed device speaks for nobody");
+    assert_eq!(
+        card.say(&world, world.device(FATHER), by_thief),
+        Err(R::DecisionMissing),
+        "a listed device speaks for nobody"
+    );
     // A new device under the old key.
     let basis = card.membership().authority.id();
     let lost = world.device(MOTHER).public();
@@ -177,7 +213,12 @@ fn a_lost_device_goes_and_what_the_old_key_says_later_is_void() {
         let mut next = without(card.with(world, MOTHER, &[2], Role::Guardian, basis), &[lost]);
         let key = card.membership().member(world.id(MOTHER)).unwrap().person_key;
         next.members.iter_mut().find(|m| m.person == world.id(MOTHER)).unwrap().person_key = key;
-        Plan { adds: vec![world.device_n(MOTHER, 2).key_package()], removes: vec![lost], membership: Some(next), ..Plan::default() }
+        Plan {
+            adds: vec![world.device_n(MOTHER, 2).key_package()],
+            removes: vec![lost],
+            membership: Some(next),
+            ..Plan::default()
+        }
     };
     let plan = third(&card, &world);
     assert_eq!(card.send(&world, world.device(FATHER), plan), Err(R::KeyNotPinned));
@@ -234,7 +275,11 @@ fn a_key_change_names_the_key_that_counts() {
     }
     card.say(&world, first, world.key_change(&good, Some(first), &[])).unwrap();
     let again = PersonKeyChange { new: [8; 32], ..good.clone() };
-    assert_eq!(card.say(&world, first, world.key_change(&again, Some(first), &[])), Err(R::DecisionMissing), "from the pinned key only in person");
+    assert_eq!(
+        card.say(&world, first, world.key_change(&again, Some(first), &[])),
+        Err(R::DecisionMissing),
+        "from the pinned key only in person"
+    );
     assert_eq!(card.say(&world, first, world.key_change(&again, None, &[TEACHER, FATHER])), Ok(()), "this form wins");
     assert_eq!(card.state().key_of(world.id(MOTHER)), Some(&[8; 32]));
     assert_eq!(card.state().authority().key(world.id(MOTHER)), Some(&[8; 32]));
@@ -253,7 +298,8 @@ fn refounding(world: &World, card: &Chain, by: Who) -> Event {
     let before = card.state().before_last_commit.iter().find(|m| m.person == world.id(by)).unwrap();
     let mut membership = card.membership().clone();
     membership.generation += 1;
-    membership.members = vec![stafett_protocol::membership::Member { devices: vec![device.public()], ..before.clone() }];
+    membership.members =
+        vec![stafett_protocol::membership::Member { devices: vec![device.public()], ..before.clone() }];
     let founding = Founding { membership, log_salt: None, card: None, grants: vec![], vouchers: vec![] };
     let genesis = world.genesis_event(device, &founding).body;
     Event { generation: founding.membership.generation, epoch: 0, ..card.event(device, genesis) }
@@ -268,7 +314,12 @@ fn m18_after_a_reject_a_guardian_refounds_forward_with_who_was_there() {
     assert_eq!(card.submit_event(&world, world.device(MOTHER), &event), Err(R::NotRejected));
     let wrong = Statement::Reject(Reject { seq: 1, reason: RejectReason::Mls });
     assert_eq!(card.say(&world, world.device(PPT), wrong), Err(R::Malformed));
-    card.say(&world, world.device(PPT), Statement::Reject(Reject { seq: card.state().last_commit, reason: RejectReason::Link })).unwrap();
+    card.say(
+        &world,
+        world.device(PPT),
+        Statement::Reject(Reject { seq: card.state().last_commit, reason: RejectReason::Link }),
+    )
+    .unwrap();
     let by_reader = refounding(&world, &card, PPT);
     assert_eq!(card.submit_event(&world, world.device(PPT), &by_reader), Err(R::NotYours));
     let mut widened = refounding(&world, &card, MOTHER);
@@ -287,7 +338,10 @@ fn m18_after_a_reject_a_guardian_refounds_forward_with_who_was_there() {
         assert!(card.admit(&world, world.device(MOTHER), who, wrong, basis, vec![]).is_err());
         assert_eq!(card.admit(&world, world.device(MOTHER), who, role, basis, vec![]), Ok(()), "{who}");
     }
-    assert_eq!(card.admit(&world, world.device(MOTHER), COACH, Role::Holder, Hash([0; 32]), vec![]), Err(R::HolderByHandover));
+    assert_eq!(
+        card.admit(&world, world.device(MOTHER), COACH, Role::Holder, Hash([0; 32]), vec![]),
+        Err(R::HolderByHandover)
+    );
     assert_eq!(card.write(&world, world.device(TEACHER)), Ok(()));
 }
 
@@ -296,7 +350,8 @@ fn m18_rejecting_the_removal_does_not_bring_the_withdrawn_back() {
     let world = World::new();
     let mut card = world.card_with_reader();
     let basis = card.membership().member(world.id(PPT)).unwrap().basis;
-    card.say(&world, world.device(MOTHER), world.withdrawal(world.log(), CARD, Target::Person(world.id(PPT)), MOTHER)).unwrap();
+    card.say(&world, world.device(MOTHER), world.withdrawal(world.log(), CARD, Target::Person(world.id(PPT)), MOTHER))
+        .unwrap();
     card.remove_listed(&world, world.device(MOTHER)).unwrap();
     refound(&world, &mut card, FATHER).unwrap();
     assert!(card.state().readmit.iter().all(|m| m.person != world.id(PPT)));

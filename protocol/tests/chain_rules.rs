@@ -56,7 +56,10 @@ fn the_chain_does_not_break_and_time_does_not_run_back() {
     assert_eq!(judge(good.clone(), card.now), Ok(()));
     // What the author saw must be on this chain.
     for (seen, why) in [
-        (stafett_protocol::event::Position { seq: card.state().position.seq + 1, ..card.state().position }, "the future"),
+        (
+            stafett_protocol::event::Position { seq: card.state().position.seq + 1, ..card.state().position },
+            "the future",
+        ),
         (stafett_protocol::event::Position { head: Hash([1; 32]), ..card.state().position }, "another history"),
         (stafett_protocol::event::Position { seq: 0, head: Hash([1; 32]) }, "another beginning"),
     ] {
@@ -64,7 +67,10 @@ fn the_chain_does_not_break_and_time_does_not_run_back() {
         assert_eq!(card.submit_event(&world, mother, &twisted), Err(R::ChainBroken), "{why}");
     }
     // Judged twice, applied once.
-    let (one, two) = (card.replica.judge(good.clone(), &card.context(&world)).unwrap(), card.replica.judge(good, &card.context(&world)).unwrap());
+    let (one, two) = (
+        card.replica.judge(good.clone(), &card.context(&world)).unwrap(),
+        card.replica.judge(good, &card.context(&world)).unwrap(),
+    );
     card.replica.apply(one).unwrap();
     assert_eq!(card.replica.apply(two).map(drop), Err(R::ChainBroken));
 }
@@ -75,11 +81,25 @@ fn a3_the_signature_is_the_authors() {
     let mut card = world.card_with_reader();
     let (mother, ppt) = (world.device(MOTHER), world.device(PPT));
     let event = card.event(mother, Body::Change(change()));
-    assert_eq!(card.submit_event(&world, ppt, &event), Err(R::BadSignature), "signed by the reader in the mother's name");
-    assert_eq!(card.submit_event(&world, world.device_n(MOTHER, 1), &card.event(world.device_n(MOTHER, 1), Body::Change(change()))), Err(R::NotAMember));
+    assert_eq!(
+        card.submit_event(&world, ppt, &event),
+        Err(R::BadSignature),
+        "signed by the reader in the mother's name"
+    );
+    assert_eq!(
+        card.submit_event(
+            &world,
+            world.device_n(MOTHER, 1),
+            &card.event(world.device_n(MOTHER, 1), Body::Change(change()))
+        ),
+        Err(R::NotAMember)
+    );
     let receipt = Signed::sign(&card.replica.receipt(), &world.municipality);
     assert_eq!(card.replica.confirms(&receipt, &public(&world.municipality)), Ok(()));
-    assert_eq!(card.replica.confirms(&Signed::sign(&card.replica.receipt(), &mother.key), &public(&world.municipality)), Err(R::BadSignature));
+    assert_eq!(
+        card.replica.confirms(&Signed::sign(&card.replica.receipt(), &mother.key), &public(&world.municipality)),
+        Err(R::BadSignature)
+    );
     card.write(&world, mother).unwrap();
     assert_eq!(card.replica.confirms(&receipt, &public(&world.municipality)), Err(R::ChainBroken));
 }
@@ -137,7 +157,11 @@ fn who_is_not_on_the_card_is_in_no_concern() {
     card.admit(&world, world.device(TEACHER), COACH, Role::Reader, on_card, vec![]).unwrap();
     concern.card = Some(card.state().clone());
     concern.now = card.now;
-    assert_eq!(concern.admit(&world, world.device(TEACHER), COACH, Role::Reader, on_card, vec![]), Err(R::GrantMissing), "two grants");
+    assert_eq!(
+        concern.admit(&world, world.device(TEACHER), COACH, Role::Reader, on_card, vec![]),
+        Err(R::GrantMissing),
+        "two grants"
+    );
     assert_eq!(concern.admit(&world, world.device(TEACHER), COACH, Role::Reader, grant, vec![]), Ok(()));
 }
 
@@ -147,8 +171,15 @@ fn m22_a_change_under_an_old_epoch_is_refused_but_for_60_seconds_after_a_gentle_
     let mut card = world.family_card();
     let mother = world.device(MOTHER);
     let second = |card: &Chain| card.with(&world, MOTHER, &[1], Role::Guardian, card.membership().authority.id());
-    let late = |card: &Chain, back: u64| Event { epoch: card.state().epoch - back, ..card.event(mother, Body::Change(change())) };
-    let plan = Plan { adds: vec![world.device_n(MOTHER, 1).key_package()], membership: Some(second(&card)), ..Plan::default() };
+    let late = |card: &Chain, back: u64| Event {
+        epoch: card.state().epoch - back,
+        ..card.event(mother, Body::Change(change()))
+    };
+    let plan = Plan {
+        adds: vec![world.device_n(MOTHER, 1).key_package()],
+        membership: Some(second(&card)),
+        ..Plan::default()
+    };
     card.send(&world, mother, plan).unwrap();
     let began = card.state().epoch_since;
     card.now = began + limits::PREVIOUS_EPOCH_MILLIS;
@@ -200,8 +231,14 @@ fn a_removed_devices_deletion_receipt_is_its_own() {
     card.say(&world, mother, world.withdrawal(world.log(), CARD, Target::Unit(PPT_UNIT), MOTHER)).unwrap();
     card.remove_listed(&world, mother).unwrap();
     assert_eq!(card.say(&world, mother, witness(&receipt, mother)), Err(R::BadSignature));
-    assert_eq!(card.say(&world, mother, witness(&DeletionReceipt { scope: JOURNAL, ..receipt.clone() }, ppt)), Err(R::Malformed));
-    assert_eq!(card.say(&world, mother, witness(&DeletionReceipt { device: mother.id(), ..receipt.clone() }, ppt)), Err(R::Malformed));
+    assert_eq!(
+        card.say(&world, mother, witness(&DeletionReceipt { scope: JOURNAL, ..receipt.clone() }, ppt)),
+        Err(R::Malformed)
+    );
+    assert_eq!(
+        card.say(&world, mother, witness(&DeletionReceipt { device: mother.id(), ..receipt.clone() }, ppt)),
+        Err(R::Malformed)
+    );
     assert_eq!(card.say(&world, mother, witness(&receipt, ppt)), Ok(()));
 }
 
@@ -214,12 +251,22 @@ fn units_admit_employees_on_their_leaders_word_alone() {
     let basis = own_basis(&world, COLLEAGUE);
     let voucher = |by, who| vec![world.voucher_of(by, &world.certificate(by, who), None)];
     assert_eq!(unit.admit(&world, leader, COLLEAGUE, Role::Employee, basis, vec![]), Err(R::VoucherMissing));
-    assert_eq!(unit.admit(&world, leader, PPT, Role::Employee, basis, voucher(PPT_LEADER, PPT)), Err(R::VoucherMissing));
-    assert_eq!(unit.admit(&world, leader, COLLEAGUE, Role::Leader, basis, voucher(LEADER, COLLEAGUE)), Err(R::VoucherInvalid));
-    assert_eq!(unit.admit(&world, leader, COLLEAGUE, Role::Reader, basis, voucher(LEADER, COLLEAGUE)), Err(R::NotYours));
+    assert_eq!(
+        unit.admit(&world, leader, PPT, Role::Employee, basis, voucher(PPT_LEADER, PPT)),
+        Err(R::VoucherMissing)
+    );
+    assert_eq!(
+        unit.admit(&world, leader, COLLEAGUE, Role::Leader, basis, voucher(LEADER, COLLEAGUE)),
+        Err(R::VoucherInvalid)
+    );
+    assert_eq!(
+        unit.admit(&world, leader, COLLEAGUE, Role::Reader, basis, voucher(LEADER, COLLEAGUE)),
+        Err(R::NotYours)
+    );
     assert_eq!(unit.admit(&world, leader, COLLEAGUE, Role::Employee, basis, voucher(LEADER, COLLEAGUE)), Ok(()));
     assert_eq!(unit.write(&world, world.device(COLLEAGUE)), Ok(()));
-    let by_colleague = unit.admit(&world, world.device(COLLEAGUE), TEACHER, Role::Employee, basis, voucher(LEADER, TEACHER));
+    let by_colleague =
+        unit.admit(&world, world.device(COLLEAGUE), TEACHER, Role::Employee, basis, voucher(LEADER, TEACHER));
     assert_eq!(by_colleague, Err(R::NotYours));
     assert_eq!(unit.remove(&world, leader, &[world.device(COLLEAGUE).public()]), Err(R::NotYours), "needs a statement");
     unit.say(&world, leader, world.employee_end(LEADER, COLLEAGUE, unit.scope())).unwrap();

@@ -101,10 +101,15 @@ fn a_resync_leaves_a_gap_that_stops_adds_until_it_is_repaired() {
     card.external(&world, world.device(FATHER), world.device(FATHER).with_key()).unwrap();
     let second = card.state().epoch;
     assert_eq!(card.admit(&world, teacher, PPT_TWO, Role::Reader, grant, voucher()), Err(R::LinkRepairFirst));
-    let repair = |epoch| Statement::LinkRepair(stafett_protocol::consent::LinkRepair { epoch, link: vec![1; 48].into() });
+    let repair =
+        |epoch| Statement::LinkRepair(stafett_protocol::consent::LinkRepair { epoch, link: vec![1; 48].into() });
     assert_eq!(card.say(&world, teacher, repair(first + 7)), Err(R::Malformed));
     card.say(&world, teacher, repair(first)).unwrap();
-    assert_eq!(card.admit(&world, teacher, PPT_TWO, Role::Reader, grant, voucher()), Err(R::LinkRepairFirst), "two gaps");
+    assert_eq!(
+        card.admit(&world, teacher, PPT_TWO, Role::Reader, grant, voucher()),
+        Err(R::LinkRepairFirst),
+        "two gaps"
+    );
     card.say(&world, teacher, repair(second)).unwrap();
     assert_eq!(card.say(&world, teacher, repair(second)), Err(R::Malformed));
     assert_eq!(card.admit(&world, teacher, PPT_TWO, Role::Reader, grant, voucher()), Ok(()));

@@ -12,7 +12,11 @@ fn a_unit_leaders_end_of_an_employment_acts_as_a_withdrawal() {
     let world = World::new();
     let mut card = world.card_with_reader();
     let mother = world.device(MOTHER);
-    assert_eq!(card.say(&world, mother, world.employee_end(LEADER, PPT, CARD)), Err(R::VoucherInvalid), "another leader");
+    assert_eq!(
+        card.say(&world, mother, world.employee_end(LEADER, PPT, CARD)),
+        Err(R::VoucherInvalid),
+        "another leader"
+    );
     assert_eq!(card.say(&world, mother, world.employee_end(PPT_LEADER, PPT, JOURNAL)), Err(R::VoucherInvalid));
     assert_eq!(card.say(&world, mother, world.employee_end(PPT_LEADER, PPT_TWO, CARD)), Err(R::NothingToWithdraw));
     assert_eq!(card.say(&world, mother, world.employee_end(LEADER, TEACHER, CARD)), Err(R::HolderByHandover));
@@ -29,7 +33,10 @@ fn c13_an_employee_certificate_that_expires_ends_the_seat() {
     let world = World::new();
     let mut card = world.family_card();
     let grant = world.give(&mut card, world.unit_of(PPT_LEADER), Access::Contribute);
-    let certificate = stafett_protocol::consent::EmployeeCertificate { expires_at: START + DAY, ..world.certificate(PPT_LEADER, PPT) };
+    let certificate = stafett_protocol::consent::EmployeeCertificate {
+        expires_at: START + DAY,
+        ..world.certificate(PPT_LEADER, PPT)
+    };
     let voucher = world.voucher_of(PPT_LEADER, &certificate, Some(&world.assignment(PPT_LEADER, PPT, CARD)));
     card.admit(&world, world.device(TEACHER), PPT, Role::Actor, grant, vec![voucher]).unwrap();
     card.now = START + DAY - 1;

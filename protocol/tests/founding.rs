@@ -34,7 +34,15 @@ fn b1_one_of_two_guardians_is_not_a_quorum() {
         let expected = if signers.is_empty() { R::GrantMissing } else { R::QuorumMissing };
         assert_eq!(refused(&world, &founding), expected);
     }
-    assert!(world.found(world.device(TEACHER), &world.card_founding_under(&world.authority_of(&[MOTHER, FATHER], 1), &[FATHER]), None).is_ok());
+    assert!(
+        world
+            .found(
+                world.device(TEACHER),
+                &world.card_founding_under(&world.authority_of(&[MOTHER, FATHER], 1), &[FATHER]),
+                None
+            )
+            .is_ok()
+    );
 }
 
 #[test]
@@ -56,15 +64,16 @@ fn c2_strangers_do_not_sign_and_nobody_signs_for_another() {
 #[test]
 fn b7_from_youth_from_the_youth_alone_grants() {
     let world = World::new();
-    let youth = |from| ConsentAuthority {
-        child: Some(world.authority_person(CHILD)),
-        youth_from: from,
-        ..world.authority()
-    };
+    let youth =
+        |from| ConsentAuthority { child: Some(world.authority_person(CHILD)), youth_from: from, ..world.authority() };
     let by_youth = world.card_founding_under(&youth(START), &[CHILD]);
     assert!(world.found(world.device(TEACHER), &by_youth, None).is_ok());
     assert_eq!(refused(&world, &world.card_founding_under(&youth(START), &[MOTHER, FATHER])), R::NotAnAuthority);
-    assert_eq!(refused(&world, &world.card_founding_under(&youth(START + 1), &[CHILD])), R::NotAnAuthority, "C9: by receipt time");
+    assert_eq!(
+        refused(&world, &world.card_founding_under(&youth(START + 1), &[CHILD])),
+        R::NotAnAuthority,
+        "C9: by receipt time"
+    );
     let alone = ConsentAuthority { guardians: vec![], quorum: 0, ..youth(START) };
     assert!(world.found(world.device(TEACHER), &world.card_founding_under(&alone, &[CHILD]), None).is_ok());
 }
@@ -339,7 +348,13 @@ fn a_leaf_that_no_known_municipality_certifies_founds_nothing() {
     let device = world.device(TEACHER);
     let mut stranger = World::new();
     stranger.municipality = key("another municipality");
-    let forged = stranger.credential(world.id(TEACHER), &world.person(TEACHER).key, world.person(TEACHER).kind, Some(SCHOOL), &device.public());
+    let forged = stranger.credential(
+        world.id(TEACHER),
+        &world.person(TEACHER).key,
+        world.person(TEACHER).kind,
+        Some(SCHOOL),
+        &device.public(),
+    );
     *device.credential.borrow_mut() = forged;
     assert_eq!(refused(&world, &world.card_founding()), R::NotIdentified);
 }

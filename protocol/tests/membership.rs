@@ -31,7 +31,11 @@ fn m1_an_add_needs_a_grant() {
     assert_eq!(card.admit(&world, teacher, PPT, Role::Archivist, grant, voucher()), Err(R::NotYours));
     assert_eq!(card.admit(&world, teacher, PPT, Role::Own, grant, voucher()), Err(R::NotYours));
     assert_eq!(card.admit(&world, teacher, PPT, Role::Reader, grant, vec![]), Err(R::VoucherMissing));
-    assert_eq!(card.admit(&world, teacher, COLLEAGUE, Role::Reader, grant, voucher()), Err(R::VoucherInvalid), "C1: subject");
+    assert_eq!(
+        card.admit(&world, teacher, COLLEAGUE, Role::Reader, grant, voucher()),
+        Err(R::VoucherInvalid),
+        "C1: subject"
+    );
     let hold = card.state().hold_grant().unwrap().id;
     assert_eq!(card.admit(&world, teacher, COLLEAGUE, Role::Actor, hold, vec![]), Err(R::GrantMismatch));
     assert_eq!(card.admit(&world, teacher, PPT, Role::Reader, grant, voucher()), Ok(()));
@@ -63,7 +67,10 @@ fn c16_the_leaders_certificate_and_assignment_must_fit() {
         assert_eq!(answer, Err(refusal), "{certificate:?} {assignment:?}");
     }
     let other_leader = world.voucher_of(LEADER, &certificate, Some(&assignment));
-    assert_eq!(card.admit(&world, world.device(TEACHER), PPT, Role::Actor, grant, vec![other_leader]), Err(R::VoucherInvalid));
+    assert_eq!(
+        card.admit(&world, world.device(TEACHER), PPT, Role::Actor, grant, vec![other_leader]),
+        Err(R::VoucherInvalid)
+    );
     world.admit_ppt(&mut card, grant);
 }
 
@@ -73,7 +80,11 @@ fn m1_only_guardians_and_the_holder_admit() {
     let mut card = world.card_with_reader();
     let grant = card.membership().member(world.id(PPT)).unwrap().basis;
     let voucher = vec![world.voucher(PPT_LEADER, PPT_TWO, CARD)];
-    assert_eq!(card.admit(&world, world.device(PPT), PPT_TWO, Role::Reader, grant, voucher.clone()), Err(R::NotYours), "R2");
+    assert_eq!(
+        card.admit(&world, world.device(PPT), PPT_TWO, Role::Reader, grant, voucher.clone()),
+        Err(R::NotYours),
+        "R2"
+    );
     assert_eq!(card.admit(&world, world.device(FATHER), PPT_TWO, Role::Reader, grant, voucher), Ok(()));
 }
 
@@ -103,11 +114,15 @@ fn m3_a_leaf_keeps_its_person() {
     // The reader updates its leaf to the mother's credential, its own key unchanged.
     let mothers = BasicCredential::new(stafett_protocol::codec::encode(&*world.device(MOTHER).credential.borrow()));
     let leaf = LeafNodeParameters::builder()
-        .with_credential_with_key(CredentialWithKey { credential: mothers.into(), signature_key: ppt.public().to_vec().into() })
+        .with_credential_with_key(CredentialWithKey {
+            credential: mothers.into(),
+            signature_key: ppt.public().to_vec().into(),
+        })
         .build();
     assert_eq!(card.send(&world, ppt, Plan { leaf, ..Plan::default() }), Err(R::PersonChanged));
     // A credential of its own making.
-    let forged = world.credential(world.id(MOTHER), &world.person(PPT).key, world.person(MOTHER).kind, None, &ppt.public());
+    let forged =
+        world.credential(world.id(MOTHER), &world.person(PPT).key, world.person(MOTHER).kind, None, &ppt.public());
     let with = |chain: &stafett_protocol::credential::Credential| {
         LeafNodeParameters::builder().with_credential_with_key(credential_with_key(chain, &ppt.public())).build()
     };
@@ -126,7 +141,12 @@ fn m3_a_leaf_cannot_be_moved_to_another_person_in_the_membership() {
     let second = world.device_n(TEACHER, 1);
     let holder = card.membership().members[0].clone();
     let membership = card.with(&world, TEACHER, &[1], Role::Holder, holder.basis);
-    card.send(&world, teacher, Plan { adds: vec![second.key_package()], membership: Some(membership), ..Plan::default() }).unwrap();
+    card.send(
+        &world,
+        teacher,
+        Plan { adds: vec![second.key_package()], membership: Some(membership), ..Plan::default() },
+    )
+    .unwrap();
     // The holder writes its own second device down as the mother, who is not in yet.
     let mut stolen = card.without(&[second.public()]);
     let basis = stolen.authority.id();
@@ -147,7 +167,8 @@ fn m4_proposals_by_reference_are_refused() {
     let world = World::new();
     let mut card = world.card_with_reader();
     let father = world.device(FATHER);
-    let ppt = card.with_group(father, |g| g.members().find(|m| m.signature_key == world.device(PPT).public()).unwrap().index);
+    let ppt =
+        card.with_group(father, |g| g.members().find(|m| m.signature_key == world.device(PPT).public()).unwrap().index);
     card.with_group(father, |g| g.propose_remove_member(&father.provider, father, ppt).map(drop).unwrap());
     let membership = Some(card.without(&[world.device(PPT).public()]));
     let answer = card.send(&world, father, Plan { stored: true, membership, ..Plan::default() });
@@ -216,7 +237,10 @@ fn m5_other_extensions_stay_as_they_were() {
     let teacher = world.device(TEACHER);
     let senders = ExternalSender::new(teacher.public().to_vec().into(), teacher.with_key().credential);
     let (commit, welcome) = card.with_group(teacher, |group| {
-        let extensions = extensions_with(vec![group.extensions().iter().nth(1).unwrap().clone(), Extension::ExternalSenders(vec![senders])]);
+        let extensions = extensions_with(vec![
+            group.extensions().iter().nth(1).unwrap().clone(),
+            Extension::ExternalSenders(vec![senders]),
+        ]);
         let bundle = group
             .commit_builder()
             .propose_group_context_extensions(extensions)

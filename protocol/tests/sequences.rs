@@ -109,7 +109,15 @@ impl<'a> Run<'a> {
     fn event(&self, device: &Device, body: Body) -> Event {
         let s = &self.state;
         let generation = s.membership.generation + u32::from(matches!(body, Body::Genesis(_)));
-        Event { scope: s.scope(), generation, epoch: s.epoch, device: device.id(), counter: s.counter(device.id()) + 1, seen: s.position, body }
+        Event {
+            scope: s.scope(),
+            generation,
+            epoch: s.epoch,
+            device: device.id(),
+            counter: s.counter(device.id()) + 1,
+            seen: s.position,
+            body,
+        }
     }
 
     /// Decides, and checks on the way that deciding is pure and stored facts decide alike.
@@ -131,7 +139,14 @@ impl<'a> Run<'a> {
         self.submit(device, Body::Statement(statement), &MlsView::None)
     }
 
-    fn commit(&mut self, device: &Device, adds: &[&Device], removes: &[PublicKey], membership: Membership, vouchers: Vec<Voucher>) -> bool {
+    fn commit(
+        &mut self,
+        device: &Device,
+        adds: &[&Device],
+        removes: &[PublicKey],
+        membership: Membership,
+        vouchers: Vec<Voucher>,
+    ) -> bool {
         let view = CommitView {
             sender: Some(device.public()),
             adds: adds.iter().map(|d| self.leaf(d)).collect(),
@@ -167,7 +182,9 @@ impl<'a> Run<'a> {
                 }
             }
             Step::Withdraw { target, by, salt } => self.withdraw(targets(world)[*target], *by, *salt),
-            Step::Admit { by, who, grant, device, remove_first } => self.admit(*by, *who, *grant, *device, *remove_first),
+            Step::Admit { by, who, grant, device, remove_first } => {
+                self.admit(*by, *who, *grant, *device, *remove_first)
+            }
             Step::Swap { by, who } => self.swap(*by, *who),
             Step::RemoveListed { by } => {
                 let removes = self.state.listed_at(self.now);
@@ -205,7 +222,8 @@ impl<'a> Run<'a> {
                 _ => false,
             };
             // A withdrawal of a unit or person ends what has been signed; of a grant, whatever comes.
-            let known = self.model.signed.iter().any(|(id, _)| *id == id_of(&grant)) || matches!(target, Target::Grant(_));
+            let known =
+                self.model.signed.iter().any(|(id, _)| *id == id_of(&grant)) || matches!(target, Target::Grant(_));
             if hit && known {
                 self.model.withdrawn.push(id_of(&grant));
             }
@@ -241,13 +259,20 @@ impl<'a> Run<'a> {
         let guest = guest.unwrap_or(self.device_of(who));
         let mut next = self.state.membership.clone();
         next.members.iter_mut().find(|m| m.person == member.person).unwrap().devices = vec![guest.public()];
-        self.commit(self.device_of(by), &[guest], &member.devices, next, vec![self.world.voucher(PPT_LEADER, who, CARD)]);
+        self.commit(
+            self.device_of(by),
+            &[guest],
+            &member.devices,
+            next,
+            vec![self.world.voucher(PPT_LEADER, who, CARD)],
+        );
     }
 
     fn change_authority(&mut self, father: bool) {
         let to = if father { self.world.authority() } else { self.world.authority_of(&[MOTHER], 1) };
         let from = self.state.authority().clone();
-        let statement = self.world.authority_change(self.world.log(), CARD, &from, &to, Hash([1; 32]), &[TEACHER, LEADER]);
+        let statement =
+            self.world.authority_change(self.world.log(), CARD, &from, &to, Hash([1; 32]), &[TEACHER, LEADER]);
         if self.say(self.world.device(MOTHER), statement) {
             self.model.fatherless = !father;
         }
@@ -255,8 +280,21 @@ impl<'a> Run<'a> {
 
     fn resync(&mut self, by: Who) {
         let device = self.device_of(by);
-        let view = CommitView { sender: None, adds: vec![], removes: vec![device.public()], path: Some(self.leaf(device)), membership: None };
-        let body = Commit { mls: vec![].into(), group_info: vec![].into(), link: None, check: Hash([1; 32]), welcome: None, vouchers: vec![] };
+        let view = CommitView {
+            sender: None,
+            adds: vec![],
+            removes: vec![device.public()],
+            path: Some(self.leaf(device)),
+            membership: None,
+        };
+        let body = Commit {
+            mls: vec![].into(),
+            group_info: vec![].into(),
+            link: None,
+            check: Hash([1; 32]),
+            welcome: None,
+            vouchers: vec![],
+        };
         self.submit(device, Body::Commit(body), &MlsView::Commit(view));
         let repair = stafett_protocol::consent::LinkRepair { epoch: self.state.unlinked, link: vec![].into() };
         self.say(self.world.device(MOTHER), Statement::LinkRepair(repair));
@@ -266,7 +304,9 @@ impl<'a> Run<'a> {
         let reject = Statement::Reject(Reject { seq: self.state.last_commit, reason: RejectReason::Mls });
         self.say(self.device_of(by), reject);
         let device = self.device_of(by);
-        let Some(before) = self.state.before_last_commit.iter().find(|m| m.person == self.world.id(by)).cloned() else { return };
+        let Some(before) = self.state.before_last_commit.iter().find(|m| m.person == self.world.id(by)).cloned() else {
+            return;
+        };
         let mut membership = self.state.membership.clone();
         membership.generation += 1;
         membership.members = vec![Member { devices: vec![device.public()], ..before }];
@@ -309,7 +349,9 @@ impl<'a> Run<'a> {
                 let stands = match member.role {
                     Role::Guardian => owner == MOTHER || (owner == FATHER && !self.model.fatherless),
                     Role::Holder => owner == TEACHER,
-                    Role::Actor | Role::Reader => self.model.lets_in(self.world, owner, member.role, member.basis, self.now),
+                    Role::Actor | Role::Reader => {
+                        self.model.lets_in(self.world, owner, member.role, member.basis, self.now)
+                    }
                     _ => false,
                 };
                 assert!(stands, "{:?} of {owner} stands on nothing", member.role);
@@ -389,11 +431,18 @@ proptest! {
 fn the_random_histories_do_let_people_in_and_out() {
     let sign = |by| Step::Sign { grant: 0, by };
     let admit = Step::Admit { by: TEACHER, who: PPT, grant: 0, device: 0, remove_first: false };
-    let state = replay(&[sign(MOTHER), sign(FATHER), admit.clone(), Step::Resync { by: FATHER }, Step::Refound { by: MOTHER }]);
+    let state =
+        replay(&[sign(MOTHER), sign(FATHER), admit.clone(), Step::Resync { by: FATHER }, Step::Refound { by: MOTHER }]);
     WORLD.with(|(world, _)| {
         assert_eq!(state.membership.generation, 2);
         assert!(state.membership.member(world.id(PPT)).is_some(), "back after the re-founding");
-        let state = replay(&[sign(MOTHER), sign(FATHER), admit, Step::Withdraw { target: 5, by: MOTHER, salt: 1 }, Step::RemoveListed { by: FATHER }]);
+        let state = replay(&[
+            sign(MOTHER),
+            sign(FATHER),
+            admit,
+            Step::Withdraw { target: 5, by: MOTHER, salt: 1 },
+            Step::RemoveListed { by: FATHER },
+        ]);
         assert!(state.membership.member(world.id(PPT)).is_none());
     });
 }

@@ -49,7 +49,10 @@ fn c3_a_withdrawn_grant_lets_nobody_in_again() {
     let voucher = vec![world.voucher(PPT_LEADER, PPT, CARD)];
     assert_eq!(card.admit(&world, world.device(TEACHER), PPT, Role::Reader, grant, voucher), Err(R::GrantWithdrawn));
     let again = card.state().grant(&grant).unwrap().grant.clone();
-    assert_eq!(card.say(&world, world.device(MOTHER), Statement::Grant(world.sign_grant(&again, MOTHER))), Err(R::GrantWithdrawn));
+    assert_eq!(
+        card.say(&world, world.device(MOTHER), Statement::Grant(world.sign_grant(&again, MOTHER))),
+        Err(R::GrantWithdrawn)
+    );
     assert_eq!(withdraw(&world, &mut card, FATHER, Target::Grant(grant)), Err(R::NothingToWithdraw));
 }
 
@@ -81,7 +84,12 @@ fn m26_a_listed_leaf_cannot_be_removed_and_added_in_one_commit() {
     let second = world.device_n(PPT, 1);
     let mut membership = card.membership().clone();
     membership.members.iter_mut().find(|m| m.person == world.id(PPT)).unwrap().devices = vec![second.public()];
-    let plan = Plan { adds: vec![second.key_package()], removes: vec![ppt.public()], membership: Some(membership), ..Plan::default() };
+    let plan = Plan {
+        adds: vec![second.key_package()],
+        removes: vec![ppt.public()],
+        membership: Some(membership),
+        ..Plan::default()
+    };
     assert_eq!(card.send(&world, world.device(TEACHER), plan), Err(R::GrantWithdrawn));
 }
 
@@ -105,8 +113,16 @@ fn m26_a_person_named_in_a_withdrawal_does_not_stay_with_a_new_device() {
     card.remove_listed(&world, world.device(TEACHER)).unwrap();
     let grant = card.state().grants.iter().find(|g| g.grant.access == Access::Read).unwrap().id;
     let voucher = |who| vec![world.voucher(PPT_LEADER, who, CARD)];
-    assert_eq!(card.admit(&world, world.device(TEACHER), PPT, Role::Reader, grant, voucher(PPT)), Err(R::VoucherMissing), "C3");
-    assert_eq!(card.admit(&world, world.device(TEACHER), PPT_TWO, Role::Reader, grant, voucher(PPT_TWO)), Ok(()), "a colleague may");
+    assert_eq!(
+        card.admit(&world, world.device(TEACHER), PPT, Role::Reader, grant, voucher(PPT)),
+        Err(R::VoucherMissing),
+        "C3"
+    );
+    assert_eq!(
+        card.admit(&world, world.device(TEACHER), PPT_TWO, Role::Reader, grant, voucher(PPT_TWO)),
+        Ok(()),
+        "a colleague may"
+    );
 }
 
 #[test]
@@ -157,7 +173,10 @@ fn a_used_withdrawal_cannot_be_played_again_against_a_new_grant() {
     let old = world.withdrawal(world.log(), CARD, Target::Unit(PPT_UNIT), MOTHER);
     card.say(&world, world.device(MOTHER), old.clone()).unwrap();
     card.remove_listed(&world, world.device(MOTHER)).unwrap();
-    let grant = ConsentGrant { salt: [2; 16], ..world.grant(world.log(), CARD, world.unit_of(PPT_LEADER), Access::Read, &world.authority()) };
+    let grant = ConsentGrant {
+        salt: [2; 16],
+        ..world.grant(world.log(), CARD, world.unit_of(PPT_LEADER), Access::Read, &world.authority())
+    };
     let grant = world.give_grant(&mut card, &grant);
     world.admit_ppt(&mut card, grant);
     assert_eq!(card.say(&world, world.device(TEACHER), old), Err(R::AlreadySigned));
@@ -250,7 +269,10 @@ fn after_a_withdrawal_the_withdrawer_must_sign_again() {
     let authority = world.authority_of(&[MOTHER, FATHER], 1);
     let mut card = world.found(world.device(TEACHER), &world.card_founding_under(&authority, &[MOTHER]), None).unwrap();
     world.add_family(&mut card);
-    let fresh = |salt: u8, grantee| ConsentGrant { salt: [salt; 16], ..world.grant(world.log(), CARD, grantee, Access::Read, &authority) };
+    let fresh = |salt: u8, grantee| ConsentGrant {
+        salt: [salt; 16],
+        ..world.grant(world.log(), CARD, grantee, Access::Read, &authority)
+    };
     let unit = world.unit_of(PPT_LEADER);
     let sign = |card: &mut Chain, grant: &ConsentGrant, who| {
         card.say(&world, world.device(FATHER), Statement::Grant(world.sign_grant(grant, who))).unwrap();
@@ -277,8 +299,13 @@ fn a_veto_falls_with_the_withdrawers_own_signature_only() {
     let authority = world.authority_of(&[MOTHER, FATHER], 1);
     let mut card = world.found(world.device(TEACHER), &world.card_founding_under(&authority, &[MOTHER]), None).unwrap();
     world.add_family(&mut card);
-    let grant = |salt: u8, access| ConsentGrant { salt: [salt; 16], ..world.grant(world.log(), CARD, world.unit_of(PPT_LEADER), access, &authority) };
-    let say = |card: &mut Chain, grant: &ConsentGrant, who| card.say(&world, world.device(FATHER), Statement::Grant(world.sign_grant(grant, who))).unwrap();
+    let grant = |salt: u8, access| ConsentGrant {
+        salt: [salt; 16],
+        ..world.grant(world.log(), CARD, world.unit_of(PPT_LEADER), access, &authority)
+    };
+    let say = |card: &mut Chain, grant: &ConsentGrant, who| {
+        card.say(&world, world.device(FATHER), Statement::Grant(world.sign_grant(grant, who))).unwrap()
+    };
     say(&mut card, &grant(1, Access::Read), FATHER);
     say(&mut card, &grant(2, Access::Contribute), MOTHER);
     withdraw(&world, &mut card, MOTHER, Target::Grant(id_of(&grant(1, Access::Read)))).unwrap();
@@ -292,7 +319,10 @@ fn a_veto_falls_with_the_withdrawers_own_signature_only() {
 fn c13_expiry_by_receipt_time_acts_as_a_withdrawal() {
     let world = World::new();
     let mut card = world.family_card();
-    let short = ConsentGrant { expires_at: START + DAY, ..world.grant(world.log(), CARD, world.unit_of(PPT_LEADER), Access::Contribute, &world.authority()) };
+    let short = ConsentGrant {
+        expires_at: START + DAY,
+        ..world.grant(world.log(), CARD, world.unit_of(PPT_LEADER), Access::Contribute, &world.authority())
+    };
     let grant = world.give_grant(&mut card, &short);
     world.admit_ppt(&mut card, grant);
     card.now = START + DAY - 1;
@@ -328,7 +358,11 @@ fn losing_hold_makes_a_log_dormant() {
         assert_eq!(card.send(&world, world.device(by), Plan::default()), Ok(()), "own leaf by {by}");
     }
     assert_eq!(card.admit(&world, world.device(MOTHER), COACH, Role::Reader, waiting, vec![]), Err(R::NotActive));
-    assert_eq!(card.remove(&world, world.device(MOTHER), &[world.device(TEACHER).public()]), Err(R::HolderByHandover), "stays in name");
+    assert_eq!(
+        card.remove(&world, world.device(MOTHER), &[world.device(TEACHER).public()]),
+        Err(R::HolderByHandover),
+        "stays in name"
+    );
     withdraw(&world, &mut card, MOTHER, Target::Unit(PPT_UNIT)).unwrap();
     assert_eq!(card.remove_listed(&world, world.device(TEACHER)), Ok(()));
     // So does expiry of the hold grant, without a word from anyone.

@@ -60,7 +60,7 @@ impl Client {
             return Err(refused("what is to be signed is not what is shown"));
         }
         if let Some(draft) = &request.draft
-            && people::pin(&self.table, from).is_some_and(|p| p.trust.counts())
+            && people::pin(&self.table, from).is_some_and(|p| p.trust >= people::Trust::Authenticated)
         {
             draft.guardians.clone().iter().for_each(|g| self.introduce(g));
         }
@@ -173,10 +173,16 @@ impl Client {
             if signed.signer != from {
                 return Err(Problem::rule("consent-answer", "the signature is another person's"));
             }
-            self.keep_grant(signed);
             let Ok(grant) = signed.grant.peek() else {
                 continue;
             };
+            let founded = self.scopes.get(&grant.scope).map(|s| s.replica.state().authority());
+            let planned = self.foundings.get(&grant.scope).map(|f| &f.plan.authority);
+            let key = founded.or(planned).and_then(|authority| authority.key(from)).copied();
+            if key.is_none_or(|key| signed.grant.verify(&key).is_err()) {
+                return Err(Problem::rule("consent-answer", "the signature does not hold"));
+            }
+            self.keep_grant(signed);
             let Some(founding) = self.foundings.get_mut(&grant.scope) else {
                 continue;
             };

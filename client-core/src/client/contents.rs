@@ -9,7 +9,7 @@ use crate::document::{Outcome, Received, Writer};
 use crate::rows::Space;
 use crate::seal;
 use openmls_traits::OpenMlsProvider as _;
-use stafett_protocol::codec::encode;
+use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::consent::{DeletionReceipt, Statement};
 use stafett_protocol::ids::{DeviceId, PersonId, ScopeId};
 use stafett_protocol::letter::Content;
@@ -93,6 +93,8 @@ impl Client {
         let unsent = s.document.pending().next().map(|p| p.hash);
         let drafts = unsent.map_or_else(Vec::new, |hash| s.document.refuse(&hash).unwrap_or_default());
         s.wipe(&mut self.table)?;
+        self.welcome_used(scope);
+        self.table.delete(Space::State, &[b"resync/".as_slice(), &scope.0].concat());
         drafts.iter().for_each(|draft| self.keep_draft(scope, draft, "withdrawn"));
         self.drop_queue(scope);
         let receipt = Signed::sign(&receipt, &key);
@@ -109,18 +111,34 @@ impl Client {
     ) -> Result<(), Problem> {
         let receipt = signed.verify(&device_key).map_err(|e| Problem::rule("deletion", e.to_string()))?;
         let device = DeviceId::of_key(&device_key);
-        let Some(s) = self.scopes.get(&receipt.scope).filter(|_| receipt.device == device) else {
+        if receipt.device != device || !self.scopes.contains_key(&receipt.scope) {
             return Ok(());
-        };
-        let state = s.replica.state();
-        let first = state.authority().persons().next().map(|p| p.person);
-        let witness = stafett_protocol::consent::DeletionWitness { device_key, receipt: signed.clone() };
-        let key = super::post::mail_key("deletion", &[&receipt.scope.0, &device.0]);
-        self.table.write(Space::Mail, &key, encode(signed));
-        // One of the family is enough to put it on the chain.
-        if first == Some(self.me()?.person) {
-            self.queue_statement(receipt.scope, Statement::Deletion(witness));
         }
+        let key = super::post::mail_key("deletion", &[&receipt.scope.0, &device.0]);
+        let witness = stafett_protocol::consent::DeletionWitness { device_key, receipt: signed.clone() };
+        self.table.write(Space::Mail, &key, encode(&witness));
         Ok(())
+    }
+
+    /// Deletion receipts go on the chain once the device has no leaf there; one of the family is enough.
+    pub(super) fn plan_witnesses(&mut self) {
+        let Ok(me) = self.me().map(|m| m.person) else { return };
+        let rows: Vec<(Vec<u8>, stafett_protocol::consent::DeletionWitness)> = self
+            .table
+            .scan(Space::Mail, b"deletion/")
+            .filter_map(|(key, value)| Some((key.to_vec(), decode(value).ok()?)))
+            .collect();
+        for (key, witness) in rows {
+            let Ok(receipt) = witness.receipt.peek() else { continue };
+            let Some(s) = self.scopes.get(&receipt.scope).filter(|s| s.standing == Standing::Member) else { continue };
+            let state = s.replica.state();
+            let first = state.authority().persons().next().map(|p| p.person) == Some(me);
+            let gone = !state.membership.devices().any(|d| *d == witness.device_key);
+            let done = [b"witnessed/".as_slice(), &key].concat();
+            if first && gone && self.table.read(Space::State, &done).is_none() {
+                self.table.write(Space::State, &done, vec![]);
+                self.queue_statement(receipt.scope, Statement::Deletion(witness));
+            }
+        }
     }
 }

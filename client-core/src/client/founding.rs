@@ -166,8 +166,8 @@ impl Client {
                 }
                 ScopeKind::Concern => {
                     let card = founding.plan.card.and_then(|card| self.scopes.get(&card));
-                    if card.is_some_and(|c| !self.session.blocked.contains(&c.id()))
-                        && !self.session.blocked.contains(&founding.plan.scope)
+                    if card.is_some_and(|c| !self.session.unplanned.contains(&c.id()))
+                        && !self.session.unplanned.contains(&founding.plan.scope)
                     {
                         return vec![founding.plan.scope];
                     }
@@ -180,7 +180,7 @@ impl Client {
 
     fn quorum_signed(&self, plan: &Plan) -> bool {
         let signers: Vec<_> = plan.grants.iter().filter(|g| g.grant.id() == plan.basis).map(|g| g.signer).collect();
-        plan.authority.quorum_met(&signers, self.now) && !self.session.blocked.contains(&plan.scope)
+        plan.authority.quorum_met(&signers, self.now) && !self.session.unplanned.contains(&plan.scope)
     }
 
     /// Founds what can be founded, in one bundle. Answers whether one is under way now.
@@ -188,7 +188,13 @@ impl Client {
         let scopes = self.ready_to_found();
         let mut envelopes = vec![];
         for scope in &scopes {
-            envelopes.push(self.genesis(*scope)?);
+            match self.genesis(*scope) {
+                Ok(envelope) => envelopes.push(envelope),
+                Err(problem) => {
+                    self.session.unplanned.extend(&scopes);
+                    return Err(problem);
+                }
+            }
         }
         if envelopes.is_empty() {
             return Ok(false);
@@ -230,7 +236,11 @@ impl Client {
         self.table
             .scan(Space::State, &[b"grant/".as_slice(), &plan.basis.0].concat())
             .filter_map(|(_, value)| decode::<SignedGrant>(value).ok())
-            .filter(|g| g.grant.peek().is_ok_and(|grant| grant.access == Access::Hold))
+            .filter(|g| {
+                plan.authority
+                    .key(g.signer)
+                    .is_some_and(|key| g.grant.verify(key).is_ok_and(|grant| grant.access == Access::Hold))
+            })
             .collect()
     }
 

@@ -204,9 +204,24 @@ pub(super) fn follow(
     Ok(Followed::Member)
 }
 
+/// Check, key and link of a commit, in this order: where the key before is known, the link must open to it.
 fn learn(keys: &mut KeyChain, epoch: u64, key: ContentKey, commit: &Commit) -> Result<(), Problem> {
+    let place = keys.place(epoch);
+    if let (Some(older), Some(link)) = (keys.key(epoch.saturating_sub(1)), &commit.link) {
+        let before = keys.place(epoch.saturating_sub(1));
+        let opened = crate::keychain::open_link(&key, link.as_slice(), &place).map_err(mls_problem)?;
+        if check(&opened, &before) != check(older, &before) {
+            return Err(mls_problem("the link leads to another key than the one before"));
+        }
+    }
     note(keys, epoch, commit)?;
-    keys.learn_key(epoch, key).map(drop).map_err(mls_problem)
+    take_key(keys, epoch, key)
+}
+
+/// Takes a key in. A bad link further back is a gap, not a reason to refuse this key.
+fn take_key(keys: &mut KeyChain, epoch: u64, key: ContentKey) -> Result<(), Problem> {
+    let taken = keys.learn_key(epoch, key);
+    if keys.key(epoch).is_some() { Ok(()) } else { taken.map(drop).map_err(mls_problem) }
 }
 
 /// Notes what a commit publishes of keys; for those who are not in the group yet, that is all.
@@ -268,7 +283,7 @@ fn try_join(
     }
     let secret = staged.export_secret(provider.crypto(), EXPORTER_LABEL, &expected.scope.0, 32).map_err(mls_problem)?;
     let key = ContentKey::from_exporter(&secret).map_err(mls_problem)?;
-    keys.learn_key(epoch, key).map_err(mls_problem)?;
+    take_key(keys, epoch, key)?;
     staged.into_group(provider).map(drop).map_err(mls_problem)
 }
 

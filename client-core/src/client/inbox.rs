@@ -14,7 +14,7 @@ use stafett_protocol::consent::{Reject, RejectReason, Statement};
 use stafett_protocol::event::{Body, Change, Commit, Event, Receipt, Record, SealContext};
 use stafett_protocol::ids::{Hash, ScopeId};
 use stafett_protocol::policy::Context;
-use stafett_protocol::replica::{self, Judged};
+use stafett_protocol::replica::Judged;
 use stafett_protocol::wire::{Records, SyncedScope};
 
 fn halted_key(scope: ScopeId) -> Vec<u8> {
@@ -47,7 +47,7 @@ impl Client {
             self.session.blocked.insert(synced.scope);
             // Our own copy says so too: the consent has run out, or we are listed.
             let over = self.scopes.get(&synced.scope).is_some_and(|s| {
-                s.standing == Standing::Member && s.replica.state().listed_at(self.now).contains(&device)
+                s.standing == Standing::Member && s.replica.state().listed_at(self.home_now()).contains(&device)
             });
             if over && let Err(problem) = self.leave(synced.scope) {
                 self.report(&problem);
@@ -74,9 +74,12 @@ impl Client {
             return self.out_of_turn(scope, first.clone(), &receipt);
         }
         check_order(&known.head, &fresh, &receipt, scope)?;
-        if self.scopes.get(&scope).is_some_and(|s| s.standing == Standing::Halted) {
+        let expected =
+            self.scopes.contains_key(&scope) || self.foundings.contains_key(&scope) || self.welcome(scope).is_some();
+        if !expected {
             return Ok(());
         }
+        let (mls_before, rows_before) = (self.provider.storage().mark(), self.table.mark());
         let mut followed = Ok(());
         for record in fresh {
             self.session.counts.received += 1;
@@ -93,10 +96,14 @@ impl Client {
         if let Err(problem) = self.open_contents(scope) {
             // The document stands still on this device: back to what the last transaction left, and on from
             // there with the next start.
+            self.provider.storage().rollback(mls_before);
+            self.table.rollback(rows_before);
             self.session.blocked.insert(scope);
-            if let Ok(before) = Scope::load(&self.table, scope) {
-                self.scopes.insert(scope, before);
-            }
+            self.session.unplanned.insert(scope);
+            match Scope::load(&self.table, scope) {
+                Ok(before) => self.scopes.insert(scope, before),
+                Err(_) => self.scopes.remove(&scope),
+            };
             return Err(problem);
         }
         self.save_scope(scope)
@@ -120,6 +127,7 @@ impl Client {
     }
 
     fn try_removal(&mut self, scope: ScopeId, record: &Record) -> Result<bool, Problem> {
+        let (device, device_key, now) = (self.me()?.device(), self.me()?.device_public(), self.home_now());
         let Some(s) = self.scopes.get_mut(&scope).filter(|s| s.standing == Standing::Member) else {
             return Ok(false);
         };
@@ -131,6 +139,15 @@ impl Client {
             return Ok(false);
         };
         if event.scope != scope || record.event.verify(key).is_err() {
+            return Ok(false);
+        }
+        // The family and the holder cannot be removed so, whatever a home and one member make of it.
+        let state = s.replica.state();
+        let (own, author) =
+            (state.membership.member_of_device(device), state.membership.member_of_device(event.device));
+        let stays = own.is_none_or(|m| m.role.is_family() || m.role == stafett_protocol::membership::Role::Holder);
+        let by_own = own.map(|m| m.person) == author.map(|m| m.person);
+        if stays && !by_own && !state.listed_at(now).contains(&device_key) {
             return Ok(false);
         }
         let Some(mut mls) = group::load(&self.provider, &s.replica.state().membership) else {
@@ -160,6 +177,19 @@ impl Client {
         let judged = s.replica.judge(record, &context)?;
         let event = judged.event().clone();
         let own = event.device == own_device;
+        if s.standing == Standing::Halted && !matches!(event.body, Body::Genesis(_)) {
+            // Without keys, but the chain goes on: statements hold, and a re-founding may come.
+            self.apply(scope, judged)?;
+            if own {
+                self.own_event_stands(scope, &event);
+            }
+            return Ok(());
+        }
+        if let Body::Statement(Statement::Grant(signed)) = &event.body {
+            let signed = signed.clone();
+            self.keep_grant(&signed);
+        }
+        let Some(s) = self.scopes.get_mut(&scope) else { return Ok(()) };
         match &event.body {
             Body::Commit(commit) => {
                 self.table.write(Space::State, &info_key(scope), commit.group_info.as_slice().to_vec());
@@ -186,7 +216,10 @@ impl Client {
                 }
             }
             Body::Statement(Statement::LinkRepair(repair)) => {
-                s.keys.learn_link(repair.epoch, repair.link.as_slice().to_vec()).map_err(group::mls_problem)?;
+                // A link that does not fit leaves the gap; the record stands all the same.
+                if let Err(e) = s.keys.learn_link(repair.epoch, repair.link.as_slice().to_vec()) {
+                    self.report(&group::mls_problem(e));
+                }
             }
             Body::Statement(_) => {}
             Body::Genesis(genesis) => {
@@ -212,62 +245,6 @@ impl Client {
             .filter(|_| outside)
     }
 
-    /// The first record of a scope that we found, or were welcomed to.
-    fn begin(&mut self, scope: ScopeId, record: Record, context: &Context<'_>) -> Result<(), Problem> {
-        let (replica, judged) = replica::found(record, context)?;
-        if replica.state().scope() != scope {
-            return Err(stafett_protocol::policy::Refusal::WrongScope.into());
-        }
-        let own = judged.event().device == self.me()?.device();
-        if !own && self.welcome(scope).is_none() {
-            return Err(Problem::rule("unasked-scope", "the server sent a scope that nobody let us into"));
-        }
-        self.check_belongs(replica.state())?;
-        let founded = self.founded_here(scope);
-        // A founder whose backup is older than its scope comes back into it like any device that is behind.
-        let standing = match (own, &founded) {
-            (true, Some(_)) => Standing::Member,
-            (true, None) => Standing::Resyncing,
-            (false, _) => Standing::Joining,
-        };
-        let mut s = Scope::new(replica, standing)?;
-        if let Some((keys, document)) = founded {
-            s.keys = keys;
-            s.document = document;
-        } else if let Body::Genesis(genesis) = &judged.event().body {
-            self.table.write(Space::State, &info_key(scope), genesis.group_info.as_slice().to_vec());
-            s.keys.learn_check(0, genesis.check.0).map_err(group::mls_problem)?;
-        }
-        save_record(&mut self.table, scope, judged.record());
-        let event = judged.event().clone();
-        self.scopes.insert(scope, s);
-        if own {
-            self.own_event_stands(scope, &event);
-        }
-        Ok(())
-    }
-
-    /// A concern or journal must stand on the card's own grants and authority, as far as the card is known
-    /// here: a founder cannot bring an authority of its own. A guardian checks the card against what it signed.
-    fn check_belongs(&self, state: &stafett_protocol::state::ScopeState) -> Result<(), Problem> {
-        let alien = || Problem::rule("alien-scope", "the scope does not stand on the consents of its log");
-        match state.card.and_then(|card| self.scopes.get(&card)) {
-            Some(card) => {
-                let card = card.replica.state();
-                let authorities = card.grants.iter().map(|g| g.grant.authority).chain([card.membership.authority.id()]);
-                let known = authorities.into_iter().any(|id| id == state.membership.authority.id());
-                if card.log() == state.log() && known { Ok(()) } else { Err(alien()) }
-            }
-            None => {
-                let me = self.me()?.person;
-                let named = state.membership.authority.key(me);
-                let ours =
-                    named.is_none_or(|key| self.me().and_then(super::me::Me::person_public).is_ok_and(|k| k == *key));
-                if ours { Ok(()) } else { Err(alien()) }
-            }
-        }
-    }
-
     pub(super) fn apply(&mut self, scope: ScopeId, judged: Judged) -> Result<(), Problem> {
         let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
         s.facts_changed |= judged.changes_facts();
@@ -280,8 +257,12 @@ impl Client {
         let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
         let (membership, epoch, tree) =
             (s.replica.state().membership.clone(), s.replica.state().epoch, s.replica.tree());
-        group::join(&self.provider, welcome.welcome.as_slice(), tree, &membership, epoch, &mut s.keys)?;
-        s.standing = Standing::Member;
+        let joined = group::join(&self.provider, welcome.welcome.as_slice(), tree, &membership, epoch, &mut s.keys);
+        // The leaf is ours all the same: with a Welcome that does not open it is taken by a resync.
+        s.standing = if joined.is_ok() { Standing::Member } else { Standing::Resyncing };
+        if let Err(problem) = joined {
+            self.report(&problem);
+        }
         self.welcome_used(scope);
         Ok(())
     }
@@ -326,31 +307,6 @@ impl Client {
         }
     }
 
-    /// A next generation. Who founded it has its group; others wait for their Welcome and read on from there.
-    fn refounded(&mut self, scope: ScopeId, judged: Judged, own: bool) -> Result<(), Problem> {
-        let Body::Genesis(genesis) = &judged.event().body else {
-            return Ok(());
-        };
-        let check = genesis.check;
-        let event = judged.event().clone();
-        let founded = self.founded_here(scope);
-        let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
-        s.keys = match founded {
-            Some((keys, _)) if own => keys,
-            _ => {
-                let mut keys = crate::keychain::KeyChain::new(scope, event.generation);
-                keys.learn_check(0, check.0).map_err(group::mls_problem)?;
-                keys
-            }
-        };
-        s.standing = if own { Standing::Member } else { Standing::Joining };
-        self.apply(scope, judged)?;
-        if own {
-            self.own_event_stands(scope, &event);
-        }
-        Ok(())
-    }
-
     /// The chain shows what the rules forbid: nothing after it is read in this session, and everybody is told
     /// where `log show` says so. A home that mends its chain is followed again.
     fn halt(&mut self, scope: ScopeId, problem: &Problem) {
@@ -379,7 +335,7 @@ fn check_order(before: &Hash, records: &[Record], receipt: &Receipt, scope: Scop
         seq += 1;
         head = record.head_after(&head);
     }
-    if receipt.position.head != head || receipt.position.seq + 1 != seq {
+    if receipt.position.head != head || receipt.position.seq.checked_add(1) != Some(seq) {
         return broken("the records are not those that the receipt signs");
     }
     Ok(())

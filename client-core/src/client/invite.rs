@@ -213,14 +213,19 @@ impl Client {
         let refused = |e: &dyn core::fmt::Display| Problem::rule("employment", e.to_string());
         let certificate = employment.certificate.verify(&from.person_key).map_err(|e| refused(&e))?;
         let me = self.me()?;
-        if certificate.person != me.person || from.kind != PersonKind::Leader || from.unit != Some(certificate.unit) {
+        let own_unit = me.identity()?.unit();
+        if certificate.person != me.person
+            || own_unit != Some(certificate.unit)
+            || from.kind != PersonKind::Leader
+            || from.unit != Some(certificate.unit)
+        {
             return Err(refused(&"it is not from the leader of this unit to us"));
         }
         if let Some(me) = &mut self.me {
             me.employee = Some(employment.certificate.clone());
             me.save(&mut self.table);
         }
-        if people::pin(&self.table, from.person).is_some_and(|p| p.trust.counts()) {
+        if people::pin(&self.table, from.person).is_some_and(|p| p.trust >= Trust::Authenticated) {
             employment.colleagues.iter().for_each(|p| self.introduce(p));
         }
         Ok(())
@@ -232,7 +237,7 @@ impl Client {
             Some(mut pin) if pin.person_key == person.person_key => {
                 pin.trust = pin.trust.max(Trust::Introduced);
                 if pin.name.is_empty() {
-                    pin.name.clone_from(&person.name);
+                    pin.name = people::clean(&person.name);
                 }
                 people::save(&mut self.table, &pin);
             }
@@ -244,7 +249,7 @@ impl Client {
                     person_key: person.person_key,
                     kind: PersonKind::Guardian,
                     unit: None,
-                    name: person.name.clone(),
+                    name: people::clean(&person.name),
                     trust: Trust::Introduced,
                     employee: None,
                     devices: vec![],

@@ -7,6 +7,7 @@
 
 pub mod input;
 
+mod begin;
 mod consent;
 mod content;
 mod contents;
@@ -19,6 +20,7 @@ mod joining;
 mod log;
 mod me;
 mod outbox;
+mod packages;
 mod people;
 mod plan;
 mod post;

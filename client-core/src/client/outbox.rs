@@ -4,7 +4,7 @@
 
 use super::input::Problem;
 use super::scope::Standing;
-use super::session::Sent;
+use super::session::{Sent, is_final};
 use super::{Client, group};
 use crate::document::Draft;
 use crate::rows::Space;
@@ -14,6 +14,7 @@ use stafett_protocol::consent::Statement;
 use stafett_protocol::event::{Body, Change, Event, Record, SealContext};
 use stafett_protocol::ids::ScopeId;
 use stafett_protocol::limits;
+use stafett_protocol::policy::Context;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{Accepted, Bundle, Envelope, Problem as WireProblem, Records, Request};
 
@@ -79,17 +80,20 @@ impl Client {
         self.table.delete(Space::Outbox, key);
     }
 
-    /// Requests and letters that the server refuses would be refused again: they go, and the problem stays.
+    /// What the server will never take goes, and the problem stays; everything else waits for the next time.
     pub(super) fn row_refused(&mut self, key: &[u8], problem: &WireProblem) {
-        if !matches!(problem.code.as_str(), "busy" | "too-many-requests") {
+        const FINAL: &[&str] = &["not-allowed", "inconsistent", "code-invalid", "malformed", "too-large"];
+        if FINAL.contains(&problem.code.as_str()) {
             self.table.delete(Space::Outbox, key);
+        } else {
+            self.session.parked.insert(key.to_vec());
         }
         self.report(&Problem::rule(&problem.code, problem.detail.clone()));
     }
 
     pub(super) fn send_requests(&mut self) {
         for (key, value) in self.queued_rows("r") {
-            if self.session.waits_for(&Sent::Row(key.clone())) {
+            if self.session.waits_for(&Sent::Row(key.clone())) || self.session.parked.contains(&key) {
                 continue;
             }
             match decode::<Request>(&value) {
@@ -147,7 +151,7 @@ impl Client {
                     && s.document.pending().len() > 0
                     && !self.session.busy(**id)
                     && !self.session.blocked.contains(id)
-                    && s.replica.state().listed_at(self.now).is_empty()
+                    && s.replica.state().listed_at(self.home_now()).is_empty()
                     && !self.warned_of_withdrawal(**id)
             })
             .map(|(id, _)| *id)
@@ -271,6 +275,7 @@ impl Client {
 
     /// An event of ours stands in the chain, however we came to know it.
     pub(super) fn own_event_stands(&mut self, scope: ScopeId, event: &Event) {
+        self.session.retries.remove(&scope);
         self.table.delete(Space::Outbox, &[b"sent/".as_slice(), &scope.0].concat());
         if let Body::Statement(statement) = &event.body {
             let value = encode(&OutStatement { scope, statement: statement.clone() });
@@ -297,22 +302,33 @@ impl Client {
         }
         let sent = [b"sent/".as_slice(), &scope.0].concat();
         let event = self.table.read(Space::Outbox, &sent).and_then(|b| decode::<Bundle>(b).ok());
-        let event = event.and_then(|b| b.envelopes.into_iter().next()).and_then(|e| e.event.peek().ok());
+        let event = event.and_then(|b| b.envelopes.into_iter().next()).map(|e| e.event);
         self.table.delete(Space::Outbox, &sent);
-        match event.map(|e| e.body) {
-            Some(Body::Change(_)) => {
-                self.refuse_pending(scope, &problem.code);
-                self.session.blocked.insert(scope);
-            }
-            Some(Body::Statement(statement)) => {
+        let last_word = is_final(&problem.code);
+        match event.as_ref().and_then(|e| e.peek().ok()).map(|e| e.body) {
+            Some(Body::Change(_)) if last_word => self.refuse_pending(scope, &problem.code),
+            // A statement is given up only where our own copy of the scope refuses it too: no home makes us
+            // forget a withdrawal by a word.
+            Some(Body::Statement(statement)) if last_word && self.refused_here(scope, event) => {
                 let value = encode(&OutStatement { scope, statement });
                 if let Some((key, _)) = self.queued_rows("s").into_iter().find(|(_, v)| *v == value) {
                     self.table.delete(Space::Outbox, &key);
                 }
+                return self.report(&Problem::rule(&problem.code, problem.detail.clone()));
             }
             _ => {}
         }
+        self.session.blocked.insert(scope);
         self.report(&Problem::rule(&problem.code, problem.detail.clone()));
+    }
+
+    /// Whether the policy refuses an event of ours on what this device knows.
+    fn refused_here(&self, scope: ScopeId, event: Option<Signed<Event>>) -> bool {
+        let (Some(event), Some(s), Ok(me)) = (event, self.scopes.get(&scope), self.me()) else { return false };
+        let state = s.replica.state();
+        let (now, trusted) = (self.home_now().max(state.time), me.trusted());
+        let context = Context { now, home: me.number(), trusted: &trusted, card: None };
+        s.replica.judge(Record { seq: state.position.seq.saturating_add(1), time: now, event }, &context).is_err()
     }
 
     pub(super) fn refuse_pending(&mut self, scope: ScopeId, reason: &str) {
@@ -351,7 +367,7 @@ impl Client {
         let again = scopes.first().is_some_and(|scope| self.race_lost(*scope, problem));
         self.drop_bundle();
         if !again {
-            self.session.blocked.extend(scopes);
+            self.session.unplanned.extend(scopes);
             self.report(&Problem::rule(&problem.code, problem.detail.clone()));
         }
     }

@@ -90,6 +90,9 @@ pub(super) fn believe(
             ));
         }
         Some(known) => known,
+        None if PersonId::of_first_key(&certificate.person_key) != certificate.person => {
+            return Err(Problem::rule("key-changed", "the person's id does not belong to this key"));
+        }
         None => Pin {
             person: certificate.person,
             person_key: certificate.person_key,
@@ -104,11 +107,17 @@ pub(super) fn believe(
     known.kind = certificate.kind;
     known.unit = certificate.unit;
     known.trust = known.trust.max(trust);
+    let name = clean(name);
     if !name.is_empty() && (known.name.is_empty() || trust.counts()) {
-        known.name = name.to_owned();
+        known.name = name;
     }
     save(table, &known);
     Ok(known)
+}
+
+/// A name as it may be shown: of bearable length, without control characters.
+pub(super) fn clean(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(120).collect()
 }
 
 /// Takes in what the server answers of a person: verified down from the municipality's key.

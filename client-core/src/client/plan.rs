@@ -6,10 +6,8 @@ use super::people;
 use super::scope::Standing;
 use super::session::Sent;
 use super::{Client, group};
-use openmls::prelude::KeyPackage;
 use stafett_protocol::code::key_hash;
 use stafett_protocol::codec::decode;
-use stafett_protocol::commit_view::Leaf;
 use stafett_protocol::consent::{Access, Grantee, Permit, SignedWithdrawal, Voucher};
 use stafett_protocol::event::{Body, Commit};
 use stafett_protocol::ids::{DeviceId, Hash, PersonId, PublicKey, ScopeId};
@@ -18,20 +16,20 @@ use stafett_protocol::membership::{Member, Membership, Role, ScopeKind};
 use stafett_protocol::policy::{Action, can};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;
-use stafett_protocol::wire::{Bundle, Envelope, KeyPackageOffer, Request};
+use stafett_protocol::wire::{Bundle, Envelope, Request};
+
+/// One step of a plan.
+type Step = fn(&mut Client) -> Result<(), Problem>;
 
 /// Somebody who may come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Seat {
-    person: PersonId,
-    person_key: PublicKey,
+pub(super) struct Seat {
+    pub person: PersonId,
+    pub person_key: PublicKey,
     role: Role,
     basis: Hash,
     voucher: Option<Voucher>,
 }
-
-/// One-time key packages kept at the server for others to add this device with.
-const KEY_PACKAGES: usize = 20;
 
 impl Client {
     /// After every input: sends what can be sent and begins what must be done.
@@ -62,99 +60,41 @@ impl Client {
         if !self.session.synced {
             return Ok(());
         }
-        self.announce_grants()?;
-        self.present_members()?;
-        self.send_letters()?;
+        // One step's failure is reported and silences no other.
+        let steps: [Step; 7] = [
+            Self::announce_grants,
+            Self::present_members,
+            Self::send_letters,
+            Self::plan_statements,
+            Self::send_statements,
+            Self::plan_commits,
+            Self::send_changes,
+        ];
+        for step in steps {
+            if let Err(problem) = step(self) {
+                self.report(&problem);
+            }
+        }
+        Ok(())
+    }
+
+    fn plan_statements(&mut self) -> Result<(), Problem> {
         self.plan_link_repairs();
-        self.send_statements()?;
-        if !self.session.sent.values().any(|s| matches!(s, Sent::Bundle(_))) {
-            if self.open_bundle().is_some() {
-                self.resume_bundle()?;
-            } else if !self.plan_resync()? && !self.found_ready()? {
-                self.plan_membership()?;
-            }
-        }
-        self.send_changes()
+        self.plan_witnesses();
+        Ok(())
     }
 
-    fn publish_key_packages(&mut self) {
-        let enough = self.session.key_packages_left as usize >= KEY_PACKAGES / 2;
-        if self.session.published || enough || self.session.waits_for(&Sent::OwnKeyPackages) {
-            return;
+    fn plan_commits(&mut self) -> Result<(), Problem> {
+        if self.session.sent.values().any(|s| matches!(s, Sent::Bundle(_))) {
+            return Ok(());
         }
-        match self.key_package_offers() {
-            Ok(offers) => self.session.send(Request::PublishKeyPackages(offers), Sent::OwnKeyPackages),
-            Err(problem) => self.report(&problem),
+        if self.open_bundle().is_some() {
+            return self.resume_bundle();
         }
-    }
-
-    fn key_package_offers(&self) -> Result<Vec<Signed<KeyPackageOffer>>, Problem> {
-        let me = self.me()?;
-        (0..=KEY_PACKAGES)
-            .map(|n| {
-                let last_resort = n == 0;
-                let package = group::key_package(&self.provider, me, last_resort)?;
-                let offer = KeyPackageOffer {
-                    device: me.device(),
-                    offered_at: self.now,
-                    last_resort: last_resort.into(),
-                    package: package.into(),
-                };
-                Ok(Signed::sign(&offer, &me.device_key()))
-            })
-            .collect()
-    }
-
-    /// Key packages that came, by the person they can add.
-    pub(super) fn sort_packages(&mut self, offers: Vec<Signed<KeyPackageOffer>>) {
-        for offer in offers {
-            let Ok(leaf) =
-                offer.peek().map_err(Problem::from_malformed).and_then(|o| self.leaf_of(o.package.as_slice()))
-            else {
-                continue;
-            };
-            if offer.verify(&leaf.key).is_err() {
-                continue;
-            }
-            let Some(person) = leaf.credential.person.peek().ok().map(|c| c.person) else {
-                continue;
-            };
-            self.session.packages.entry(person).or_default().push(offer);
+        if !self.plan_resync()? && !self.found_ready()? {
+            self.plan_membership()?;
         }
-    }
-
-    fn leaf_of(&self, package: &[u8]) -> Result<Leaf, Problem> {
-        let package = group::read_key_package(&self.provider, package)?;
-        Ok(Leaf::of(package.leaf_node())?)
-    }
-
-    /// The packages that add `person` in a scope: of devices that are not in yet, certified under the pinned key.
-    fn packages_for(&self, seat: &Seat, present: &[PublicKey]) -> Vec<(PublicKey, KeyPackage)> {
-        let Ok(me) = self.me() else { return vec![] };
-        let trusted = me.trusted();
-        let gone = self.removed_devices();
-        let offers = self.session.packages.get(&seat.person).map(Vec::as_slice).unwrap_or_default();
-        let mut found: Vec<(PublicKey, KeyPackage)> = vec![];
-        for offer in offers.iter().filter_map(|o| o.peek().ok()) {
-            let Ok(package) = group::read_key_package(&self.provider, offer.package.as_slice()) else {
-                continue;
-            };
-            let Ok(leaf) = Leaf::of(package.leaf_node()) else {
-                continue;
-            };
-            let Ok(identity) = leaf.credential.verify(&trusted) else {
-                continue;
-            };
-            let fits = identity.person() == seat.person
-                && key_hash(identity.person_key()) == key_hash(&seat.person_key)
-                && identity.device_key() == &leaf.key
-                && !present.contains(&leaf.key)
-                && !gone.contains(&DeviceId::of_key(&leaf.key));
-            if fits && !found.iter().any(|(key, _)| *key == leaf.key) {
-                found.push((leaf.key, package));
-            }
-        }
-        found
+        Ok(())
     }
 
     /// One commit for one scope, if any scope needs one.
@@ -163,13 +103,18 @@ impl Client {
             .scopes
             .iter()
             .filter(|(id, s)| {
-                s.standing == Standing::Member && !self.session.busy(**id) && !self.session.blocked.contains(id)
+                s.standing == Standing::Member && !self.session.busy(**id) && !self.session.unplanned.contains(id)
             })
             .map(|(id, _)| *id)
             .collect();
         for scope in scopes {
-            if self.plan_scope_commit(scope)? {
-                return Ok(());
+            match self.plan_scope_commit(scope) {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(problem) => {
+                    self.session.unplanned.insert(scope);
+                    self.report(&problem);
+                }
             }
         }
         Ok(())
@@ -180,11 +125,8 @@ impl Client {
             return Ok(false);
         };
         let (state, me) = (s.replica.state().clone(), self.me()?);
-        let listed = state.listed_at(self.now);
+        let listed = state.listed_at(self.home_now());
         if listed.contains(&me.device_public()) || state.membership.device_key(me.device()).is_none() {
-            return Ok(false);
-        }
-        if state.rejected == Permit::Yes {
             return Ok(false);
         }
         let gone: Vec<PublicKey> = self.own_gone(&state);
@@ -197,8 +139,8 @@ impl Client {
         if state.unlinked == 0 && self.plan_adds(scope, &state)? {
             return Ok(true);
         }
-        let stale = self.now.saturating_sub(state.epoch_since) > limits::OWN_UPDATE_MAX_MILLIS;
-        if stale && can(&state, self.me()?.person, Action::Renew, self.now).is_ok() {
+        let stale = self.home_now().saturating_sub(state.epoch_since) > limits::OWN_UPDATE_MAX_MILLIS;
+        if stale && can(&state, self.me()?.person, Action::Renew, self.home_now()).is_ok() {
             self.commit(scope, group::Plan { adds: vec![], removes: vec![], membership: None, vouchers: vec![] })?;
             return Ok(true);
         }
@@ -277,7 +219,7 @@ impl Client {
                 });
             }
         }
-        if can(state, me.person, Action::Admit, self.now).is_err() {
+        if can(state, me.person, Action::Admit, self.home_now()).is_err() {
             return Ok(seats);
         }
         let authority = state.authority();
@@ -302,7 +244,8 @@ impl Client {
     fn granted_seats(&self, scope: ScopeId, state: &ScopeState) -> Vec<Seat> {
         let vouchers = self.vouchers(scope);
         let mut seats = vec![];
-        for fact in state.grants_in_force(self.now).filter(|f| f.grant.scope == scope && f.grant.access != Access::Hold)
+        for fact in
+            state.grants_in_force(self.home_now()).filter(|f| f.grant.scope == scope && f.grant.access != Access::Hold)
         {
             let (role, basis) = (fact.grant.access.role(), fact.id);
             match fact.grant.grantee {
@@ -318,7 +261,7 @@ impl Client {
                             .ended
                             .iter()
                             .any(|e| e.person == *person && e.unit == unit.unit && e.at >= fact.in_force_since);
-                        let acts = employee.may_act == Permit::Yes && self.now < employee.expires_at;
+                        let acts = employee.may_act == Permit::Yes && self.home_now() < employee.expires_at;
                         if employee.unit == unit.unit && acts && !ended {
                             let voucher = Some(voucher.clone());
                             seats.push(Seat { person: *person, person_key: employee.person_key, role, basis, voucher });
@@ -365,27 +308,16 @@ impl Client {
             .any(|signed| self.withdrawal_missing(state, &signed))
     }
 
+    /// Genuine, not on the chain, and something that it ends is in force all the same.
     fn withdrawal_missing(&self, state: &ScopeState, signed: &SignedWithdrawal) -> bool {
-        use stafett_protocol::consent::Target;
         let Some(key) = state.authority().key(signed.signer) else {
             return false;
         };
         let Ok(withdrawal) = signed.withdrawal.verify(key) else {
             return false;
         };
-        let live = |hit: &dyn Fn(&Grantee, &Hash) -> bool| {
-            state.grants_in_force(self.now).any(|g| hit(&g.grant.grantee, &g.id))
-        };
-        match withdrawal.target {
-            Target::Grant(id) => live(&|_, grant| *grant == id),
-            // A fresh grant after the withdrawal needs the withdrawer's own signature, so a grant that
-            // carries it is no sign of a lying home.
-            Target::Unit(unit) => state.grants_in_force(self.now).any(|g| {
-                matches!(g.grant.grantee, Grantee::Unit(u) if u.unit == unit) && !g.signers.contains(&signed.signer)
-            }),
-            Target::Person(person) => live(&|grantee, _| matches!(grantee, Grantee::Person(p) if p.person == person)),
-            Target::All => false,
-        }
+        !state.spent.contains(&signed.withdrawal.id())
+            && state.membership.members.iter().any(|m| super::withdrawal::ends(state, &withdrawal.target, m))
     }
 
     pub(super) fn learn_person(&mut self, record: &stafett_protocol::credential::PersonRecord) -> Result<(), Problem> {

@@ -52,7 +52,7 @@ impl Client {
             .queued_rows("l")
             .into_iter()
             .filter_map(|(key, value)| decode(&value).ok().map(|letter| (key, letter)))
-            .filter(|(key, _)| !self.session.waits_for(&Sent::Row(key.clone())))
+            .filter(|(key, _)| !self.session.waits_for(&Sent::Row(key.clone())) && !self.session.parked.contains(key))
             .collect();
         for (key, out) in waiting {
             let devices = match &out.device {
@@ -67,11 +67,14 @@ impl Client {
                 continue;
             }
             let own = self.me()?.device();
-            let letters: Vec<Letter> = devices
-                .into_iter()
-                .filter(|(device, _)| *device != own)
-                .map(|(device, key)| self.seal_letter(device, key.as_slice(), out.to, &out.content))
-                .collect::<Result<_, _>>()?;
+            let mut letters: Vec<Letter> = vec![];
+            for (device, letter_key) in devices.into_iter().filter(|(device, _)| *device != own) {
+                // A key that nothing can be sealed to concerns its device alone.
+                match self.seal_letter(device, letter_key.as_slice(), out.to, &out.content) {
+                    Ok(letter) => letters.push(letter),
+                    Err(problem) => self.report(&problem),
+                }
+            }
             if letters.is_empty() {
                 self.table.delete(Space::Outbox, &key);
                 continue;
@@ -196,6 +199,9 @@ impl Client {
             Content::ConsentRequest(request) => self.keep_request(from.person, &request),
             Content::ConsentAnswer(answer) => self.take_answer(from.person, &answer),
             Content::GrantNotice(notice) => {
+                if notice.holder != from.person || notice.holder_key != from.person_key {
+                    return Err(Problem::rule("grant-notice", "it is not from the holder it names"));
+                }
                 self.table.write(
                     Space::Mail,
                     &mail_key("notice", &[&notice.log.0, &notice.scope.0, &notice.grant.0]),
@@ -206,7 +212,8 @@ impl Client {
             Content::Assignment(assignment) => self.keep_assignment(from, &assignment),
             Content::Withdrawal(signed) => {
                 let withdrawal = signed.withdrawal.peek().map_err(|e| Problem::rule("letter", e.to_string()))?;
-                let key = mail_key("withdrawal", &[&withdrawal.scope.0, &signed.withdrawal.id().0]);
+                let whole = stafett_protocol::ids::hash("withdrawal letter", &[&encode(&signed)]);
+                let key = mail_key("withdrawal", &[&withdrawal.scope.0, &whole.0]);
                 // Told once: an old letter shown again does not end a consent that was given anew.
                 if self.table.read(Space::Mail, &key).is_some() {
                     return Ok(());
@@ -218,7 +225,7 @@ impl Client {
             Content::DeviceBundle(bundle) => self.take_device_bundle(from, &bundle, &opened),
             Content::Employment(employment) => self.take_employment(from, &employment),
             Content::Introduction(introduction) => {
-                if people::pin(&self.table, from.person).is_some_and(|p| p.trust.counts()) {
+                if people::pin(&self.table, from.person).is_some_and(|p| p.trust >= Trust::Authenticated) {
                     introduction.persons.iter().for_each(|p| self.introduce(p));
                 }
                 Ok(())
@@ -240,9 +247,17 @@ impl Client {
         let refused = |e: &dyn core::fmt::Display| Problem::rule("assignment", e.to_string());
         let employee = assignment.employee.verify(&from.person_key).map_err(|e| refused(&e))?;
         for signed in &assignment.assignments {
-            let scope = signed.verify(&from.person_key).map_err(|e| refused(&e))?.scope;
+            let assigned = signed.verify(&from.person_key).map_err(|e| refused(&e))?;
+            if assigned.person != employee.person || assigned.unit != employee.unit {
+                return Err(refused(&"certificate and assignment name different people"));
+            }
+            let scope = assigned.scope;
             let voucher = Voucher { employee: assignment.employee.clone(), assignment: Some(signed.clone()) };
-            self.table.write(Space::Mail, &mail_key("voucher", &[&scope.0, &employee.person.0]), encode(&voucher));
+            self.table.write(
+                Space::Mail,
+                &mail_key("voucher", &[&scope.0, &employee.person.0, &from.person.0]),
+                encode(&voucher),
+            );
         }
         self.table.write(
             Space::Mail,

@@ -58,8 +58,19 @@ impl Client {
 
     /// Begins a resync in one scope that needs it. Answers whether one is under way now.
     pub(super) fn plan_resync(&mut self) -> Result<bool, Problem> {
+        let begun = self.begin_resync();
+        if begun.is_err() {
+            // Not again on this connection; the other scopes go on.
+            self.session
+                .unplanned
+                .extend(self.scopes.iter().filter(|(_, s)| s.standing == Standing::Resyncing).map(|(id, _)| *id));
+        }
+        begun
+    }
+
+    fn begin_resync(&mut self) -> Result<bool, Problem> {
         let next = self.scopes.iter().find(|(id, s)| {
-            s.standing == Standing::Resyncing && !self.session.busy(**id) && !self.session.blocked.contains(id)
+            s.standing == Standing::Resyncing && !self.session.busy(**id) && !self.session.unplanned.contains(id)
         });
         let Some((scope, s)) = next.map(|(id, s)| (*id, s)) else { return Ok(false) };
         let (membership, tree) = (s.replica.state().membership.clone(), s.replica.tree());

@@ -48,7 +48,13 @@ pub(super) struct Session {
     pub asked_packages: BTreeSet<PersonId>,
     /// Scopes in which the last try was refused for good: not tried again on this connection.
     pub blocked: BTreeSet<ScopeId>,
-    retries: BTreeMap<ScopeId, u32>,
+    pub retries: BTreeMap<ScopeId, u32>,
+    /// Scopes whose next commit cannot be made, or was refused: no further one on this connection.
+    pub unplanned: BTreeSet<ScopeId>,
+    /// Rows of the outbox that the server put off: they wait for the next connection.
+    pub parked: BTreeSet<Vec<u8>>,
+    /// Milliseconds by which the home's clock is ahead of this device's.
+    pub clock_ahead: i64,
     pub counts: Counts,
     /// Why something was refused, for whoever asks `sync`.
     pub problems: Vec<(String, String)>,
@@ -66,6 +72,24 @@ pub(super) struct Counts {
 
 /// So many different problems are told at the end of a session.
 const PROBLEMS: usize = 20;
+/// Refusals that a sync mends.
+const LOST: &[&str] = &[
+    "wrong-epoch",
+    "counter-used",
+    "counter-gap",
+    "removal-first",
+    "wrong-generation",
+    "chain-broken",
+    "time-backwards",
+];
+
+/// Whether a refusal is a rule's last word. Everything else may be otherwise tomorrow, and nothing is thrown away
+/// for it; least of all because a server says an unknown word.
+pub(super) fn is_final(code: &str) -> bool {
+    let rule = stafett_protocol::policy::Refusal::ALL.iter().any(|r| r.code() == code);
+    rule && !LOST.contains(&code)
+}
+
 /// How often a lost race is run again in one session before it waits for the next.
 const RETRIES: u32 = 20;
 
@@ -161,6 +185,8 @@ impl Client {
             Reply::Welcome(greeting) => {
                 self.session.greeted = true;
                 self.session.key_packages_left = greeting.key_packages;
+                let (home, own) = (i64::try_from(greeting.time), i64::try_from(self.now));
+                self.session.clock_ahead = home.unwrap_or_default().saturating_sub(own.unwrap_or_default());
                 if let (Some(me), Some(unit)) = (&mut self.me, greeting.unit) {
                     me.unit = Some(unit);
                     me.save(&mut self.table);
@@ -215,6 +241,10 @@ impl Client {
                 self.session.published = true;
                 Ok(())
             }
+            (Sent::OwnKeyPackages, Reply::Problem(problem)) => {
+                self.session.published = true;
+                Err(Problem::rule(&problem.code, problem.detail))
+            }
             (Sent::Event(_) | Sent::Bundle(_), Reply::Submitted(accepted)) => {
                 self.session.counts.sent += accepted.len() as u64;
                 self.submitted(accepted)
@@ -241,15 +271,6 @@ impl Client {
 
     /// A lost race is run again after a sync; anything else is final. Answers whether it is run again.
     pub(super) fn race_lost(&mut self, scope: ScopeId, problem: &WireProblem) -> bool {
-        const LOST: &[&str] = &[
-            "wrong-epoch",
-            "counter-used",
-            "counter-gap",
-            "removal-first",
-            "wrong-generation",
-            "too-soon-behind",
-            "busy",
-        ];
         let tries = self.session.retries.entry(scope).or_default();
         *tries += 1;
         if *tries > RETRIES || !LOST.contains(&problem.code.as_str()) {
@@ -257,6 +278,12 @@ impl Client {
         }
         self.sync_scopes(Some(scope));
         true
+    }
+
+    /// The time by which the rules go: the home's, as far as it is known. A device clock that is off is shown,
+    /// never trusted.
+    pub(super) fn home_now(&self) -> u64 {
+        self.now.saturating_add_signed(self.session.clock_ahead)
     }
 
     /// Keeps a problem where `log show` and support find it; never silently.

@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 use stafett_protocol::codec::decode;
 use stafett_protocol::consent::Grantee;
 use stafett_protocol::credential::PersonKind;
-use stafett_protocol::event::{Body, Record};
+use stafett_protocol::event::{Body, Receipt, Record};
 use stafett_protocol::ids::{LogId, PersonId, ScopeId};
 use stafett_protocol::membership::{Role, ScopeKind};
+use stafett_protocol::signed::Signed;
 use stafett_protocol::state::{ScopeState, Status};
 use stafett_protocol::wire::{AddedUnit, NewUnit, Request};
 
@@ -359,7 +360,11 @@ impl Client {
         match loading {
             Loading::Verify(log) => Ok(audit::verify(&records, &me.trusted(), me.number(), log).to_json()),
             Loading::Export(log) => {
-                let receipts = self.table.scan(Space::State, b"receipt/").filter_map(|(_, v)| decode(v).ok()).collect();
+                let own: Vec<ScopeId> =
+                    self.scopes.values().filter(|s| s.replica.state().log() == log).map(|s| s.id()).collect();
+                let kept = self.table.scan(Space::State, b"receipt/").filter_map(|(_, v)| decode(v).ok());
+                let receipts =
+                    kept.filter(|r: &Signed<Receipt>| r.peek().is_ok_and(|r| own.contains(&r.scope))).collect();
                 Ok(audit::export(&records, receipts, &me.trusted(), log))
             }
             Loading::History(log) => Ok(self.history(log, &records)),

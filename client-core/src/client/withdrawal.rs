@@ -16,7 +16,7 @@ use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;
 
 /// Whether a withdrawal ends the part of this member. Never the family's; the holder's only when all ends.
-fn ends(state: &ScopeState, target: &Target, member: &Member) -> bool {
+pub(super) fn ends(state: &ScopeState, target: &Target, member: &Member) -> bool {
     let grant = state.grant(&member.basis).map(|g| g.grant.grantee);
     match target {
         _ if member.role.is_family() => false,
@@ -44,10 +44,24 @@ impl Client {
             .key(signed.signer)
             .or_else(|| state.membership.member(signed.signer).map(|m| &m.person_key));
         let genuine = key.is_some_and(|key| signed.withdrawal.verify(key).is_ok()) && withdrawal.log == state.log();
-        if genuine && ends(state, &withdrawal.target, member) {
+        // One that the chain has seen, and got over by a new grant, is an old story told again.
+        let device = self.me()?.device_public();
+        let over = state.spent.contains(&signed.withdrawal.id()) && !state.listed_at(self.home_now()).contains(&device);
+        if genuine && !over && ends(state, &withdrawal.target, member) {
             return self.leave(withdrawal.scope);
         }
         Ok(())
+    }
+
+    /// A signature that has not left this device yet never will.
+    fn drop_unsent_grant(&mut self, target: &Target) {
+        let Target::Grant(id) = target else { return };
+        for (key, value) in self.queued_rows("s") {
+            let out = decode::<super::outbox::OutStatement>(&value);
+            if out.is_ok_and(|o| matches!(&o.statement, Statement::Grant(g) if g.grant.id() == *id)) {
+                self.table.delete(Space::Outbox, &key);
+            }
+        }
     }
 
     /// Signatures of ours on grants that the chain does not show (yet): withdrawn by name, so that nobody
@@ -77,10 +91,22 @@ impl Client {
     pub(super) fn consent_withdraw(&mut self, log: &str, target: &WithdrawTarget) -> Answer {
         let log = self.log(log)?;
         self.member_card(log)?;
-        let mut by_scope = self.withdrawals(log, target)?;
-        if let Some((_, whole)) = by_scope.first().copied() {
-            by_scope.extend(self.unseen_signatures(log, &whole));
-        }
+        // What was signed here and is not on the chain yet is withdrawn too: a change of mind before the net
+        // was there, or a home that hides the grant.
+        let shown = self.withdrawals(log, target);
+        let whole = match target {
+            WithdrawTarget::All => Some(Target::All),
+            WithdrawTarget::Unit(prefix) => Some(Target::Unit(self.unit(prefix)?.unit)),
+            WithdrawTarget::Person(prefix) => Some(Target::Person(self.person(prefix)?)),
+            WithdrawTarget::Grant(_) => None,
+        };
+        let unseen = whole.map_or_else(Vec::new, |whole| self.unseen_signatures(log, &whole));
+        let mut by_scope = match shown {
+            Err(problem) if unseen.is_empty() => return Err(problem),
+            shown => shown.unwrap_or_default(),
+        };
+        by_scope.extend(unseen);
+        by_scope.iter().for_each(|(_, target)| self.drop_unsent_grant(target));
         let grant_scopes: Vec<String> = by_scope.iter().map(|(scope, _)| scope.to_string()).collect();
         let me = self.me()?;
         let (signer, key) = (me.person, me.person_key()?);
@@ -114,7 +140,7 @@ impl Client {
         let states: Vec<&ScopeState> = self
             .scopes
             .values()
-            .filter(|s| s.replica.state().log() == log && matches!(s.standing, Standing::Member))
+            .filter(|s| s.replica.state().log() == log && s.standing != Standing::Withdrawn)
             .map(|s| s.replica.state())
             .collect();
         let live = |state: &ScopeState, hit: &dyn Fn(&Hash, &Grantee) -> bool| {

@@ -19,7 +19,11 @@ fn unit_behind(state: &ScopeState, member: &Member) -> Option<UnitGrantee> {
 
 /// A guardian loses or gains responsibility, or the child gets an account: by the present quorum, or by
 /// holder and unit leader citing a decision.
-pub(super) fn change(state: &ScopeState, context: &Context<'_>, signatures: &[AuthoritySignature]) -> Result<ScopeState, Refusal> {
+pub(super) fn change(
+    state: &ScopeState,
+    context: &Context<'_>,
+    signatures: &[AuthoritySignature],
+) -> Result<ScopeState, Refusal> {
     let present = state.authority();
     let first = signatures.first().ok_or(Refusal::DecisionMissing)?;
     let change = first.change.peek().map_err(|_| Refusal::Malformed)?;
@@ -67,7 +71,11 @@ pub(super) fn change(state: &ScopeState, context: &Context<'_>, signatures: &[Au
 }
 
 /// By a surviving device of the person, or by two others (design `protocol.md` 5, Lost device).
-pub(super) fn person_key(state: &ScopeState, context: &Context<'_>, signatures: &[KeyChangeSignature]) -> Result<ScopeState, Refusal> {
+pub(super) fn person_key(
+    state: &ScopeState,
+    context: &Context<'_>,
+    signatures: &[KeyChangeSignature],
+) -> Result<ScopeState, Refusal> {
     let first = signatures.first().ok_or(Refusal::DecisionMissing)?;
     let change = first.change.peek().map_err(|_| Refusal::Malformed)?;
     let member = state.membership.member(change.person).ok_or(Refusal::NotAMember)?;
@@ -132,7 +140,8 @@ fn answers_for(state: &ScopeState, member: &Member) -> Option<UnitGrantee> {
 
 /// The key of a person who vouches for a key change: a member who stays, or the leader.
 fn witness_key(state: &ScopeState, member: &Member, signer: PersonId) -> Option<PublicKey> {
-    let by = state.membership.member(signer).filter(|m| !state.is_leaving(m)).and_then(|m| state.key_of(m.person)).copied();
+    let by =
+        state.membership.member(signer).filter(|m| !state.is_leaving(m)).and_then(|m| state.key_of(m.person)).copied();
     let leader = answers_for(state, member).filter(|u| u.leader == signer).map(|u| u.leader_key);
     by.or(leader)
 }

@@ -3,15 +3,22 @@
 use super::{Action, Author, Context, Refusal, entry, require};
 use crate::commit_view::{CommitView, Leaf};
 use crate::consent::{Permit, Voucher};
-use crate::event::{Commit, Event};
 use crate::credential::Identity;
+use crate::event::{Commit, Event};
 use crate::ids::{DeviceId, Millis, PersonId, PublicKey};
 use crate::limits;
 use crate::membership::{Member, Membership, Role, ScopeKind};
 use crate::state::{Employment, ScopeState, Status};
 use std::collections::BTreeSet;
 
-pub(super) fn decide(state: &ScopeState, context: &Context<'_>, author: &Author, event: &Event, commit: &Commit, view: &CommitView) -> Result<ScopeState, Refusal> {
+pub(super) fn decide(
+    state: &ScopeState,
+    context: &Context<'_>,
+    author: &Author,
+    event: &Event,
+    commit: &Commit,
+    view: &CommitView,
+) -> Result<ScopeState, Refusal> {
     if event.epoch != state.epoch {
         return Err(Refusal::WrongEpoch);
     }
@@ -44,7 +51,13 @@ fn remaining(state: &ScopeState, after: &Membership) -> Vec<Member> {
 }
 
 /// A device that lost its MLS state joins again by an external commit in the place of its own leaf.
-fn resync(state: &ScopeState, context: &Context<'_>, author: &Author, commit: &Commit, view: &CommitView) -> Result<ScopeState, Refusal> {
+fn resync(
+    state: &ScopeState,
+    context: &Context<'_>,
+    author: &Author,
+    commit: &Commit,
+    view: &CommitView,
+) -> Result<ScopeState, Refusal> {
     require(state, context, author, Action::Resync)?;
     let path = view.path.as_ref().ok_or(Refusal::ResyncForeign)?;
     let own_leaf_only = view.removes.as_slice() == [author.key] && view.adds.is_empty() && view.membership.is_none();
@@ -66,7 +79,14 @@ fn resync(state: &ScopeState, context: &Context<'_>, author: &Author, commit: &C
     Ok(next)
 }
 
-fn by_member(state: &ScopeState, context: &Context<'_>, author: &Author, commit: &Commit, view: &CommitView, listed: &[PublicKey]) -> Result<ScopeState, Refusal> {
+fn by_member(
+    state: &ScopeState,
+    context: &Context<'_>,
+    author: &Author,
+    commit: &Commit,
+    view: &CommitView,
+    listed: &[PublicKey],
+) -> Result<ScopeState, Refusal> {
     if commit.link.is_none() {
         return Err(Refusal::LinkMissing);
     }
@@ -111,7 +131,15 @@ fn renew(state: &ScopeState, context: &Context<'_>, author: &Author, view: &Comm
     Ok(next)
 }
 
-fn rewrite(state: &ScopeState, context: &Context<'_>, author: &Author, commit: &Commit, view: &CommitView, new: &Membership, listed: &[PublicKey]) -> Result<ScopeState, Refusal> {
+fn rewrite(
+    state: &ScopeState,
+    context: &Context<'_>,
+    author: &Author,
+    commit: &Commit,
+    view: &CommitView,
+    new: &Membership,
+    listed: &[PublicKey],
+) -> Result<ScopeState, Refusal> {
     check_fixed_part(state, new)?;
     check_leaves_match(state, view, new)?;
     if !view.adds.is_empty() && state.unlinked != 0 {
@@ -227,7 +255,8 @@ impl Step<'_> {
         let identities = entry::check_leaves(self.context, after, gained.into_iter())?;
         let until = entry::check(self.state, self.context, after, &identities, self.vouchers)?;
         // Who comes back after a re-founding keeps the certificate that they came in on.
-        let seat = if self.state.readmit.iter().any(|m| m.person == after.person) { until.map(Some) } else { Some(until) };
+        let seat =
+            if self.state.readmit.iter().any(|m| m.person == after.person) { until.map(Some) } else { Some(until) };
         Ok(Outcome { narrowed: false, seat })
     }
 
@@ -277,7 +306,12 @@ impl Step<'_> {
 
     /// Widening needs a grant of its own; so does narrowing to a role on another grant, which then is
     /// the one that stands. The family's basis follows the authority.
-    fn changes_role(&self, before: &Member, after: &Member, identities: &[Identity]) -> Result<Option<Millis>, Refusal> {
+    fn changes_role(
+        &self,
+        before: &Member,
+        after: &Member,
+        identities: &[Identity],
+    ) -> Result<Option<Millis>, Refusal> {
         self.may(Action::Admit)?;
         if before.role == Role::Holder {
             return Err(Refusal::HolderByHandover);

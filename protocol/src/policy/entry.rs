@@ -12,7 +12,11 @@ use crate::state::{GrantFact, GrantStanding, ScopeState, Status, Veto};
 
 /// Verifies that each of these leaves is a device of `member`, down from a known municipality, under the
 /// person key that the membership pins.
-pub(super) fn check_leaves<'l>(context: &Context<'_>, member: &Member, leaves: impl Iterator<Item = &'l Leaf>) -> Result<Vec<Identity>, Refusal> {
+pub(super) fn check_leaves<'l>(
+    context: &Context<'_>,
+    member: &Member,
+    leaves: impl Iterator<Item = &'l Leaf>,
+) -> Result<Vec<Identity>, Refusal> {
     leaves
         .map(|leaf| {
             let identity = leaf.credential.verify(context.trusted).map_err(|_| Refusal::NotIdentified)?;
@@ -29,7 +33,13 @@ pub(super) fn check_leaves<'l>(context: &Context<'_>, member: &Member, leaves: i
 
 /// Whether `member` may enter `state`'s scope in that role on that basis; answers until when a leader's
 /// certificate lets them stay, where that is what does.
-pub(super) fn check(state: &ScopeState, context: &Context<'_>, member: &Member, identities: &[Identity], vouchers: &[Voucher]) -> Result<Option<Millis>, Refusal> {
+pub(super) fn check(
+    state: &ScopeState,
+    context: &Context<'_>,
+    member: &Member,
+    identities: &[Identity],
+    vouchers: &[Voucher],
+) -> Result<Option<Millis>, Refusal> {
     pinned(state, member)?;
     if comes_back(state, member) {
         return seat_stands(state, context.now, member).map(|()| None);
@@ -65,7 +75,10 @@ pub(super) fn pinned(state: &ScopeState, member: &Member) -> Result<(), Refusal>
 fn comes_back(state: &ScopeState, member: &Member) -> bool {
     let key = state.new_key(member.person);
     state.readmit.iter().any(|m| {
-        m.person == member.person && m.role == member.role && m.basis == member.basis && key.unwrap_or(&m.person_key) == &member.person_key
+        m.person == member.person
+            && m.role == member.role
+            && m.basis == member.basis
+            && key.unwrap_or(&m.person_key) == &member.person_key
     })
 }
 
@@ -108,10 +121,12 @@ fn on_card(context: &Context<'_>, kind: ScopeKind, member: &Member) -> Result<()
     match context.card {
         Some(card) if kind != ScopeKind::Card => {
             let listed = card.listed_at(context.now);
-            let there = card.membership.member(member.person).is_some_and(|m| {
-                m.person_key == member.person_key && !m.devices.iter().all(|d| listed.contains(d))
-            });
-            let was = card.gone_since(context.now).any(|g| g.person == member.person && g.person_key == member.person_key);
+            let there = card
+                .membership
+                .member(member.person)
+                .is_some_and(|m| m.person_key == member.person_key && !m.devices.iter().all(|d| listed.contains(d)));
+            let was =
+                card.gone_since(context.now).any(|g| g.person == member.person && g.person_key == member.person_key);
             if there || was { Ok(()) } else { Err(Refusal::NotOnCard) }
         }
         _ => Ok(()),
@@ -128,10 +143,17 @@ pub(super) fn in_force(fact: &GrantFact, now: Millis) -> Result<(), Refusal> {
 }
 
 /// Whether the grant is for this member: role, person or unit, and for a unit the leader's word.
-fn granted(state: &ScopeState, context: &Context<'_>, fact: &GrantFact, member: &Member, vouchers: &[Voucher]) -> Result<Option<Millis>, Refusal> {
+fn granted(
+    state: &ScopeState,
+    context: &Context<'_>,
+    fact: &GrantFact,
+    member: &Member,
+    vouchers: &[Voucher],
+) -> Result<Option<Millis>, Refusal> {
     let grant = &fact.grant;
     // The custodian comes into a concern on the card's grant, whose copy is in the genesis.
-    let by_card = state.kind() == ScopeKind::Concern && grant.access == Access::Custody && Some(grant.scope) == state.card;
+    let by_card =
+        state.kind() == ScopeKind::Concern && grant.access == Access::Custody && Some(grant.scope) == state.card;
     if (grant.scope != state.scope() && !by_card) || grant.access.role() != member.role {
         return Err(Refusal::GrantMismatch);
     }
@@ -151,7 +173,13 @@ fn granted(state: &ScopeState, context: &Context<'_>, fact: &GrantFact, member: 
 }
 
 /// The leader's certificate and assignment for this member, valid now; answers until when.
-fn vouched(state: &ScopeState, context: &Context<'_>, unit: &UnitGrantee, member: &Member, vouchers: &[Voucher]) -> Result<Millis, Refusal> {
+fn vouched(
+    state: &ScopeState,
+    context: &Context<'_>,
+    unit: &UnitGrantee,
+    member: &Member,
+    vouchers: &[Voucher],
+) -> Result<Millis, Refusal> {
     let mut found = Refusal::VoucherMissing;
     for voucher in vouchers {
         let Ok(employee) = employee(voucher, unit, member, context.now) else {
@@ -174,7 +202,12 @@ fn vouched(state: &ScopeState, context: &Context<'_>, unit: &UnitGrantee, member
     Err(found)
 }
 
-fn employee(voucher: &Voucher, unit: &UnitGrantee, member: &Member, now: Millis) -> Result<EmployeeCertificate, Refusal> {
+fn employee(
+    voucher: &Voucher,
+    unit: &UnitGrantee,
+    member: &Member,
+    now: Millis,
+) -> Result<EmployeeCertificate, Refusal> {
     let employee = voucher.employee.verify(&unit.leader_key).map_err(|_| Refusal::VoucherInvalid)?;
     let fits = employee.unit == unit.unit
         && employee.person == member.person
@@ -184,7 +217,13 @@ fn employee(voucher: &Voucher, unit: &UnitGrantee, member: &Member, now: Millis)
 }
 
 /// In `unit` scopes the leader's employee certificate stands in the place of a grant.
-fn employed(state: &ScopeState, context: &Context<'_>, member: &Member, identities: &[Identity], vouchers: &[Voucher]) -> Result<Option<Millis>, Refusal> {
+fn employed(
+    state: &ScopeState,
+    context: &Context<'_>,
+    member: &Member,
+    identities: &[Identity],
+    vouchers: &[Voucher],
+) -> Result<Option<Millis>, Refusal> {
     let unit = UnitId(state.scope().0);
     if member.role == Role::Leader {
         // A leader newly certified by the municipality may be added by any member.
@@ -193,12 +232,18 @@ fn employed(state: &ScopeState, context: &Context<'_>, member: &Member, identiti
     }
     let leaders = state.membership.members.iter().filter(|m| m.role == Role::Leader);
     let grantees = leaders.map(|m| UnitGrantee { unit, leader: m.person, leader_key: m.person_key });
-    let mut words = grantees.flat_map(|grantee| vouchers.iter().filter_map(move |v| employee(v, &grantee, member, context.now).ok()));
+    let mut words = grantees
+        .flat_map(|grantee| vouchers.iter().filter_map(move |v| employee(v, &grantee, member, context.now).ok()));
     words.next().map(|e| Some(e.expires_at)).ok_or(Refusal::VoucherMissing)
 }
 
 /// Whether the founder of a log may hold it under `fact`: by name, or as an employee whose leader says so.
-pub(super) fn check_holder(context: &Context<'_>, fact: &GrantFact, member: &Member, vouchers: &[Voucher]) -> Result<(), Refusal> {
+pub(super) fn check_holder(
+    context: &Context<'_>,
+    fact: &GrantFact,
+    member: &Member,
+    vouchers: &[Voucher],
+) -> Result<(), Refusal> {
     if fact.grant.access != Access::Hold {
         return Err(Refusal::GrantMismatch);
     }

@@ -12,7 +12,13 @@ use crate::state::{ScopeState, Status};
 use std::collections::BTreeSet;
 
 /// A scope's first event.
-pub(super) fn found(context: &Context<'_>, event: &Event, genesis: &Genesis, membership: &Membership, leaf: &Leaf) -> Result<ScopeState, Refusal> {
+pub(super) fn found(
+    context: &Context<'_>,
+    event: &Event,
+    genesis: &Genesis,
+    membership: &Membership,
+    leaf: &Leaf,
+) -> Result<ScopeState, Refusal> {
     if event.scope != membership.scope {
         return Err(Refusal::WrongScope);
     }
@@ -107,7 +113,12 @@ pub(super) fn check_authority(authority: &ConsentAuthority, holder: PersonId) ->
     Ok(())
 }
 
-fn sign_all(context: &Context<'_>, genesis: &Genesis, scope: crate::ids::ScopeId, state: &mut ScopeState) -> Result<(), Refusal> {
+fn sign_all(
+    context: &Context<'_>,
+    genesis: &Genesis,
+    scope: crate::ids::ScopeId,
+    state: &mut ScopeState,
+) -> Result<(), Refusal> {
     for signed in &genesis.grants {
         let authority = state.membership.authority.clone();
         entry::sign_grant(&mut state.grants, &authority, &[], scope, signed, context.now)?;
@@ -132,7 +143,12 @@ fn hold(context: &Context<'_>, genesis: &Genesis, founder: &Member, state: &Scop
 
 /// Journal and concerns: founded by the card's holder under the card's authority. The journal has
 /// grants of its own; into a concern family, holder and custodian come on the card's.
-fn within_log(context: &Context<'_>, genesis: &Genesis, founder: &Member, state: &mut ScopeState) -> Result<(), Refusal> {
+fn within_log(
+    context: &Context<'_>,
+    genesis: &Genesis,
+    founder: &Member,
+    state: &mut ScopeState,
+) -> Result<(), Refusal> {
     if genesis.log_salt.is_some() {
         return Err(Refusal::LogMismatch);
     }
@@ -140,7 +156,11 @@ fn within_log(context: &Context<'_>, genesis: &Genesis, founder: &Member, state:
     check_authority(&state.membership.authority, founder.person)?;
     let granted_for = if state.kind() == ScopeKind::Concern { card_scope } else { state.scope() };
     sign_all(context, genesis, granted_for, state)?;
-    if state.grants.iter().any(|g| state.kind() == ScopeKind::Concern && !matches!(g.grant.access, Access::Hold | Access::Custody)) {
+    if state
+        .grants
+        .iter()
+        .any(|g| state.kind() == ScopeKind::Concern && !matches!(g.grant.access, Access::Hold | Access::Custody))
+    {
         return Err(Refusal::GrantMismatch);
     }
     hold(context, genesis, founder, state)?;
@@ -155,7 +175,9 @@ fn within_log(context: &Context<'_>, genesis: &Genesis, founder: &Member, state:
         return Err(Refusal::NotAnAuthority);
     }
     let holds = card.membership.holder().is_some_and(|h| {
-        h.person == founder.person && h.person_key == founder.person_key && (state.kind() == ScopeKind::Journal || h.basis == founder.basis)
+        h.person == founder.person
+            && h.person_key == founder.person_key
+            && (state.kind() == ScopeKind::Journal || h.basis == founder.basis)
     });
     if !holds {
         return Err(Refusal::NotOnCard);
@@ -194,7 +216,14 @@ fn outside_logs(founder: &Member, state: &ScopeState) -> Result<(), Refusal> {
 
 /// A new generation: after a rejected commit, or when nobody is left who could commit. The founder is
 /// one who was there; the others come back in the commits that follow, exactly as they were.
-pub(super) fn refound(state: &ScopeState, context: &Context<'_>, author: &Author, genesis: &Genesis, membership: &Membership, leaf: &Leaf) -> Result<ScopeState, Refusal> {
+pub(super) fn refound(
+    state: &ScopeState,
+    context: &Context<'_>,
+    author: &Author,
+    genesis: &Genesis,
+    membership: &Membership,
+    leaf: &Leaf,
+) -> Result<ScopeState, Refusal> {
     let rejected = state.rejected == Permit::Yes;
     if !rejected {
         return Err(Refusal::NotRejected);
@@ -224,6 +253,8 @@ pub(super) fn refound(state: &ScopeState, context: &Context<'_>, author: &Author
         gentle: Permit::No,
         listed: vec![],
         before_last_commit: back.clone(),
+        // The old commit cannot be rejected once more.
+        last_commit: 0,
         rejected: Permit::No,
         readmit: back,
         unlinked: 0,

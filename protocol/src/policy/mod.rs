@@ -18,8 +18,8 @@ pub use refusal::Refusal;
 pub use table::{Action, ROLES, STATUSES, allows, print as print_table};
 
 use crate::commit_view::CommitView;
-use crate::credential::Municipalities;
 use crate::consent::Statement;
+use crate::credential::Municipalities;
 use crate::event::{Body, Change, Event};
 use crate::ids::{DeviceId, Millis, Municipality, PersonId, PublicKey};
 use crate::limits;
@@ -102,7 +102,12 @@ pub fn decide(state: &ScopeState, context: &Context<'_>, event: &Event, mls: &Ml
 }
 
 /// Judges the first event of a scope.
-pub fn found(context: &Context<'_>, event: &Event, membership: &Membership, leaf: &crate::commit_view::Leaf) -> Result<ScopeState, Refusal> {
+pub fn found(
+    context: &Context<'_>,
+    event: &Event,
+    membership: &Membership,
+    leaf: &crate::commit_view::Leaf,
+) -> Result<ScopeState, Refusal> {
     let Body::Genesis(genesis) = &event.body else { return Err(Refusal::UnknownScope) };
     let mut state = genesis::found(context, event, genesis, membership, leaf)?;
     state.counter_mut(event.device).last = event.counter;
@@ -111,7 +116,12 @@ pub fn found(context: &Context<'_>, event: &Event, membership: &Membership, leaf
 
 /// Judges a change without copying the scope's facts: the path that must be fast. The caller then
 /// raises the device's counter.
-pub fn decide_change(state: &ScopeState, context: &Context<'_>, event: &Event, change: &Change) -> Result<Author, Refusal> {
+pub fn decide_change(
+    state: &ScopeState,
+    context: &Context<'_>,
+    event: &Event,
+    change: &Change,
+) -> Result<Author, Refusal> {
     check_frame(state, context, event)?;
     let author = author(state, context, event)?;
     check_change(state, context, &author, event, change)?;
@@ -150,7 +160,13 @@ fn check_frame(state: &ScopeState, context: &Context<'_>, event: &Event) -> Resu
     Ok(())
 }
 
-fn check_change(state: &ScopeState, context: &Context<'_>, author: &Author, event: &Event, change: &Change) -> Result<(), Refusal> {
+fn check_change(
+    state: &ScopeState,
+    context: &Context<'_>,
+    author: &Author,
+    event: &Event,
+    change: &Change,
+) -> Result<(), Refusal> {
     require(state, context, author, Action::Change)?;
     if change.sealed.as_slice().len() > limits::CHANGE_EVENT_BYTES {
         return Err(Refusal::TooLarge);

@@ -2,19 +2,30 @@
 //! on they hold, and nobody need be online for it.
 
 use super::{Action, Author, Context, Refusal, authority, entry, require, withdrawal};
-use crate::consent::{Access, Attested, Closing, DeletionWitness, Grantee, LinkRepair, Permit, Reject, SignedGrant, Statement};
+use crate::consent::{
+    Access, Attested, Closing, DeletionWitness, Grantee, LinkRepair, Permit, Reject, SignedGrant, Statement,
+};
 use crate::limits;
 use crate::membership::Role;
 use crate::state::{Attestation, GrantFact, GrantStanding, ScopeState, Status};
 
-pub(super) fn decide(state: &ScopeState, context: &Context<'_>, author: &Author, statement: &Statement) -> Result<ScopeState, Refusal> {
+pub(super) fn decide(
+    state: &ScopeState,
+    context: &Context<'_>,
+    author: &Author,
+    statement: &Statement,
+) -> Result<ScopeState, Refusal> {
     let may = |action| require(state, context, author, action);
     match statement {
         Statement::Grant(signed) => may(Action::Grant).and_then(|()| grant(state, context, signed)),
         Statement::Attested(attested) => may(Action::Attest).and_then(|()| attest(state, context, author, attested)),
-        Statement::Withdrawal(signed) => may(Action::Withdraw).and_then(|()| withdrawal::withdraw(state, context, signed)),
+        Statement::Withdrawal(signed) => {
+            may(Action::Withdraw).and_then(|()| withdrawal::withdraw(state, context, signed))
+        }
         Statement::EmployeeEnd(end) => withdrawal::employee_ends(state, context, end),
-        Statement::AuthorityChange(change) => may(Action::Authority).and_then(|()| authority::change(state, context, &change.change)),
+        Statement::AuthorityChange(change) => {
+            may(Action::Authority).and_then(|()| authority::change(state, context, &change.change))
+        }
         Statement::PersonKeyChange(change) => {
             may(Action::Authority).and_then(|()| authority::person_key(state, context, &change.signatures))
         }
@@ -70,8 +81,14 @@ fn grant(state: &ScopeState, context: &Context<'_>, signed: &SignedGrant) -> Res
     Ok(next)
 }
 
-fn attest(state: &ScopeState, context: &Context<'_>, author: &Author, attested: &Attested) -> Result<ScopeState, Refusal> {
-    let holder = state.membership.member(attested.holder).filter(|m| m.role == Role::Holder).ok_or(Refusal::NotYours)?;
+fn attest(
+    state: &ScopeState,
+    context: &Context<'_>,
+    author: &Author,
+    attested: &Attested,
+) -> Result<ScopeState, Refusal> {
+    let holder =
+        state.membership.member(attested.holder).filter(|m| m.role == Role::Holder).ok_or(Refusal::NotYours)?;
     if holder.person != author.person {
         return Err(Refusal::NotYours);
     }
@@ -86,11 +103,13 @@ fn attest(state: &ScopeState, context: &Context<'_>, author: &Author, attested: 
     let signer = object.on_behalf_of;
     let authority = state.authority();
     // Paper is for those without a device: nobody who is in, may come back, or has signed with a key.
-    let deviceless = state.present().all(|m| m.person != signer) && !state.grants.iter().any(|g| g.signers.contains(&signer));
+    let deviceless =
+        state.present().all(|m| m.person != signer) && !state.grants.iter().any(|g| g.signers.contains(&signer));
     if !authority.may_sign(signer, context.now) || !deviceless {
         return Err(Refusal::NotAnAuthority);
     }
-    let grant: crate::consent::ConsentGrant = crate::codec::decode(object.grant.as_slice()).map_err(|_| Refusal::Malformed)?;
+    let grant: crate::consent::ConsentGrant =
+        crate::codec::decode(object.grant.as_slice()).map_err(|_| Refusal::Malformed)?;
     if grant.scope != state.scope() || grant.log != state.log() || grant.authority != authority.id() {
         return Err(Refusal::GrantMismatch);
     }
@@ -113,7 +132,8 @@ fn attest(state: &ScopeState, context: &Context<'_>, author: &Author, attested: 
         return Err(Refusal::AlreadySigned);
     }
     fact.attested.retain(|a| a.person != signer);
-    fact.attested.push(Attestation { person: signer, until: context.now.saturating_add(limits::ATTESTED_CONSENT_MILLIS) });
+    fact.attested
+        .push(Attestation { person: signer, until: context.now.saturating_add(limits::ATTESTED_CONSENT_MILLIS) });
     entry::settle(fact, authority, &state.vetoes, context.now);
     Ok(next)
 }

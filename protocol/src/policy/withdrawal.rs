@@ -26,7 +26,9 @@ fn withdrawer_key<'s>(state: &'s ScopeState, context: &Context<'s>, signer: Pers
         let counts = !member.role.is_family() && member.role != Role::Archivist && !s.is_leaving(member);
         s.key_of(signer).filter(|_| counts)
     };
-    let before = |card: &'s ScopeState| card.gone_since(context.now).find(|g| g.person == signer && !g.role.is_family()).map(|g| &g.person_key);
+    let before = |card: &'s ScopeState| {
+        card.gone_since(context.now).find(|g| g.person == signer && !g.role.is_family()).map(|g| &g.person_key)
+    };
     let on_card = || context.card.and_then(|card| before(card).or_else(|| here(card)));
     state.authority().key(signer).or_else(|| here(state)).or_else(on_card)
 }
@@ -40,14 +42,19 @@ fn spend(state: &mut ScopeState, id: Hash) -> Result<(), Refusal> {
     Ok(())
 }
 
-pub(super) fn withdraw(state: &ScopeState, context: &Context<'_>, signed: &SignedWithdrawal) -> Result<ScopeState, Refusal> {
+pub(super) fn withdraw(
+    state: &ScopeState,
+    context: &Context<'_>,
+    signed: &SignedWithdrawal,
+) -> Result<ScopeState, Refusal> {
     let key = withdrawer_key(state, context, signed.signer).ok_or(Refusal::NotAnAuthority)?;
     let withdrawal = signed.withdrawal.verify(key).map_err(|_| Refusal::BadSignature)?;
     if withdrawal.scope != state.scope() || withdrawal.log != state.log() {
         return Err(Refusal::GrantMismatch);
     }
     if let Target::Person(person) = withdrawal.target
-        && (state.authority().key(person).is_some() || state.membership.member(person).is_some_and(|m| m.role.is_family()))
+        && (state.authority().key(person).is_some()
+            || state.membership.member(person).is_some_and(|m| m.role.is_family()))
     {
         return Err(Refusal::FamilyStays);
     }
@@ -156,7 +163,11 @@ fn leader_keys(state: &ScopeState, leader: PersonId, unit: UnitId) -> Vec<Public
 }
 
 /// The leader of a granted unit ends an employee's part; acts as a withdrawal for that person.
-pub(super) fn employee_ends(state: &ScopeState, context: &Context<'_>, signed: &SignedEmployeeEnd) -> Result<ScopeState, Refusal> {
+pub(super) fn employee_ends(
+    state: &ScopeState,
+    context: &Context<'_>,
+    signed: &SignedEmployeeEnd,
+) -> Result<ScopeState, Refusal> {
     let claimed = signed.end.peek().map_err(|_| Refusal::Malformed)?;
     let keys = leader_keys(state, signed.leader, claimed.unit);
     if keys.is_empty() {

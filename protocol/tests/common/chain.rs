@@ -73,7 +73,8 @@ impl World {
             old.delete(device.provider.storage()).unwrap();
         }
         let key = id.as_slice().to_vec();
-        let group = MlsGroup::new_with_group_id(&device.provider, device, &config(extensions), id, device.with_key()).unwrap();
+        let group =
+            MlsGroup::new_with_group_id(&device.provider, device, &config(extensions), id, device.with_key()).unwrap();
         let info = group.export_group_info(device.provider.crypto(), device, false).unwrap();
         let genesis = Genesis {
             group_info: info.tls_serialize_detached().unwrap().into(),
@@ -106,7 +107,13 @@ impl World {
         self.found_event(device, self.genesis_event(device, founding), START, card)
     }
 
-    pub fn found_event(&self, device: &Device, event: Event, now: u64, card: Option<&ScopeState>) -> Result<Chain, Refusal> {
+    pub fn found_event(
+        &self,
+        device: &Device,
+        event: Event,
+        now: u64,
+        card: Option<&ScopeState>,
+    ) -> Result<Chain, Refusal> {
         let record = Record { seq: 1, time: now, event: Signed::sign(&event, &device.key) };
         let (replica, _) = replica::found(record.clone(), &self.context(now, card))?;
         let Body::Genesis(genesis) = event.body else { panic!("not a genesis") };
@@ -227,7 +234,13 @@ impl Chain {
         self.submit_commit(world, device, commit, welcome)
     }
 
-    pub fn submit_commit(&mut self, world: &World, device: &Device, commit: Commit, welcome: Option<Vec<u8>>) -> Result<(), Refusal> {
+    pub fn submit_commit(
+        &mut self,
+        world: &World,
+        device: &Device,
+        commit: Commit,
+        welcome: Option<Vec<u8>>,
+    ) -> Result<(), Refusal> {
         let epoch = self.state().epoch;
         let mls = commit.mls.as_slice().to_vec();
         let info = commit.group_info.as_slice().to_vec();
@@ -312,7 +325,15 @@ impl Chain {
     }
 
     /// `by` adds the first device of `who`.
-    pub fn admit(&mut self, world: &World, by: &Device, who: Who, role: Role, basis: Hash, vouchers: Vec<Voucher>) -> Result<(), Refusal> {
+    pub fn admit(
+        &mut self,
+        world: &World,
+        by: &Device,
+        who: Who,
+        role: Role,
+        basis: Hash,
+        vouchers: Vec<Voucher>,
+    ) -> Result<(), Refusal> {
         let membership = self.with(world, who, &[0], role, basis);
         let adds = vec![world.device(who).key_package()];
         self.send(world, by, Plan { adds, membership: Some(membership), vouchers, ..Plan::default() })

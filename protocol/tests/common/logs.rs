@@ -24,10 +24,22 @@ impl World {
 
     pub fn founder(&self, who: Who, role: Role, basis: Hash) -> Member {
         let person = self.person(who);
-        Member { person: person.id, person_key: person.public(), role, devices: vec![person.devices[0].public()], basis }
+        Member {
+            person: person.id,
+            person_key: person.public(),
+            role,
+            devices: vec![person.devices[0].public()],
+            basis,
+        }
     }
 
-    pub fn membership(&self, scope: ScopeId, kind: ScopeKind, authority: &ConsentAuthority, founder: Member) -> Membership {
+    pub fn membership(
+        &self,
+        scope: ScopeId,
+        kind: ScopeKind,
+        authority: &ConsentAuthority,
+        founder: Member,
+    ) -> Membership {
         let in_log = !matches!(kind, ScopeKind::Unit | ScopeKind::Personal);
         Membership {
             scope,
@@ -88,7 +100,12 @@ impl World {
     pub fn personal_founding(&self, who: Who) -> Founding {
         let founder = self.founder(who, Role::Own, own_basis(self, who));
         Founding {
-            membership: self.membership(ScopeId(self.id(who).0), ScopeKind::Personal, &ConsentAuthority::default(), founder),
+            membership: self.membership(
+                ScopeId(self.id(who).0),
+                ScopeKind::Personal,
+                &ConsentAuthority::default(),
+                founder,
+            ),
             log_salt: None,
             card: None,
             grants: vec![],

@@ -35,7 +35,14 @@ impl World {
         Grantee::Person(PersonGrantee { person: self.id(who), person_key: self.person(who).public() })
     }
 
-    pub fn grant(&self, log: LogId, scope: ScopeId, grantee: Grantee, access: Access, authority: &ConsentAuthority) -> ConsentGrant {
+    pub fn grant(
+        &self,
+        log: LogId,
+        scope: ScopeId,
+        grantee: Grantee,
+        access: Access,
+        authority: &ConsentAuthority,
+    ) -> ConsentGrant {
         ConsentGrant {
             log,
             scope,
@@ -89,14 +96,22 @@ impl World {
         self.voucher_of(leader, &self.certificate(leader, who), Some(&self.assignment(leader, who, scope)))
     }
 
-    pub fn voucher_of(&self, leader: Who, certificate: &EmployeeCertificate, assignment: Option<&UnitAssignment>) -> Voucher {
+    pub fn voucher_of(
+        &self,
+        leader: Who,
+        certificate: &EmployeeCertificate,
+        assignment: Option<&UnitAssignment>,
+    ) -> Voucher {
         let key = &self.person(leader).key;
         Voucher { employee: Signed::sign(certificate, key), assignment: assignment.map(|a| Signed::sign(a, key)) }
     }
 
     pub fn employee_end(&self, leader: Who, who: Who, scope: ScopeId) -> Statement {
         let end = EmployeeEnd { unit: self.person(leader).unit.unwrap(), person: self.id(who), scope, salt: [0; 16] };
-        Statement::EmployeeEnd(SignedEmployeeEnd { leader: self.id(leader), end: Signed::sign(&end, &self.person(leader).key) })
+        Statement::EmployeeEnd(SignedEmployeeEnd {
+            leader: self.id(leader),
+            end: Signed::sign(&end, &self.person(leader).key),
+        })
     }
 
     pub fn attested(&self, grant: &ConsentGrant, on_behalf_of: Who, holder: Who, leader: Who) -> Statement {
@@ -112,9 +127,18 @@ impl World {
         })
     }
 
-    pub fn authority_change(&self, log: LogId, scope: ScopeId, from: &ConsentAuthority, to: &ConsentAuthority, decision: Hash, who: &[Who]) -> Statement {
+    pub fn authority_change(
+        &self,
+        log: LogId,
+        scope: ScopeId,
+        from: &ConsentAuthority,
+        to: &ConsentAuthority,
+        decision: Hash,
+        who: &[Who],
+    ) -> Statement {
         let change = AuthorityChange { log, scope, from: from.id(), to: to.clone(), decision };
-        let sign = |w: &Who| AuthoritySignature { signer: self.id(*w), change: Signed::sign(&change, &self.person(*w).key) };
+        let sign =
+            |w: &Who| AuthoritySignature { signer: self.id(*w), change: Signed::sign(&change, &self.person(*w).key) };
         Statement::AuthorityChange(SignedAuthorityChange { change: who.iter().map(sign).collect() })
     }
 
@@ -122,7 +146,11 @@ impl World {
     pub fn key_change(&self, change: &PersonKeyChange, device: Option<&Device>, others: &[Who]) -> Statement {
         let mut signatures: Vec<_> = others
             .iter()
-            .map(|w| KeyChangeSignature { signer: self.id(*w), device: None, change: Signed::sign(change, &self.person(*w).key) })
+            .map(|w| KeyChangeSignature {
+                signer: self.id(*w),
+                device: None,
+                change: Signed::sign(change, &self.person(*w).key),
+            })
             .collect();
         if let Some(device) = device {
             let change = Signed::sign(change, &device.key);

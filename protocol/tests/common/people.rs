@@ -178,7 +178,14 @@ impl World {
     }
 
     /// A chain municipality → person → device, signed as it should be.
-    pub fn credential(&self, person: PersonId, person_key: &SigningKey, kind: PersonKind, unit: Option<UnitId>, device_key: &PublicKey) -> Chain {
+    pub fn credential(
+        &self,
+        person: PersonId,
+        person_key: &SigningKey,
+        kind: PersonKind,
+        unit: Option<UnitId>,
+        device_key: &PublicKey,
+    ) -> Chain {
         let certificate = PersonCertificate {
             municipality: HOME,
             person,

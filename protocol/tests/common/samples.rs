@@ -75,7 +75,12 @@ impl Samples {
     }
 
     fn offer(&self) -> KeyPackageOffer {
-        KeyPackageOffer { device: self.world.device(MOTHER).id(), offered_at: START, last_resort: Permit::Yes, package: vec![1, 2, 3].into() }
+        KeyPackageOffer {
+            device: self.world.device(MOTHER).id(),
+            offered_at: START,
+            last_resort: Permit::Yes,
+            package: vec![1, 2, 3].into(),
+        }
     }
 
     fn join_claim(&self) -> JoinClaim {
@@ -103,7 +108,13 @@ impl Samples {
     }
 
     fn key_change(&self) -> PersonKeyChange {
-        PersonKeyChange { scope: CARD, person: self.world.id(MOTHER), old: [1; 32], new: [2; 32], surviving: vec![[3; 32]] }
+        PersonKeyChange {
+            scope: CARD,
+            person: self.world.id(MOTHER),
+            old: [1; 32],
+            new: [2; 32],
+            surviving: vec![[3; 32]],
+        }
     }
 
     fn grant(&self) -> ConsentGrant {
@@ -119,12 +130,22 @@ impl Samples {
     }
 
     fn attested(&self) -> AttestedConsent {
-        AttestedConsent { grant: encode(&self.grant()).into(), on_behalf_of: self.world.id(FATHER), form: Hash([1; 32]) }
+        AttestedConsent {
+            grant: encode(&self.grant()).into(),
+            on_behalf_of: self.world.id(FATHER),
+            form: Hash([1; 32]),
+        }
     }
 
     fn authority_change(&self) -> AuthorityChange {
         let authority = self.world.authority();
-        AuthorityChange { log: self.world.log(), scope: CARD, from: authority.id(), to: authority, decision: Hash([1; 32]) }
+        AuthorityChange {
+            log: self.world.log(),
+            scope: CARD,
+            from: authority.id(),
+            to: authority,
+            decision: Hash([1; 32]),
+        }
     }
 
     fn deletion(&self) -> DeletionReceipt {
@@ -158,7 +179,12 @@ impl Samples {
             signed(&self.deletion()),
             signed(&self.body(Content::Deletion(Signed::sign(&self.deletion(), &key("signer"))))),
             signed(&self.offer()),
-            signed(&CodeOffer { ticket: Hash([1; 32]), kind: CodeKind::Person(PersonKind::Guardian), unit: Some(SCHOOL), expires_at: START }),
+            signed(&CodeOffer {
+                ticket: Hash([1; 32]),
+                kind: CodeKind::Person(PersonKind::Guardian),
+                unit: Some(SCHOOL),
+                expires_at: START,
+            }),
             signed(&self.join_claim()),
             signed(&self.device_claim()),
         ]
@@ -175,21 +201,36 @@ impl Samples {
             world.key_change(&self.key_change(), Some(world.device(MOTHER)), &[TEACHER]),
             Statement::Reject(Reject { seq: 3, reason: RejectReason::Link }),
             Statement::LinkRepair(LinkRepair { epoch: 2, link: vec![1].into() }),
-            Statement::Deletion(DeletionWitness { device_key: [1; 32], receipt: Signed::sign(&self.deletion(), &key("signer")) }),
+            Statement::Deletion(DeletionWitness {
+                device_key: [1; 32],
+                receipt: Signed::sign(&self.deletion(), &key("signer")),
+            }),
             Statement::Close(Closing::Reopened),
         ]
     }
 
     fn contents(&self) -> Vec<Content> {
         let world = &self.world;
-        let Statement::Withdrawal(withdrawal) = world.withdrawal(world.log(), CARD, Target::All, MOTHER) else { panic!() };
+        let Statement::Withdrawal(withdrawal) = world.withdrawal(world.log(), CARD, Target::All, MOTHER) else {
+            panic!()
+        };
         let named = NamedPerson { person: world.id(MOTHER), person_key: [1; 32], name: "Mor".into() };
         let certificate = Signed::sign(&world.certificate(LEADER, TEACHER), &key("signer"));
         let request = ConsentRequest {
             log: world.log(),
-            draft: Some(LogDraft { child_name: "Ella".into(), born: "2016-02-03".into(), level: 1, guardians: vec![named.clone()] }),
+            draft: Some(LogDraft {
+                child_name: "Ella".into(),
+                born: "2016-02-03".into(),
+                level: 1,
+                guardians: vec![named.clone()],
+            }),
             authority: world.authority(),
-            grants: vec![RequestedGrant { grant: self.grant(), kind: ScopeKind::Card, scope_title: String::new(), grantee_name: "Solvang skole".into() }],
+            grants: vec![RequestedGrant {
+                grant: self.grant(),
+                kind: ScopeKind::Card,
+                scope_title: String::new(),
+                grantee_name: "Solvang skole".into(),
+            }],
             text: "Vi ber om samtykke".into(),
         };
         let notice = GrantNotice {
@@ -205,17 +246,35 @@ impl Samples {
         };
         vec![
             Content::ConsentRequest(request),
-            Content::ConsentAnswer(ConsentAnswer { log: world.log(), requested: vec![Hash([1; 32])], signed: vec![world.sign_grant(&self.grant(), MOTHER)] }),
+            Content::ConsentAnswer(ConsentAnswer {
+                log: world.log(),
+                requested: vec![Hash([1; 32])],
+                signed: vec![world.sign_grant(&self.grant(), MOTHER)],
+            }),
             Content::GrantNotice(notice),
-            Content::Assignment(Assignment { log: world.log(), person_name: "Per".into(), employee: certificate.clone(), assignments: vec![] }),
+            Content::Assignment(Assignment {
+                log: world.log(),
+                person_name: "Per".into(),
+                employee: certificate.clone(),
+                assignments: vec![],
+            }),
             Content::Withdrawal(withdrawal),
             Content::DeviceBundle(DeviceBundle {
                 person_secret: vec![1; 32].into(),
                 name: "Mor".into(),
                 rows: vec![BundledRow { space: 1, key: vec![1].into(), value: vec![2].into() }],
             }),
-            Content::Employment(Employment { unit: SCHOOL, unit_name: "Solvang".into(), certificate, colleagues: vec![named.clone()] }),
-            Content::LateContribution(LateContribution { scope: CARD, changes: vec![vec![1, 2].into()], reason: "read-only".into() }),
+            Content::Employment(Employment {
+                unit: SCHOOL,
+                unit_name: "Solvang".into(),
+                certificate,
+                colleagues: vec![named.clone()],
+            }),
+            Content::LateContribution(LateContribution {
+                scope: CARD,
+                changes: vec![vec![1, 2].into()],
+                reason: "read-only".into(),
+            }),
             Content::Introduction(Introduction { persons: vec![named], municipalities: world.trusted.0.clone() }),
             Content::Seen(Signed::sign(&self.receipt(), &key("signer"))),
         ]
@@ -224,7 +283,11 @@ impl Samples {
     fn requests(&self) -> Vec<Request> {
         let envelope = Envelope { event: self.signed_event(), welcome: Some(vec![1, 2].into()) };
         let offer = Signed::sign(&self.offer(), &key("signer"));
-        let certified = CertifiedDevice { certificate: self.device_certificate(), letter_key: vec![1].into(), key_packages: vec![offer.clone()] };
+        let certified = CertifiedDevice {
+            certificate: self.device_certificate(),
+            letter_key: vec![1].into(),
+            key_packages: vec![offer.clone()],
+        };
         vec![
             Request::Submit(Bundle { envelopes: vec![envelope], letters: vec![self.letter()] }),
             Request::Sync(vec![ScopePosition { scope: CARD, seq: 3 }]),
@@ -234,7 +297,10 @@ impl Samples {
             Request::Units,
             Request::Letters(vec![self.letter()]),
             Request::Acknowledge(vec![1, 2]),
-            Request::OfferCode(Signed::sign(&CodeOffer { ticket: Hash([1; 32]), kind: CodeKind::Device, unit: None, expires_at: 1 }, &key("signer"))),
+            Request::OfferCode(Signed::sign(
+                &CodeOffer { ticket: Hash([1; 32]), kind: CodeKind::Device, unit: None, expires_at: 1 },
+                &key("signer"),
+            )),
             Request::CertifyDevice(certified),
             Request::CertifyEmployee(Signed::sign(&self.world.certificate(LEADER, TEACHER), &key("signer"))),
             Request::AddUnit(NewUnit { name: "PPT".into(), kind: "ppt".into() }),
@@ -245,18 +311,26 @@ impl Samples {
 
     fn replies(&self) -> Vec<Reply> {
         let receipt = Signed::sign(&self.receipt(), &key("signer"));
-        let unit = Unit { unit: SCHOOL, name: "Solvang".into(), kind: "school".into(), leader: Some(self.world.id(LEADER)) };
+        let unit =
+            Unit { unit: SCHOOL, name: "Solvang".into(), kind: "school".into(), leader: Some(self.world.id(LEADER)) };
         let record = Record { seq: 4, time: START, event: self.signed_event() };
         let person = PersonRecord {
             certificate: Signed::sign(&self.person_certificate(), &key("signer")),
             devices: vec![DeviceRecord { certificate: self.device_certificate(), letter_key: vec![1].into() }],
             employee: None,
         };
-        let join = JoinNotice { claim: Signed::sign(&self.join_claim(), &key("signer")), certificate: person.certificate.clone() };
+        let join = JoinNotice {
+            claim: Signed::sign(&self.join_claim(), &key("signer")),
+            certificate: person.certificate.clone(),
+        };
         let mail = |mail| Reply::Mail(MailItem { id: 7, mail });
         vec![
             Reply::Done,
-            Reply::Problem(Problem { code: "wrong-epoch".into(), detail: "sync".into(), scope: Some(ScopePosition { scope: CARD, seq: 1 }) }),
+            Reply::Problem(Problem {
+                code: "wrong-epoch".into(),
+                detail: "sync".into(),
+                scope: Some(ScopePosition { scope: CARD, seq: 1 }),
+            }),
             Reply::Submitted(vec![Accepted { scope: CARD, counter: 1, seq: 2, time: START, receipt: receipt.clone() }]),
             Reply::Records(Records { scope: CARD, records: vec![record], receipt }),
             Reply::Synced(vec![SyncedScope { scope: CARD, position: Some(self.receipt().position) }]),
@@ -284,18 +358,65 @@ impl Samples {
             sample("credential", &credential),
             sample("membership", &world.card_founding().membership),
             sample("municipalities", &world.trusted),
-            sample("opened", &Opened { from: credential, body: Signed::sign(&self.body(Content::ConsentAnswer(ConsentAnswer { log: world.log(), requested: vec![], signed: vec![] })), &key("signer")) }),
-            sample("join person", &JoinRequest::Person(PersonJoin { claim: Signed::sign(&self.join_claim(), &key("signer")), key_packages: vec![] })),
+            sample(
+                "opened",
+                &Opened {
+                    from: credential,
+                    body: Signed::sign(
+                        &self.body(Content::ConsentAnswer(ConsentAnswer {
+                            log: world.log(),
+                            requested: vec![],
+                            signed: vec![],
+                        })),
+                        &key("signer"),
+                    ),
+                },
+            ),
+            sample(
+                "join person",
+                &JoinRequest::Person(PersonJoin {
+                    claim: Signed::sign(&self.join_claim(), &key("signer")),
+                    key_packages: vec![],
+                }),
+            ),
             sample("join device", &JoinRequest::Device(Signed::sign(&self.device_claim(), &key("signer")))),
-            sample("join reply", &JoinReply { municipality: HOME, municipality_key: [1; 32], certificate: None, unit: None }),
+            sample(
+                "join reply",
+                &JoinReply { municipality: HOME, municipality_key: [1; 32], certificate: None, unit: None },
+            ),
             sample("code", &code()),
-            sample("seal context", &SealContext { scope: CARD, generation: 1, epoch: 2, device: self.event.device, counter: 3, seen: self.event.seen, count: 1 }),
+            sample(
+                "seal context",
+                &SealContext {
+                    scope: CARD,
+                    generation: 1,
+                    epoch: 2,
+                    device: self.event.device,
+                    counter: 3,
+                    seen: self.event.seen,
+                    count: 1,
+                },
+            ),
         ];
         let event = |body: Body| Event { body, ..self.event.clone() };
-        all.extend(self.statements().into_iter().map(|s| sample(&format!("{s:?}").chars().take(24).collect::<String>(), &event(Body::Statement(s)))));
-        all.extend(self.contents().into_iter().map(|c| sample(&format!("{c:?}").chars().take(24).collect::<String>(), &self.body(c))));
-        all.extend(self.requests().into_iter().map(|r| sample(&format!("{r:?}").chars().take(24).collect::<String>(), &ClientFrame { id: 5, request: r })));
-        all.extend(self.replies().into_iter().map(|r| sample(&format!("{r:?}").chars().take(24).collect::<String>(), &ServerFrame { id: 0, reply: r })));
+        all.extend(
+            self.statements()
+                .into_iter()
+                .map(|s| sample(&format!("{s:?}").chars().take(24).collect::<String>(), &event(Body::Statement(s)))),
+        );
+        all.extend(
+            self.contents()
+                .into_iter()
+                .map(|c| sample(&format!("{c:?}").chars().take(24).collect::<String>(), &self.body(c))),
+        );
+        all.extend(self.requests().into_iter().map(|r| {
+            sample(&format!("{r:?}").chars().take(24).collect::<String>(), &ClientFrame { id: 5, request: r })
+        }));
+        all.extend(
+            self.replies().into_iter().map(|r| {
+                sample(&format!("{r:?}").chars().take(24).collect::<String>(), &ServerFrame { id: 0, reply: r })
+            }),
+        );
         all
     }
 }

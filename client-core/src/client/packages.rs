@@ -1,0 +1,97 @@
+//! Key packages: our own at the server for others to add this device with, and those of people to be added.
+
+use super::input::Problem;
+use super::plan::Seat;
+use super::session::Sent;
+use super::{Client, group};
+use openmls::prelude::KeyPackage;
+use stafett_protocol::code::key_hash;
+use stafett_protocol::commit_view::Leaf;
+use stafett_protocol::ids::{DeviceId, PublicKey};
+use stafett_protocol::signed::Signed;
+use stafett_protocol::wire::{KeyPackageOffer, Request};
+
+/// One-time key packages kept at the server for others to add this device with.
+const KEY_PACKAGES: usize = 20;
+
+impl Client {
+    pub(super) fn publish_key_packages(&mut self) {
+        let enough = self.session.key_packages_left as usize >= KEY_PACKAGES / 2;
+        if self.session.published || enough || self.session.waits_for(&Sent::OwnKeyPackages) {
+            return;
+        }
+        match self.key_package_offers() {
+            Ok(offers) => self.session.send(Request::PublishKeyPackages(offers), Sent::OwnKeyPackages),
+            Err(problem) => self.report(&problem),
+        }
+    }
+
+    pub(super) fn key_package_offers(&self) -> Result<Vec<Signed<KeyPackageOffer>>, Problem> {
+        let me = self.me()?;
+        (0..=KEY_PACKAGES)
+            .map(|n| {
+                let last_resort = n == 0;
+                let package = group::key_package(&self.provider, me, last_resort)?;
+                let offer = KeyPackageOffer {
+                    device: me.device(),
+                    offered_at: self.now,
+                    last_resort: last_resort.into(),
+                    package: package.into(),
+                };
+                Ok(Signed::sign(&offer, &me.device_key()))
+            })
+            .collect()
+    }
+
+    /// Key packages that came, by the person they can add.
+    pub(super) fn sort_packages(&mut self, offers: Vec<Signed<KeyPackageOffer>>) {
+        for offer in offers {
+            let Ok(leaf) =
+                offer.peek().map_err(Problem::from_malformed).and_then(|o| self.leaf_of(o.package.as_slice()))
+            else {
+                continue;
+            };
+            if offer.verify(&leaf.key).is_err() {
+                continue;
+            }
+            let Some(person) = leaf.credential.person.peek().ok().map(|c| c.person) else {
+                continue;
+            };
+            self.session.packages.entry(person).or_default().push(offer);
+        }
+    }
+
+    pub(super) fn leaf_of(&self, package: &[u8]) -> Result<Leaf, Problem> {
+        let package = group::read_key_package(&self.provider, package)?;
+        Ok(Leaf::of(package.leaf_node())?)
+    }
+
+    /// The packages that add `person` in a scope: of devices that are not in yet, certified under the pinned key.
+    pub(super) fn packages_for(&self, seat: &Seat, present: &[PublicKey]) -> Vec<(PublicKey, KeyPackage)> {
+        let Ok(me) = self.me() else { return vec![] };
+        let trusted = me.trusted();
+        let gone = self.removed_devices();
+        let offers = self.session.packages.get(&seat.person).map(Vec::as_slice).unwrap_or_default();
+        let mut found: Vec<(PublicKey, KeyPackage)> = vec![];
+        for offer in offers.iter().filter_map(|o| o.peek().ok()) {
+            let Ok(package) = group::read_key_package(&self.provider, offer.package.as_slice()) else {
+                continue;
+            };
+            let Ok(leaf) = Leaf::of(package.leaf_node()) else {
+                continue;
+            };
+            let Ok(identity) = leaf.credential.verify(&trusted) else {
+                continue;
+            };
+            let fits = identity.person() == seat.person
+                && key_hash(identity.person_key()) == key_hash(&seat.person_key)
+                && identity.device_key() == &leaf.key
+                && !present.contains(&leaf.key)
+                && !gone.contains(&DeviceId::of_key(&leaf.key));
+            if fits && !found.iter().any(|(key, _)| *key == leaf.key) {
+                found.push((leaf.key, package));
+            }
+        }
+        found
+    }
+}
