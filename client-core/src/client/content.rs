@@ -4,15 +4,18 @@
 use super::founding::Plan;
 use super::input::{NewMeasure, Problem};
 use super::log::{check_date, date_after, rfc3339, withdrawn};
+use super::outbox::OutStatement;
 use super::people;
 use super::scope::Standing;
 use super::{Answer, Client};
 use crate::document::edit::{self, Arena, Colour, Responsible};
 use serde_json::json;
+use stafett_protocol::codec::decode;
 use stafett_protocol::consent::{Closing, Statement};
 use stafett_protocol::ids::{LogId, ScopeId, to_hex};
 use stafett_protocol::membership::{Role, ScopeKind};
 use stafett_protocol::policy::{Action, can};
+use stafett_protocol::state::Status;
 
 /// A measure runs six weeks when nothing else is said (F4: one to two months).
 const MEASURE_DAYS: i64 = 42;
@@ -236,6 +239,11 @@ impl Client {
         let state =
             state.ok_or_else(|| Problem::rule("not-active", "the concern has not been sent yet; sync first"))?;
         can(state, self.me()?.person, Action::Close, self.now)?;
+        let waits = self.queued_rows("s").into_iter().filter_map(|(_, v)| decode::<OutStatement>(&v).ok());
+        let closing = |o: OutStatement| o.scope == scope && matches!(o.statement, Statement::Close(_));
+        if state.status_at(self.now) == Status::Closed || waits.into_iter().any(closing) {
+            return Err(Problem::rule("unchanged", "the concern is closed already"));
+        }
         let log = state.log();
         self.queue_statement(scope, Statement::Close(Closing::Closed));
         if let Some(journal) = self.journal_of(log) {

@@ -134,6 +134,7 @@ impl Client {
         let editor = Editor { person, device, role, now_ms: now, fresh };
         let (value, _) = document.edit(&editor, edit).map_err(|e| match e {
             crate::document::EditError::Refused(reason) => Problem::rule("content-rule", reason.to_string()),
+            crate::document::EditError::Nothing => Problem::rule("unchanged", "it stands like that already"),
             other => Problem::data("document", other.to_string()),
         })?;
         self.save_founding(scope)?;

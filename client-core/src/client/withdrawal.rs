@@ -155,6 +155,13 @@ impl Client {
             }
             WithdrawTarget::Person(prefix) => {
                 let person = self.person(prefix)?;
+                let family = |s: &&ScopeState| {
+                    s.authority().key(person).is_some()
+                        || s.membership.member(person).is_some_and(|m| m.role.is_family())
+                };
+                if states.iter().any(family) {
+                    return Err(Problem::rule("family-stays", "guardians and the child cannot be withdrawn"));
+                }
                 let hit = |_: &Hash, g: &Grantee| matches!(g, Grantee::Person(p) if p.person == person);
                 let there = |s: &ScopeState| live(s, &hit) || s.membership.member(person).is_some();
                 states.iter().filter(|s| there(s)).map(|s| (s.scope(), Target::Person(person))).collect()
