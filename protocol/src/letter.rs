@@ -4,7 +4,8 @@
 
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 use crate::consent::{
-    Access, ConsentGrant, DeletionReceipt, EmployeeCertificate, Grantee, SignedGrant, SignedWithdrawal, UnitAssignment,
+    Access, ConsentGrant, DeletionReceipt, EmployeeCertificate, Grantee, SignedEmployeeEnd, SignedGrant,
+    SignedWithdrawal, UnitAssignment,
 };
 use crate::credential::{Credential, MunicipalityKey};
 use crate::event::Receipt;
@@ -76,6 +77,9 @@ pub enum Content {
     /// A head that the writer saw, so that two histories meet.
     #[tls_codec(discriminant = 11)]
     Seen(Signed<Receipt>),
+    /// From a leader, who has no leaf, to the holder: this employee no longer acts for the unit.
+    #[tls_codec(discriminant = 12)]
+    EmployeeEnd(SignedEmployeeEnd),
 }
 
 /// Everything a guardian needs to read before signing.

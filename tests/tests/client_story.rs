@@ -202,6 +202,14 @@ fn the_ppt_reads_one_concern_until_consent_is_withdrawn() {
     }
     let show = ppt.ask(home, C::ConcernShow { concern: concerns[0].clone() }).unwrap();
     assert_eq!(show["glimpses"][0]["text"], "Etterpå", "a grant opens the whole history, and says so");
+
+    // The PPT's leader ends the assignment: by letter, without a leaf in the log.
+    let ppt_id = text(&ppt.ask(home, C::DeviceList).unwrap(), "person");
+    ppt_leader.ask(home, C::UnitUnassign { log: log.clone(), person: ppt_id.clone() }).unwrap();
+    ppt_leader.sync(home);
+    teacher.sync(home);
+    ppt.sync(home);
+    assert_eq!(ppt.ask(home, C::LogShow { log: log.clone() }).unwrap_err().code, "withdrawn", "{}", ppt.last_problem());
 }
 
 #[test]

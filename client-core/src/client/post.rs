@@ -230,6 +230,16 @@ impl Client {
                 }
                 Ok(())
             }
+            Content::EmployeeEnd(signed) => {
+                let end = signed.end.verify(&from.person_key).map_err(|e| Problem::rule("letter", e.to_string()))?;
+                if signed.leader == from.person && self.scopes.contains_key(&end.scope) {
+                    // The assignment that it ends lets nobody in again.
+                    let voucher = mail_key("voucher", &[&end.scope.0, &end.person.0, &from.person.0]);
+                    self.table.delete(Space::Mail, &voucher);
+                    self.queue_statement(end.scope, stafett_protocol::consent::Statement::EmployeeEnd(signed));
+                }
+                Ok(())
+            }
             Content::LateContribution(_) | Content::Seen(_) => {
                 let key = mail_key("late", &[&opened.body.id().0]);
                 self.table.write(Space::Mail, &key, encode(&opened));

@@ -170,32 +170,28 @@ impl Client {
         Ok(json!({"log": notices.first().map(|n| n.log.to_string()), "person": person.to_string()}))
     }
 
-    /// Ends an employee's part. The leader has no leaf, so the holder's client bears the signed end to the chain.
+    /// Ends an employee's part. The leader has no leaf: the signed end goes to the holder by letter, whose
+    /// client puts it on the chain.
     pub(super) fn unit_unassign(&mut self, log: &str, person: &str) -> Answer {
-        let log = self.log(log)?;
+        let notices = self.notices(log)?;
         let person = self.person(person)?;
         let me = self.me()?;
-        let (own, key, unit) = (me.person, me.person_key()?, me.unit.as_ref().map(|u| u.unit));
-        let unit: UnitId = unit.ok_or_else(|| Problem::rule("no-unit", "only a leader ends assignments"))?;
-        let scopes: Vec<ScopeId> = self
-            .scopes
-            .values()
-            .filter(|s| s.replica.state().log() == log && s.replica.state().membership.member(person).is_some())
-            .map(super::scope::Scope::id)
-            .collect();
-        if scopes.is_empty() {
+        let (own, key) = (me.person, me.person_key()?);
+        let log = notices.first().map(|n| n.log.to_string());
+        let mut ended = 0;
+        for notice in notices {
+            let Grantee::Unit(unit) = notice.grantee else { continue };
+            let end = EmployeeEnd { unit: unit.unit, person, scope: notice.scope, salt: self.random() };
+            let signed = SignedEmployeeEnd { leader: own, end: Signed::sign(&end, &key) };
+            self.write_letter(notice.holder, Content::EmployeeEnd(signed));
+            ended += 1;
+        }
+        if ended == 0 {
             return Err(Problem::rule(
-                "not-in-log",
-                "this device is not in that log; ask the holder or family to withdraw the person",
+                "grant-missing",
+                "no consent for your unit in that log is known here; sync first",
             ));
         }
-        for scope in scopes {
-            let end = EmployeeEnd { unit, person, scope, salt: self.random() };
-            self.queue_statement(
-                scope,
-                Statement::EmployeeEnd(SignedEmployeeEnd { leader: own, end: Signed::sign(&end, &key) }),
-            );
-        }
-        Ok(json!({"log": log.to_string(), "person": person.to_string()}))
+        Ok(json!({"log": log, "person": person.to_string()}))
     }
 }
