@@ -10,9 +10,9 @@ use crate::rows::Space;
 use serde_json::json;
 use stafett_protocol::codec::decode;
 use stafett_protocol::consent::{
-    Access, EmployeeEnd, Grantee, Permit, PersonGrantee, SignedEmployeeEnd, Statement, UnitAssignment, UnitGrantee,
+    Access, EmployeeEnd, Grantee, Permit, PersonGrantee, SignedEmployeeEnd, UnitAssignment, UnitGrantee,
 };
-use stafett_protocol::ids::{LogId, PersonId, ScopeId, UnitId};
+use stafett_protocol::ids::{LogId, PersonId, ScopeId};
 use stafett_protocol::letter::{Assignment, Content, GrantNotice};
 use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::policy::{Action, can};
