@@ -56,7 +56,11 @@ impl Client {
             .grants
             .iter()
             .all(|g| g.grant.log == request.log && g.grant.authority == request.authority.id() && g.grant.text == text);
-        if request.grants.is_empty() || !whole {
+        let one = request.grants.first().map(|g| (g.grant.grantee, g.grant.expires_at));
+        let alike = request.grants.iter().all(|g| Some((g.grant.grantee, g.grant.expires_at)) == one);
+        // Whoever holds is chosen when a log begins; later by a handover.
+        let holds = request.grants.iter().any(|g| matches!(g.grant.access, Access::Hold | Access::Custody));
+        if request.grants.is_empty() || !whole || !alike || (holds && request.draft.is_none()) {
             return Err(refused("what is to be signed is not what is shown"));
         }
         if let Some(draft) = &request.draft
@@ -96,13 +100,23 @@ impl Client {
     fn request_view(&self, id: Hash, received: &Received) -> Value {
         let request = &received.request;
         let first = request.grants.first();
-        let grantee = first.map(|g| g.grantee_name.clone()).unwrap_or_default();
+        // Our own names of unit and concern where we have them; the asker's words only where we have not.
+        let own_name = |grantee: &Grantee| match grantee {
+            Grantee::Unit(unit) => self.known_units().into_iter().find(|u| u.unit == unit.unit).map(|u| u.name),
+            Grantee::Person(p) => self.told_name(p.person),
+        };
+        let grantee =
+            first.map(|g| own_name(&g.grant.grantee).unwrap_or_else(|| g.grantee_name.clone())).unwrap_or_default();
         let trust = first.map(|g| self.grantee_trust(&g.grant.grantee)).unwrap_or_default();
         let scopes: Vec<Value> = request
             .grants
             .iter()
             .map(|g| {
-                json!({"scope": g.grant.scope.to_string(), "kind": kind_word(g.kind), "title": g.scope_title,
+                let title = Some(self.scope_title(g.grant.scope))
+                    .filter(|t| !t.is_empty())
+                    .unwrap_or_else(|| g.scope_title.clone());
+                let kind = self.scopes.get(&g.grant.scope).map_or(g.kind, super::scope::Scope::kind);
+                json!({"scope": g.grant.scope.to_string(), "kind": kind_word(kind), "title": title,
                     "access": access_word(g.grant.access)})
             })
             .collect();
@@ -147,6 +161,7 @@ impl Client {
         }
         let mut signed = vec![];
         if agree {
+            self.check_scopes(&request)?;
             for requested in &request.grants {
                 let grant = SignedGrant { signer: person, grant: Signed::sign(&requested.grant, &person_key) };
                 self.keep_grant(&grant);
@@ -161,6 +176,19 @@ impl Client {
         received.answer = if agree { 1 } else { 2 };
         self.table.write(Space::Mail, &key, encode(&received));
         Ok(json!({"request": id.to_string(), "state": if agree { "granted" } else { "refused" }}))
+    }
+
+    /// For a log that exists every scope must be one of it that we are in, under the authority that we know.
+    fn check_scopes(&self, request: &ConsentRequest) -> Result<(), Problem> {
+        for requested in request.grants.iter().filter(|_| request.draft.is_none()) {
+            let state = self.scopes.get(&requested.grant.scope).map(|s| s.replica.state());
+            let state = state
+                .ok_or_else(|| Problem::rule("unknown-scope", "this part of the log is not here yet; sync first"))?;
+            if state.log() != request.log || state.authority().id() != request.authority.id() {
+                return Err(Problem::rule("grant-mismatch", "the request is not about the log that it names"));
+            }
+        }
+        Ok(())
     }
 
     /// A guardian's answer to a request of ours: signatures are kept, and found the log once all are here.
