@@ -252,7 +252,12 @@ impl Client {
             // A receipt further on covers later envelopes of ours too; a gap before it is asked for.
             if one.seq == known + 1 && receipt.position.seq == one.seq {
                 let record = Record { seq: one.seq, time: one.time, event };
-                self.take_records(Records { scope: one.scope, records: vec![record], receipt: one.receipt })?;
+                let ours = Records { scope: one.scope, records: vec![record], receipt: one.receipt };
+                // What stands there may be an earlier sealing of the same edit, whose answer was overtaken: the
+                // chain says which. Without this the edit would be sent, and answered, for ever.
+                if self.take_records(ours).is_err() {
+                    self.sync_scopes(Some(one.scope));
+                }
             } else if one.seq > known {
                 self.sync_scopes(Some(one.scope));
             }

@@ -5,7 +5,11 @@ use serde_json::Value;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
+/// No command takes nearly so long, even on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(90);
 pub const PASSPHRASE: &str = "Passord for historien";
 
 /// What a run of the client came to.
@@ -56,7 +60,7 @@ impl Home {
 
     /// Runs a command that may end in any way.
     pub fn run(&self, words: &[&str]) -> Ran {
-        Ran::of(&self.command(words).output().unwrap())
+        Self::end(self.begin(words))
     }
 
     /// Begins a command; [`Home::end`] says what came of it.
@@ -64,8 +68,21 @@ impl Home {
         self.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
+    /// Waits for its end; a command that finds none is killed, and the test with it.
     pub fn end(child: Child) -> Ran {
-        Ran::of(&child.wait_with_output().unwrap())
+        let (ended, waits) = mpsc::channel::<()>();
+        let process = child.id().to_string();
+        let watch = std::thread::spawn(move || {
+            let endless = waits.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout);
+            if endless {
+                Command::new("kill").args(["-KILL", &process]).status().unwrap();
+            }
+            endless
+        });
+        let output = child.wait_with_output().unwrap();
+        drop(ended);
+        assert!(!watch.join().unwrap(), "a command did not end within {PATIENCE:?}");
+        Ran::of(&output)
     }
 
     /// Runs a command that must succeed.
