@@ -255,8 +255,12 @@ impl Client {
                 let ours = Records { scope: one.scope, records: vec![record], receipt: one.receipt };
                 // What stands there may be an earlier sealing of the same edit, whose answer was overtaken: the
                 // chain says which. Without this the edit would be sent, and answered, for ever.
-                if self.take_records(ours).is_err() {
-                    self.sync_scopes(Some(one.scope));
+                if let Err(problem) = self.take_records(ours) {
+                    let overtaken = WireProblem { code: "counter-used".into(), detail: String::new(), scope: None };
+                    if !self.race_lost(one.scope, &overtaken) {
+                        self.session.blocked.insert(one.scope);
+                        self.report(&problem);
+                    }
                 }
             } else if one.seq > known {
                 self.sync_scopes(Some(one.scope));
