@@ -57,7 +57,9 @@ impl Client {
     }
 
     fn plan_synced(&mut self) -> Result<(), Problem> {
-        if !self.session.synced {
+        // While news are asked for, what would be planned on the old state waits: an edit whose answer was
+        // overtaken must not be sealed again before the chain has said whether it stands.
+        if !self.session.synced || self.session.waits_for(&Sent::Sync) {
             return Ok(());
         }
         // One step's failure is reported and silences no other.
