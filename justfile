@@ -21,6 +21,15 @@ check:
     cargo clippy --workspace --all-targets -- -D warnings
     cargo deny check bans licenses sources
 
+# The first figures of the performance table, beside the limits of this machine, in one run
+bench EDITS="10000":
+    cargo build --release --bin stafettd --bin bench
+    target/release/bench {{EDITS}}
+
+# More random worlds of crashing clients; STAFETT_SEED=n replays one
+worlds SEEDS="150":
+    STAFETT_SEEDS={{SEEDS}} cargo test -p stafett-tests --test client_simulation -- --nocapture
+
 # Known vulnerabilities; fetches the advisory database
 advisories:
     cargo deny check advisories
