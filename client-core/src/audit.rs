@@ -7,7 +7,7 @@ use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::consent::Statement;
 use stafett_protocol::credential::{Municipalities, MunicipalityKey};
 use stafett_protocol::event::{Body, Receipt, Record};
-use stafett_protocol::ids::{LogId, Municipality, ScopeId, from_hex, to_hex};
+use stafett_protocol::ids::{LogId, Municipality, ScopeId, bytes_from_hex, from_hex, to_hex};
 use stafett_protocol::membership::{Role, ScopeKind};
 use stafett_protocol::policy::Context;
 use stafett_protocol::replica::{self, Replica};
@@ -177,7 +177,7 @@ pub fn verify_export(file: &Value) -> Result<Report, String> {
         return Err("this is not an audit export of a version that this program knows".into());
     }
     let log: LogId = file["log"].as_str().and_then(|t| t.parse().ok()).ok_or("the file names no log")?;
-    let hex = |v: &Value| v.as_str().and_then(bytes_of).ok_or("the file is damaged".to_owned());
+    let hex = |v: &Value| v.as_str().and_then(bytes_from_hex).ok_or("the file is damaged".to_owned());
     let mut trusted = Municipalities::default();
     for m in file["municipalities"].as_array().into_iter().flatten() {
         let key = m["key"].as_str().and_then(from_hex::<32>).ok_or("a municipality key is damaged")?;
@@ -226,11 +226,4 @@ fn check_receipt(
         head == receipt.position.head,
         "the home has signed another history",
     );
-}
-
-fn bytes_of(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
-        return None;
-    }
-    text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok().and_then(from_hex::<1>).map(|[b]| b)).collect()
 }

@@ -2,7 +2,7 @@
 //! keys without the server in between (design `protocol.md` 5).
 
 use crate::codec::{Malformed, TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
-use crate::ids::{Hash, Municipality, PersonId, PublicKey, from_hex, hash, to_hex};
+use crate::ids::{Hash, Municipality, PersonId, PublicKey, bytes_from_hex, hash, to_hex};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
@@ -51,12 +51,7 @@ impl Code {
             return Err(bad("the code is not whole"));
         }
         let (body, sum) = hex.split_at(hex.len() - 8);
-        let body: Vec<u8> = body
-            .as_bytes()
-            .chunks(2)
-            .map(|pair| std::str::from_utf8(pair).ok().and_then(from_hex::<1>).map(|[b]| b))
-            .collect::<Option<_>>()
-            .ok_or_else(|| bad("the code has a wrong letter"))?;
+        let body = bytes_from_hex(body).ok_or_else(|| bad("the code has a wrong letter"))?;
         if to_hex(hash("code checksum", &[&body]).0.split_at(4).0) != sum {
             return Err(bad("the code is mistyped or cut off"));
         }

@@ -47,6 +47,12 @@ pub fn to_hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Reads any number of bytes of hexadecimal.
+pub fn bytes_from_hex(text: &str) -> Option<Vec<u8>> {
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(|pair| std::str::from_utf8(pair).ok().and_then(from_hex::<1>).map(|[b]| b)).collect()
+}
+
 /// Reads exactly `N` bytes of hexadecimal.
 pub fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     // `from_str_radix` alone would take a sign, and one id would have two texts.

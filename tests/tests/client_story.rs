@@ -27,6 +27,15 @@ fn join(home: &mut ModelHome, seed: u8, code: String, name: &str) -> (Device, St
     (device, text(&answer, "person"))
 }
 
+/// A guardian signs what is asked.
+fn sign(home: &mut ModelHome, guardian: &mut Device) {
+    guardian.sync(home);
+    let pending = guardian.ask(home, C::ConsentPending).unwrap();
+    let request = text(&pending["requests"][0], "request");
+    guardian.ask(home, C::ConsentGrant { request }).unwrap();
+    guardian.sync(home);
+}
+
 fn cast() -> Cast {
     let mut home = ModelHome::new(3209);
     let code = home.add_unit("Solvang skole", "school");
@@ -56,11 +65,7 @@ fn log(cast: &mut Cast) -> String {
     teacher.sync(home);
     assert!(home.scopes.is_empty(), "B1: nothing exists before consent");
     for guardian in [&mut *mother, &mut *father] {
-        guardian.sync(home);
-        let pending = guardian.ask(home, C::ConsentPending).unwrap();
-        let request = text(&pending["requests"][0], "request");
-        guardian.ask(home, C::ConsentGrant { request }).unwrap();
-        guardian.sync(home);
+        sign(home, guardian);
     }
     teacher.sync(home);
     for guardian in [mother, father] {
@@ -141,11 +146,7 @@ fn the_ppt_reads_one_concern_until_consent_is_withdrawn() {
     teacher.ask(home, C::AccessRequest { log: log.clone(), who, scopes, access: AccessWord::Read }).unwrap();
     teacher.sync(home);
     for guardian in [&mut *mother, &mut *father] {
-        guardian.sync(home);
-        let pending = guardian.ask(home, C::ConsentPending).unwrap();
-        let request = text(&pending["requests"][0], "request");
-        guardian.ask(home, C::ConsentGrant { request }).unwrap();
-        guardian.sync(home);
+        sign(home, guardian);
     }
     teacher.sync(home);
     ppt_leader.sync(home);
@@ -190,11 +191,7 @@ fn the_ppt_reads_one_concern_until_consent_is_withdrawn() {
     teacher.ask(home, C::AccessRequest { log: log.clone(), who, scopes, access: AccessWord::Read }).unwrap();
     teacher.sync(home);
     for (guardian, opens) in [(&mut *father, false), (&mut *mother, true)] {
-        guardian.sync(home);
-        let pending = guardian.ask(home, C::ConsentPending).unwrap();
-        let request = text(&pending["requests"][0], "request");
-        guardian.ask(home, C::ConsentGrant { request }).unwrap();
-        guardian.sync(home);
+        sign(home, guardian);
         teacher.sync(home);
         ppt.sync(home);
         let inside = ppt.ask(home, C::LogShow { log: log.clone() });

@@ -45,15 +45,11 @@ fn key(scope: ScopeId) -> Vec<u8> {
 
 impl Founding {
     pub fn load_all(table: &Table) -> Result<Vec<Self>, Problem> {
-        let damaged = |e: &dyn core::fmt::Display| Problem::data("damaged", e.to_string());
         table
             .scan(Space::State, b"founding/")
             .map(|(_, value)| {
-                let plan: Plan = decode(value).map_err(|e| damaged(&e))?;
-                let document = match Document::load(table, &plan.scope.0, plan.kind).map_err(|e| damaged(&e))? {
-                    Some(document) => document,
-                    None => Document::new(plan.kind).map_err(|e| damaged(&e))?,
-                };
+                let plan: Plan = decode(value).map_err(|e| Problem::data("damaged", e.to_string()))?;
+                let document = super::scope::load_document(table, plan.scope, plan.kind)?;
                 Ok(Self { plan, document })
             })
             .collect()

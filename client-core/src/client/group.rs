@@ -60,9 +60,7 @@ pub(super) fn found(
 ) -> Result<Genesis, Problem> {
     let membership = founding.membership;
     let id = group_id(membership.scope, membership.generation);
-    if let Ok(Some(mut left_over)) = MlsGroup::load(provider.storage(), &id) {
-        left_over.delete(provider.storage()).map_err(mls_problem)?;
-    }
+    forget(provider, membership)?;
     let config = MlsGroupCreateConfig::builder()
         .ciphersuite(stafett_protocol::SUITE)
         .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
@@ -233,6 +231,14 @@ pub(super) fn note(keys: &mut KeyChain, epoch: u64, commit: &Commit) -> Result<(
     Ok(())
 }
 
+fn join_config() -> MlsGroupJoinConfig {
+    MlsGroupJoinConfig::builder()
+        .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
+        .use_ratchet_tree_extension(false)
+        .max_past_epochs(0)
+        .build()
+}
+
 /// Joins by a Welcome with the tree of one's own replica. Whatever fails leaves the key package unused (M13).
 pub(super) fn join(
     provider: &Provider,
@@ -263,11 +269,7 @@ fn try_join(
     else {
         return Err(mls_problem("not a Welcome"));
     };
-    let config = MlsGroupJoinConfig::builder()
-        .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
-        .use_ratchet_tree_extension(false)
-        .max_past_epochs(0)
-        .build();
+    let config = join_config();
     let staged = StagedWelcome::build_from_welcome(provider, &config, welcome)
         .map_err(mls_problem)?
         .with_ratchet_tree(tree.into())
@@ -323,11 +325,7 @@ pub(super) fn resync(
     else {
         return Err(mls_problem("not a GroupInfo"));
     };
-    let config = MlsGroupJoinConfig::builder()
-        .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
-        .use_ratchet_tree_extension(false)
-        .max_past_epochs(0)
-        .build();
+    let config = join_config();
     let signer = LeafSigner(me.device_key());
     let (group, bundle) = MlsGroup::external_commit_builder()
         .with_config(config)

@@ -2,6 +2,7 @@
 //! way; changes wait in their documents. Everything is sealed and counted when it is sent, under today's
 //! key, and leaves the outbox when the chain or the server says that it stands.
 
+use super::inbox::seal_context;
 use super::input::Problem;
 use super::scope::Standing;
 use super::session::{Sent, is_final};
@@ -11,7 +12,7 @@ use crate::rows::Space;
 use crate::seal;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
 use stafett_protocol::consent::Statement;
-use stafett_protocol::event::{Body, Change, Event, Record, SealContext};
+use stafett_protocol::event::{Body, Change, Event, Record};
 use stafett_protocol::ids::ScopeId;
 use stafett_protocol::limits;
 use stafett_protocol::policy::Context;
@@ -26,6 +27,12 @@ pub(super) struct OutStatement {
 }
 
 const BUNDLE: &[u8] = b"bundle";
+
+/// Where the one event under way in a scope is kept, as it was sent.
+fn sent_key(scope: ScopeId) -> Vec<u8> {
+    [b"sent/".as_slice(), &scope.0].concat()
+}
+
 /// Room in one change event for plain changes: the seal rounds up by an eighth at most.
 const PLAIN_BYTES: usize = 200 * 1024;
 
@@ -63,6 +70,13 @@ impl Client {
         let value = encode(&OutStatement { scope, statement });
         if !self.queued_rows("s").iter().any(|(_, v)| *v == value) {
             self.queue("s", value);
+        }
+    }
+
+    fn drop_statement(&mut self, scope: ScopeId, statement: Statement) {
+        let value = encode(&OutStatement { scope, statement });
+        if let Some((key, _)) = self.queued_rows("s").into_iter().find(|(_, v)| *v == value) {
+            self.table.delete(Space::Outbox, &key);
         }
     }
 
@@ -104,7 +118,7 @@ impl Client {
     }
 
     /// The event that comes next from this device in a scope.
-    pub(super) fn next_event(&self, scope: ScopeId, ahead: u64, body: Body) -> Result<Event, Problem> {
+    pub(super) fn next_event(&self, scope: ScopeId, body: Body) -> Result<Event, Problem> {
         let s = self.scopes.get(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
         let (state, device) = (s.replica.state(), self.me()?.device());
         Ok(Event {
@@ -112,7 +126,7 @@ impl Client {
             generation: state.membership.generation,
             epoch: state.epoch,
             device,
-            counter: state.counter(device) + 1 + ahead,
+            counter: state.counter(device) + 1,
             seen: state.position,
             body,
         })
@@ -121,7 +135,7 @@ impl Client {
     fn submit_event(&mut self, scope: ScopeId, event: &Event) -> Result<(), Problem> {
         let event = Signed::sign(event, &self.me()?.device_key());
         let bundle = Bundle { envelopes: vec![Envelope { event, welcome: None }], letters: vec![] };
-        self.table.write(Space::Outbox, &[b"sent/".as_slice(), &scope.0].concat(), encode(&bundle));
+        self.table.write(Space::Outbox, &sent_key(scope), encode(&bundle));
         self.session.send(Request::Submit(bundle), Sent::Event(scope));
         Ok(())
     }
@@ -134,7 +148,7 @@ impl Client {
             };
             let here = self.scopes.get(&out.scope).is_some_and(|s| s.standing != Standing::Withdrawn);
             if here && !self.session.busy(out.scope) && !self.session.blocked.contains(&out.scope) {
-                let event = self.next_event(out.scope, 0, Body::Statement(out.statement))?;
+                let event = self.next_event(out.scope, Body::Statement(out.statement))?;
                 self.submit_event(out.scope, &event)?;
             }
         }
@@ -177,16 +191,8 @@ impl Client {
         }
         let count = u16::try_from(changes.len()).unwrap_or(u16::MAX);
         let empty = Change { salt, count, tag: [0; 32], sealed: vec![].into() };
-        let mut event = self.next_event(scope, 0, Body::Change(empty))?;
-        let context = SealContext {
-            scope,
-            generation: event.generation,
-            epoch: event.epoch,
-            device: event.device,
-            counter: event.counter,
-            seen: event.seen,
-            count,
-        };
+        let mut event = self.next_event(scope, Body::Change(empty.clone()))?;
+        let context = seal_context(&event, &empty);
         let key = s.keys.key(event.epoch).ok_or_else(|| group::mls_problem("the present key is missing"))?;
         let header = encode(&context);
         let envelope = seal::Envelope { salt, device: event.device, counter: event.counter, header: &header };
@@ -270,10 +276,7 @@ impl Client {
     }
 
     fn sent_event(&self, scope: ScopeId, counter: u64) -> Option<Signed<Event>> {
-        let single = self
-            .table
-            .read(Space::Outbox, &[b"sent/".as_slice(), &scope.0].concat())
-            .and_then(|b| decode::<Bundle>(b).ok());
+        let single = self.table.read(Space::Outbox, &sent_key(scope)).and_then(|b| decode::<Bundle>(b).ok());
         [single, self.open_bundle()]
             .into_iter()
             .flatten()
@@ -285,12 +288,9 @@ impl Client {
     /// An event of ours stands in the chain, however we came to know it.
     pub(super) fn own_event_stands(&mut self, scope: ScopeId, event: &Event) {
         self.session.retries.remove(&scope);
-        self.table.delete(Space::Outbox, &[b"sent/".as_slice(), &scope.0].concat());
+        self.table.delete(Space::Outbox, &sent_key(scope));
         if let Body::Statement(statement) = &event.body {
-            let value = encode(&OutStatement { scope, statement: statement.clone() });
-            if let Some((key, _)) = self.queued_rows("s").into_iter().find(|(_, v)| *v == value) {
-                self.table.delete(Space::Outbox, &key);
-            }
+            self.drop_statement(scope, statement.clone());
         }
         let in_bundle = self.open_bundle().is_some_and(|b| {
             b.envelopes
@@ -309,7 +309,7 @@ impl Client {
         if self.race_lost(scope, problem) {
             return;
         }
-        let sent = [b"sent/".as_slice(), &scope.0].concat();
+        let sent = sent_key(scope);
         let event = self.table.read(Space::Outbox, &sent).and_then(|b| decode::<Bundle>(b).ok());
         let event = event.and_then(|b| b.envelopes.into_iter().next()).map(|e| e.event);
         self.table.delete(Space::Outbox, &sent);
@@ -319,10 +319,7 @@ impl Client {
             // A statement is given up only where our own copy of the scope refuses it too: no home makes us
             // forget a withdrawal by a word.
             Some(Body::Statement(statement)) if last_word && self.refused_here(scope, event) => {
-                let value = encode(&OutStatement { scope, statement });
-                if let Some((key, _)) = self.queued_rows("s").into_iter().find(|(_, v)| *v == value) {
-                    self.table.delete(Space::Outbox, &key);
-                }
+                self.drop_statement(scope, statement);
                 return self.report(&Problem::rule(&problem.code, problem.detail.clone()));
             }
             _ => {}

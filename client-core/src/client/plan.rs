@@ -21,6 +21,17 @@ use stafett_protocol::wire::{Bundle, Envelope, Request};
 /// One step of a plan.
 type Step = fn(&mut Client) -> Result<(), Problem>;
 
+/// What is done once the chains have been read, in this order.
+const PLANNED: &[Step] = &[
+    Client::announce_grants,
+    Client::present_members,
+    Client::send_letters,
+    Client::plan_statements,
+    Client::send_statements,
+    Client::plan_commits,
+    Client::send_changes,
+];
+
 /// Somebody who may come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seat {
@@ -39,7 +50,11 @@ impl Client {
         }
         self.publish_key_packages();
         self.send_requests();
-        let steps = [Self::send_letters, Self::plan_synced];
+        // While news are asked for, what would be planned on the old state waits: an edit whose answer was
+        // overtaken must not be sealed again before the chain has said whether it stands.
+        let informed = self.session.synced && !self.session.waits_for(&Sent::Sync);
+        let steps: &[Step] = if informed { PLANNED } else { &[Client::send_letters] };
+        // One step's failure is reported and silences no other.
         for step in steps {
             if let Err(problem) = step(self) {
                 self.report(&problem);
@@ -54,30 +69,6 @@ impl Client {
             && self.session.greeted
             && (self.session.synced || self.me.as_ref().is_none_or(|m| m.credential().is_err()))
             && !waiting
-    }
-
-    fn plan_synced(&mut self) -> Result<(), Problem> {
-        // While news are asked for, what would be planned on the old state waits: an edit whose answer was
-        // overtaken must not be sealed again before the chain has said whether it stands.
-        if !self.session.synced || self.session.waits_for(&Sent::Sync) {
-            return Ok(());
-        }
-        // One step's failure is reported and silences no other.
-        let steps: [Step; 7] = [
-            Self::announce_grants,
-            Self::present_members,
-            Self::send_letters,
-            Self::plan_statements,
-            Self::send_statements,
-            Self::plan_commits,
-            Self::send_changes,
-        ];
-        for step in steps {
-            if let Err(problem) = step(self) {
-                self.report(&problem);
-            }
-        }
-        Ok(())
     }
 
     fn plan_statements(&mut self) -> Result<(), Problem> {
@@ -291,7 +282,7 @@ impl Client {
         let mut mls = group::load(&self.provider, &s.replica.state().membership)
             .ok_or_else(|| group::mls_problem("the group is missing here"))?;
         let (commit, welcome): (Commit, Option<Vec<u8>>) = group::commit(&self.provider, me, &mut mls, plan, &s.keys)?;
-        let event = self.next_event(scope, 0, Body::Commit(commit))?;
+        let event = self.next_event(scope, Body::Commit(commit))?;
         let event = Signed::sign(&event, &self.me()?.device_key());
         let envelope = Envelope { event, welcome: welcome.map(Into::into) };
         self.submit_bundle(Bundle { envelopes: vec![envelope], letters: vec![] }, vec![scope]);

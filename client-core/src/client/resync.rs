@@ -80,7 +80,7 @@ impl Client {
         let s = self.scopes.get(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
         let (commit, secret) = group::resync(&self.provider, self.me()?, &info, tree, &s.keys)?;
         self.table.write(Space::State, &secret_key(scope), secret);
-        let event = self.next_event(scope, 0, Body::Commit(commit))?;
+        let event = self.next_event(scope, Body::Commit(commit))?;
         let event = Signed::sign(&event, &self.me()?.device_key());
         self.submit_bundle(Bundle { envelopes: vec![Envelope { event, welcome: None }], letters: vec![] }, vec![scope]);
         Ok(true)

@@ -134,10 +134,7 @@ impl Scope {
         }
         replica.fast_forward(cursor.position, cursor.time, cursor.counters.iter().map(|c| (c.device, c.last)));
         let (generation, kind) = (replica.state().membership.generation, replica.state().kind());
-        let document = match Document::load(table, &id.0, kind).map_err(|e| damaged(&e))? {
-            Some(document) => document,
-            None => Document::new(kind).map_err(|e| damaged(&e))?,
-        };
+        let document = load_document(table, id, kind)?;
         let keys = KeyChain::load(table, id, generation);
         let prefix = row_key(id, UNOPENED);
         let waiting = table.scan(Space::Scope, &prefix).map(|(_, value)| decode(value));
@@ -196,6 +193,15 @@ impl Scope {
         KeyChain::delete_rows(table, id);
         Document::delete_rows(table, &id.0);
         Ok(())
+    }
+}
+
+/// The document of a scope from its rows; an empty one where there are none.
+pub(super) fn load_document(table: &Table, scope: ScopeId, kind: ScopeKind) -> Result<Document, Problem> {
+    let damaged = |e: &dyn core::fmt::Display| Problem::data("damaged", e.to_string());
+    match Document::load(table, &scope.0, kind).map_err(|e| damaged(&e))? {
+        Some(document) => Ok(document),
+        None => Document::new(kind).map_err(|e| damaged(&e)),
     }
 }
 

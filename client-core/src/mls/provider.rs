@@ -2,13 +2,11 @@
 
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::OpenMlsProvider;
-use openmls_traits::types::Ciphersuite;
 
 use super::storage::KvStorage;
 use crate::rows::Row;
 
-/// The suite of every group: hybrid post-quantum key exchange (0x004F).
-pub const SUITE: Ciphersuite = Ciphersuite::MLS_128_MLKEM768X25519_AES128GCM_SHA256_Ed25519;
+pub use stafett_protocol::SUITE;
 
 /// Cryptography, randomness and storage for OpenMLS.
 #[derive(Debug, Default)]
