@@ -7,7 +7,7 @@ use std::time::Duration;
 use ed25519_dalek::SigningKey;
 use serde_json::Value;
 use stafett_client_core::client::Client;
-use stafett_client_core::client::input::{Call, CallFailed, Command as Wish, Effects, Input};
+use stafett_client_core::client::input::{Call, CallFailed, Command as Wish, Effects, Input, News};
 use stafett_client_core::rows::Row;
 use stafett_protocol::http_signature;
 
@@ -34,9 +34,20 @@ pub struct Session {
 }
 
 /// What one step leaves to be done outside.
+#[derive(Default)]
 pub(crate) struct Step {
     pub answer: Option<Value>,
     pub frames: Vec<Vec<u8>>,
+    pub news: Vec<News>,
+    pub settled: bool,
+}
+
+/// What several inputs in a row leave: answers in their order.
+#[derive(Default)]
+pub(crate) struct Steps {
+    pub answers: Vec<Result<Value, Fault>>,
+    pub frames: Vec<Vec<u8>>,
+    pub news: Vec<News>,
     pub settled: bool,
 }
 
@@ -69,7 +80,7 @@ impl Session {
         let outcome = self.settle(&mut stream).await;
         stream.close().await;
         self.step(Input::Disconnected).await?;
-        outcome?;
+        outcome.map(drop)?;
         self.perform(Wish::SyncCounts).await
     }
 
@@ -108,15 +119,21 @@ impl Session {
         self.client.awaits_certificate()
     }
 
-    pub(crate) async fn settle(&mut self, stream: &mut FrameStream) -> Result<(), Fault> {
-        let mut step = self.step(Input::Connected).await?;
+    /// Everything that can be done with the server now; answers what became visible.
+    pub(crate) async fn settle(&mut self, stream: &mut FrameStream) -> Result<Vec<News>, Fault> {
+        let mut step = self.steps([Input::Connected]).await?;
+        let mut news = vec![];
         loop {
             stream.send(std::mem::take(&mut step.frames)).await?;
+            news.append(&mut step.news);
             if step.settled {
-                return Ok(());
+                return Ok(news);
             }
-            let frame = stream.next(SILENCE).await?.ok_or_else(silent)?;
-            step = self.step(Input::Frame(frame)).await?;
+            let frames = stream.together(SILENCE).await?;
+            if frames.is_empty() {
+                return Err(silent().into());
+            }
+            step = self.steps(frames.into_iter().map(Input::Frame)).await?;
         }
     }
 
@@ -131,11 +148,12 @@ impl Session {
     /// One input, and whatever it asks of the disk and of a server before it has an answer.
     pub(crate) async fn step(&mut self, input: Input) -> Result<Step, Fault> {
         let mut next = Some(input);
-        let mut done = Step { answer: None, frames: Vec::new(), settled: false };
+        let mut done = Step::default();
         while let Some(input) = next.take() {
             let effects: Effects = self.client.handle(now_ms(), input);
             self.store.write(&effects.rows).await?;
             done.frames.extend(effects.frames);
+            done.news.extend(effects.news);
             done.settled = effects.settled;
             if let Some(answer) = effects.answer {
                 done.answer = Some(answer?);
@@ -147,6 +165,28 @@ impl Session {
             }
         }
         Ok(done)
+    }
+
+    /// Inputs that came together: handled in their order, saved in one transaction, and only then shown and sent. None of
+    /// them may ask for a load or a call.
+    pub(crate) async fn steps(&mut self, inputs: impl IntoIterator<Item = Input>) -> Result<Steps, Fault> {
+        let mut done = Steps::default();
+        let mut rows = Vec::new();
+        for input in inputs {
+            let effects: Effects = self.client.handle(now_ms(), input);
+            rows.extend(effects.rows);
+            done.frames.extend(effects.frames);
+            done.news.extend(effects.news);
+            done.settled = effects.settled;
+            done.answers.extend(effects.answer.map(|answer| answer.map_err(Fault::from)));
+        }
+        self.store.write(&rows).await?;
+        Ok(done)
+    }
+
+    /// The text of an entry, as it stands now.
+    pub fn entry_text(&self, news: &News) -> Option<String> {
+        self.client.entry_text(news)
     }
 
     async fn load(&mut self, prefixes: &[Vec<u8>]) -> Result<Vec<Row>, Fault> {

@@ -32,6 +32,8 @@ const REQUEST_TIME: Duration = Duration::from_secs(30);
 const MOST_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// One frame holds at most a bundle of 8 MiB with its wrapping, or one part of a checkpoint.
 const MOST_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+/// So many frames that wait are handled and saved together.
+const TOGETHER: usize = 64;
 const STREAM_PATH: &str = "/v1/stream";
 
 /// What can go wrong on the road.
@@ -246,6 +248,19 @@ impl FrameStream {
                 Ok(Some(frame))
             }
         }
+    }
+
+    /// The next frame and those that came with it, at most [`TOGETHER`]; none when nothing came within `wait`.
+    pub async fn together(&mut self, wait: Duration) -> Result<Vec<Vec<u8>>, TransportError> {
+        let mut frames: Vec<Vec<u8>> = self.next(wait).await?.into_iter().collect();
+        while !frames.is_empty() && frames.len() < TOGETHER {
+            match self.next(Duration::ZERO).await {
+                Ok(Some(frame)) => frames.push(frame),
+                // An error shows again at the next read; what came before it counts.
+                Ok(None) | Err(_) => break,
+            }
+        }
+        Ok(frames)
     }
 
     /// How long nothing at all has come, pongs included.

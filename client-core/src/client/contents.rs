@@ -3,7 +3,7 @@
 
 use super::Client;
 use super::group::{self};
-use super::input::Problem;
+use super::input::{News, Problem};
 use super::scope::{Scope, Standing, Unopened};
 use crate::document::{Outcome, Received, Writer};
 use crate::rows::Space;
@@ -64,6 +64,8 @@ impl Client {
             let delivered = s.document.accept(&events).map_err(|e| Problem::data("document", e.to_string()))?;
             let refused = delivered.outcomes.iter().filter(|o| matches!(o, Outcome::Quarantined(_))).count();
             self.session.counts.refused += refused as u64;
+            let news = delivered.entries.into_iter().map(|(section, entry)| News { scope, section, entry });
+            self.news.extend(news);
             for draft in &delivered.drafts {
                 self.keep_draft(scope, draft, "quarantined");
             }

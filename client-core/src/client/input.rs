@@ -3,6 +3,7 @@
 
 use crate::rows::Row;
 use serde_json::Value;
+use stafett_protocol::ids::ScopeId;
 
 /// One thing that happens to the client.
 #[derive(Debug, Clone)]
@@ -32,8 +33,19 @@ pub struct Effects {
     pub call: Option<Call>,
     /// Rows of [`crate::rows::Space::Event`] to read: every row whose key starts with one of these.
     pub load: Option<Vec<Vec<u8>>>,
+    /// What others wrote and can be shown now, for views that do not begin anew with every message.
+    pub news: Vec<News>,
     /// Nothing more will happen until the server or a person says something: `sync` may end.
     pub settled: bool,
+}
+
+/// An entry of a document that has become visible.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    pub scope: ScopeId,
+    /// `measures`, `glimpses`, …
+    pub section: String,
+    pub entry: String,
 }
 
 /// A POST to a server that this device has no account at yet.

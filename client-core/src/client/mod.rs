@@ -38,7 +38,7 @@ pub use scope::Standing;
 use crate::mls::Provider;
 use crate::rows::{Row, Space, Table};
 use founding::Founding;
-use input::{Account, Call, Command, Effects, Input, Problem};
+use input::{Account, Call, Command, Effects, Input, News, Problem};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
 use scope::Scope;
@@ -59,6 +59,7 @@ pub struct Client {
     now: Millis,
     call: Option<Call>,
     load: Option<Loading>,
+    news: Vec<News>,
 }
 
 /// What the event rows that were asked for are wanted for.
@@ -95,6 +96,7 @@ impl Client {
             now: 0,
             call: None,
             load: None,
+            news: vec![],
             table,
             me,
         })
@@ -108,6 +110,11 @@ impl Client {
     /// Whether this is a further device that its person's first device has not certified yet.
     pub fn awaits_certificate(&self) -> bool {
         self.me.as_ref().is_some_and(|m| m.credential().is_err())
+    }
+
+    /// What an entry says, as it stands now; `None` where it is gone or has no text.
+    pub fn entry_text(&self, news: &News) -> Option<String> {
+        self.document(news.scope)?.entry(&news.section, &news.entry)?.text("text")
     }
 
     /// One step. `now`: the device's clock, milliseconds since 1970 UTC; shown and claimed, never trusted.
@@ -140,6 +147,7 @@ impl Client {
             frames: self.session.take_frames(),
             call: self.call.take(),
             load,
+            news: std::mem::take(&mut self.news),
             settled: self.is_settled(),
         }
     }

@@ -77,6 +77,8 @@ pub struct Delivered {
     /// One for each change, in the order given.
     pub outcomes: Vec<Outcome>,
     pub quarantined: Vec<Quarantined>,
+    /// Section and key of every new entry.
+    pub entries: Vec<(String, String)>,
     /// Own edits that fell with a quarantined one.
     pub drafts: Vec<Draft>,
 }
@@ -232,7 +234,9 @@ impl Document {
         } else if let Some(fork) = self.fork.as_mut() {
             guarded(|| fork.document.apply_changes(step.applied.iter().cloned()))?.map_err(|_| Stopped)?;
         }
-        let delivered = Delivered { outcomes: step.outcomes.clone(), quarantined: step.quarantined.clone(), drafts };
+        let entries = step.facts.iter().flat_map(|new| &new.entries).map(|(s, k, _)| (s.clone(), k.clone())).collect();
+        let delivered =
+            Delivered { outcomes: step.outcomes.clone(), quarantined: step.quarantined.clone(), entries, drafts };
         self.unsaved.steps.push(step);
         Ok(delivered)
     }
