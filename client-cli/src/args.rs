@@ -221,8 +221,8 @@ pub struct AccessRequest {
     pub unit: Option<String>,
     #[arg(long)]
     pub person: Option<String>,
-    /// `all`, or one or more concerns.
-    #[arg(long, required = true, num_args = 1.., action = ArgAction::Append)]
+    /// `all`, or one or more concerns; custody is for the whole log.
+    #[arg(long, required_if_eq_any([("access", "read"), ("access", "contribute")]), num_args = 1.., action = ArgAction::Append)]
     pub scope: Vec<String>,
     #[arg(long, value_enum)]
     pub access: AccessKind,
@@ -232,6 +232,7 @@ pub struct AccessRequest {
 pub enum AccessKind {
     Read,
     Contribute,
+    Custody,
 }
 
 #[derive(Debug, Subcommand)]

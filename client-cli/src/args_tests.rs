@@ -47,6 +47,7 @@ fn every_command_of_the_contract_is_understood() {
         "consent withdraw L --all",
         "access request L --unit U --scope all --access read",
         "access request L --person P --scope C D --access contribute",
+        "access request L --unit U --access custody",
         "concern new L --title T --goal G --text X --arena home --responsible P --due 2026-12-24",
         "concern show C",
         "concern close C",

@@ -114,6 +114,7 @@ fn access(request: AccessRequest) -> Wish {
     let access = match request.access {
         AccessKind::Read => AccessWord::Read,
         AccessKind::Contribute => AccessWord::Contribute,
+        AccessKind::Custody => AccessWord::Custody,
     };
     Wish::AccessRequest { log: request.log, who, scopes: request.scope, access }
 }

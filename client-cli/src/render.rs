@@ -63,7 +63,9 @@ fn scalar(messages: &Messages, name: &str, value: Option<&Value>) -> String {
             known.map_or_else(|| printable(text), str::to_owned)
         }
         Some(Value::Array(parts)) => {
-            let parts: Vec<String> = parts.iter().map(|part| scalar(messages, name, Some(part))).collect();
+            let mut parts: Vec<String> = parts.iter().map(|part| scalar(messages, name, Some(part))).collect();
+            // A part of a log is named once, however much is asked for it.
+            parts.dedup();
             if parts.is_empty() { absent() } else { parts.join(", ") }
         }
     }

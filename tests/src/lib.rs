@@ -8,6 +8,7 @@
     reason = "a test harness stops at the first surprise"
 )]
 
+pub mod model_cast;
 pub mod model_home;
 pub mod model_people;
 pub mod process;

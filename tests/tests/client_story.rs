@@ -3,78 +3,9 @@
 
 use serde_json::Value;
 use stafett_client_core::client::input::{AccessWord, Command as C, Invitation, NewMeasure, Who, WithdrawTarget};
+use stafett_tests::model_cast::{Cast, cast, join, log, sign, text};
 use stafett_tests::model_home::ModelHome;
 use stafett_tests::model_people::Device;
-
-fn text(value: &Value, key: &str) -> String {
-    value[key].as_str().unwrap_or_else(|| panic!("no {key} in {value}")).to_owned()
-}
-
-struct Cast {
-    home: ModelHome,
-    leader: Device,
-    teacher: Device,
-    mother: Device,
-    father: Device,
-    mother_id: String,
-    father_id: String,
-}
-
-fn join(home: &mut ModelHome, seed: u8, code: String, name: &str) -> (Device, String) {
-    let mut device = Device::new(seed);
-    let answer = device.ask(home, C::Join { code, name: name.into() }).unwrap();
-    device.sync(home);
-    (device, text(&answer, "person"))
-}
-
-/// A guardian signs what is asked.
-fn sign(home: &mut ModelHome, guardian: &mut Device) {
-    guardian.sync(home);
-    let pending = guardian.ask(home, C::ConsentPending).unwrap();
-    let request = text(&pending["requests"][0], "request");
-    guardian.ask(home, C::ConsentGrant { request }).unwrap();
-    guardian.sync(home);
-}
-
-fn cast() -> Cast {
-    let mut home = ModelHome::new(3209);
-    let code = home.add_unit("Solvang skole", "school");
-    let (mut leader, _) = join(&mut home, 1, code, "Leder Larsen");
-    let invitation = Invitation::Employee { may_hold: true, may_act: true };
-    let code = text(&leader.ask(&mut home, C::Invite(invitation)).unwrap(), "code");
-    leader.sync(&mut home);
-    let (mut teacher, _) = join(&mut home, 2, code, "Tone Lærer");
-    leader.sync(&mut home);
-    teacher.sync(&mut home);
-    let code = text(&teacher.ask(&mut home, C::Invite(Invitation::Guardian)).unwrap(), "code");
-    let code2 = text(&teacher.ask(&mut home, C::Invite(Invitation::Guardian)).unwrap(), "code");
-    teacher.sync(&mut home);
-    let (mut mother, mother_id) = join(&mut home, 3, code, "Mor Moen");
-    let (mut father, father_id) = join(&mut home, 4, code2, "Far Foss");
-    teacher.sync(&mut home);
-    mother.sync(&mut home);
-    father.sync(&mut home);
-    Cast { home, leader, teacher, mother, father, mother_id, father_id }
-}
-
-fn log(cast: &mut Cast) -> String {
-    let Cast { home, teacher, mother, father, .. } = cast;
-    let guardians = vec![cast.mother_id.clone(), cast.father_id.clone()];
-    let new = C::LogNew { child: "Ella".into(), born: "2015-03-04".into(), guardians, level: 1 };
-    let log = text(&teacher.ask(home, new).unwrap(), "log");
-    teacher.sync(home);
-    assert!(home.scopes.is_empty(), "B1: nothing exists before consent");
-    for guardian in [&mut *mother, &mut *father] {
-        sign(home, guardian);
-    }
-    teacher.sync(home);
-    for guardian in [mother, father] {
-        guardian.sync(home);
-        let list = guardian.ask(home, C::LogList).unwrap();
-        assert_eq!(list["logs"][0]["status"], "active", "{list} {}", guardian.last_problem());
-    }
-    log
-}
 
 #[test]
 fn the_log_exists_once_both_parents_have_signed() {
@@ -82,7 +13,9 @@ fn the_log_exists_once_both_parents_have_signed() {
     let log = log(&mut cast);
     let show = cast.mother.ask(&mut cast.home, C::LogShow { log: log.clone() }).unwrap();
     assert_eq!(show["child"], "Ella");
-    assert_eq!(show["participants"].as_array().unwrap().len(), 3, "{show}");
+    assert_eq!(show["participants"].as_array().unwrap().len(), 4, "the parents, the holder and her leader: {show}");
+    let seat = show["participants"].as_array().unwrap().iter().find(|p| p["role"] == "custodian").unwrap();
+    assert_eq!((text(seat, "name"), text(seat, "access")), ("Leder Larsen".into(), "custody".into()), "{show}");
     let audit = cast.mother.ask(&mut cast.home, C::AuditVerify { log }).unwrap();
     assert_eq!(audit["violations"].as_array().unwrap().len(), 0, "{audit}");
     let _ = &cast.leader;

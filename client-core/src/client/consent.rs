@@ -1,7 +1,7 @@
 //! The family's switch: requests, signatures, withdrawals, and what each does to the membership.
 
 use super::input::{AccessWord, Problem, Who};
-use super::log::{rfc3339, text_hash, withdrawn};
+use super::log::{custody_text, rfc3339, text_hash, withdrawn};
 use super::people;
 use super::post::mail_key;
 use super::scope::Standing;
@@ -59,7 +59,7 @@ impl Client {
         let one = request.grants.first().map(|g| (g.grant.grantee, g.grant.expires_at));
         let alike = request.grants.iter().all(|g| Some((g.grant.grantee, g.grant.expires_at)) == one);
         // Whoever holds is chosen when a log begins; later by a handover.
-        let holds = request.grants.iter().any(|g| matches!(g.grant.access, Access::Hold | Access::Custody));
+        let holds = request.grants.iter().any(|g| g.grant.access == Access::Hold);
         if request.grants.is_empty() || !whole || !alike || (holds && request.draft.is_none()) {
             return Err(refused("what is to be signed is not what is shown"));
         }
@@ -121,7 +121,8 @@ impl Client {
             })
             .collect();
         // On the card everyone only reads; what is asked for is the most that any of the parts gives.
-        let widest = request.grants.iter().map(|g| g.grant.access).max();
+        let asked = || request.grants.iter().map(|g| g.grant.access);
+        let widest = asked().filter(|a| *a != Access::Custody).max().or_else(|| asked().max());
         json!({
             "request": id.to_string(),
             "log": request.log.to_string(),
@@ -215,8 +216,10 @@ impl Client {
                 continue;
             };
             let key = founding.plan.authority.key(from).copied();
-            let good = key.is_some_and(|k| signed.grant.verify(&k).is_ok()) && signed.grant.id() == founding.plan.basis;
-            let new = !founding.plan.grants.iter().any(|g| g.signer == from);
+            let id = signed.grant.id();
+            let asked = id == founding.plan.basis || Some(id) == founding.plan.custody;
+            let good = asked && key.is_some_and(|k| signed.grant.verify(&k).is_ok());
+            let new = !founding.plan.grants.iter().any(|g| g.signer == from && g.grant.id() == id);
             if good && new {
                 founding.plan.grants.push(signed.clone());
                 self.save_founding(grant.scope)?;
@@ -233,19 +236,28 @@ impl Client {
         let me = self.me()?.person;
         stafett_protocol::policy::can(&state, me, stafett_protocol::policy::Action::Admit, self.now)?;
         let (grantee, grantee_name) = self.grantee(who)?;
-        let chosen = self.chosen(log, scopes)?;
+        // Whoever takes over must be able to hand over every part of the log.
+        let chosen = match access {
+            AccessWord::Custody => self.chosen(log, &["all".to_owned()])?,
+            _ => self.chosen(log, scopes)?,
+        };
         let access = match access {
             AccessWord::Read => Access::Read,
             AccessWord::Contribute => Access::Contribute,
+            AccessWord::Custody => Access::Custody,
         };
         let authority = state.authority().clone();
         let titles: Vec<String> = chosen.iter().map(|s| self.scope_title(*s)).filter(|t| !t.is_empty()).collect();
-        let text = format!("{grantee_name}: {} – {}", access_word(access), titles.join(", "));
+        let text = match access {
+            Access::Custody => format!("{grantee_name}. {}", custody_text(&self.custodian_name(&state, &grantee)?)),
+            _ => format!("{grantee_name}: {} – {}", access_word(access), titles.join(", ")),
+        };
         let mut grants = vec![];
         for scope in std::iter::once(card).chain(chosen) {
             let kind = self.scopes.get(&scope).map_or(ScopeKind::Concern, super::scope::Scope::kind);
             // On the card everyone only reads; what they may do stands in the concern.
-            let access = if kind == ScopeKind::Concern { access } else { Access::Read };
+            let everywhere = kind == ScopeKind::Concern || access == Access::Custody;
+            let access = if everywhere { access } else { Access::Read };
             let in_force = self.scopes.get(&scope).is_some_and(|s| {
                 s.replica
                     .state()
@@ -276,6 +288,15 @@ impl Client {
             }
         }
         Ok(json!({"request": id.to_string()}))
+    }
+
+    /// Custody is the continuity seat of the holder's own leader, and of nobody else.
+    fn custodian_name(&self, state: &ScopeState, grantee: &Grantee) -> Result<String, Problem> {
+        let own = state.hold_grant().map(|f| f.grant.grantee);
+        match grantee {
+            Grantee::Unit(unit) if own.is_some_and(|own| own.is_same_party(grantee)) => Ok(self.name_of(unit.leader)),
+            _ => Err(Problem::rule("custody-own-unit", "custody is for the leader of the unit that holds the log")),
+        }
     }
 
     /// `all`: journal and every open concern; else the concerns named.

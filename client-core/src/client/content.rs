@@ -54,6 +54,7 @@ impl Client {
             card: Some(card),
             authority,
             basis,
+            custody: None,
             grants: vec![],
         })?;
         let author = self.me()?.person;

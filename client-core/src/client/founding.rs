@@ -28,6 +28,8 @@ pub(super) struct Plan {
     pub authority: ConsentAuthority,
     /// The `hold` grant under which the founder holds; for a concern the card's.
     pub basis: Hash,
+    /// The `custody` grant for the leader, asked for together with it.
+    pub custody: Option<Hash>,
     /// Signatures that have come.
     pub grants: Vec<SignedGrant>,
 }
@@ -228,16 +230,21 @@ impl Client {
         Ok(Envelope { event, welcome: None })
     }
 
-    /// Copies of the card's `hold` grant with every signature, for a concern's genesis.
+    /// Copies of the card's `hold` grant and of its `custody` grants in force, with every signature, for a
+    /// concern's genesis.
     fn card_grants(&self, plan: &Plan) -> Vec<SignedGrant> {
+        let card = plan.card.and_then(|card| self.scopes.get(&card)).map(|s| s.replica.state());
+        let in_force = card.into_iter().flat_map(|state| state.grants_in_force(self.home_now()));
+        let custody = in_force.filter(|f| f.grant.access == Access::Custody).map(|f| f.id);
+        std::iter::once(plan.basis).chain(custody).flat_map(|id| self.kept_signatures(id, &plan.authority)).collect()
+    }
+
+    /// Every signature of a grant that this device has kept and that holds under the authority.
+    fn kept_signatures(&self, grant: Hash, authority: &ConsentAuthority) -> Vec<SignedGrant> {
         self.table
-            .scan(Space::State, &[b"grant/".as_slice(), &plan.basis.0].concat())
+            .scan(Space::State, &[b"grant/".as_slice(), &grant.0].concat())
             .filter_map(|(_, value)| decode::<SignedGrant>(value).ok())
-            .filter(|g| {
-                plan.authority
-                    .key(g.signer)
-                    .is_some_and(|key| g.grant.verify(key).is_ok_and(|grant| grant.access == Access::Hold))
-            })
+            .filter(|g| authority.key(g.signer).is_some_and(|key| g.grant.verify(key).is_ok()))
             .collect()
     }
 

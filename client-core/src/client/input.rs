@@ -281,6 +281,8 @@ pub enum Who {
 pub enum AccessWord {
     Read,
     Contribute,
+    /// The continuity seat of the holder's leader.
+    Custody,
 }
 
 /// The flags of `measure add`.

@@ -11,8 +11,8 @@ use stafett_protocol::code::{Code, Proof, key_hash, proof_holds, ticket_hash};
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
 use stafett_protocol::consent::{EmployeeCertificate, Permit};
 use stafett_protocol::credential::{PersonCertificate, PersonKind};
-use stafett_protocol::ids::PersonId;
-use stafett_protocol::letter::{Content, Employment, NamedPerson};
+use stafett_protocol::ids::{PersonId, UnitId};
+use stafett_protocol::letter::{Content, Employment, Introduction, NamedPerson};
 use stafett_protocol::limits;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{CodeKind, CodeOffer, JoinNotice, Request};
@@ -169,10 +169,7 @@ impl Client {
             // A greeting, so that the invited person pins our key by the code's hash of it.
             self.write_letter(
                 certificate.person,
-                Content::Introduction(stafett_protocol::letter::Introduction {
-                    persons: vec![],
-                    municipalities: vec![],
-                }),
+                Content::Introduction(Introduction { persons: vec![], municipalities: vec![] }),
             );
         }
         Ok(())
@@ -198,7 +195,18 @@ impl Client {
         self.queue_request(&Request::CertifyEmployee(employee.clone()));
         let employment = Employment { unit: unit.unit, unit_name: unit.name, certificate: employee, colleagues };
         self.write_letter(certificate.person, Content::Employment(employment));
+        self.tell_colleagues(unit.unit, certificate.person);
         Ok(())
+    }
+
+    /// Whoever was in the unit before learns who has come: a log may be handed over to them.
+    fn tell_colleagues(&mut self, unit: UnitId, newcomer: PersonId) {
+        let persons = self.named(|p| p.person == newcomer);
+        let colleagues = people::pins(&self.table).into_iter().filter(|p| p.unit == Some(unit) && p.employee.is_some());
+        for colleague in colleagues.map(|p| p.person).filter(|p| *p != newcomer).collect::<Vec<_>>() {
+            let introduction = Introduction { persons: persons.clone(), municipalities: vec![] };
+            self.write_letter(colleague, Content::Introduction(introduction));
+        }
     }
 
     pub(super) fn named(&self, which: impl Fn(&people::Pin) -> bool) -> Vec<NamedPerson> {

@@ -47,14 +47,19 @@ impl Client {
         let (card, journal) = (ScopeId(self.random()), ScopeId(self.random()));
         let grantee =
             Grantee::Unit(UnitGrantee { unit: employee, leader: leader.person, leader_key: leader.person_key });
-        let text = format!("{child}: stafettlogg, {}", self.unit_name(employee));
+        let unit_name = self.unit_name(employee);
+        // The leader's continuity seat is asked for in the same request, and said in plain words.
+        let text = format!("{child}: stafettlogg, {unit_name}. {}", custody_text(&leader.name));
         let mut grants = vec![];
         for (scope, kind) in [(card, ScopeKind::Card), (journal, ScopeKind::Journal)] {
-            let grant = self.new_grant(log, scope, grantee, Access::Hold, &authority, &text);
-            let basis = id_of(&grant);
-            let requested =
-                RequestedGrant { grant, kind, scope_title: String::new(), grantee_name: self.unit_name(employee) };
-            grants.push(requested);
+            let mut requested = |grant: ConsentGrant| {
+                let id = id_of(&grant);
+                let grantee_name = unit_name.clone();
+                grants.push(RequestedGrant { grant, kind, scope_title: String::new(), grantee_name });
+                id
+            };
+            let basis = requested(self.new_grant(log, scope, grantee, Access::Hold, &authority, &text));
+            let custody = requested(self.new_grant(log, scope, grantee, Access::Custody, &authority, &text));
             self.plan_scope(Plan {
                 scope,
                 kind,
@@ -63,6 +68,7 @@ impl Client {
                 card: (kind == ScopeKind::Journal).then_some(card),
                 authority: authority.clone(),
                 basis,
+                custody: Some(custody),
                 grants: vec![],
             })?;
         }
@@ -269,6 +275,14 @@ impl Client {
 
 pub(super) fn withdrawn() -> Problem {
     Problem::rule("withdrawn", "access to this has been withdrawn; its content is no longer on this device")
+}
+
+/// What a leader's custody means, for those who sign it.
+pub(super) fn custody_text(leader: &str) -> String {
+    format!(
+        "Lederen, {leader}, får nøkkel for kontinuitetens skyld: hun eller han kan lese loggen, og ta over stafetten for \
+         å gi den videre når stafettholderen er borte; grunnen vises for dere"
+    )
 }
 
 /// Hash of the words that were shown to whoever signs.

@@ -237,11 +237,18 @@ impl Client {
     fn granted_seats(&self, scope: ScopeId, state: &ScopeState) -> Vec<Seat> {
         let vouchers = self.vouchers(scope);
         let mut seats = vec![];
-        for fact in
-            state.grants_in_force(self.home_now()).filter(|f| f.grant.scope == scope && f.grant.access != Access::Hold)
-        {
+        for fact in state.grants_in_force(self.home_now()).filter(|f| f.grant.access != Access::Hold) {
             let (role, basis) = (fact.grant.access.role(), fact.id);
+            // Into a concern the custodian comes on the card's grant, whose copy is in the genesis.
+            let by_card = fact.grant.access == Access::Custody && Some(fact.grant.scope) == state.card;
+            if fact.grant.scope != scope && !by_card {
+                continue;
+            }
             match fact.grant.grantee {
+                Grantee::Unit(unit) if fact.grant.access == Access::Custody => {
+                    let (person, person_key) = (unit.leader, unit.leader_key);
+                    seats.push(Seat { person, person_key, role, basis, voucher: None });
+                }
                 Grantee::Person(p) => {
                     seats.push(Seat { person: p.person, person_key: p.person_key, role, basis, voucher: None })
                 }

@@ -60,7 +60,9 @@ impl Client {
             if state.membership.holder().is_none_or(|h| h.person != me.person) {
                 continue;
             }
-            for fact in state.grants_in_force(self.now).filter(|g| g.grant.access != Access::Hold) {
+            // A custodian comes in herself and names nobody.
+            let named = |access| matches!(access, Access::Read | Access::Contribute);
+            for fact in state.grants_in_force(self.now).filter(|g| named(g.grant.access)) {
                 let Grantee::Unit(unit) = fact.grant.grantee else {
                     continue;
                 };

@@ -8,12 +8,12 @@ use super::{Answer, Client};
 use crate::rows::Space;
 use serde_json::json;
 use stafett_protocol::codec::decode;
-use stafett_protocol::consent::{Grantee, SignedGrant, SignedWithdrawal, Statement, Target, Withdrawal};
+use stafett_protocol::consent::{Access, Grantee, SignedGrant, SignedWithdrawal, Statement, Target, Withdrawal};
 use stafett_protocol::ids::{Hash, LogId, PersonId, ScopeId};
 use stafett_protocol::letter::Content;
 use stafett_protocol::membership::{Member, Role, ScopeKind};
 use stafett_protocol::signed::Signed;
-use stafett_protocol::state::ScopeState;
+use stafett_protocol::state::{GrantFact, ScopeState};
 
 /// Whether a withdrawal ends the part of this member. Never the family's; the holder's only when all ends.
 pub(super) fn ends(state: &ScopeState, target: &Target, member: &Member) -> bool {
@@ -26,6 +26,16 @@ pub(super) fn ends(state: &ScopeState, target: &Target, member: &Member) -> bool
         Target::Unit(unit) => matches!(grant, Some(Grantee::Unit(u)) if u.unit == *unit),
         Target::Person(person) => *person == member.person,
     }
+}
+
+/// Every `custody` grant in force of this grantee, scope by scope.
+fn custody_of(states: &[&ScopeState], grantee: &Grantee) -> Vec<(ScopeId, Target)> {
+    let theirs =
+        |f: &&GrantFact| f.ended_at == 0 && f.grant.access == Access::Custody && f.grant.grantee.is_same_party(grantee);
+    let of = |state: &ScopeState| -> Vec<_> {
+        state.grants.iter().filter(theirs).map(|f| (state.scope(), Target::Grant(f.id))).collect()
+    };
+    states.iter().flat_map(|state| of(state)).collect()
 }
 
 impl Client {
@@ -170,10 +180,14 @@ impl Client {
                 let all = states.iter().flat_map(|s| &s.grants).filter(|f| f.ended_at == 0).map(|f| f.id);
                 let id = people::unique("consent", prefix, all.collect::<Vec<_>>())?;
                 let on_card = states.iter().filter(|s| s.kind() == ScopeKind::Card).find_map(|s| s.grant(&id));
-                match on_card.map(|fact| fact.grant.grantee) {
+                match on_card.map(|fact| (fact.grant.access, fact.grant.grantee)) {
+                    // The leader's seat ends alone and everywhere; the unit goes on holding.
+                    Some((Access::Custody, grantee)) => return Ok(custody_of(&states, &grantee)),
                     // Whoever leaves the card leaves the log.
-                    Some(Grantee::Unit(u)) => return self.withdrawals(log, &WithdrawTarget::Unit(u.unit.to_string())),
-                    Some(Grantee::Person(p)) => {
+                    Some((_, Grantee::Unit(u))) => {
+                        return self.withdrawals(log, &WithdrawTarget::Unit(u.unit.to_string()));
+                    }
+                    Some((_, Grantee::Person(p))) => {
                         return self.withdrawals(log, &WithdrawTarget::Person(p.person.to_string()));
                     }
                     None => {}
