@@ -22,6 +22,17 @@ pub struct Report {
     /// Rules asked.
     pub checks: usize,
     pub violations: Vec<Violation>,
+    pub forks: Vec<Fork>,
+}
+
+/// Two signatures of the home that cannot both be true of one chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fork {
+    pub scope: ScopeId,
+    /// Where the second names another head.
+    pub seq: u64,
+    /// The receipt that covers the chain at hand, and the one that contradicts it.
+    pub receipts: [Signed<Receipt>; 2],
 }
 
 /// A record that breaks a rule.
@@ -36,7 +47,14 @@ impl Report {
     pub fn to_json(&self) -> Value {
         let violations: Vec<Value> =
             self.violations.iter().map(|v| json!({"scope": v.scope, "seq": v.seq, "rule": v.rule})).collect();
-        json!({"events": self.events, "checks": self.checks, "violations": violations})
+        let mut report = json!({"events": self.events, "checks": self.checks, "violations": violations});
+        if !self.forks.is_empty() {
+            let hex = |f: &Fork| f.receipts.iter().map(|r| to_hex(&encode(r))).collect::<Vec<_>>();
+            let fork = |f: &Fork| json!({"scope": f.scope.to_string(), "seq": f.seq, "receipts": hex(f)});
+            let forks: Vec<Value> = self.forks.iter().map(fork).collect();
+            report.as_object_mut().map(|fields| fields.insert("forks".to_owned(), forks.into()));
+        }
+        report
     }
 
     fn check(&mut self, scope: ScopeId, seq: u64, holds: bool, rule: &str) {
@@ -190,11 +208,36 @@ pub fn verify_export(file: &Value) -> Result<Report, String> {
     }
     let home = trusted.0.first().map(|m| m.number).ok_or("the file names no municipality")?;
     let mut report = verify(&records, &trusted, home, log);
+    let mut receipts: Vec<Signed<Receipt>> = vec![];
     for value in file["receipts"].as_array().into_iter().flatten() {
-        let receipt: Signed<Receipt> = decode(&hex(value)?).map_err(|e| e.to_string())?;
-        check_receipt(&mut report, &receipt, &records, &trusted, home);
+        receipts.push(decode(&hex(value)?).map_err(|e| e.to_string())?);
     }
+    check_receipts(&mut report, &receipts, &records, &trusted, home);
     Ok(report)
+}
+
+/// Compares what the home has signed with the records. A receipt that contradicts them, beside one that covers
+/// them, is proof of two histories.
+pub fn check_receipts(
+    report: &mut Report,
+    receipts: &[Signed<Receipt>],
+    records: &[Record],
+    trusted: &Municipalities,
+    home: Municipality,
+) {
+    let stand: Vec<bool> = receipts.iter().map(|r| check_receipt(report, r, records, trusted, home)).collect();
+    let ours: Vec<&Signed<Receipt>> = receipts.iter().zip(&stand).filter_map(|(r, fits)| fits.then_some(r)).collect();
+    for (receipt, _) in receipts.iter().zip(&stand).filter(|(_, fits)| !**fits) {
+        let Some(theirs) = trusted.key(home).and_then(|key| receipt.verify(key).ok()) else { continue };
+        let covers = |r: &Receipt| r.scope == theirs.scope && r.position.seq >= theirs.position.seq;
+        if let Some(covering) = ours.iter().find(|r| r.peek().is_ok_and(|r| covers(&r))) {
+            let receipts = [(*covering).clone(), receipt.clone()];
+            let fork = Fork { scope: theirs.scope, seq: theirs.position.seq, receipts };
+            if !report.forks.contains(&fork) {
+                report.forks.push(fork);
+            }
+        }
+    }
 }
 
 fn check_receipt(
@@ -203,11 +246,11 @@ fn check_receipt(
     records: &[Record],
     trusted: &Municipalities,
     home: Municipality,
-) {
+) -> bool {
     let verified = trusted.key(home).and_then(|key| receipt.verify(key).ok());
     let Some(receipt) = verified else {
         report.check(ScopeId::default(), 0, false, "a receipt is not signed by the home");
-        return;
+        return false;
     };
     let mut chain: Vec<&Record> =
         records.iter().filter(|r| r.event.peek().is_ok_and(|e| e.scope == receipt.scope)).collect();
@@ -226,4 +269,5 @@ fn check_receipt(
         head == receipt.position.head,
         "the home has signed another history",
     );
+    head == receipt.position.head
 }

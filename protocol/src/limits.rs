@@ -58,6 +58,8 @@ pub const KEY_PACKAGES_PER_DEVICE: usize = 100;
 pub const KEY_PACKAGE_BYTES: usize = 8 * 1024;
 /// One letter, sealed.
 pub const LETTER_BYTES: usize = 256 * 1024;
+/// How often the newest head of a scope is told to its members by letter.
+pub const HEAD_LETTER_MILLIS: u64 = DAY_MILLIS;
 /// Letters and Welcomes waiting for one device.
 pub const MAILBOX_ITEMS: usize = 10_000;
 /// Life of a one-time code.

@@ -3,7 +3,7 @@
 use crate::model_home::ModelHome;
 use crate::model_people::Device;
 use serde_json::Value;
-use stafett_client_core::client::input::{Command as C, Invitation};
+use stafett_client_core::client::input::{Command as C, Invitation, NewMeasure};
 
 /// A text of an answer.
 pub fn text(value: &Value, key: &str) -> String {
@@ -78,4 +78,17 @@ pub fn log(cast: &mut Cast) -> String {
         assert_eq!(list["logs"][0]["status"], "active", "{list} {}", guardian.last_problem());
     }
     log
+}
+
+/// A concern of that log, known to everyone.
+pub fn concern(cast: &mut Cast, log: &str) -> String {
+    let Cast { home, teacher, mother, father, .. } = cast;
+    let measure = NewMeasure { text: "Ella gjennomgår ukeplanen".into(), ..NewMeasure::default() };
+    let (title, goal) = ("Ella arbeider med lekser".to_owned(), "Mål".to_owned());
+    let new = C::ConcernNew { log: log.to_owned(), title, goal, category: None, measure };
+    let concern = text(&teacher.ask(home, new).unwrap(), "concern");
+    for device in [teacher, mother, father] {
+        device.sync(home);
+    }
+    concern
 }

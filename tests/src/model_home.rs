@@ -16,12 +16,14 @@ use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::*;
 use std::collections::{BTreeMap, BTreeSet};
 
+#[derive(Clone)]
 pub struct Account {
     pub record: PersonRecord,
     pub kind: PersonKind,
     pub unit: Option<UnitId>,
 }
 
+#[derive(Clone)]
 struct Ticket {
     kind: CodeKind,
     unit: Option<UnitId>,
@@ -35,7 +37,15 @@ pub struct ScopeChain {
     removed: BTreeMap<DeviceId, u64>,
 }
 
-/// The server of one municipality.
+impl Clone for ScopeChain {
+    fn clone(&self) -> Self {
+        let replica = Replica::restore(&self.replica.snapshot()).unwrap();
+        Self { replica, records: self.records.clone(), removed: self.removed.clone() }
+    }
+}
+
+/// The server of one municipality. A clone is a second history that begins here: how a home lies.
+#[derive(Clone)]
 pub struct ModelHome {
     pub number: u16,
     key: SigningKey,
@@ -44,7 +54,7 @@ pub struct ModelHome {
     devices: BTreeMap<DeviceId, PersonId>,
     tickets: BTreeMap<Hash, Ticket>,
     pub units: BTreeMap<UnitId, Unit>,
-    mail: BTreeMap<DeviceId, Vec<MailItem>>,
+    pub mail: BTreeMap<DeviceId, Vec<MailItem>>,
     packages: BTreeMap<DeviceId, Vec<Signed<KeyPackageOffer>>>,
     pub scopes: BTreeMap<ScopeId, ScopeChain>,
     next_mail: u64,

@@ -49,6 +49,7 @@ impl Client {
             s.keys.learn_check(0, genesis.check.0).map_err(group::mls_problem)?;
         }
         save_record(&mut self.table, scope, judged.record());
+        s.note_head();
         let event = judged.event().clone();
         self.scopes.insert(scope, s);
         if own {

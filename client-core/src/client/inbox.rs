@@ -9,7 +9,6 @@ use super::resync::info_key;
 use super::scope::{Scope, Standing, Unopened, save_record};
 use crate::rows::Space;
 use openmls_traits::OpenMlsProvider as _;
-use stafett_protocol::codec::encode;
 use stafett_protocol::consent::{Reject, RejectReason, Statement};
 use stafett_protocol::event::{Body, Change, Commit, Event, Receipt, Record, SealContext};
 use stafett_protocol::ids::{Hash, ScopeId};
@@ -43,6 +42,12 @@ impl Client {
     pub(super) fn synced(&mut self, scopes: &[SyncedScope]) {
         // A home that no longer shows a scope has removed us, or hides it: either way we ask no more now.
         let device = self.me.as_ref().map(super::me::Me::device_public).unwrap_or_default();
+        for (scope, position) in scopes.iter().filter_map(|s| Some((s.scope, s.position?))) {
+            // The home has signed for others what it does not show us: nothing is sealed on an old state.
+            if self.session.expected.get(&scope).is_some_and(|seq| *seq > position.seq) {
+                self.withheld(scope, position.seq);
+            }
+        }
         for synced in scopes.iter().filter(|s| s.position.is_none()) {
             self.session.blocked.insert(synced.scope);
             // Our own copy says so too: the consent has run out, or we are listed.
@@ -89,10 +94,15 @@ impl Client {
             }
         }
         match followed {
-            Ok(()) => self.table.delete(Space::State, &halted_key(scope)),
+            Ok(()) => {
+                if !self.forked(scope) {
+                    self.table.delete(Space::State, &halted_key(scope));
+                }
+                // The receipt kept is one for the chain as it stands here.
+                self.keep_receipt(scope, &records.receipt);
+            }
             Err(problem) => self.halt(scope, &problem),
         }
-        self.table.write(Space::State, &[b"receipt/".as_slice(), &scope.0].concat(), encode(&records.receipt));
         if let Err(problem) = self.open_contents(scope) {
             // The document stands still on this device: back to what the last transaction left, and on from
             // there with the next start.
@@ -171,6 +181,9 @@ impl Client {
         let card = card.and_then(|card| self.scopes.get(&card)).map(|s| s.replica.state().clone());
         let context = Context { now: record.time, home: self.me()?.number(), trusted: &trusted, card: card.as_ref() };
         let own_device = self.me()?.device();
+        if let Ok(event) = record.event.peek() {
+            self.check_author(scope, &event);
+        }
         let Some(s) = self.scopes.get_mut(&scope) else {
             return self.begin(scope, record, &context);
         };
@@ -249,6 +262,7 @@ impl Client {
         let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
         s.facts_changed |= judged.changes_facts();
         let record = s.replica.apply(judged)?;
+        s.note_head();
         save_record(&mut self.table, scope, &record);
         let joining = s.standing == Standing::Joining;
         let Some(welcome) = self.welcome(scope).filter(|w| joining && w.seq == record.seq) else {
@@ -309,7 +323,7 @@ impl Client {
 
     /// The chain shows what the rules forbid: nothing after it is read in this session, and everybody is told
     /// where `log show` says so. A home that mends its chain is followed again.
-    fn halt(&mut self, scope: ScopeId, problem: &Problem) {
+    pub(super) fn halt(&mut self, scope: ScopeId, problem: &Problem) {
         self.session.blocked.insert(scope);
         self.table.write(
             Space::State,

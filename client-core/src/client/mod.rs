@@ -14,6 +14,7 @@ mod contents;
 mod devices;
 mod founding;
 mod group;
+mod heads;
 mod inbox;
 mod invite;
 mod joining;

@@ -167,6 +167,7 @@ impl Client {
                     && !self.session.blocked.contains(id)
                     && s.replica.state().listed_at(self.home_now()).is_empty()
                     && !self.warned_of_withdrawal(**id)
+                    && !self.forked(**id)
             })
             .map(|(id, _)| *id)
             .collect();

@@ -23,6 +23,7 @@ type Step = fn(&mut Client) -> Result<(), Problem>;
 
 /// What is done once the chains have been read, in this order.
 const PLANNED: &[Step] = &[
+    Client::tell_heads,
     Client::announce_grants,
     Client::present_members,
     Client::send_letters,
@@ -96,7 +97,10 @@ impl Client {
             .scopes
             .iter()
             .filter(|(id, s)| {
-                s.standing == Standing::Member && !self.session.busy(**id) && !self.session.unplanned.contains(id)
+                s.standing == Standing::Member
+                    && !self.session.busy(**id)
+                    && !self.session.unplanned.contains(id)
+                    && !self.forked(**id)
             })
             .map(|(id, _)| *id)
             .collect();

@@ -240,7 +240,8 @@ impl Client {
                 }
                 Ok(())
             }
-            Content::LateContribution(_) | Content::Seen(_) => {
+            Content::Seen(receipt) => self.take_seen(from.person, &receipt),
+            Content::LateContribution(_) => {
                 let key = mail_key("late", &[&opened.body.id().0]);
                 self.table.write(Space::Mail, &key, encode(&opened));
                 Ok(())

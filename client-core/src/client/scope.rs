@@ -7,7 +7,7 @@ use crate::keychain::KeyChain;
 use crate::rows::{Space, Table};
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
 use stafett_protocol::event::{Change, Position, Record, SealContext};
-use stafett_protocol::ids::{DeviceId, Millis, PersonId, ScopeId};
+use stafett_protocol::ids::{DeviceId, Hash, Millis, PersonId, ScopeId};
 use stafett_protocol::membership::{Role, ScopeKind};
 use stafett_protocol::replica::Replica;
 use std::collections::BTreeSet;
@@ -35,7 +35,11 @@ struct Cursor {
     position: Position,
     time: Millis,
     counters: Vec<DeviceCounter>,
+    heads: Vec<Position>,
 }
+
+/// So many heads back can be compared with what others have seen; further back only `audit verify` does.
+const HEADS: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
 struct DeviceCounter {
@@ -63,6 +67,8 @@ pub(super) struct Scope {
     pub unopened: Vec<Unopened>,
     /// Which of them have rows.
     saved_unopened: BTreeSet<u64>,
+    /// The last heads of the chain, oldest first.
+    heads: Vec<Position>,
     /// The snapshot must be written with the next save.
     pub facts_changed: bool,
 }
@@ -103,8 +109,22 @@ impl Scope {
             standing,
             unopened: vec![],
             saved_unopened: BTreeSet::new(),
+            heads: vec![],
             facts_changed: true,
         })
+    }
+
+    /// The chain has come to a new position.
+    pub fn note_head(&mut self) {
+        let position = self.replica.state().position;
+        self.heads.push(position);
+        let over = self.heads.len().saturating_sub(HEADS);
+        self.heads.drain(..over);
+    }
+
+    /// The head at `seq`, where it is at hand.
+    pub fn head_at(&self, seq: u64) -> Option<Hash> {
+        self.heads.iter().find(|p| p.seq == seq).map(|p| p.head)
     }
 
     pub fn kind(&self) -> ScopeKind {
@@ -140,8 +160,8 @@ impl Scope {
         let waiting = table.scan(Space::Scope, &prefix).map(|(_, value)| decode(value));
         let unopened: Vec<Unopened> = waiting.collect::<Result<_, _>>().map_err(|e| damaged(&e))?;
         let saved_unopened = unopened.iter().map(|u| u.seq).collect();
-        let standing = cursor.standing;
-        Ok(Self { replica, keys, document, standing, unopened, saved_unopened, facts_changed: false })
+        let Cursor { standing, heads, .. } = cursor;
+        Ok(Self { replica, keys, document, standing, unopened, saved_unopened, heads, facts_changed: false })
     }
 
     /// Forgets a scope that was left, so that it can be joined anew.
@@ -175,6 +195,7 @@ impl Scope {
             standing: self.standing,
             position: state.position,
             time: state.time,
+            heads: self.heads.clone(),
             counters: state.counters.iter().map(|c| DeviceCounter { device: c.device, last: c.last }).collect(),
         };
         table.write(Space::Scope, &row_key(id, CURSOR), encode(&cursor));

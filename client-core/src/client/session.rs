@@ -38,6 +38,8 @@ pub(super) struct Session {
     pub greeted: bool,
     /// The first sync has ended: plans are made on what the chains say.
     pub synced: bool,
+    /// How far others were shown a scope when its news were asked for.
+    pub expected: BTreeMap<ScopeId, u64>,
     next_id: u32,
     pub sent: BTreeMap<u32, Sent>,
     frames: Vec<Vec<u8>>,
@@ -152,6 +154,9 @@ impl Client {
                 positions.push(position);
             }
         }
+        let expected: Vec<(ScopeId, u64)> =
+            positions.iter().map(|p| (p.scope, self.shown_to_others(p.scope))).collect();
+        self.session.expected.extend(expected);
         // Cards first: what happens in a log's other scopes is judged beside them.
         let card = |id: &ScopeId| {
             self.scopes.get(id).is_some_and(|s| s.kind() == stafett_protocol::membership::ScopeKind::Card)

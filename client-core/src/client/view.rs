@@ -14,10 +14,9 @@ use serde_json::{Value, json};
 use stafett_protocol::codec::decode;
 use stafett_protocol::consent::Grantee;
 use stafett_protocol::credential::PersonKind;
-use stafett_protocol::event::{Body, Receipt, Record};
+use stafett_protocol::event::{Body, Record};
 use stafett_protocol::ids::{LogId, PersonId, ScopeId};
 use stafett_protocol::membership::{Role, ScopeKind};
-use stafett_protocol::signed::Signed;
 use stafett_protocol::state::{ScopeState, Status};
 use stafett_protocol::wire::{AddedUnit, NewUnit, Request};
 
@@ -358,15 +357,12 @@ impl Client {
         }
         let me = self.me()?;
         match loading {
-            Loading::Verify(log) => Ok(audit::verify(&records, &me.trusted(), me.number(), log).to_json()),
-            Loading::Export(log) => {
-                let own: Vec<ScopeId> =
-                    self.scopes.values().filter(|s| s.replica.state().log() == log).map(|s| s.id()).collect();
-                let kept = self.table.scan(Space::State, b"receipt/").filter_map(|(_, v)| decode(v).ok());
-                let receipts =
-                    kept.filter(|r: &Signed<Receipt>| r.peek().is_ok_and(|r| own.contains(&r.scope))).collect();
-                Ok(audit::export(&records, receipts, &me.trusted(), log))
+            Loading::Verify(log) => {
+                let mut report = audit::verify(&records, &me.trusted(), me.number(), log);
+                audit::check_receipts(&mut report, &self.receipts(log), &records, &me.trusted(), me.number());
+                Ok(report.to_json())
             }
+            Loading::Export(log) => Ok(audit::export(&records, self.receipts(log), &me.trusted(), log)),
             Loading::History(log) => Ok(self.history(log, &records)),
         }
     }
