@@ -78,6 +78,7 @@ pub fn statement_word(statement: &Statement) -> &'static str {
         Statement::LinkRepair(_) => "key chain repaired",
         Statement::Deletion(_) => "deletion receipt",
         Statement::Close(_) => "closed or reopened",
+        Statement::Takeover(_) => "taken over",
     }
 }
 

@@ -3,7 +3,8 @@
 //! not theirs (design `protocol.md` 1, 4).
 
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
-use crate::ids::{DeviceId, Hash, LogId, Millis, PersonId, PublicKey, ScopeId, UnitId};
+use crate::handover::Takeover;
+use crate::ids::{DeviceId, Hash, LogId, Millis, Municipality, PersonId, PublicKey, ScopeId, UnitId};
 use crate::membership::{ConsentAuthority, Role};
 use crate::signed::Signed;
 
@@ -80,6 +81,8 @@ pub struct ConsentGrant {
     pub text: Hash,
     pub policy_version: u16,
     pub expires_at: Millis,
+    /// For a `hold` grant with which the log moves: the municipality that may be its home.
+    pub moves_to: Option<Municipality>,
     /// Makes two grants of the same content differ.
     pub salt: [u8; 16],
 }
@@ -237,6 +240,9 @@ pub enum Statement {
     /// A concern or log is closed or opened again by the holder.
     #[tls_codec(discriminant = 10)]
     Close(Closing),
+    /// The custodian steps in for the holder.
+    #[tls_codec(discriminant = 11)]
+    Takeover(Takeover),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]

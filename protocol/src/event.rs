@@ -4,6 +4,7 @@
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 use crate::consent::{SignedGrant, Statement, Voucher};
 use crate::credential::Credential;
+use crate::handover::Handover;
 use crate::ids::{DeviceId, Hash, LogId, Millis, PersonId, ScopeId, hash};
 use crate::signed::Signed;
 
@@ -100,6 +101,8 @@ pub struct Commit {
     pub welcome: Option<Hash>,
     /// What lets added employees act for a granted unit.
     pub vouchers: Vec<Voucher>,
+    /// Why the holder changes, or the scope closes in a handover; nothing else does either.
+    pub handover: Option<Handover>,
 }
 
 /// One or many Automerge changes of one author, sealed (design `protocol.md` 2).

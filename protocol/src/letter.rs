@@ -5,11 +5,12 @@
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 use crate::consent::{
     Access, ConsentGrant, DeletionReceipt, EmployeeCertificate, Grantee, SignedEmployeeEnd, SignedGrant,
-    SignedWithdrawal, UnitAssignment,
+    SignedWithdrawal, UnitAssignment, Voucher,
 };
 use crate::credential::{Credential, MunicipalityKey};
 use crate::event::Receipt;
-use crate::ids::{DeviceId, Hash, LogId, Millis, PersonId, PublicKey, ScopeId, UnitId};
+use crate::handover::{HandoverAcceptance, SignedOffer};
+use crate::ids::{DeviceId, Hash, LogId, Millis, Municipality, PersonId, PublicKey, ScopeId, UnitId};
 use crate::membership::{ConsentAuthority, ScopeKind};
 use crate::signed::Signed;
 
@@ -80,6 +81,119 @@ pub enum Content {
     /// From a leader, who has no leaf, to the holder: this employee no longer acts for the unit.
     #[tls_codec(discriminant = 12)]
     EmployeeEnd(SignedEmployeeEnd),
+    /// The baton is offered: to who shall take it, and to each guardian, who is told.
+    #[tls_codec(discriminant = 13)]
+    HandoverOffer(OfferLetter),
+    /// Seen, declined or accepted; to the offerer.
+    #[tls_codec(discriminant = 14)]
+    HandoverAnswer(HandoverAnswer),
+    /// The offer no longer stands; to everyone who got it.
+    #[tls_codec(discriminant = 15)]
+    HandoverAborted(AbortLetter),
+    /// It is done, and what the new holder of a moved log needs to found its journal.
+    #[tls_codec(discriminant = 16)]
+    HandoverDone(DoneLetter),
+    /// A Welcome waits at another home than the reader's own.
+    #[tls_codec(discriminant = 17)]
+    WelcomeAt(WelcomeAt),
+}
+
+/// Everything that the reader should know before taking the baton.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct OfferLetter {
+    pub log: LogId,
+    pub child_name: String,
+    /// Its hash stands in every offer.
+    pub reason: String,
+    /// Who offers, and gets the answer; not the writer where a leader passes the letter on.
+    pub offerer: NamedPerson,
+    /// The unit or person that it is offered to.
+    pub to_name: String,
+    /// The card's first.
+    pub scopes: Vec<OfferedScope>,
+    /// The journal that the new holder will found, where the log moves; the family's grants name it.
+    pub journal: Option<ScopeId>,
+    /// From a leader who passes the offer on: the word that this employee may hold.
+    pub voucher: Option<Voucher>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct OfferedScope {
+    pub offer: SignedOffer,
+    pub kind: ScopeKind,
+    /// Title of the concern, empty otherwise.
+    pub title: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct HandoverAnswer {
+    pub log: LogId,
+    /// The card's offer.
+    pub offer: Hash,
+    pub answer: Answer,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+#[repr(u8)]
+pub enum Answer {
+    #[tls_codec(discriminant = 1)]
+    Seen,
+    /// With words for the offerer.
+    #[tls_codec(discriminant = 2)]
+    Declined(String),
+    #[tls_codec(discriminant = 3)]
+    Accepted(Acceptances),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Acceptances {
+    /// One for each scope that moves.
+    pub acceptances: Vec<Signed<HandoverAcceptance>>,
+    /// The leader's word, for an employee.
+    pub voucher: Option<Voucher>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct AbortLetter {
+    pub log: LogId,
+    /// The card's offer.
+    pub offer: Hash,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct DoneLetter {
+    pub log: LogId,
+    pub card: ScopeId,
+    /// The card's offer.
+    pub offer: Hash,
+    /// Absent where the journal went along.
+    pub journal: Option<CarriedJournal>,
+}
+
+/// What goes into the journal that the new holder founds; the old one stays behind, closed.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct CarriedJournal {
+    pub scope: ScopeId,
+    /// The family's signatures on its `hold` grant.
+    pub grants: Vec<SignedGrant>,
+    /// The concerns that moved.
+    pub concerns: Vec<NamedScope>,
+    /// Notes that the family chose to send along.
+    pub notes: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct NamedScope {
+    pub scope: ScopeId,
+    pub title: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct WelcomeAt {
+    pub home: Municipality,
+    pub log: LogId,
+    pub scope: ScopeId,
 }
 
 /// Everything a guardian needs to read before signing.

@@ -1,8 +1,8 @@
 //! Everything that two parties of Stafett must agree on, and nothing else: no clock, no randomness,
 //! no socket, no database, no plaintext of a log.
 //!
-//! Read in this order: `ids`, `signed`, `credential`, `event`, `membership`, `consent`, `policy`,
-//! `replica`. `wire`, `letter` and `code` are what travels around the chain.
+//! Read in this order: `ids`, `signed`, `credential`, `event`, `membership`, `consent`, `handover`, `policy`,
+//! `replica`, `transfer`. `wire`, `letter`, `code` and `federation` are what travels around the chain.
 
 pub mod code;
 pub mod codec;
@@ -10,6 +10,8 @@ pub mod commit_view;
 pub mod consent;
 pub mod credential;
 pub mod event;
+pub mod federation;
+pub mod handover;
 pub mod http_signature;
 pub mod ids;
 pub mod letter;
@@ -19,6 +21,7 @@ pub mod policy;
 pub mod replica;
 pub mod signed;
 pub mod state;
+pub mod transfer;
 pub mod wire;
 
 /// The MLS suite of every group: draft code point 0x004F, ML-KEM-768 + X25519 (design `protocol.md` 2).

@@ -4,7 +4,7 @@
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize};
 use crate::consent::{Access, ConsentGrant, Grantee, Permit};
 use crate::event::Position;
-use crate::ids::{DeviceId, Hash, LogId, Millis, PersonId, PublicKey, ScopeId, UnitId};
+use crate::ids::{DeviceId, Hash, LogId, Millis, Municipality, PersonId, PublicKey, ScopeId, UnitId};
 use crate::membership::{ConsentAuthority, Member, Membership, Role, ScopeKind};
 
 /// Whether a scope takes content.
@@ -123,6 +123,30 @@ pub struct NewKey {
     pub key: PublicKey,
 }
 
+/// From `since` on this person held the log, on that grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Tenure {
+    pub person: PersonId,
+    pub basis: Hash,
+    pub since: Millis,
+}
+
+/// A custodian took over from whoever held the log then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct TakenOver {
+    pub by: PersonId,
+    pub reason: Hash,
+    pub at: Millis,
+}
+
+/// The record at `seq` moved the scope: up to it the chain is `from`'s word, under that home epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Moved {
+    pub seq: u64,
+    pub from: Municipality,
+    pub home_epoch: u32,
+}
+
 /// Everything the rules know of a scope.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
 pub struct ScopeState {
@@ -169,6 +193,12 @@ pub struct ScopeState {
     pub more_unlinked: Vec<u64>,
     /// `check` of the present epoch's content key.
     pub check: Hash,
+    /// In cards only: who held the log since when, oldest first.
+    pub tenures: Vec<Tenure>,
+    /// In cards only: when a custodian stepped in for the holder, oldest first.
+    pub takeovers: Vec<TakenOver>,
+    /// The scope's moves between homes, oldest first.
+    pub moves: Vec<Moved>,
 }
 
 impl ScopeState {

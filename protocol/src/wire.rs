@@ -5,9 +5,11 @@ use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 use crate::consent::EmployeeCertificate;
 use crate::credential::{DeviceCertificate, PersonCertificate, PersonKind, PersonRecord};
 use crate::event::{Event, Position, Receipt, Record};
-use crate::ids::{DeviceId, Hash, Millis, Municipality, PersonId, PublicKey, ScopeId, UnitId};
+use crate::federation::{PeerKeys, RelayFrame, RelayedFrame};
+use crate::ids::{DeviceId, Hash, LogId, Millis, Municipality, PersonId, PublicKey, ScopeId, UnitId};
 use crate::letter::Letter;
 use crate::signed::Signed;
+use crate::transfer::{Cancellation, Preparation, Prepared, Tombstone, Transfer, TransferAbort, Transferred};
 
 /// One event on its way to its home, with the Welcome that its commit makes.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
@@ -84,6 +86,27 @@ pub enum Request {
     /// Are you there? → `Done`
     #[tls_codec(discriminant = 14)]
     Ping,
+    /// To another home, by way of the own one. → `Problem`, or nothing; then `Relayed` pushes
+    #[tls_codec(discriminant = 15)]
+    Relay(RelayFrame),
+    /// To the new home: get ready. → `TransferPrepared`
+    #[tls_codec(discriminant = 16)]
+    PrepareTransfer(Preparation),
+    /// To the old home: hand over and move, all or nothing. → `TransferCommitted`
+    #[tls_codec(discriminant = 17)]
+    CommitTransfer(Transfer),
+    /// To the old home: take no changes in this log for a minute, so that heads stand still. → `Done`
+    #[tls_codec(discriminant = 18)]
+    HoldTransfer(LogId),
+    /// To the old home: these offers no longer stand. → `TransferAborted`
+    #[tls_codec(discriminant = 19)]
+    AbortTransfer(Cancellation),
+    /// To the new home: the old one has let go. → `Done`
+    #[tls_codec(discriminant = 20)]
+    Activate(Vec<Signed<Tombstone>>),
+    /// To the new home: the old one never will. → `Done`
+    #[tls_codec(discriminant = 21)]
+    Release(Vec<Signed<TransferAbort>>),
 }
 
 /// From the server.
@@ -123,6 +146,19 @@ pub enum Reply {
     /// All mail that was waiting when the stream opened has been pushed; who the server thinks you are.
     #[tls_codec(discriminant = 11)]
     Welcome(Greeting),
+    /// From another home, through this one.
+    #[tls_codec(discriminant = 12)]
+    Relayed(RelayedFrame),
+    #[tls_codec(discriminant = 13)]
+    TransferPrepared(Prepared),
+    #[tls_codec(discriminant = 14)]
+    TransferCommitted(Transferred),
+    /// The acceptances that are freed by it.
+    #[tls_codec(discriminant = 15)]
+    TransferAborted(Vec<Signed<TransferAbort>>),
+    /// After the last records of a scope that has moved: where it went.
+    #[tls_codec(discriminant = 16)]
+    Moved(Signed<Tombstone>),
 }
 
 /// The first words of a server on a stream, after the waiting mail.
@@ -135,6 +171,8 @@ pub struct Greeting {
     pub key_packages: u32,
     /// The unit of this device's person, by name.
     pub unit: Option<Unit>,
+    /// The other municipalities that this home's operator knows, signed by the municipality key.
+    pub peers: Option<Signed<PeerKeys>>,
 }
 
 /// A refusal on the stream (over HTTP the same code stands in a problem document, RFC 9457).

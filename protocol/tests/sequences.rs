@@ -161,6 +161,7 @@ impl<'a> Run<'a> {
             check: Hash([1; 32]),
             welcome: (!adds.is_empty()).then_some(Hash([2; 32])),
             vouchers,
+            handover: None,
         };
         self.submit(device, Body::Commit(body), &MlsView::Commit(view))
     }
@@ -294,6 +295,7 @@ impl<'a> Run<'a> {
             check: Hash([1; 32]),
             welcome: None,
             vouchers: vec![],
+            handover: None,
         };
         self.submit(device, Body::Commit(body), &MlsView::Commit(view));
         let repair = stafett_protocol::consent::LinkRepair { epoch: self.state.unlinked, link: vec![].into() };

@@ -78,7 +78,7 @@ fn w3_every_flipped_bit_of_every_signed_object_is_refused() {
 fn w11_a_signature_holds_for_its_own_type_alone() {
     let signer = public(&key("signer"));
     let samples = Samples::new().signed();
-    assert_eq!(samples.len(), 18, "every signable type has its sample");
+    assert_eq!(samples.len(), 27, "every signable type has its sample");
     for (i, from) in samples.iter().enumerate() {
         for (j, to) in samples.iter().enumerate() {
             assert_eq!((to.accepts)(&from.bytes, &signer), i == j, "{} taken for {}", from.label, to.label);
@@ -172,7 +172,7 @@ proptest! {
         thread_local!(static CARD: (World, Chain) = { let world = World::new(); let card = world.card(); (world, card) });
         CARD.with(|(world, card)| {
             let teacher = world.device(TEACHER);
-            let commit = Commit { mls: mls.clone().into(), group_info: mls.clone().into(), link: None, check: Default::default(), welcome: None, vouchers: vec![] };
+            let commit = Commit { mls: mls.clone().into(), group_info: mls.clone().into(), link: None, check: Default::default(), welcome: None, vouchers: vec![], handover: None };
             let event = card.event(teacher, Body::Commit(commit));
             let record = card.record(teacher, &event);
             prop_assert_eq!(card.replica.judge(record, &card.context(world)).map(drop), Err(Refusal::MlsRefused));

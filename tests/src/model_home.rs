@@ -192,7 +192,7 @@ impl ModelHome {
             self.push(device, Reply::Mail(item));
         }
         let key_packages = self.packages.get(&device).map_or(0, Vec::len) as u32;
-        let greeting = Greeting { municipality: self.number, time: self.now, key_packages, unit };
+        let greeting = Greeting { municipality: self.number, time: self.now, key_packages, unit, peers: None };
         self.push(device, Reply::Welcome(greeting));
         true
     }
@@ -286,6 +286,7 @@ impl ModelHome {
                 Reply::Done
             }
             Request::Ping => Reply::Done,
+            other => panic!("the model home knows no peers: {other:?}"),
         }
     }
 

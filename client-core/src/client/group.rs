@@ -141,6 +141,7 @@ pub(super) fn commit(
             check: Hash(check(&key, &place)),
             welcome: welcome.as_deref().map(welcome_hash),
             vouchers: plan.vouchers,
+            handover: None,
         },
         welcome,
     ))
@@ -352,6 +353,7 @@ pub(super) fn resync(
         check: Hash(check(&key, &place)),
         welcome: None,
         vouchers: vec![],
+        handover: None,
     };
     Ok((commit, secret))
 }

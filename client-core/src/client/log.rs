@@ -166,6 +166,7 @@ impl Client {
             text: text_hash(text),
             policy_version: POLICY_VERSION,
             expires_at: self.now + limits::CONSENT_DEFAULT_MILLIS,
+            moves_to: None,
             salt: self.random(),
         }
     }

@@ -241,7 +241,13 @@ impl Client {
                 Ok(())
             }
             Content::Seen(receipt) => self.take_seen(from.person, &receipt),
-            Content::LateContribution(_) => {
+            // Letters of the handover wait like those of the other kind that nothing reads yet.
+            Content::LateContribution(_)
+            | Content::HandoverOffer(_)
+            | Content::HandoverAnswer(_)
+            | Content::HandoverAborted(_)
+            | Content::HandoverDone(_)
+            | Content::WelcomeAt(_) => {
                 let key = mail_key("late", &[&opened.body.id().0]);
                 self.table.write(Space::Mail, &key, encode(&opened));
                 Ok(())

@@ -83,6 +83,9 @@ const LOST: &[&str] = &[
     "wrong-generation",
     "chain-broken",
     "time-backwards",
+    "held",
+    "moved",
+    "not-activated",
 ];
 
 /// Whether a refusal is a rule's last word. Everything else may be otherwise tomorrow, and nothing is thrown away

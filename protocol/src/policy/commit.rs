@@ -22,6 +22,9 @@ pub(super) fn decide(
     if event.epoch != state.epoch {
         return Err(Refusal::WrongEpoch);
     }
+    if commit.handover.is_some() {
+        return Err(Refusal::HolderByHandover);
+    }
     let listed = state.listed_at(context.now);
     let mut next = match view.sender {
         None => resync(state, context, author, commit, view)?,

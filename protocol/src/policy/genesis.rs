@@ -74,6 +74,9 @@ fn fresh(genesis: &Genesis, membership: &Membership, founder: PersonId, now: u64
         unlinked: 0,
         more_unlinked: vec![],
         check: genesis.check,
+        tenures: vec![],
+        takeovers: vec![],
+        moves: vec![],
     }
 }
 

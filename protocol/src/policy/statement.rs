@@ -33,6 +33,7 @@ pub(super) fn decide(
         Statement::LinkRepair(repair) => may(Action::RepairLink).and_then(|()| repair_link(state, repair)),
         Statement::Deletion(witness) => may(Action::Witness).and_then(|()| deletion(state, witness)),
         Statement::Close(closing) => may(Action::Close).and_then(|()| close(state, context, *closing)),
+        Statement::Takeover(_) => Err(Refusal::NotYours),
     }
 }
 

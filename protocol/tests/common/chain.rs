@@ -294,6 +294,7 @@ impl Chain {
             check: Hash([4; 32]),
             welcome: None,
             vouchers: vec![],
+            handover: None,
         };
         (group, commit)
     }

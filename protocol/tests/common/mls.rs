@@ -48,6 +48,7 @@ pub fn as_commit(bundle: CommitMessageBundle) -> (Commit, Option<Vec<u8>>) {
         check: Hash([2; 32]),
         welcome: welcome.as_deref().map(welcome_hash),
         vouchers: vec![],
+        handover: None,
     };
     (commit, welcome)
 }

@@ -6,6 +6,7 @@
 pub mod chain;
 pub mod logs;
 pub mod mls;
+pub mod move_samples;
 pub mod objects;
 pub mod people;
 pub mod samples;
@@ -13,6 +14,7 @@ pub mod samples;
 pub use chain::{Chain, Founding, Plan, change, without};
 pub use logs::*;
 pub use mls::*;
+pub use move_samples::{peer_file, peer_keys};
 pub use objects::*;
 pub use people::*;
 pub use stafett_protocol::policy::{Context, Refusal};

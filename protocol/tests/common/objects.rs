@@ -52,6 +52,7 @@ impl World {
             text: Hash([3; 32]),
             policy_version: 1,
             expires_at: START + 365 * DAY,
+            moves_to: None,
             salt: [1; 16],
         }
     }

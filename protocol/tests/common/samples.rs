@@ -6,10 +6,13 @@ use stafett_protocol::codec::{Deserialize, Serialize, Size, decode, encode};
 use stafett_protocol::consent::*;
 use stafett_protocol::credential::*;
 use stafett_protocol::event::*;
+use stafett_protocol::federation::*;
+use stafett_protocol::handover::*;
 use stafett_protocol::ids::*;
 use stafett_protocol::letter::*;
 use stafett_protocol::membership::*;
 use stafett_protocol::signed::{Signable, Signed};
+use stafett_protocol::transfer::*;
 use stafett_protocol::wire::*;
 
 /// A type without its name: how it is decoded, and encoded again.
@@ -177,6 +180,15 @@ impl Samples {
             signed(&self.authority_change()),
             signed(&self.key_change()),
             signed(&self.deletion()),
+            signed(&self.handover_offer()),
+            signed(&self.acceptance()),
+            signed(&self.abort()),
+            signed(&self.home_accept()),
+            signed(&self.tombstone()),
+            signed(&self.transfer_abort()),
+            signed(&peer_file()),
+            signed(&peer_keys()),
+            signed(&self.relay_hello()),
             signed(&self.body(Content::Deletion(Signed::sign(&self.deletion(), &key("signer"))))),
             signed(&self.offer()),
             signed(&CodeOffer {
@@ -206,6 +218,7 @@ impl Samples {
                 receipt: Signed::sign(&self.deletion(), &key("signer")),
             }),
             Statement::Close(Closing::Reopened),
+            Statement::Takeover(Takeover { reason: Hash([1; 32]) }),
         ]
     }
 
@@ -278,6 +291,9 @@ impl Samples {
             Content::Introduction(Introduction { persons: vec![named], municipalities: world.trusted.0.clone() }),
             Content::Seen(Signed::sign(&self.receipt(), &key("signer"))),
         ]
+        .into_iter()
+        .chain(self.handover_contents())
+        .collect()
     }
 
     fn requests(&self) -> Vec<Request> {
@@ -307,6 +323,9 @@ impl Samples {
             Request::RemoveDevice(self.world.device(MOTHER).id()),
             Request::Ping,
         ]
+        .into_iter()
+        .chain(self.transfer_requests())
+        .collect()
     }
 
     fn replies(&self) -> Vec<Reply> {
@@ -343,8 +362,17 @@ impl Samples {
             mail(Mail::Joined(join)),
             mail(Mail::DeviceAsks(Signed::sign(&self.device_claim(), &key("signer")))),
             mail(Mail::Listed(CARD)),
-            Reply::Welcome(Greeting { municipality: HOME, time: START, key_packages: 3, unit: Some(unit) }),
+            Reply::Welcome(Greeting {
+                municipality: HOME,
+                time: START,
+                key_packages: 3,
+                unit: Some(unit),
+                peers: Some(Signed::sign(&peer_keys(), &key("signer"))),
+            }),
         ]
+        .into_iter()
+        .chain(self.transfer_replies())
+        .collect()
     }
 
     /// Every type that travels or is stored.
@@ -398,6 +426,7 @@ impl Samples {
                 },
             ),
         ];
+        all.extend(self.peer_wire());
         let event = |body: Body| Event { body, ..self.event.clone() };
         all.extend(
             self.statements()

@@ -36,6 +36,7 @@ impl Connection {
             time: now,
             key_packages: packages::count(&mut conn, self.device.device, now).await?,
             unit,
+            peers: None,
         })
     }
 

@@ -55,6 +55,13 @@ impl Connection {
             Request::AddUnit(unit) => self.add_unit(unit).await?,
             Request::RemoveDevice(device) => self.remove_device(device).await?,
             Request::Ping => Reply::Done,
+            Request::Relay(_)
+            | Request::PrepareTransfer(_)
+            | Request::CommitTransfer(_)
+            | Request::HoldTransfer(_)
+            | Request::AbortTransfer(_)
+            | Request::Activate(_)
+            | Request::Release(_) => return Err(Fault::NoSuchRoute.into()),
         })
     }
 
