@@ -14,11 +14,16 @@ use stafett_protocol::membership::*;
 use stafett_protocol::signed::{Signable, Signed};
 use stafett_protocol::transfer::*;
 use stafett_protocol::wire::*;
+use std::fmt::Debug;
 
 /// A type without its name: how it is decoded, and encoded again.
 pub struct Sample {
     pub name: String,
+    /// The type's own name.
+    pub of: &'static str,
     pub bytes: Vec<u8>,
+    /// The value in Rust's debug notation: field by field.
+    pub shown: String,
     /// Decodes; answers the canonical encoding of what was read.
     pub again: fn(&[u8]) -> Option<Vec<u8>>,
 }
@@ -26,20 +31,46 @@ pub struct Sample {
 /// A signed object: its bytes, and the verifier that should accept it, and only it.
 pub struct SignedSample {
     pub label: &'static str,
+    pub of: &'static str,
+    /// What was signed, in Rust's debug notation.
+    pub shown: String,
+    /// Its [`Signed::id`].
+    pub id: Hash,
     pub bytes: Vec<u8>,
     pub accepts: fn(&[u8], &PublicKey) -> bool,
 }
 
-pub fn sample<T: Serialize + Deserialize + Size>(name: &str, value: &T) -> Sample {
-    Sample { name: name.into(), bytes: encode(value), again: |bytes| decode::<T>(bytes).ok().map(|v| encode(&v)) }
+pub fn sample<T: Serialize + Deserialize + Size + Debug>(name: &str, value: &T) -> Sample {
+    Sample {
+        name: name.into(),
+        of: short_name::<T>(),
+        bytes: encode(value),
+        shown: format!("{value:?}"),
+        again: |bytes| decode::<T>(bytes).ok().map(|v| encode(&v)),
+    }
 }
 
-pub fn signed<T: Signable>(value: &T) -> SignedSample {
+pub fn signed<T: Signable + Debug>(value: &T) -> SignedSample {
+    let signed = Signed::sign(value, &key("signer"));
     SignedSample {
         label: T::LABEL,
-        bytes: encode(&Signed::sign(value, &key("signer"))),
+        of: short_name::<T>(),
+        shown: format!("{value:?}"),
+        id: signed.id(),
+        bytes: encode(&signed),
         accepts: |bytes, key| decode::<Signed<T>>(bytes).is_ok_and(|s| s.verify(key).is_ok()),
     }
+}
+
+fn short_name<T>() -> &'static str {
+    std::any::type_name::<T>().rsplit("::").next().unwrap()
+}
+
+/// `Statement` and `Grant(..)`: "Statement Grant".
+fn variant_of(family: &str, value: &impl Debug) -> String {
+    let shown = format!("{value:?}");
+    let name: String = shown.chars().take_while(|c| c.is_alphanumeric()).collect();
+    format!("{family} {name}")
 }
 
 pub struct Samples {
@@ -56,12 +87,14 @@ impl Samples {
         let mother = world.device(MOTHER);
         let (commit, _) = card.commit(mother, Plan::default());
         let commit = card.event(mother, Body::Commit(commit));
-        let event = card.event(mother, Body::Change(change()));
+        // Fixed, for MLS draws randomness of its own: samples without MLS in them are the same in every run.
+        let seen = Position { seq: 3, head: Hash([9; 32]) };
+        let event = Event { seen, ..card.event(mother, Body::Change(change())) };
         let genesis = card.records[0].event.peek().unwrap();
         Self { world, event, commit, genesis }
     }
 
-    fn signed_event(&self) -> Signed<Event> {
+    pub fn signed_event(&self) -> Signed<Event> {
         Signed::sign(&self.event, &self.world.device(MOTHER).key)
     }
 
@@ -290,6 +323,11 @@ impl Samples {
             }),
             Content::Introduction(Introduction { persons: vec![named], municipalities: world.trusted.0.clone() }),
             Content::Seen(Signed::sign(&self.receipt(), &key("signer"))),
+            Content::Deletion(Signed::sign(&self.deletion(), &key("signer"))),
+            Content::EmployeeEnd(SignedEmployeeEnd {
+                leader: world.id(LEADER),
+                end: Signed::sign(&self.end(), &key("signer")),
+            }),
         ]
         .into_iter()
         .chain(self.handover_contents())
@@ -428,24 +466,13 @@ impl Samples {
         ];
         all.extend(self.peer_wire());
         let event = |body: Body| Event { body, ..self.event.clone() };
-        all.extend(
-            self.statements()
-                .into_iter()
-                .map(|s| sample(&format!("{s:?}").chars().take(24).collect::<String>(), &event(Body::Statement(s)))),
-        );
-        all.extend(
-            self.contents()
-                .into_iter()
-                .map(|c| sample(&format!("{c:?}").chars().take(24).collect::<String>(), &self.body(c))),
-        );
-        all.extend(self.requests().into_iter().map(|r| {
-            sample(&format!("{r:?}").chars().take(24).collect::<String>(), &ClientFrame { id: 5, request: r })
-        }));
-        all.extend(
-            self.replies().into_iter().map(|r| {
-                sample(&format!("{r:?}").chars().take(24).collect::<String>(), &ServerFrame { id: 0, reply: r })
-            }),
-        );
+        let statements = self.statements().into_iter();
+        all.extend(statements.map(|s| sample(&variant_of("statement", &s), &event(Body::Statement(s)))));
+        all.extend(self.contents().into_iter().map(|c| sample(&variant_of("letter", &c), &self.body(c))));
+        let asks = |request| ClientFrame { id: 5, request };
+        all.extend(self.requests().into_iter().map(|r| sample(&variant_of("request", &r), &asks(r))));
+        let says = |reply| ServerFrame { id: 0, reply };
+        all.extend(self.replies().into_iter().map(|r| sample(&variant_of("reply", &r), &says(r))));
         all
     }
 }

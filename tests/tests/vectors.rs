@@ -1,0 +1,123 @@
+//! Test vectors (`tests/vectors/*.json`) of every wire and signed type, and the independent verifier in
+//! Python (`tests/verifier`) that shares no code with the project and takes the types from docs/protocol.md.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+#[path = "../../protocol/tests/common/mod.rs"]
+mod common;
+#[path = "vectors/crypto.rs"]
+mod crypto;
+#[path = "vectors/files.rs"]
+mod files;
+#[path = "vectors/objects.rs"]
+mod objects;
+#[path = "vectors/python.rs"]
+mod python;
+#[path = "vectors/source.rs"]
+mod source;
+#[path = "vectors/wire.rs"]
+mod wire;
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+fn texts(value: &Value) -> BTreeSet<String> {
+    value.as_array().unwrap().iter().map(|v| v.as_str().unwrap().to_owned()).collect()
+}
+
+fn missing<'s>(wanted: &'s BTreeSet<String>, there: &'s BTreeSet<String>) -> Vec<&'s String> {
+    wanted.difference(there).collect()
+}
+
+#[test]
+fn the_committed_vectors_are_what_the_code_makes() {
+    let files = [
+        wire::file(),
+        objects::signed(),
+        objects::hashes(),
+        objects::chain(),
+        crypto::stream(),
+        crypto::codes(),
+        crypto::keys(),
+        crypto::changes(),
+        crypto::letters(),
+    ];
+    files.iter().for_each(files::File::check);
+}
+
+/// A type or variant that the page does not define, or that no vector shows, cannot come in unseen.
+#[test]
+fn every_type_and_variant_of_the_source_stands_on_the_page_and_in_a_vector() {
+    let Some(page) = python::verify(&["types"]) else { return };
+    let (types, variants) = (texts(&page[0]["types"]), texts(&page[0]["variants"]));
+    let source = source::declared();
+    assert!(source.structs.len() > 60 && source.variants.len() > 90, "the source was read");
+    assert_eq!(missing(&source.structs, &types), [""; 0], "structs without a `tls` block in docs/protocol.md");
+    assert_eq!(missing(&source.variants, &variants), [""; 0], "variants without a `tls` block in docs/protocol.md");
+    assert_eq!(missing(&variants, &source.variants), [""; 0], "variants on the page that the source does not have");
+    let enums = source.variants.iter().map(|v| v.split_once('.').unwrap().0.to_owned());
+    let known: BTreeSet<String> = source.structs.iter().cloned().chain(enums).collect();
+    assert_eq!(missing(&types, &known), [""; 0], "types on the page that the source does not have");
+    let Some(run) = python::verify(&["vectors", files::folder().to_str().unwrap()]) else { return };
+    let met = texts(&run[0]["met"]);
+    assert_eq!(missing(&source.structs, &met), [""; 0], "structs in no vector: add a sample, then UPDATE_VECTORS=1");
+    assert_eq!(missing(&source.variants, &met), [""; 0], "variants in no vector: add a sample, then UPDATE_VECTORS=1");
+}
+
+#[test]
+fn the_independent_verifier_agrees_with_every_vector() {
+    let Some(run) = python::verify(&["vectors", files::folder().to_str().unwrap()]) else { return };
+    assert!(run[0]["vectors"].as_u64().unwrap() > 400, "{}", run[0]["vectors"]);
+    assert_eq!(run[0]["failures"], serde_json::json!([]));
+}
+
+/// The verifier is no rubber stamp: a vector that is altered anywhere fails, one that says `refused` of a good
+/// value does, and so does a file that is missing.
+#[test]
+fn the_independent_verifier_notices_what_is_altered() {
+    let folder = tempfile::tempdir().unwrap();
+    let failures = |alter: &dyn Fn(&str, &mut Vec<Value>)| {
+        for entry in std::fs::read_dir(files::folder()).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let mut file: Value = serde_json::from_slice(&std::fs::read(files::folder().join(&name)).unwrap()).unwrap();
+            alter(&name, file["vectors"].as_array_mut().unwrap());
+            std::fs::write(folder.path().join(&name), file.to_string()).unwrap();
+        }
+        python::verify(&["vectors", folder.path().to_str().unwrap()])
+            .map(|run| run[0]["failures"].as_array().unwrap().len())
+    };
+    let Some(none) = failures(&|_, _| {}) else { return };
+    assert_eq!(none, 0);
+    let count = |refused: bool| {
+        let mut n = 0;
+        for entry in std::fs::read_dir(files::folder()).unwrap() {
+            let file: Value = serde_json::from_slice(&std::fs::read(entry.unwrap().path()).unwrap()).unwrap();
+            n += file["vectors"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|v| v.get("refused").is_some() == refused && v.get("padded").is_none())
+                .count();
+        }
+        n
+    };
+    let claims_refused = failures(&|_, all| all.iter_mut().for_each(|v| v["refused"] = "no reason".into())).unwrap();
+    assert_eq!(claims_refused, count(false) + 1, "every good vector, and the table of sizes, was called refused");
+    let claims_good =
+        failures(&|_, all| all.iter_mut().for_each(|v| drop(v.as_object_mut().unwrap().remove("refused")))).unwrap();
+    assert!(claims_good >= count(true), "{claims_good} of {}", count(true));
+    let swapped = failures(&|name, all| {
+        if name == "wire.json" {
+            for v in all.iter_mut().filter(|v| v["type"] == "Position" || v["type"] == "SealContext") {
+                v["value"] = v["value"].as_str().unwrap().replace("counter: 3", "counter: 4").into();
+            }
+        }
+    });
+    assert_eq!(swapped, Some(1), "a field that reads otherwise is noticed");
+}
