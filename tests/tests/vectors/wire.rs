@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use stafett_protocol::consent::*;
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::event::{Body, Commit, Event, Genesis};
+use stafett_protocol::handover::Part;
 use stafett_protocol::ids::{Hash, to_hex};
 use stafett_protocol::letter::Letter;
 use stafett_protocol::membership::{ConsentAuthority, Role, ScopeKind};
@@ -83,6 +84,7 @@ fn names(world: &World) -> Vec<Sample> {
     all.extend([Access::Read, Access::Contribute, Access::Hold, Access::Custody].map(|a| sample("access", &a)));
     all.extend([RejectReason::Mls, RejectReason::Link].map(|r| sample("reject reason", &r)));
     all.extend([Closing::Closed, Closing::Reopened].map(|c| sample("closing", &c)));
+    all.extend([Part::Moves, Part::Closes].map(|p| sample("part", &p)));
     all.extend(stafett_protocol::policy::ROLES.iter().map(|r: &Role| sample("role", r)));
     use PersonKind as P;
     all.extend([P::Employee, P::Leader, P::Guardian, P::Child, P::Administrator].map(|k| sample("person kind", &k)));
