@@ -5,7 +5,7 @@
 use crate::codec::{Malformed, TlsDeserialize, TlsSerialize, TlsSize, VLBytes, decode, encode};
 use crate::commit_view::{CommitView, Leaf};
 use crate::event::{Body, Event, Genesis, Position, Receipt, Record};
-use crate::ids::{Hash, Millis, PublicKey};
+use crate::ids::{Hash, Millis, Municipality, PersonId, PublicKey};
 use crate::limits;
 use crate::membership::Membership;
 use crate::policy::{self, Context, MlsView, Refusal};
@@ -105,6 +105,13 @@ fn judge_genesis(record: Record, context: &Context<'_>) -> Result<Judged, Refusa
     Ok(Judged { record, event, author, head, effect: Effect::Founded(Box::new((state, group, storage))) })
 }
 
+/// The home that a scope's first record names, for whoever reads a chain that has moved since.
+pub fn first_home(record: &Record) -> Result<Municipality, Refusal> {
+    let event = read(record)?;
+    let Body::Genesis(genesis) = &event.body else { return Err(Refusal::UnknownScope) };
+    Ok(open_group(&event, genesis)?.2.home)
+}
+
 fn verify(record: &Record, key: &PublicKey, event: &Event) -> Result<(), Refusal> {
     let verified = record.event.verify(key).map_err(|_| Refusal::BadSignature)?;
     if verified == *event { Ok(()) } else { Err(Refusal::BadSignature) }
@@ -178,6 +185,13 @@ fn open_group(event: &Event, genesis: &Genesis) -> Result<(PublicGroup, MemorySt
 impl Replica {
     pub fn state(&self) -> &ScopeState {
         &self.state
+    }
+
+    /// The municipality that certifies this member, as the leaf says.
+    pub fn municipality_of(&self, person: PersonId) -> Option<Municipality> {
+        let key = self.state.membership.member(person)?.devices.first()?;
+        let leaf = self.group.members().find(|m| m.signature_key == key).and_then(|m| self.group.leaf(m.index))?;
+        Some(Leaf::of(leaf).ok()?.credential.person.peek().ok()?.municipality)
     }
 
     /// The present ratchet tree, for a join or resync.

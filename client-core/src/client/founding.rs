@@ -10,7 +10,7 @@ use stafett_protocol::POLICY_VERSION;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
 use stafett_protocol::consent::{Access, SignedGrant, Voucher};
 use stafett_protocol::event::{Body, Event, Position};
-use stafett_protocol::ids::{Hash, LogId, ScopeId};
+use stafett_protocol::ids::{Hash, LogId, Municipality, ScopeId};
 use stafett_protocol::membership::{ConsentAuthority, Member, Membership, Role, ScopeKind};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{Bundle, Envelope};
@@ -57,7 +57,8 @@ impl Founding {
             .collect()
     }
 
-    fn membership(&self, me: &Me) -> Result<Membership, Problem> {
+    /// A scope of a log that exists is founded where the log is.
+    fn membership(&self, me: &Me, card: Option<&Membership>) -> Result<Membership, Problem> {
         let holder = Member {
             person: me.person,
             person_key: me.person_public()?,
@@ -70,8 +71,8 @@ impl Founding {
             kind: self.plan.kind,
             log: self.plan.log,
             generation: 1,
-            home: me.number(),
-            home_epoch: 1,
+            home: card.map_or_else(|| me.number(), |c| c.home),
+            home_epoch: card.map_or(1, |c| c.home_epoch),
             policy_version: POLICY_VERSION,
             authority: self.plan.authority.clone(),
             members: vec![holder],
@@ -147,8 +148,8 @@ impl Client {
     }
 
     /// The next scopes that can be founded now: a log's card and journal together, or one concern.
-    fn ready_to_found(&self) -> Vec<ScopeId> {
-        for founding in self.foundings.values() {
+    fn ready_to_found(&self, home: Municipality) -> Vec<ScopeId> {
+        for founding in self.foundings.values().filter(|f| self.home_of(f.plan.scope) == home) {
             match founding.plan.kind {
                 ScopeKind::Card => {
                     let both: Vec<&Founding> = self
@@ -183,8 +184,8 @@ impl Client {
     }
 
     /// Founds what can be founded, in one bundle. Answers whether one is under way now.
-    pub(super) fn found_ready(&mut self) -> Result<bool, Problem> {
-        let scopes = self.ready_to_found();
+    pub(super) fn found_ready(&mut self, home: Municipality) -> Result<bool, Problem> {
+        let scopes = self.ready_to_found(home);
         let mut envelopes = vec![];
         for scope in &scopes {
             match self.genesis(*scope) {
@@ -206,7 +207,8 @@ impl Client {
         let me = self.me()?;
         let founding =
             self.foundings.get(&scope).ok_or_else(|| Problem::data("founding", "nothing is planned there"))?;
-        let (plan, membership) = (founding.plan.clone(), founding.membership(me)?);
+        let card = founding.plan.card.and_then(|card| self.scopes.get(&card)).map(|c| &c.replica.state().membership);
+        let (plan, membership) = (founding.plan.clone(), founding.membership(me, card)?);
         let grants = match plan.kind {
             ScopeKind::Concern => self.card_grants(&plan),
             _ => plan.grants.clone(),

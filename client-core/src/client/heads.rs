@@ -4,6 +4,7 @@
 
 use super::Client;
 use super::input::Problem;
+use super::moved::receipt_key;
 use super::scope::{Scope, Standing};
 use crate::rows::Space;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
@@ -115,9 +116,10 @@ impl Client {
     pub(super) fn take_seen(&mut self, from: PersonId, signed: &Signed<Receipt>) -> Result<(), Problem> {
         let unverified = signed.peek().map_err(Problem::from_malformed)?;
         let scope = unverified.scope;
+        // An earlier home's word is no proof against this one; for a time after the move it is one against itself.
+        self.check_after_move(scope, signed)?;
         let Some(s) = self.scopes.get(&scope).filter(|s| s.standing != Standing::Withdrawn) else { return Ok(()) };
         let membership = &s.replica.state().membership;
-        // An earlier home's word is no proof against this one.
         if unverified.home_epoch != membership.home_epoch {
             return Ok(());
         }
@@ -161,6 +163,12 @@ impl Client {
 
     /// The chain has come to where this receipt stands: what others were shown can be compared now.
     pub(super) fn keep_receipt(&mut self, scope: ScopeId, receipt: &Signed<Receipt>) {
+        // What a former home has signed last stays beside it: proof, should it go on signing.
+        let before = self.newest_receipt(scope).and_then(|signed| Some((signed.peek().ok()?.home_epoch, signed)));
+        let moved = before.filter(|(epoch, _)| receipt.peek().is_ok_and(|r| r.home_epoch != *epoch));
+        if let Some((epoch, former)) = moved {
+            self.table.write(Space::State, &receipt_key(scope, epoch), encode(&former));
+        }
         self.table.write(Space::State, &row_key("receipt", scope), encode(receipt));
         for (key, signed) in self.shown(scope) {
             let Some(s) = self.scopes.get(&scope) else { return };

@@ -4,16 +4,17 @@
 
 use super::Client;
 use super::group::{self, Followed};
+use super::founding::Founding;
 use super::input::Problem;
 use super::resync::info_key;
 use super::scope::{Scope, Standing, Unopened, save_record};
-use crate::rows::Space;
+use crate::rows::{self, Space};
 use openmls_traits::OpenMlsProvider as _;
 use stafett_protocol::consent::{Reject, RejectReason, Statement};
 use stafett_protocol::event::{Body, Change, Commit, Event, Receipt, Record, SealContext};
-use stafett_protocol::ids::{Hash, ScopeId};
+use stafett_protocol::ids::{Hash, Municipality, ScopeId};
 use stafett_protocol::policy::Context;
-use stafett_protocol::replica::Judged;
+use stafett_protocol::replica::{Judged, first_home};
 use stafett_protocol::wire::{Records, SyncedScope};
 
 fn halted_key(scope: ScopeId) -> Vec<u8> {
@@ -39,10 +40,13 @@ impl Client {
         self.scopes.get(&scope).is_none_or(|s| s.standing != Standing::Withdrawn)
     }
 
-    pub(super) fn synced(&mut self, scopes: &[SyncedScope]) {
+    pub(super) fn synced(&mut self, from: Municipality, scopes: &[SyncedScope]) {
         // A home that no longer shows a scope has removed us, or hides it: either way we ask no more now.
         let device = self.me.as_ref().map(super::me::Me::device_public).unwrap_or_default();
+        // Another server's word, or silence, says nothing.
+        let scopes: Vec<&SyncedScope> = scopes.iter().filter(|s| self.home_of(s.scope) == from).collect();
         for (scope, position) in scopes.iter().filter_map(|s| Some((s.scope, s.position?))) {
+            self.served(from, scope);
             // The home has signed for others what it does not show us: nothing is sealed on an old state.
             if self.session.expected.get(&scope).is_some_and(|seq| *seq > position.seq) {
                 self.withheld(scope, position.seq);
@@ -66,15 +70,16 @@ impl Client {
         if !self.wants(scope) {
             return Ok(());
         }
+        self.check_after_move(scope, &records.receipt)?;
         let known = self.scopes.get(&scope).map(|s| s.replica.state().position).unwrap_or_default();
         let fresh: Vec<Record> = records.records.into_iter().filter(|r| r.seq > known.seq).collect();
         let Some(first) = fresh.first() else {
             return Ok(());
         };
-        let receipt = records
-            .receipt
-            .verify(&self.me()?.municipality.key)
-            .map_err(|e| Problem::rule("bad-receipt", e.to_string()))?;
+        let (signer, receipt) = self.signer_of(scope, &records.receipt)?;
+        if !self.may_sign(scope, signer, &fresh) {
+            return Err(Problem::rule("bad-receipt", "the receipt is another municipality's than the log's home"));
+        }
         if first.seq != known.seq + 1 {
             return self.out_of_turn(scope, first.clone(), &receipt);
         }
@@ -84,7 +89,8 @@ impl Client {
         if !expected {
             return Ok(());
         }
-        let (mls_before, rows_before) = (self.provider.storage().mark(), self.table.mark());
+        let before = (self.provider.storage().mark(), self.table.mark());
+        let moves = self.scopes.get(&scope).map_or(0, |s| s.replica.state().moves.len());
         let mut followed = Ok(());
         for record in fresh {
             self.session.counts.received += 1;
@@ -95,6 +101,10 @@ impl Client {
         }
         match followed {
             Ok(()) => {
+                if let Err(problem) = self.entitled(scope, signer, &receipt) {
+                    self.undo(scope, before);
+                    return Err(problem);
+                }
                 if !self.forked(scope) {
                     self.table.delete(Space::State, &halted_key(scope));
                 }
@@ -106,17 +116,25 @@ impl Client {
         if let Err(problem) = self.open_contents(scope) {
             // The document stands still on this device: back to what the last transaction left, and on from
             // there with the next start.
-            self.provider.storage().rollback(mls_before);
-            self.table.rollback(rows_before);
-            self.session.blocked.insert(scope);
-            self.session.unplanned.insert(scope);
-            match Scope::load(&self.table, scope) {
-                Ok(before) => self.scopes.insert(scope, before),
-                Err(_) => self.scopes.remove(&scope),
-            };
+            self.undo(scope, before);
             return Err(problem);
         }
+        self.follow_move(scope, moves);
         self.save_scope(scope)
+    }
+
+    /// A scope as the last transaction left it; nothing more is done there on this connection.
+    fn undo(&mut self, scope: ScopeId, before: (rows::Mark, rows::Mark)) {
+        self.provider.storage().rollback(before.0);
+        self.table.rollback(before.1);
+        self.session.blocked.insert(scope);
+        self.session.unplanned.insert(scope);
+        match Scope::load(&self.table, scope) {
+            Ok(before) => self.scopes.insert(scope, before),
+            Err(_) => self.scopes.remove(&scope),
+        };
+        let founding = Founding::load_all(&self.table).into_iter().flatten().find(|f| f.plan.scope == scope);
+        self.foundings.extend(founding.map(|f| (scope, f)));
     }
 
     pub(super) fn save_scope(&mut self, scope: ScopeId) -> Result<(), Problem> {
@@ -130,8 +148,8 @@ impl Client {
     fn out_of_turn(&mut self, scope: ScopeId, record: Record, receipt: &Receipt) -> Result<(), Problem> {
         let covers = receipt.scope == scope && receipt.position.seq >= record.seq;
         let removed = covers && self.try_removal(scope, &record)?;
-        if !removed && !self.session.waits_for(&super::session::Sent::Sync) {
-            self.sync_scopes(Some(scope));
+        if !removed && !self.session.line(self.home_of(scope)).is_some_and(super::lines::Line::syncing) {
+            self.sync_scope(scope);
         }
         Ok(())
     }
@@ -179,7 +197,11 @@ impl Client {
         // the log and not in this scope needs it, and the card remembers who has left.
         let card = self.card_for(scope, &record);
         let card = card.and_then(|card| self.scopes.get(&card)).map(|s| s.replica.state().clone());
-        let context = Context { now: record.time, home: self.me()?.number(), trusted: &trusted, card: card.as_ref() };
+        let home = match self.scopes.get(&scope) {
+            Some(s) => s.replica.state().membership.home,
+            None => first_home(&record)?,
+        };
+        let context = Context { now: record.time, home, trusted: &trusted, card: card.as_ref() };
         let own_device = self.me()?.device();
         if let Ok(event) = record.event.peek() {
             self.check_author(scope, &event);

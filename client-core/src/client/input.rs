@@ -127,8 +127,11 @@ pub enum Command {
     People {
         unit: Option<String>,
     },
-    /// → `units:[{unit name kind}]`
-    Units,
+    /// Those known here; of one municipality where it is given, and then they are asked for with every sync from
+    /// now on. → `units:[{unit name kind leader municipality}]`
+    Units {
+        municipality: Option<String>,
+    },
     /// Administrator. The leader's code comes with the next sync and stands in `invite list`. → `id`
     UnitAdd {
         name: String,

@@ -255,6 +255,7 @@ impl Client {
                 let pin = people::Pin {
                     person: person.person,
                     person_key: person.person_key,
+                    municipality: 0,
                     kind: PersonKind::Guardian,
                     unit: None,
                     name: people::clean(&person.name),

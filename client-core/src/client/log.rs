@@ -12,7 +12,7 @@ use stafett_protocol::POLICY_VERSION;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::consent::{Access, ConsentGrant, Grantee, Permit, UnitGrantee};
 use stafett_protocol::credential::PersonKind;
-use stafett_protocol::ids::{Hash, LogId, PersonId, ScopeId, UnitId, hash};
+use stafett_protocol::ids::{Hash, LogId, Municipality, PersonId, ScopeId, UnitId, hash};
 use stafett_protocol::letter::{ConsentRequest, Content, LogDraft, NamedPerson, RequestedGrant};
 use stafett_protocol::limits;
 use stafett_protocol::membership::{AuthorityPerson, ConsentAuthority, Role, ScopeKind};
@@ -187,6 +187,7 @@ impl Client {
             Some(Pin {
                 person,
                 person_key: member.person_key,
+                municipality: self.person_home(person),
                 kind: match member.role {
                     Role::Guardian => PersonKind::Guardian,
                     Role::Child => PersonKind::Child,
@@ -257,12 +258,15 @@ impl Client {
         }
     }
 
-    pub(super) fn learn_units(&mut self, units: &[Unit]) {
+    pub(super) fn learn_units(&mut self, from: Municipality, units: &[Unit]) {
         for unit in units {
+            if !self.claim_unit(from, unit.unit) {
+                continue;
+            }
             self.table.write(Space::State, &[b"unit/".as_slice(), &unit.unit.0].concat(), encode(unit));
         }
         let leaders: Vec<PersonId> = units.iter().filter_map(|u| u.leader).collect();
-        self.ask_persons(&leaders);
+        self.ask_persons_at(from, &leaders);
     }
 
     pub(super) fn known_units(&self) -> Vec<Unit> {

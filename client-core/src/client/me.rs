@@ -33,6 +33,8 @@ pub struct Me {
     pub letter_secret: VLBytes,
     pub letter_public: VLBytes,
     pub municipality: MunicipalityKey,
+    /// Other municipalities, as ours has vouched for them; none is ever changed or forgotten.
+    pub peers: Municipalities,
     pub person_certificate: Option<Signed<PersonCertificate>>,
     pub device_certificate: Option<Signed<DeviceCertificate>>,
     pub employee: Option<Signed<EmployeeCertificate>>,
@@ -78,6 +80,7 @@ impl Me {
             letter_secret: private.to_vec().into(),
             letter_public: pair.public.into(),
             municipality: MunicipalityKey { number: code.municipality, key: municipality_key },
+            peers: Municipalities::default(),
             person_certificate: None,
             device_certificate: None,
             employee: None,
@@ -157,7 +160,7 @@ impl Me {
 
     /// The municipality keys that this device believes.
     pub fn trusted(&self) -> Municipalities {
-        Municipalities(vec![self.municipality])
+        Municipalities(std::iter::once(self.municipality).chain(self.peers.0.iter().copied()).collect())
     }
 
     pub fn letter_private(&self) -> HpkePrivateKey {

@@ -15,11 +15,14 @@ mod devices;
 mod founding;
 mod group;
 mod heads;
+mod homes;
 mod inbox;
 mod invite;
 mod joining;
+mod lines;
 mod log;
 mod me;
+mod moved;
 mod outbox;
 mod packages;
 mod people;
@@ -181,7 +184,8 @@ impl Client {
             C::Invite(invitation) => self.invite(&invitation),
             C::InviteList => self.invite_list(),
             C::People { unit } => self.people_list(unit.as_deref()),
-            C::Units => self.unit_list(),
+            C::Units { municipality: Some(number) } => self.units_of(&number),
+            C::Units { municipality: None } => self.unit_list(None),
             C::UnitAdd { name, kind } => self.unit_add(name, kind),
             C::UnitAssign { log, person, scopes } => self.unit_assign(&log, &person, &scopes),
             C::UnitUnassign { log, person } => self.unit_unassign(&log, &person),

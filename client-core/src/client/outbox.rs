@@ -13,7 +13,7 @@ use crate::seal;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
 use stafett_protocol::consent::Statement;
 use stafett_protocol::event::{Body, Change, Event, Record};
-use stafett_protocol::ids::ScopeId;
+use stafett_protocol::ids::{Municipality, ScopeId};
 use stafett_protocol::limits;
 use stafett_protocol::policy::Context;
 use stafett_protocol::signed::Signed;
@@ -26,7 +26,10 @@ pub(super) struct OutStatement {
     pub statement: Statement,
 }
 
-const BUNDLE: &[u8] = b"bundle";
+/// Where the one bundle under way at a home is kept.
+fn bundle_key(home: Municipality) -> Vec<u8> {
+    [b"bundle/".as_slice(), &home.to_be_bytes()].concat()
+}
 
 /// Where the one event under way in a scope is kept, as it was sent.
 fn sent_key(scope: ScopeId) -> Vec<u8> {
@@ -106,12 +109,13 @@ impl Client {
     }
 
     pub(super) fn send_requests(&mut self) {
+        let Ok(own) = self.me().map(super::me::Me::number) else { return };
         for (key, value) in self.queued_rows("r") {
             if self.session.waits_for(&Sent::Row(key.clone())) || self.session.parked.contains(&key) {
                 continue;
             }
             match decode::<Request>(&value) {
-                Ok(request) => self.session.send(request, Sent::Row(key)),
+                Ok(request) => self.session.send(own, request, Sent::Row(key)),
                 Err(_) => self.table.delete(Space::Outbox, &key),
             }
         }
@@ -136,7 +140,7 @@ impl Client {
         let event = Signed::sign(event, &self.me()?.device_key());
         let bundle = Bundle { envelopes: vec![Envelope { event, welcome: None }], letters: vec![] };
         self.table.write(Space::Outbox, &sent_key(scope), encode(&bundle));
-        self.session.send(Request::Submit(bundle), Sent::Event(scope));
+        self.session.send(self.home_of(scope), Request::Submit(bundle), Sent::Event(scope));
         Ok(())
     }
 
@@ -147,7 +151,8 @@ impl Client {
                 continue;
             };
             let here = self.scopes.get(&out.scope).is_some_and(|s| s.standing != Standing::Withdrawn);
-            if here && !self.session.busy(out.scope) && !self.session.blocked.contains(&out.scope) {
+            let free = !self.session.busy(out.scope) && !self.session.blocked.contains(&out.scope);
+            if here && free && self.informed(out.scope) {
                 let event = self.next_event(out.scope, Body::Statement(out.statement))?;
                 self.submit_event(out.scope, &event)?;
             }
@@ -165,6 +170,7 @@ impl Client {
                     && s.document.pending().len() > 0
                     && !self.session.busy(**id)
                     && !self.session.blocked.contains(id)
+                    && self.informed(**id)
                     && s.replica.state().listed_at(self.home_now()).is_empty()
                     && !self.warned_of_withdrawal(**id)
                     && !self.forked(**id)
@@ -205,23 +211,31 @@ impl Client {
 
     /// Sends the stored bundle, the same bytes each time, unless the chain has gone past it.
     pub(super) fn submit_bundle(&mut self, bundle: Bundle, scopes: Vec<ScopeId>) {
-        self.table.write(Space::Outbox, BUNDLE, encode(&bundle));
-        self.session.send(Request::Submit(bundle), Sent::Bundle(scopes));
+        let home = self.home_of(scopes.first().copied().unwrap_or_default());
+        self.table.write(Space::Outbox, &bundle_key(home), encode(&bundle));
+        self.session.send(home, Request::Submit(bundle), Sent::Bundle(scopes));
     }
 
-    /// The bundle whose outcome is not known.
-    pub(super) fn open_bundle(&self) -> Option<Bundle> {
-        self.table.read(Space::Outbox, BUNDLE).and_then(|b| decode(b).ok())
+    /// The bundle whose outcome at this home is not known.
+    pub(super) fn open_bundle(&self, home: Municipality) -> Option<Bundle> {
+        self.table.read(Space::Outbox, &bundle_key(home)).and_then(|b| decode(b).ok())
     }
 
-    pub(super) fn drop_bundle(&mut self) {
-        self.table.delete(Space::Outbox, BUNDLE);
+    pub(super) fn drop_bundle(&mut self, home: Municipality) {
+        self.table.delete(Space::Outbox, &bundle_key(home));
+    }
+
+    /// Bundles under way, with the homes that they were sent to.
+    fn bundles(&self) -> Vec<(Municipality, Bundle)> {
+        let home = |key: &[u8]| key.strip_prefix(b"bundle/")?.try_into().ok().map(Municipality::from_be_bytes);
+        let rows = self.table.scan(Space::Outbox, b"bundle/");
+        rows.filter_map(|(key, value)| Some((home(key)?, decode(value).ok()?))).collect()
     }
 
     /// After a restart or a lost connection: the chains have been read. What of the bundle stands there has
     /// been taken in; if nothing does, the same bytes are sent again, unless an epoch has passed.
-    pub(super) fn resume_bundle(&mut self) -> Result<(), Problem> {
-        let Some(bundle) = self.open_bundle() else {
+    pub(super) fn resume_bundle(&mut self, home: Municipality) -> Result<(), Problem> {
+        let Some(bundle) = self.open_bundle(home) else {
             return Ok(());
         };
         let mut scopes = vec![];
@@ -233,14 +247,15 @@ impl Client {
                 None => founding,
                 Some(state) => state.counter(event.device) < event.counter && (founding || state.epoch == event.epoch),
             };
-            if !fits {
-                self.drop_bundle();
+            // A scope that has moved since takes nothing more there.
+            if !fits || self.home_of(event.scope) != home {
+                self.drop_bundle(home);
                 return Ok(());
             }
             scopes.push(event.scope);
         }
         if !scopes.iter().any(|s| self.session.busy(*s)) {
-            self.session.send(Request::Submit(bundle), Sent::Bundle(scopes));
+            self.session.send(home, Request::Submit(bundle), Sent::Bundle(scopes));
         }
         Ok(())
     }
@@ -252,10 +267,7 @@ impl Client {
                 continue;
             };
             let known = self.scopes.get(&one.scope).map_or(0, |s| s.replica.state().position.seq);
-            let receipt = one
-                .receipt
-                .verify(&self.me()?.municipality.key)
-                .map_err(|e| Problem::rule("bad-receipt", e.to_string()))?;
+            let (_, receipt) = self.signer_of(one.scope, &one.receipt)?;
             // A receipt further on covers later envelopes of ours too; a gap before it is asked for.
             if one.seq == known + 1 && receipt.position.seq == one.seq {
                 let record = Record { seq: one.seq, time: one.time, event };
@@ -270,7 +282,7 @@ impl Client {
                     }
                 }
             } else if one.seq > known {
-                self.sync_scopes(Some(one.scope));
+                self.sync_scope(one.scope);
             }
         }
         Ok(())
@@ -278,9 +290,10 @@ impl Client {
 
     fn sent_event(&self, scope: ScopeId, counter: u64) -> Option<Signed<Event>> {
         let single = self.table.read(Space::Outbox, &sent_key(scope)).and_then(|b| decode::<Bundle>(b).ok());
-        [single, self.open_bundle()]
+        let bundles = self.bundles().into_iter().map(|(_, bundle)| bundle);
+        single
             .into_iter()
-            .flatten()
+            .chain(bundles)
             .flat_map(|b| b.envelopes)
             .map(|e| e.event)
             .find(|e| e.peek().is_ok_and(|e| e.scope == scope && e.counter == counter))
@@ -293,14 +306,14 @@ impl Client {
         if let Body::Statement(statement) = &event.body {
             self.drop_statement(scope, statement.clone());
         }
-        let in_bundle = self.open_bundle().is_some_and(|b| {
-            b.envelopes
-                .last()
-                .and_then(|e| e.event.peek().ok())
-                .is_some_and(|last| last.scope == scope && last.counter == event.counter)
-        });
-        if in_bundle {
-            self.drop_bundle();
+        for (home, bundle) in self.bundles() {
+            let last = bundle.envelopes.last().and_then(|e| e.event.peek().ok());
+            if last.is_some_and(|last| last.scope == scope && last.counter == event.counter) {
+                self.drop_bundle(home);
+            }
+        }
+        if matches!(&event.body, Body::Commit(commit) if commit.welcome.is_some()) {
+            self.announce_welcomes(scope);
         }
     }
 
@@ -334,7 +347,7 @@ impl Client {
         let (Some(event), Some(s), Ok(me)) = (event, self.scopes.get(&scope), self.me()) else { return false };
         let state = s.replica.state();
         let (now, trusted) = (self.home_now().max(state.time), me.trusted());
-        let context = Context { now, home: me.number(), trusted: &trusted, card: None };
+        let context = Context { now, home: state.membership.home, trusted: &trusted, card: None };
         s.replica.judge(Record { seq: state.position.seq.saturating_add(1), time: now, event }, &context).is_err()
     }
 
@@ -372,7 +385,9 @@ impl Client {
 
     pub(super) fn bundle_refused(&mut self, scopes: &[ScopeId], problem: &WireProblem) {
         let again = scopes.first().is_some_and(|scope| self.race_lost(*scope, problem));
-        self.drop_bundle();
+        if let Some(scope) = scopes.first() {
+            self.drop_bundle(self.home_of(*scope));
+        }
         if !again {
             self.session.unplanned.extend(scopes);
             self.report(&Problem::rule(&problem.code, problem.detail.clone()));

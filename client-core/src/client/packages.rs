@@ -7,21 +7,23 @@ use super::{Client, group};
 use openmls::prelude::KeyPackage;
 use stafett_protocol::code::key_hash;
 use stafett_protocol::commit_view::Leaf;
-use stafett_protocol::ids::{DeviceId, PublicKey};
+use stafett_protocol::ids::{DeviceId, Municipality, PersonId, PublicKey};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{KeyPackageOffer, Request};
+use std::collections::BTreeMap;
 
 /// One-time key packages kept at the server for others to add this device with.
 const KEY_PACKAGES: usize = 20;
 
 impl Client {
     pub(super) fn publish_key_packages(&mut self) {
+        let Ok(own) = self.me().map(super::me::Me::number) else { return };
         let enough = self.session.key_packages_left as usize >= KEY_PACKAGES / 2;
         if self.session.published || enough || self.session.waits_for(&Sent::OwnKeyPackages) {
             return;
         }
         match self.key_package_offers() {
-            Ok(offers) => self.session.send(Request::PublishKeyPackages(offers), Sent::OwnKeyPackages),
+            Ok(offers) => self.session.send(own, Request::PublishKeyPackages(offers), Sent::OwnKeyPackages),
             Err(problem) => self.report(&problem),
         }
     }
@@ -41,6 +43,26 @@ impl Client {
                 Ok(Signed::sign(&offer, &me.device_key()))
             })
             .collect()
+    }
+
+    /// Asks each person's own municipality for key packages, once. Answers whether some may still come; a
+    /// municipality that is away keeps only its own people waiting.
+    pub(super) fn fetch_packages(&mut self, persons: &[PersonId]) -> bool {
+        let mut by_home: BTreeMap<Municipality, Vec<PersonId>> = BTreeMap::new();
+        for person in persons.iter().filter(|p| !self.session.asked_packages.contains(p)) {
+            by_home.entry(self.person_home(*person)).or_default().push(*person);
+        }
+        let mut may_come = false;
+        for (home, persons) in by_home {
+            if self.reach(home) {
+                self.session.asked_packages.extend(&persons);
+                let purpose = Sent::KeyPackages(persons.clone());
+                self.session.send(home, Request::FetchKeyPackages(persons), purpose);
+                may_come = true;
+            }
+            may_come |= self.is_opening(home);
+        }
+        may_come || self.session.under_way().any(|s| matches!(s, Sent::KeyPackages(_)))
     }
 
     /// Key packages that came, by the person they can add.

@@ -7,7 +7,7 @@ use stafett_protocol::consent::EmployeeCertificate;
 use stafett_protocol::credential::{
     DeviceRecord, Municipalities, PersonCertificate, PersonKind, PersonRecord, letter_key_hash,
 };
-use stafett_protocol::ids::{DeviceId, PersonId, PublicKey, UnitId};
+use stafett_protocol::ids::{DeviceId, Municipality, PersonId, PublicKey, UnitId};
 use stafett_protocol::signed::Signed;
 
 /// How a key came to be believed, weakest first.
@@ -46,6 +46,8 @@ impl Trust {
 pub struct Pin {
     pub person: PersonId,
     pub person_key: PublicKey,
+    /// Whose server certifies the person; 0 until a certificate has been seen.
+    pub municipality: Municipality,
     pub kind: PersonKind,
     pub unit: Option<UnitId>,
     /// Empty where nobody has told it.
@@ -96,6 +98,7 @@ pub(super) fn believe(
         None => Pin {
             person: certificate.person,
             person_key: certificate.person_key,
+            municipality: certificate.municipality,
             kind: certificate.kind,
             unit: certificate.unit,
             name: String::new(),
@@ -104,6 +107,11 @@ pub(super) fn believe(
             devices: vec![],
         },
     };
+    // An account stays where it is: another municipality that certifies the same key takes nobody over.
+    if known.municipality != 0 && known.municipality != certificate.municipality {
+        return Err(Problem::rule("person-moved", "another municipality certifies this person than the one known"));
+    }
+    known.municipality = certificate.municipality;
     known.kind = certificate.kind;
     known.unit = certificate.unit;
     known.trust = known.trust.max(trust);

@@ -2,6 +2,7 @@
 //! commits. A lost race needs no repair; the next plan simply starts from the new state.
 
 use super::input::Problem;
+use super::lines::{Line, Stage};
 use super::people;
 use super::scope::Standing;
 use super::session::Sent;
@@ -10,13 +11,13 @@ use stafett_protocol::code::key_hash;
 use stafett_protocol::codec::decode;
 use stafett_protocol::consent::{Access, Grantee, Permit, SignedWithdrawal, Voucher};
 use stafett_protocol::event::{Body, Commit};
-use stafett_protocol::ids::{DeviceId, Hash, PersonId, PublicKey, ScopeId};
+use stafett_protocol::ids::{DeviceId, Hash, Municipality, PersonId, PublicKey, ScopeId};
 use stafett_protocol::limits;
 use stafett_protocol::membership::{Member, Membership, Role, ScopeKind};
 use stafett_protocol::policy::{Action, can};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;
-use stafett_protocol::wire::{Bundle, Envelope, Request};
+use stafett_protocol::wire::{Bundle, Envelope};
 
 /// One step of a plan.
 type Step = fn(&mut Client) -> Result<(), Problem>;
@@ -28,6 +29,7 @@ const PLANNED: &[Step] = &[
     Client::present_members,
     Client::send_letters,
     Client::plan_statements,
+    Client::draft_left_behind,
     Client::send_statements,
     Client::plan_commits,
     Client::send_changes,
@@ -46,14 +48,16 @@ pub(super) struct Seat {
 impl Client {
     /// After every input: sends what can be sent and begins what must be done.
     pub(super) fn next_steps(&mut self) {
-        if !self.session.open || !self.session.greeted || self.me.as_ref().is_none_or(|m| m.credential().is_err()) {
+        let own = self.session.own_line();
+        if own.is_none_or(|l| l.stage != Stage::Greeted) || self.me.as_ref().is_none_or(|m| m.credential().is_err()) {
             return;
         }
-        self.publish_key_packages();
-        self.send_requests();
         // While news are asked for, what would be planned on the old state waits: an edit whose answer was
         // overtaken must not be sealed again before the chain has said whether it stands.
-        let informed = self.session.synced && !self.session.waits_for(&Sent::Sync);
+        let informed = own.is_some_and(Line::is_informed);
+        self.publish_key_packages();
+        self.send_requests();
+        self.open_lines();
         let steps: &[Step] = if informed { PLANNED } else { &[Client::send_letters] };
         // One step's failure is reported and silences no other.
         for step in steps {
@@ -65,11 +69,7 @@ impl Client {
 
     /// Nothing is under way and nothing more can be begun alone.
     pub(super) fn is_settled(&self) -> bool {
-        let waiting = self.session.sent.values().any(|s| *s != Sent::Acknowledged);
-        self.session.open
-            && self.session.greeted
-            && (self.session.synced || self.me.as_ref().is_none_or(|m| m.credential().is_err()))
-            && !waiting
+        self.session.is_settled()
     }
 
     fn plan_statements(&mut self) -> Result<(), Problem> {
@@ -79,28 +79,35 @@ impl Client {
     }
 
     fn plan_commits(&mut self) -> Result<(), Problem> {
-        if self.session.sent.values().any(|s| matches!(s, Sent::Bundle(_))) {
-            return Ok(());
-        }
-        if self.open_bundle().is_some() {
-            return self.resume_bundle();
-        }
-        if !self.plan_resync()? && !self.found_ready()? {
-            self.plan_membership()?;
+        for home in self.session.informed_homes() {
+            self.plan_commits_at(home)?;
         }
         Ok(())
     }
 
-    /// One commit for one scope, if any scope needs one.
-    fn plan_membership(&mut self) -> Result<(), Problem> {
+    /// One bundle at a time at every home.
+    fn plan_commits_at(&mut self, home: Municipality) -> Result<(), Problem> {
+        let under_way = self.session.line(home).is_some_and(|l| l.sent.values().any(|s| matches!(s, Sent::Bundle(_))));
+        if under_way {
+            return Ok(());
+        }
+        if self.open_bundle(home).is_some() {
+            return self.resume_bundle(home);
+        }
+        if !self.plan_resync(home)? && !self.found_ready(home)? {
+            self.plan_membership(home)?;
+        }
+        Ok(())
+    }
+
+    /// One commit for one scope, if any scope of this home needs one.
+    fn plan_membership(&mut self, home: Municipality) -> Result<(), Problem> {
         let scopes: Vec<ScopeId> = self
             .scopes
             .iter()
             .filter(|(id, s)| {
-                s.standing == Standing::Member
-                    && !self.session.busy(**id)
-                    && !self.session.unplanned.contains(id)
-                    && !self.forked(**id)
+                let free = !self.session.busy(**id) && !self.session.unplanned.contains(id) && !self.forked(**id);
+                s.standing == Standing::Member && free && self.home_of(**id) == home
             })
             .map(|(id, _)| *id)
             .collect();
@@ -155,11 +162,8 @@ impl Client {
     fn plan_adds(&mut self, scope: ScopeId, state: &ScopeState) -> Result<bool, Problem> {
         let seats = self.seats(scope, state)?;
         let present: Vec<PublicKey> = state.membership.devices().copied().collect();
-        let unknown: Vec<PersonId> =
-            seats.iter().map(|s| s.person).filter(|p| !self.session.asked_packages.contains(p)).collect();
-        if !unknown.is_empty() {
-            self.session.asked_packages.extend(&unknown);
-            self.session.send(Request::FetchKeyPackages(unknown.clone()), Sent::KeyPackages(unknown));
+        let persons: Vec<PersonId> = seats.iter().map(|s| s.person).collect();
+        if self.fetch_packages(&persons) {
             return Ok(false);
         }
         let mut membership = state.membership.clone();

@@ -4,6 +4,7 @@
 use super::Client;
 use super::input::Problem;
 use super::people::{self, Trust};
+use super::lines::Stage;
 use super::session::Sent;
 use crate::letter::{self, SealedLetter};
 use crate::rows::Space;
@@ -12,10 +13,11 @@ use stafett_protocol::code::key_hash;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes, decode, encode};
 use stafett_protocol::consent::Voucher;
 use stafett_protocol::credential::PersonCertificate;
-use stafett_protocol::ids::{DeviceId, PersonId, ScopeId};
+use stafett_protocol::ids::{DeviceId, Municipality, PersonId, ScopeId};
 use stafett_protocol::letter::{Content, Letter, LetterBody, Opened};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{Mail, MailItem, Request, WelcomeMail};
+use std::collections::BTreeMap;
 
 /// A letter that waits for the net. To one device where `device` is given, else to all of the person's.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
@@ -29,6 +31,14 @@ pub(super) struct OutLetter {
 pub(super) struct OneDevice {
     pub device: DeviceId,
     pub letter_key: VLBytes,
+}
+
+/// A Welcome, and the home that has the scope.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub(super) struct WelcomeFrom {
+    pub home: Municipality,
+    pub seq: u64,
+    pub welcome: VLBytes,
 }
 
 const INFO: &[u8] = b"stafett/1 letter";
@@ -66,6 +76,11 @@ impl Client {
                 self.ask_persons(&[out.to]);
                 continue;
             }
+            // Letters lie at the recipient's own municipality; while it is away they wait here.
+            let home = self.person_home(out.to);
+            if !self.reach(home) {
+                continue;
+            }
             let own = self.me()?.device();
             let mut letters: Vec<Letter> = vec![];
             for (device, letter_key) in devices.into_iter().filter(|(device, _)| *device != own) {
@@ -79,17 +94,27 @@ impl Client {
                 self.table.delete(Space::Outbox, &key);
                 continue;
             }
-            self.session.send(Request::Letters(letters), Sent::Row(key));
+            self.session.send(home, Request::Letters(letters), Sent::Row(key));
         }
         Ok(())
     }
 
-    /// Asks for persons once a session.
+    /// Asks for persons once a session, each at their own municipality.
     pub(super) fn ask_persons(&mut self, persons: &[PersonId]) {
+        let mut by_home: BTreeMap<Municipality, Vec<PersonId>> = BTreeMap::new();
+        for person in persons {
+            by_home.entry(self.person_home(*person)).or_default().push(*person);
+        }
+        for (home, persons) in by_home {
+            self.ask_persons_at(home, &persons);
+        }
+    }
+
+    pub(super) fn ask_persons_at(&mut self, home: Municipality, persons: &[PersonId]) {
         let new: Vec<PersonId> = persons.iter().filter(|p| !self.session.asked.contains(p)).copied().collect();
-        if !new.is_empty() && self.session.open {
+        if !new.is_empty() && self.reach(home) {
             self.session.asked.extend(&new);
-            self.session.send(Request::Persons(new), Sent::Persons);
+            self.session.send(home, Request::Persons(new), Sent::Persons);
         }
     }
 
@@ -110,28 +135,29 @@ impl Client {
     }
 
     /// One item of mail: kept or acted on, then acknowledged, in the same transaction as what it brought.
-    pub(super) fn take_mail(&mut self, item: MailItem) -> Result<(), Problem> {
+    pub(super) fn take_mail(&mut self, from: Municipality, item: MailItem) -> Result<(), Problem> {
         let taken = match item.mail {
             Mail::Letter(letter) => self.open_letter(&letter),
             Mail::Welcome(welcome) => {
-                self.keep_welcome(&welcome);
+                self.keep_welcome(from, welcome);
                 Ok(())
             }
             Mail::Joined(notice) => self.joined(&notice),
             Mail::DeviceAsks(claim) => self.device_asks(&claim),
             Mail::Listed(scope) => {
-                if self.session.greeted {
-                    self.sync_scopes(Some(scope));
+                // Before the greeting everything is synced all the same.
+                if self.session.line(from).is_some_and(|l| l.stage == Stage::Greeted) && self.home_of(scope) == from {
+                    self.sync_scope(scope);
                 }
                 Ok(())
             }
         };
         self.session.counts.received += 1;
-        self.session.send(Request::Acknowledge(vec![item.id]), Sent::Acknowledged);
+        self.session.send(from, Request::Acknowledge(vec![item.id]), Sent::Acknowledged);
         taken
     }
 
-    fn keep_welcome(&mut self, welcome: &WelcomeMail) {
+    fn keep_welcome(&mut self, home: Municipality, welcome: WelcomeMail) {
         let left = |s: &super::scope::Scope| s.standing == super::scope::Standing::Withdrawn;
         let seen = self.scopes.get(&welcome.scope).map_or(0, |s| s.replica.state().position.seq);
         if self.scopes.get(&welcome.scope).is_some_and(left) {
@@ -142,14 +168,17 @@ impl Client {
             self.scopes.remove(&welcome.scope);
             super::scope::Scope::forget(&mut self.table, welcome.scope);
         }
-        self.table.write(Space::Mail, &mail_key("welcome", &[&welcome.scope.0]), encode(welcome));
-        if self.session.greeted {
-            self.sync_scopes(Some(welcome.scope));
+        let scope = welcome.scope;
+        let kept = WelcomeFrom { home, seq: welcome.seq, welcome: welcome.welcome };
+        self.table.write(Space::Mail, &mail_key("welcome", &[&scope.0]), encode(&kept));
+        self.welcome_came(scope);
+        if self.session.line(home).is_some_and(|l| l.stage == Stage::Greeted) {
+            self.sync_scope(scope);
         }
     }
 
     /// The Welcome that waits for this scope's chain.
-    pub(super) fn welcome(&self, scope: ScopeId) -> Option<WelcomeMail> {
+    pub(super) fn welcome(&self, scope: ScopeId) -> Option<WelcomeFrom> {
         self.table.read(Space::Mail, &mail_key("welcome", &[&scope.0])).and_then(|b| decode(b).ok())
     }
 
@@ -161,8 +190,7 @@ impl Client {
     pub(super) fn welcomed(&self) -> Vec<ScopeId> {
         self.table
             .scan(Space::Mail, b"welcome/")
-            .filter_map(|(_, value)| decode::<WelcomeMail>(value).ok())
-            .map(|w| w.scope)
+            .filter_map(|(key, _)| Some(ScopeId(key.strip_prefix(b"welcome/")?.try_into().ok()?)))
             .collect()
     }
 
@@ -241,13 +269,13 @@ impl Client {
                 Ok(())
             }
             Content::Seen(receipt) => self.take_seen(from.person, &receipt),
+            Content::WelcomeAt(at) => self.welcome_waits(&at),
             // Letters of the handover wait like those of the other kind that nothing reads yet.
             Content::LateContribution(_)
             | Content::HandoverOffer(_)
             | Content::HandoverAnswer(_)
             | Content::HandoverAborted(_)
-            | Content::HandoverDone(_)
-            | Content::WelcomeAt(_) => {
+            | Content::HandoverDone(_) => {
                 let key = mail_key("late", &[&opened.body.id().0]);
                 self.table.write(Space::Mail, &key, encode(&opened));
                 Ok(())

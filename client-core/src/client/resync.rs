@@ -8,7 +8,7 @@ use crate::keychain::ContentKey;
 use crate::rows::Space;
 use stafett_protocol::consent::{LinkRepair, Statement};
 use stafett_protocol::event::{Body, Commit};
-use stafett_protocol::ids::{Hash, ScopeId};
+use stafett_protocol::ids::{Hash, Municipality, ScopeId};
 use stafett_protocol::replica::Judged;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{Bundle, Envelope};
@@ -56,9 +56,9 @@ impl Client {
         Ok(())
     }
 
-    /// Begins a resync in one scope that needs it. Answers whether one is under way now.
-    pub(super) fn plan_resync(&mut self) -> Result<bool, Problem> {
-        let begun = self.begin_resync();
+    /// Begins a resync in one scope of this home that needs it. Answers whether one is under way now.
+    pub(super) fn plan_resync(&mut self, home: Municipality) -> Result<bool, Problem> {
+        let begun = self.begin_resync(home);
         if begun.is_err() {
             // Not again on this connection; the other scopes go on.
             self.session
@@ -68,9 +68,10 @@ impl Client {
         begun
     }
 
-    fn begin_resync(&mut self) -> Result<bool, Problem> {
+    fn begin_resync(&mut self, home: Municipality) -> Result<bool, Problem> {
         let next = self.scopes.iter().find(|(id, s)| {
-            s.standing == Standing::Resyncing && !self.session.busy(**id) && !self.session.unplanned.contains(id)
+            let free = !self.session.busy(**id) && !self.session.unplanned.contains(id);
+            s.standing == Standing::Resyncing && free && self.home_of(**id) == home
         });
         let Some((scope, s)) = next.map(|(id, s)| (*id, s)) else { return Ok(false) };
         let (membership, tree) = (s.replica.state().membership.clone(), s.replica.tree());

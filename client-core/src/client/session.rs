@@ -3,9 +3,11 @@
 
 use super::Client;
 use super::input::Problem;
+use super::lines::{Line, Stage};
 use serde_json::{Value, json};
 use stafett_protocol::codec::{decode, encode};
-use stafett_protocol::ids::{PersonId, ScopeId};
+use stafett_protocol::federation::{RelayFrame, RelayPayload};
+use stafett_protocol::ids::{Municipality, PersonId, ScopeId};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{
     ClientFrame, KeyPackageOffer, Problem as WireProblem, Reply, Request, ScopePosition, ServerFrame,
@@ -28,20 +30,19 @@ pub(super) enum Sent {
     Event(ScopeId),
     /// The stored bundle that founds or commits.
     Bundle(Vec<ScopeId>),
+    /// Tombstones that were shown to a new home.
+    Activate,
+    /// A frame for another municipality: answered only where it cannot be passed on.
+    Relay(Municipality),
 }
 
-/// State of one connection.
+/// State of one connection: a line for each municipality, and what is shared by them.
 #[derive(Debug, Default)]
 pub(super) struct Session {
-    pub open: bool,
-    /// The greeting has come: all waiting mail is here.
-    pub greeted: bool,
-    /// The first sync has ended: plans are made on what the chains say.
-    pub synced: bool,
+    own: Municipality,
+    lines: BTreeMap<Municipality, Line>,
     /// How far others were shown a scope when its news were asked for.
     pub expected: BTreeMap<ScopeId, u64>,
-    next_id: u32,
-    pub sent: BTreeMap<u32, Sent>,
     frames: Vec<Vec<u8>>,
     /// Key packages fetched and not used yet.
     pub packages: BTreeMap<PersonId, Vec<Signed<KeyPackageOffer>>>,
@@ -55,8 +56,6 @@ pub(super) struct Session {
     pub unplanned: BTreeSet<ScopeId>,
     /// Rows of the outbox that the server put off: they wait for the next connection.
     pub parked: BTreeSet<Vec<u8>>,
-    /// Milliseconds by which the home's clock is ahead of this device's.
-    pub clock_ahead: i64,
     pub counts: Counts,
     /// Why something was refused, for whoever asks `sync`.
     pub problems: Vec<(String, String)>,
@@ -83,6 +82,7 @@ const LOST: &[&str] = &[
     "wrong-generation",
     "chain-broken",
     "time-backwards",
+    "wrong-home",
     "held",
     "moved",
     "not-activated",
@@ -103,40 +103,91 @@ impl Session {
         *self = Self { counts: self.counts, problems: std::mem::take(&mut self.problems), ..Self::default() };
     }
 
+    /// The stream to the own municipality's server is open.
+    fn open(&mut self, own: Municipality) {
+        *self = Self { own, ..Self::default() };
+        self.line_mut(own).stage = Stage::Open;
+    }
+
     pub fn take_frames(&mut self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.frames)
     }
 
-    pub fn send(&mut self, request: Request, purpose: Sent) {
-        if !self.open {
-            return;
+    pub fn line(&self, of: Municipality) -> Option<&Line> {
+        self.lines.get(&of)
+    }
+
+    pub fn line_mut(&mut self, of: Municipality) -> &mut Line {
+        self.lines.entry(of).or_default()
+    }
+
+    /// The line of the own municipality.
+    pub fn own_line(&self) -> Option<&Line> {
+        self.lines.get(&self.own)
+    }
+
+    /// Sends a request to one municipality's server; nothing happens while it does not listen.
+    pub fn send(&mut self, to: Municipality, request: Request, purpose: Sent) {
+        let Some(line) = self.lines.get_mut(&to).filter(|l| l.is_open()) else { return };
+        let frame = encode(&ClientFrame { id: line.note(purpose), request });
+        if to == self.own {
+            self.frames.push(frame);
+        } else {
+            self.relay(to, RelayPayload::Message(frame.into()));
         }
-        self.next_id = self.next_id.wrapping_add(1).max(1);
-        self.frames.push(encode(&ClientFrame { id: self.next_id, request }));
-        self.sent.insert(self.next_id, purpose);
+    }
+
+    /// Hands the own server something to pass on.
+    pub fn relay(&mut self, to: Municipality, payload: RelayPayload) {
+        let own = self.own;
+        self.send(own, Request::Relay(RelayFrame { to, payload }), Sent::Relay(to));
+    }
+
+    /// Everything under way, at every home.
+    pub fn under_way(&self) -> impl Iterator<Item = &Sent> {
+        self.lines.values().flat_map(|l| l.sent.values())
     }
 
     /// Whether a request for this purpose is under way.
     pub fn waits_for(&self, purpose: &Sent) -> bool {
-        self.sent.values().any(|s| s == purpose)
+        self.under_way().any(|s| s == purpose)
     }
 
     /// Whether an event of this scope is under way: its counter is taken.
     pub fn busy(&self, scope: ScopeId) -> bool {
-        self.sent.values().any(|s| match s {
+        self.under_way().any(|s| match s {
             Sent::Event(at) => *at == scope,
             Sent::Bundle(scopes) => scopes.contains(&scope),
             _ => false,
         })
     }
+
+    /// Homes on whose news plans may stand.
+    pub fn informed_homes(&self) -> Vec<Municipality> {
+        self.lines.iter().filter(|(_, l)| l.is_informed()).map(|(home, _)| *home).collect()
+    }
+
+    /// No line will bring anything more of itself.
+    pub fn is_settled(&self) -> bool {
+        self.own_line().is_some_and(Line::is_open) && self.lines.values().all(Line::is_settled)
+    }
+
+    /// What was decided for these scopes and asked for these persons counts no more: their server is away.
+    pub fn forget(&mut self, scopes: &BTreeSet<ScopeId>, persons: &[PersonId]) {
+        self.blocked.retain(|s| !scopes.contains(s));
+        self.unplanned.retain(|s| !scopes.contains(s));
+        self.retries.retain(|s, _| !scopes.contains(s));
+        for person in persons {
+            self.asked.remove(person);
+            self.asked_packages.remove(person);
+        }
+    }
 }
 
 impl Client {
     pub(super) fn connected(&mut self) {
-        self.session.close();
-        self.session.open = true;
-        self.session.counts = Counts::default();
-        self.session.problems.clear();
+        let own = self.me.as_ref().map(super::me::Me::number).unwrap_or_default();
+        self.session.open(own);
     }
 
     pub(super) fn sync_counts(&self) -> Value {
@@ -146,13 +197,29 @@ impl Client {
         json!({"sent": c.sent, "received": c.received, "refused": c.refused, "queued": self.queued(), "problems": problems})
     }
 
-    /// Asks for the news of these scopes, or of all.
-    pub(super) fn sync_scopes(&mut self, only: Option<ScopeId>) {
+    /// Asks for the news of one scope.
+    pub(super) fn sync_scope(&mut self, scope: ScopeId) {
+        let seq = self.scopes.get(&scope).map_or(0, |s| s.replica.state().position.seq);
+        if self.wants(scope) {
+            let positions = vec![ScopePosition { scope, seq }];
+            self.expect(&positions);
+            self.session.send(self.home_of(scope), Request::Sync(positions), Sent::Sync);
+        }
+    }
+
+    /// Notes how far others were shown these scopes.
+    fn expect(&mut self, positions: &[ScopePosition]) {
+        let shown: Vec<_> = positions.iter().map(|p| (p.scope, self.shown_to_others(p.scope))).collect();
+        self.session.expected.extend(shown);
+    }
+
+    /// Asks one home for the news of every scope that it has for us.
+    pub(super) fn sync_home(&mut self, home: Municipality) {
         let known = self.scopes.iter().map(|(id, s)| ScopePosition { scope: *id, seq: s.replica.state().position.seq });
         let waiting = self.welcomed().into_iter().map(|scope| ScopePosition { scope, seq: 0 });
         let mut positions: Vec<ScopePosition> = vec![];
         for position in known.chain(waiting) {
-            let wanted = only.is_none_or(|o| o == position.scope) && self.wants(position.scope);
+            let wanted = self.home_of(position.scope) == home && self.wants(position.scope);
             if wanted && !positions.iter().any(|p| p.scope == position.scope) {
                 positions.push(position);
             }
@@ -160,121 +227,89 @@ impl Client {
         let expected: Vec<(ScopeId, u64)> =
             positions.iter().map(|p| (p.scope, self.shown_to_others(p.scope))).collect();
         self.session.expected.extend(expected);
+        self.expect(&positions);
         // Cards first: what happens in a log's other scopes is judged beside them.
         let card = |id: &ScopeId| {
             self.scopes.get(id).is_some_and(|s| s.kind() == stafett_protocol::membership::ScopeKind::Card)
         };
         positions.sort_by_key(|p| !card(&p.scope));
         if positions.is_empty() {
-            self.session.synced |= only.is_none();
+            self.session.line_mut(home).synced = true;
             return;
         }
-        self.session.send(Request::Sync(positions), Sent::Sync);
+        self.session.send(home, Request::Sync(positions), Sent::Sync);
     }
 
     pub(super) fn frame(&mut self, bytes: &[u8]) {
-        let frame: ServerFrame = match decode(bytes) {
-            Ok(frame) => frame,
-            Err(e) => return self.report(&Problem::data("server-frame", e.to_string())),
-        };
-        if frame.id == 0 {
-            return self.pushed(frame.reply);
+        match decode(bytes) {
+            Ok(frame) => self.heard(self.session.own, frame),
+            Err(e) => self.report(&Problem::data("server-frame", e.to_string())),
         }
-        let Some(purpose) = self.session.sent.remove(&frame.id) else {
-            return;
-        };
-        self.answered(purpose, frame.reply);
     }
 
-    fn pushed(&mut self, reply: Reply) {
-        let result = match reply {
-            Reply::Records(records) => self.take_records(records),
-            Reply::Mail(item) => self.take_mail(item),
-            Reply::Welcome(greeting) => {
-                self.session.greeted = true;
-                self.session.key_packages_left = greeting.key_packages;
-                let (home, own) = (i64::try_from(greeting.time), i64::try_from(self.now));
-                self.session.clock_ahead = home.unwrap_or_default().saturating_sub(own.unwrap_or_default());
-                if let (Some(me), Some(unit)) = (&mut self.me, greeting.unit) {
-                    me.unit = Some(unit);
-                    me.save(&mut self.table);
-                }
-                self.session.send(Request::Units, Sent::Units);
-                self.sync_scopes(None);
-                Ok(())
+    /// A frame of one municipality's server, however it came.
+    pub(super) fn heard(&mut self, from: Municipality, frame: ServerFrame) {
+        let result = if frame.id == 0 {
+            self.pushed(from, frame.reply)
+        } else {
+            match self.session.line_mut(from).sent.remove(&frame.id) {
+                Some(purpose) => self.answered(from, purpose, frame.reply),
+                None => Ok(()),
             }
-            _ => Ok(()),
         };
         if let Err(problem) = result {
             self.report(&problem);
         }
     }
 
-    fn answered(&mut self, purpose: Sent, reply: Reply) {
-        let result = match (purpose, reply) {
+    fn pushed(&mut self, from: Municipality, reply: Reply) -> Result<(), Problem> {
+        match reply {
+            Reply::Records(records) => self.take_records(records),
+            Reply::Mail(item) => self.take_mail(from, item),
+            Reply::Welcome(greeting) => self.greeted(from, greeting),
+            Reply::Moved(tombstone) => self.moved(tombstone),
+            Reply::Relayed(frame) if from == self.session.own => {
+                self.relayed(frame);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn answered(&mut self, from: Municipality, purpose: Sent, reply: Reply) -> Result<(), Problem> {
+        match (purpose, reply) {
             (Sent::Sync, Reply::Synced(scopes)) => {
-                self.session.synced = true;
-                self.synced(&scopes);
-                Ok(())
+                self.session.line_mut(from).synced = true;
+                self.synced(from, &scopes);
             }
-            (Sent::Units, Reply::Units(units)) => {
-                self.learn_units(&units);
-                Ok(())
-            }
+            (Sent::Units, Reply::Units(units)) => self.learn_units(from, &units),
             (Sent::Persons, Reply::Persons(records)) => {
                 for record in &records {
                     if let Err(problem) = self.learn_person(record) {
                         self.report(&problem);
                     }
                 }
-                Ok(())
             }
-            (Sent::KeyPackages(_), Reply::KeyPackages(offers)) => {
-                self.sort_packages(offers);
-                Ok(())
-            }
-            (Sent::Row(key), Reply::Done) => {
-                self.row_done(&key);
-                Ok(())
-            }
-            (Sent::Row(key), Reply::UnitAdded(added)) => {
-                self.unit_added(&key, &added);
-                Ok(())
-            }
-            (Sent::Row(key), Reply::Problem(problem)) => {
-                self.row_refused(&key, &problem);
-                Ok(())
-            }
-            (Sent::OwnKeyPackages, Reply::Done) => {
-                self.session.published = true;
-                Ok(())
-            }
-            (Sent::OwnKeyPackages, Reply::Problem(problem)) => {
-                self.session.published = true;
-                Err(Problem::rule(&problem.code, problem.detail))
-            }
+            (Sent::KeyPackages(_), Reply::KeyPackages(offers)) => self.sort_packages(offers),
+            (Sent::Row(key), Reply::Done) => self.row_done(&key),
+            (Sent::Row(key), Reply::UnitAdded(added)) => self.unit_added(&key, &added),
+            (Sent::Row(key), Reply::Problem(problem)) => self.row_refused(&key, &problem),
+            (Sent::OwnKeyPackages, Reply::Done) => self.session.published = true,
             (Sent::Event(_) | Sent::Bundle(_), Reply::Submitted(accepted)) => {
                 self.session.counts.sent += accepted.len() as u64;
-                self.submitted(accepted)
+                return self.submitted(accepted);
             }
-            (Sent::Event(scope), Reply::Problem(problem)) => {
-                self.event_refused(scope, &problem);
-                Ok(())
+            (Sent::Event(scope), Reply::Problem(problem)) => self.event_refused(scope, &problem),
+            (Sent::Bundle(scopes), Reply::Problem(problem)) => self.bundle_refused(&scopes, &problem),
+            (Sent::Relay(to), Reply::Problem(problem)) => self.line_down(to, &problem),
+            (purpose, Reply::Problem(problem)) => {
+                self.session.published |= purpose == Sent::OwnKeyPackages;
+                self.session.line_mut(from).synced |= purpose == Sent::Sync;
+                return Err(Problem::rule(&problem.code, problem.detail));
             }
-            (Sent::Bundle(scopes), Reply::Problem(problem)) => {
-                self.bundle_refused(&scopes, &problem);
-                Ok(())
-            }
-            (Sent::Sync, Reply::Problem(problem)) => {
-                self.session.synced = true;
-                Err(Problem::rule(&problem.code, problem.detail))
-            }
-            (_, Reply::Problem(problem)) => Err(Problem::rule(&problem.code, problem.detail)),
-            _ => Ok(()),
-        };
-        if let Err(problem) = result {
-            self.report(&problem);
+            _ => {}
         }
+        Ok(())
     }
 
     /// A lost race is run again after a sync; anything else is final. Answers whether it is run again.
@@ -284,14 +319,14 @@ impl Client {
         if *tries > RETRIES || !LOST.contains(&problem.code.as_str()) {
             return false;
         }
-        self.sync_scopes(Some(scope));
+        self.sync_scope(scope);
         true
     }
 
     /// The time by which the rules go: the home's, as far as it is known. A device clock that is off is shown,
     /// never trusted.
     pub(super) fn home_now(&self) -> u64 {
-        self.now.saturating_add_signed(self.session.clock_ahead)
+        self.now.saturating_add_signed(self.session.own_line().map_or(0, |l| l.clock_ahead))
     }
 
     /// Keeps a problem where `log show` and support find it; never silently.

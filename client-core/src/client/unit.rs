@@ -12,6 +12,7 @@ use stafett_protocol::codec::decode;
 use stafett_protocol::consent::{
     Access, EmployeeEnd, Grantee, Permit, PersonGrantee, SignedEmployeeEnd, UnitAssignment, UnitGrantee,
 };
+use stafett_protocol::credential::PersonKind;
 use stafett_protocol::ids::{LogId, PersonId, ScopeId};
 use stafett_protocol::letter::{Assignment, Content, GrantNotice};
 use stafett_protocol::membership::ScopeKind;
@@ -24,6 +25,10 @@ impl Client {
             Who::Unit(prefix) => {
                 let unit = self.unit(prefix)?;
                 let leader = unit.leader.and_then(|l| people::pin(&self.table, l));
+                let certified = |p: &people::Pin| {
+                    p.municipality == self.unit_home(unit.unit) && p.unit == Some(unit.unit) && p.kind == PersonKind::Leader
+                };
+                let leader = leader.filter(certified);
                 let leader = leader.ok_or_else(|| {
                     Problem::rule("no-leader", "the unit's leader has not joined, or is not known here yet; sync first")
                 })?;
@@ -98,7 +103,8 @@ impl Client {
         for s in self.scopes.values().filter(|s| s.standing == Standing::Member && s.kind() == ScopeKind::Card) {
             let state = s.replica.state();
             let holds = state.membership.holder().is_some_and(|h| h.person == me);
-            if !holds || can(state, me, Action::Change, self.now).is_err() || self.session.blocked.contains(&s.id()) {
+            let stale = self.session.blocked.contains(&s.id()) || !self.informed(s.id());
+            if !holds || can(state, me, Action::Change, self.now).is_err() || stale {
                 continue;
             }
             let presented = s.document.people("people");

@@ -15,7 +15,7 @@ use stafett_protocol::codec::decode;
 use stafett_protocol::consent::Grantee;
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::event::{Body, Record};
-use stafett_protocol::ids::{LogId, PersonId, ScopeId};
+use stafett_protocol::ids::{LogId, Municipality, PersonId, ScopeId};
 use stafett_protocol::membership::{Role, ScopeKind};
 use stafett_protocol::state::{ScopeState, Status};
 use stafett_protocol::wire::{AddedUnit, NewUnit, Request};
@@ -82,11 +82,17 @@ impl Client {
             .any(|s| s.standing == Standing::Member && s.replica.state().membership.member(person).is_some())
     }
 
-    pub(super) fn unit_list(&mut self) -> Answer {
+    /// The units that are known here, of one municipality or of all.
+    pub(super) fn unit_list(&mut self, of: Option<Municipality>) -> Answer {
         let units: Vec<Value> = self
             .known_units()
             .into_iter()
-            .map(|u| json!({"unit": u.unit.to_string(), "name": u.name, "kind": u.kind, "leader": u.leader.map(|l| l.to_string())}))
+            .map(|u| (self.unit_home(u.unit), u))
+            .filter(|(home, _)| of.is_none_or(|of| of == *home))
+            .map(|(home, u)| {
+                json!({"unit": u.unit.to_string(), "name": u.name, "kind": u.kind, "leader": u.leader.map(|l| l.to_string()),
+                    "municipality": format!("{home:04}")})
+            })
             .collect();
         Ok(json!({"units": units}))
     }
@@ -106,7 +112,8 @@ impl Client {
         self.row_done(row);
         let value = super::invite::leader_invite(&added.leader_code, self.now);
         self.table.write(Space::State, &[b"invite/".as_slice(), &added.unit.0].concat(), value);
-        self.session.send(Request::Units, Sent::Units);
+        let own = self.me.as_ref().map(super::me::Me::number).unwrap_or_default();
+        self.session.send(own, Request::Units, Sent::Units);
     }
 
     pub(super) fn log_list(&mut self) -> Answer {
@@ -356,10 +363,12 @@ impl Client {
             records.push(decode(row.value.as_deref().unwrap_or_default()).map_err(Problem::from_malformed)?);
         }
         let me = self.me()?;
+        let (Loading::Verify(log) | Loading::Export(log) | Loading::History(log)) = loading;
+        let home = self.card_of(log).map_or_else(|| me.number(), |card| self.home_of(card));
         match loading {
             Loading::Verify(log) => {
-                let mut report = audit::verify(&records, &me.trusted(), me.number(), log);
-                audit::check_receipts(&mut report, &self.receipts(log), &records, &me.trusted(), me.number());
+                let mut report = audit::verify(&records, &me.trusted(), home, log);
+                audit::check_receipts(&mut report, &self.receipts(log), &records, &me.trusted(), home);
                 Ok(report.to_json())
             }
             Loading::Export(log) => Ok(audit::export(&records, self.receipts(log), &me.trusted(), log)),
