@@ -33,7 +33,10 @@ pub enum Command {
         #[arg(long)]
         unit: Option<String>,
     },
-    Units,
+    Units {
+        #[arg(long, value_name = "NNNN")]
+        municipality: Option<String>,
+    },
     #[command(subcommand)]
     Unit(Unit),
     Verify {

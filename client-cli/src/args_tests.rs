@@ -29,6 +29,7 @@ fn every_command_of_the_contract_is_understood() {
         "invite list --json",
         "people --unit U",
         "units",
+        "units --municipality 1106",
         "unit add --name Solvang_skole --kind school",
         "unit assign L P --scope C --scope D",
         "unit unassign L P",

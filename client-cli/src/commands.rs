@@ -24,7 +24,8 @@ pub fn asked(command: Command) -> Option<Asked> {
         Command::Invite(Invite { list: Some(_), .. }) => ("invite.list", Wish::InviteList),
         Command::Invite(invite) => ("invite", Wish::Invite(invitation(&invite))),
         Command::People { unit } => ("people", Wish::People { unit }),
-        Command::Units => ("units", Wish::Units),
+        Command::Units { municipality: None } => ("units", Wish::Units),
+        Command::Units { municipality: Some(municipality) } => ("units", Wish::UnitsOf { municipality }),
         Command::Unit(unit) => of_unit(unit),
         Command::Verify { person, number } => {
             let name = if number.is_some() { "verify.matches" } else { "verify" };

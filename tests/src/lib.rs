@@ -10,6 +10,7 @@
 
 pub mod model_cast;
 pub mod model_home;
+pub mod model_net;
 pub mod model_people;
 pub mod process;
 pub mod sim;

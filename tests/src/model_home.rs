@@ -9,6 +9,7 @@ use stafett_protocol::credential::{
     DeviceRecord, Municipalities, MunicipalityKey, PersonCertificate, PersonKind, PersonRecord,
 };
 use stafett_protocol::event::{Body, Receipt, Record};
+use stafett_protocol::federation::{PeerKey, PeerKeys};
 use stafett_protocol::ids::{DeviceId, Hash, PersonId, ScopeId, UnitId};
 use stafett_protocol::policy::Context;
 use stafett_protocol::replica::{self, Replica};
@@ -49,6 +50,8 @@ impl Clone for ScopeChain {
 pub struct ModelHome {
     pub number: u16,
     key: SigningKey,
+    /// Municipalities that this one has added.
+    pub peers: Vec<MunicipalityKey>,
     pub now: u64,
     pub accounts: BTreeMap<PersonId, Account>,
     devices: BTreeMap<DeviceId, PersonId>,
@@ -65,11 +68,16 @@ pub struct ModelHome {
     added: Vec<DeviceId>,
 }
 
+fn refused(code: &str) -> Reply {
+    Reply::Problem(Problem { code: code.into(), detail: String::new(), scope: None })
+}
+
 impl ModelHome {
     pub fn new(number: u16) -> Self {
         Self {
             number,
             key: SigningKey::from_bytes(&[number as u8; 32]),
+            peers: vec![],
             now: 1_800_000_000_000,
             accounts: BTreeMap::new(),
             devices: BTreeMap::new(),
@@ -85,12 +93,16 @@ impl ModelHome {
         }
     }
 
+    pub fn municipality_key(&self) -> MunicipalityKey {
+        MunicipalityKey { number: self.number, key: self.key.verifying_key().to_bytes() }
+    }
+
     pub fn trusted(&self) -> Municipalities {
-        Municipalities(vec![MunicipalityKey { number: self.number, key: self.key.verifying_key().to_bytes() }])
+        Municipalities([vec![self.municipality_key()], self.peers.clone()].concat())
     }
 
     pub fn add_unit(&mut self, name: &str, kind: &str) -> String {
-        let n = self.units.len() as u8 + 1;
+        let n = self.units.len() as u8 + 1 + (self.number % 8) as u8 * 16;
         let unit = UnitId([n; 16]);
         self.units.insert(unit, Unit { unit, name: name.into(), kind: kind.into(), leader: None });
         let key = self.key.verifying_key().to_bytes();
@@ -187,14 +199,27 @@ impl ModelHome {
     pub fn connect(&mut self, device: DeviceId) -> bool {
         let Some(person) = self.devices.get(&device) else { return false };
         let unit = self.accounts[person].unit.and_then(|u| self.units.get(&u).cloned());
+        self.greet(device, unit);
+        true
+    }
+
+    /// A device of another municipality has signed in through its own server.
+    pub fn connect_guest(&mut self, device: DeviceId) {
+        assert!(!self.devices.contains_key(&device), "a guest has its account elsewhere");
+        self.greet(device, None);
+    }
+
+    fn greet(&mut self, device: DeviceId, unit: Option<Unit>) {
         self.open.insert(device, vec![]);
         for item in self.mail.get(&device).cloned().unwrap_or_default() {
             self.push(device, Reply::Mail(item));
         }
         let key_packages = self.packages.get(&device).map_or(0, Vec::len) as u32;
-        let greeting = Greeting { municipality: self.number, time: self.now, key_packages, unit, peers: None };
+        let name = |p: &MunicipalityKey| format!("kommune {}", p.number);
+        let peers = self.peers.iter().map(|p| PeerKey { number: p.number, name: name(p), key: p.key }).collect();
+        let peers = Some(Signed::sign(&PeerKeys { by: self.number, peers }, &self.key));
+        let greeting = Greeting { municipality: self.number, time: self.now, key_packages, unit, peers };
         self.push(device, Reply::Welcome(greeting));
-        true
     }
 
     pub fn disconnect(&mut self, device: DeviceId) {
@@ -211,10 +236,24 @@ impl ModelHome {
     }
 
     fn request(&mut self, device: DeviceId, request: Request) -> Reply {
+        let guests_too = matches!(
+            request,
+            Request::Submit(_)
+                | Request::Sync(_)
+                | Request::FetchKeyPackages(_)
+                | Request::Persons(_)
+                | Request::Units
+                | Request::Letters(_)
+                | Request::Acknowledge(_)
+                | Request::Ping
+        );
+        if !guests_too && !self.devices.contains_key(&device) {
+            return refused("not-allowed");
+        }
         match request {
             Request::Submit(bundle) => match self.submit(device, bundle) {
                 Ok(accepted) => Reply::Submitted(accepted),
-                Err(code) => Reply::Problem(Problem { code, detail: String::new(), scope: None }),
+                Err(code) => refused(&code),
             },
             Request::Sync(positions) => {
                 let mut synced = vec![];
@@ -248,6 +287,10 @@ impl ModelHome {
             }
             Request::Units => Reply::Units(self.units.values().cloned().collect()),
             Request::Letters(letters) => {
+                let strangers = letters.iter().any(|l| !self.devices.contains_key(&l.to));
+                if strangers {
+                    return refused("unknown-recipient");
+                }
                 letters.into_iter().for_each(|l| self.post(l.to, Mail::Letter(l.clone())));
                 Reply::Done
             }
@@ -286,7 +329,13 @@ impl ModelHome {
                 Reply::Done
             }
             Request::Ping => Reply::Done,
-            other => panic!("the model home knows no peers: {other:?}"),
+            Request::Relay(_) => refused("unknown-peer"),
+            Request::PrepareTransfer(_)
+            | Request::CommitTransfer(_)
+            | Request::HoldTransfer(_)
+            | Request::AbortTransfer(_)
+            | Request::Activate(_)
+            | Request::Release(_) => refused("not-allowed"),
         }
     }
 

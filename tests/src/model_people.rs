@@ -1,13 +1,14 @@
 //! People with devices at a home in memory. Rows are kept as a host would keep them, so that a device can be
 //! started again from what was saved.
 
-use crate::model_home::ModelHome;
+use crate::model_net::Net;
 use serde_json::Value;
 use stafett_client_core::client::Client;
 use stafett_client_core::client::input::{Command, Effects, Input, Problem};
 use stafett_client_core::rows::{Row, Space};
+use stafett_protocol::code::Code;
 use stafett_protocol::codec::encode;
-use stafett_protocol::ids::DeviceId;
+use stafett_protocol::ids::{DeviceId, Municipality};
 use std::collections::BTreeMap;
 
 /// One device: the client, and the disk under it.
@@ -15,13 +16,15 @@ pub struct Device {
     pub client: Client,
     pub disk: BTreeMap<(u8, Vec<u8>), Vec<u8>>,
     pub id: Option<DeviceId>,
+    /// The municipality that has the account.
+    pub home: Municipality,
     seed: u8,
 }
 
 impl Device {
     pub fn new(seed: u8) -> Self {
         let client = Client::open(vec![], [seed; 32]).unwrap();
-        Self { client, disk: BTreeMap::new(), id: None, seed }
+        Self { client, disk: BTreeMap::new(), id: None, home: 0, seed }
     }
 
     fn rows(&self) -> Vec<Row> {
@@ -51,15 +54,18 @@ impl Device {
     }
 
     /// A command, and what its call or load brings.
-    pub fn ask(&mut self, home: &mut ModelHome, command: Command) -> Result<Value, Problem> {
-        let effects = self.client.handle(home.now, Input::Command(command));
+    pub fn ask(&mut self, net: &mut impl Net, command: Command) -> Result<Value, Problem> {
+        if let Command::Join { code, .. } | Command::DeviceAccept { code, .. } = &command {
+            self.home = Code::from_text(code).map_or(self.home, |code| code.municipality);
+        }
+        let effects = self.client.handle(net.now(), Input::Command(command));
         self.save(&effects);
         if let Some(answer) = effects.answer {
             return answer;
         }
         let next = match (effects.call, effects.load) {
             (Some(call), _) => {
-                let reply = home.join(&call.body).map_err(|detail| {
+                let reply = net.join(self.home, &call.body).map_err(|detail| {
                     stafett_client_core::client::input::CallFailed::Refused { code: "refused".into(), detail }
                 });
                 Input::CallAnswered(reply)
@@ -70,7 +76,7 @@ impl Device {
             }
             _ => panic!("neither answer nor call nor load"),
         };
-        let effects = self.client.handle(home.now, next);
+        let effects = self.client.handle(net.now(), next);
         self.save(&effects);
         let answer = effects.answer.expect("an answer");
         if let Ok(value) = &answer
@@ -83,10 +89,10 @@ impl Device {
     }
 
     /// `stafett sync`: until nothing more can be done alone.
-    pub fn sync(&mut self, home: &mut ModelHome) {
-        home.now += 1000;
-        let id = self.id.unwrap();
-        if !home.connect(id) {
+    pub fn sync(&mut self, net: &mut impl Net) {
+        net.pass(1000);
+        let (id, home) = (self.id.unwrap(), self.home);
+        if !net.connect(home, id) {
             return;
         }
         let mut queue = vec![Input::Connected];
@@ -94,12 +100,12 @@ impl Device {
         loop {
             let mut settled = false;
             for input in std::mem::take(&mut queue) {
-                let effects = self.client.handle(home.now, input);
+                let effects = self.client.handle(net.now(), input);
                 self.save(&effects);
-                effects.frames.iter().for_each(|f| home.frame(id, f));
+                effects.frames.iter().for_each(|f| net.frame(home, id, f));
                 settled = effects.settled;
             }
-            queue.extend(std::mem::take(home.open.get_mut(&id).unwrap()).iter().map(|f| Input::Frame(encode(f))));
+            queue.extend(net.inbound(home, id).iter().map(|f| Input::Frame(encode(f))));
             steps += 1;
             assert!(steps < 500, "sync does not settle");
             if queue.is_empty() {
@@ -107,8 +113,8 @@ impl Device {
                 break;
             }
         }
-        home.disconnect(id);
-        let effects = self.client.handle(home.now, Input::Disconnected);
+        net.disconnect(home, id);
+        let effects = self.client.handle(net.now(), Input::Disconnected);
         self.save(&effects);
     }
 

@@ -8,10 +8,10 @@ use super::scope::Standing;
 use super::{Answer, Client};
 use crate::rows::Space;
 use stafett_protocol::codec::{decode, encode};
+use stafett_protocol::federation::PeerKeys;
 use stafett_protocol::ids::{Municipality, PersonId, ScopeId, UnitId};
 use stafett_protocol::letter::WelcomeAt;
 use stafett_protocol::signed::Signed;
-use stafett_protocol::federation::PeerKeys;
 use std::collections::BTreeSet;
 
 /// The municipality whose units were asked for.
@@ -91,10 +91,10 @@ impl Client {
             match me.trusted().key(peer.number) {
                 Some(key) if *key == peer.key => {}
                 Some(_) => changed.push(peer.number),
-                None => me.peers.0.push(stafett_protocol::credential::MunicipalityKey {
-                    number: peer.number,
-                    key: peer.key,
-                }),
+                None => me
+                    .peers
+                    .0
+                    .push(stafett_protocol::credential::MunicipalityKey { number: peer.number, key: peer.key }),
             }
         }
         me.save(&mut self.table);
@@ -116,7 +116,10 @@ impl Client {
         let known: Vec<Municipality> = self.me()?.trusted().0.iter().map(|m| m.number).collect();
         let wanted = municipality.trim().parse().ok().filter(|n| known.contains(n));
         let wanted: Municipality = wanted.ok_or_else(|| {
-            Problem::rule("unknown-municipality", "that municipality is not a peer of your own; sync, or ask for it there")
+            Problem::rule(
+                "unknown-municipality",
+                "that municipality is not a peer of your own; sync, or ask for it there",
+            )
         })?;
         if wanted != self.own_number() && !self.is_interested(wanted) {
             self.table.write(Space::State, &interest_key(wanted), vec![]);
@@ -140,7 +143,10 @@ impl Client {
     /// A Welcome waits at another municipality: its server is opened until the scope is here.
     pub(super) fn welcome_waits(&mut self, at: &WelcomeAt) -> Result<(), Problem> {
         if self.me()?.trusted().key(at.home).is_none() {
-            return Err(Problem::rule("unknown-municipality", "somebody invites us to a municipality that is not a peer"));
+            return Err(Problem::rule(
+                "unknown-municipality",
+                "somebody invites us to a municipality that is not a peer",
+            ));
         }
         let inside = self.scopes.get(&at.scope).is_some_and(|s| s.standing != Standing::Withdrawn);
         if !inside && self.welcome(at.scope).is_none() {

@@ -3,8 +3,8 @@
 //! home can.
 
 use super::Client;
-use super::group::{self, Followed};
 use super::founding::Founding;
+use super::group::{self, Followed};
 use super::input::Problem;
 use super::resync::info_key;
 use super::scope::{Scope, Standing, Unopened, save_record};

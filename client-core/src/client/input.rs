@@ -127,10 +127,11 @@ pub enum Command {
     People {
         unit: Option<String>,
     },
-    /// Those known here; of one municipality where it is given, and then they are asked for with every sync from
-    /// now on. → `units:[{unit name kind leader municipality}]`
-    Units {
-        municipality: Option<String>,
+    /// Those known here. → `units:[{unit name kind leader municipality}]`
+    Units,
+    /// Those of another municipality; from now on they are asked for with every sync.
+    UnitsOf {
+        municipality: String,
     },
     /// Administrator. The leader's code comes with the next sync and stands in `invite list`. → `id`
     UnitAdd {

@@ -5,7 +5,9 @@ use super::Client;
 use super::input::Problem;
 use super::session::Sent;
 use stafett_protocol::codec::{decode, encode};
-use stafett_protocol::federation::{RelayChallenge, RelayHello, RelayLogin, RelayPayload, RelayedFrame, RelayedPayload};
+use stafett_protocol::federation::{
+    RelayChallenge, RelayHello, RelayLogin, RelayPayload, RelayedFrame, RelayedPayload,
+};
 use stafett_protocol::ids::{Millis, Municipality, ScopeId};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{Greeting, Problem as WireProblem, Request, ServerFrame};

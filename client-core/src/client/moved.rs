@@ -74,9 +74,10 @@ impl Client {
         let Some(state) = self.scopes.get(&scope).map(|s| s.replica.state()) else { return Ok(()) };
         let m = &state.membership;
         let now = signer == m.home && receipt.home_epoch == m.home_epoch;
-        let then = state.moves.iter().any(|m| {
-            m.from == signer && m.home_epoch == receipt.home_epoch && receipt.position.seq <= m.seq
-        });
+        let then = state
+            .moves
+            .iter()
+            .any(|m| m.from == signer && m.home_epoch == receipt.home_epoch && receipt.position.seq <= m.seq);
         let soon = receipt.home_epoch > m.home_epoch && self.next_home(scope) == Some(signer);
         if now || then || soon {
             return Ok(());
@@ -128,7 +129,8 @@ impl Client {
         let one = accept.scope == scope && receipt.scope == scope && (accept.from, accept.to) == (claim.from, claim.to);
         let Some(s) = self.scopes.get(&scope).filter(|s| s.standing != Standing::Withdrawn) else { return Ok(()) };
         let ours = s.replica.state().log() == tombstone.log
-            && (s.replica.state().membership.home == claim.from || s.replica.state().moves.iter().any(|m| m.from == claim.from));
+            && (s.replica.state().membership.home == claim.from
+                || s.replica.state().moves.iter().any(|m| m.from == claim.from));
         if !one || !ours || accept.home_epoch.checked_sub(1) != Some(receipt.home_epoch) {
             return Err(refused(&"it does not fit the log that it names"));
         }

@@ -3,8 +3,8 @@
 
 use super::Client;
 use super::input::Problem;
-use super::people::{self, Trust};
 use super::lines::Stage;
+use super::people::{self, Trust};
 use super::session::Sent;
 use crate::letter::{self, SealedLetter};
 use crate::rows::Space;

@@ -26,7 +26,9 @@ impl Client {
                 let unit = self.unit(prefix)?;
                 let leader = unit.leader.and_then(|l| people::pin(&self.table, l));
                 let certified = |p: &people::Pin| {
-                    p.municipality == self.unit_home(unit.unit) && p.unit == Some(unit.unit) && p.kind == PersonKind::Leader
+                    p.municipality == self.unit_home(unit.unit)
+                        && p.unit == Some(unit.unit)
+                        && p.kind == PersonKind::Leader
                 };
                 let leader = leader.filter(certified);
                 let leader = leader.ok_or_else(|| {
