@@ -14,3 +14,4 @@ pub mod model_net;
 pub mod model_people;
 pub mod process;
 pub mod sim;
+pub mod simulation;

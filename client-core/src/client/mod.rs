@@ -28,6 +28,7 @@ mod packages;
 mod people;
 mod plan;
 mod post;
+mod report;
 mod resync;
 mod scope;
 mod session;
@@ -37,6 +38,7 @@ mod withdrawal;
 
 pub use me::Me;
 pub use people::Trust;
+pub use report::Report;
 pub use scope::Standing;
 
 use crate::mls::Provider;
