@@ -14,10 +14,8 @@ fn option(words: &[String], name: &str) -> Option<String> {
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let number = |name: &str, default: u64| option(&words, name).map_or(default, |w| w.parse().expect("a number"));
-    let size = Size {
-        logs: number("--logs", CI.logs as u64) as usize,
-        steps: number("--steps", CI.steps as u64) as usize,
-    };
+    let size =
+        Size { logs: number("--logs", CI.logs as u64) as usize, steps: number("--steps", CI.steps as u64) as usize };
     let mut tally = Tally::default();
     if let Some(seed) = option(&words, "--seed") {
         let seed = seed.parse().expect("a number");

@@ -32,6 +32,15 @@ pub struct Tally {
     pub checks: u64,
 }
 
+impl Tally {
+    pub fn add(&mut self, more: &Self) {
+        self.worlds += more.worlds;
+        self.steps += more.steps;
+        self.faults += more.faults;
+        self.checks += more.checks;
+    }
+}
+
 /// Something that must never be.
 #[derive(Debug, Clone)]
 pub struct Violation {
@@ -88,10 +97,7 @@ pub fn replay(seed: u64, size: Size, only: &[usize], tally: &mut Tally) -> Resul
 fn guarded(seed: u64, size: Size, steps: &[(usize, Step)], tally: &mut Tally) -> Result<(), Violation> {
     let mut own = Tally::default();
     let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| play(seed, size, steps, &mut own)));
-    tally.worlds += own.worlds;
-    tally.steps += own.steps;
-    tally.faults += own.faults;
-    tally.checks += own.checks;
+    tally.add(&own);
     played.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default();

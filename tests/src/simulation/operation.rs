@@ -11,7 +11,9 @@ pub enum Step {
     Wish(Wish),
     Fault(Fault),
     /// So many rounds of the network.
-    Network { rounds: usize },
+    Network {
+        rounds: usize,
+    },
 }
 
 /// What a person does.
@@ -87,7 +89,7 @@ fn fault(rng: &mut ChaCha20Rng) -> Fault {
     let some = (rng.next_u32() % 12) as usize;
     let seconds = i64::from(rng.next_u32() % 200_000) - 100_000;
     match rng.next_u32() % 100 {
-        0..35 => Fault::Crash { who, saved: some % 2 == 0, effects: some / 3 },
+        0..35 => Fault::Crash { who, saved: some < 6, effects: some / 3 },
         35..55 => Fault::Cut { who },
         55..63 => Fault::Deaf { who, rounds: 10 + some * 5 },
         63..71 => Fault::Mute { who, rounds: 10 + some * 5 },

@@ -24,7 +24,7 @@ pub fn shrink(
         let mut smaller = false;
         while from < best.len() && tries < TRIES {
             let kept: Vec<Listed> =
-                best.iter().enumerate().filter(|(i, _)| *i < from || *i >= from + part).map(|(_, s)| s.clone()).collect();
+                best.iter().enumerate().filter(|(i, _)| *i < from || *i >= from + part).map(|(_, s)| *s).collect();
             tries += 1;
             match fails(&kept) {
                 Err(violation) => {

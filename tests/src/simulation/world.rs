@@ -11,7 +11,7 @@ use stafett_client_core::client::input::{
     AccessWord, Command as C, Effects, Input, Invitation, NewMeasure, Problem, Who, WithdrawTarget,
 };
 use stafett_protocol::codec::encode;
-use stafett_protocol::ids::{DeviceId, ScopeId};
+use stafett_protocol::ids::{DeviceId, Hash, ScopeId};
 use stafett_protocol::wire::{Reply, ServerFrame};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -39,8 +39,17 @@ pub struct Node {
     disk_full: usize,
     /// By how much the device's clock is wrong, in milliseconds.
     clock: i64,
-    backup: Option<(BTreeMap<(u8, Vec<u8>), Vec<u8>>, usize)>,
+    backup: Option<Backup>,
     pub removed: bool,
+    /// Set back to a backup: it may not know of what was founded since (threat model, known weaknesses).
+    pub restored: bool,
+}
+
+/// A disk as it was, and how many texts had been written then.
+#[derive(Clone)]
+struct Backup {
+    disk: BTreeMap<(u8, Vec<u8>), Vec<u8>>,
+    written: usize,
 }
 
 /// A text that a device has taken.
@@ -74,6 +83,8 @@ pub struct World {
     /// Where each device that lost its access stood then.
     pub cut_off: BTreeMap<(DeviceId, ScopeId), u64>,
     pub touched: BTreeSet<ScopeId>,
+    /// Heads of the home's chains, computed once.
+    pub chain_heads: BTreeMap<ScopeId, Vec<Hash>>,
     rng: ChaCha20Rng,
     count: usize,
     faults: u64,
@@ -98,6 +109,7 @@ impl World {
             forks: vec![],
             cut_off: BTreeMap::new(),
             touched: BTreeSet::new(),
+            chain_heads: BTreeMap::new(),
             rng: ChaCha20Rng::seed_from_u64(seed),
             count: 0,
             faults: 0,
@@ -122,7 +134,7 @@ impl World {
     }
 
     fn node(&self, person: usize) -> usize {
-        self.nodes.iter().position(|n| n.person == person).expect("has joined")
+        self.nodes.iter().position(|n| n.person == person && !n.removed).expect("has joined")
     }
 
     fn invite(&mut self, by: usize, invitation: Invitation) -> String {
@@ -148,6 +160,7 @@ impl World {
             clock: 0,
             backup: None,
             removed: false,
+            restored: false,
         });
         self.nodes.len() - 1
     }
@@ -378,9 +391,9 @@ impl World {
 
     fn remove_device(&mut self, node: usize) {
         let person = self.nodes[node].person;
-        let Some(by) = (0..self.nodes.len()).find(|n| {
-            *n != node && self.nodes[*n].person == person && !self.nodes[*n].removed
-        }) else {
+        let Some(by) =
+            (0..self.nodes.len()).find(|n| *n != node && self.nodes[*n].person == person && !self.nodes[*n].removed)
+        else {
             return;
         };
         let device = self.nodes[node].id.clone();
@@ -401,7 +414,7 @@ impl World {
             Fault::Backup { who } => {
                 let written = self.written.len();
                 let node = &mut self.nodes[who % n];
-                node.backup = Some((node.device.disk.clone(), written));
+                node.backup = Some(Backup { disk: node.device.disk.clone(), written });
             }
             Fault::Restore { who } => self.restore(who % n),
             Fault::Clock { who, by } => self.nodes[who % n].clock = by * 1000,
@@ -463,8 +476,9 @@ impl World {
     }
 
     fn restore(&mut self, node: usize) {
-        let Some((disk, written)) = self.nodes[node].backup.clone() else { return };
+        let Some(Backup { disk, written }) = self.nodes[node].backup.clone() else { return };
         self.cut(node);
+        self.nodes[node].restored = true;
         self.nodes[node].device.disk = disk;
         self.nodes[node].device.restart();
         for lost in self.written.iter_mut().skip(written).filter(|w| w.node == node) {
