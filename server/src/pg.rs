@@ -60,23 +60,7 @@ impl Postgres {
         if !made.success() {
             return Err("initdb failed".to_owned());
         }
-        let mut run = Command::new("timeout");
-        if let Some((uid, gid)) = user {
-            run.uid(uid).gid(gid);
-        }
-        let child = run
-            .args(["-s", "INT", MOST_SECONDS])
-            .arg(bin.join("postgres"))
-            .arg("-D")
-            .arg(&data)
-            .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=100", "-k"])
-            .arg(&dir)
-            .current_dir(&dir)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|e| said("postgres", e))?;
+        let child = run(&bin, &dir, user, port).map_err(|e| said("postgres", e))?;
         let postgres = Self { bin, dir, user, port, child };
         postgres.wait_until_ready()?;
         Ok(postgres)
@@ -111,6 +95,33 @@ impl Postgres {
         Ok(format!("postgres://stafett@127.0.0.1:{}/{name}", self.port))
     }
 
+    /// kill -9 of the server process; what it had not written is lost.
+    pub fn kill(&mut self) -> Result<(), String> {
+        let lock = fs::read_to_string(self.dir.join("data/postmaster.pid")).map_err(|e| e.to_string())?;
+        let process = lock.lines().next().unwrap_or_default();
+        let killed = Command::new("kill").args(["-9", process]).status().map_err(|e| e.to_string())?;
+        // It runs under `timeout`, which ends with it.
+        self.child.wait().map_err(|e| e.to_string())?;
+        if killed.success() { Ok(()) } else { Err("kill failed".to_owned()) }
+    }
+
+    /// Starts it again on its data; it recovers from its log.
+    pub fn start_again(&mut self) -> Result<(), String> {
+        // Its other processes need a moment to notice that they are orphans; until then a new one ends at once.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < deadline {
+            self.child = run(&self.bin, &self.dir, self.user, self.port).map_err(|e| e.to_string())?;
+            while self.child.try_wait().map_err(|e| e.to_string())?.is_none() {
+                if self.psql("postgres", "SELECT 1").is_ok() {
+                    return Ok(());
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Err("PostgreSQL does not start again".to_owned())
+    }
+
     /// Where its files are, for searching them.
     #[must_use]
     pub fn dir(&self) -> &Path {
@@ -131,6 +142,24 @@ impl Drop for Postgres {
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.dir);
     }
+}
+
+fn run(bin: &Path, dir: &Path, user: Option<(u32, u32)>, port: u16) -> std::io::Result<Child> {
+    let mut run = Command::new("timeout");
+    if let Some((uid, gid)) = user {
+        run.uid(uid).gid(gid);
+    }
+    run.args(["-s", "INT", MOST_SECONDS])
+        .arg(bin.join("postgres"))
+        .arg("-D")
+        .arg(dir.join("data"))
+        .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=100", "-k"])
+        .arg(dir)
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
 }
 
 fn command(bin: &Path, name: &str, user: Option<(u32, u32)>) -> Command {

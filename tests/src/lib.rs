@@ -8,10 +8,11 @@
     reason = "a test harness stops at the first surprise"
 )]
 
+pub mod disk;
 pub mod model_cast;
 pub mod model_home;
 pub mod model_net;
 pub mod model_people;
 pub mod process;
 pub mod sim;
-pub mod simulation;
+pub mod vfs;

@@ -18,13 +18,15 @@ pub struct Device {
     pub id: Option<DeviceId>,
     /// The municipality that has the account.
     pub home: Municipality,
+    /// Every batch that was saved, in order.
+    pub saved: Vec<Vec<Row>>,
     seed: u8,
 }
 
 impl Device {
     pub fn new(seed: u8) -> Self {
         let client = Client::open(vec![], [seed; 32]).unwrap();
-        Self { client, disk: BTreeMap::new(), id: None, home: 0, seed }
+        Self { client, disk: BTreeMap::new(), id: None, home: 0, saved: vec![], seed }
     }
 
     fn rows(&self) -> Vec<Row> {
@@ -44,6 +46,9 @@ impl Device {
     }
 
     pub fn save(&mut self, effects: &Effects) {
+        if !effects.rows.is_empty() {
+            self.saved.push(effects.rows.clone());
+        }
         for row in &effects.rows {
             let key = (row.space as u8, row.key.clone());
             match &row.value {

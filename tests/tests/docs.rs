@@ -129,6 +129,31 @@ fn nothing_here_reads_what_is_outside() {
     }
 }
 
+/// `unsafe` stands in one file of the tests, and nowhere else in the project.
+#[test]
+fn one_file_alone_is_unsafe() {
+    let mut found = vec![];
+    let mut folders: Vec<PathBuf> =
+        ["protocol", "client-core", "client-cli", "server", "tests"].iter().map(|room| root().join(room)).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let allows = text.lines().any(|l| l.trim_start().starts_with("#!") && l.contains("unsafe_code"));
+                found.extend(allows.then(|| path.strip_prefix(root()).unwrap().display().to_string()));
+            }
+        }
+    }
+    assert_eq!(found, ["tests/src/vfs.rs"]);
+    for room in ["protocol", "client-core", "client-cli", "server"] {
+        assert!(read(&format!("{room}/Cargo.toml")).contains("[lints]\nworkspace = true"), "{room} forbids it");
+    }
+    assert!(read("Cargo.toml").contains("unsafe_code = \"forbid\""));
+}
+
 #[test]
 fn the_readme_has_its_two_commands() {
     let text = read("README.md");

@@ -142,6 +142,27 @@ fn killed_at_random_on_sqlite() {
     play("SQLite", None, 50);
 }
 
+/// PostgreSQL itself dies under the server, again and again; the server lives on.
+#[test]
+fn the_database_is_killed_at_random() {
+    let Some(postgres) = Postgres::start() else { return };
+    let url = postgres.database("struck").unwrap();
+    let seed = number("STAFETT_SEED").unwrap_or(7);
+    let mut story = Story::new(Some(&url), Mishaps::new(seed, STRUCK));
+    story.world.mishaps.strike_database = true;
+    story.world.postgres = Some(postgres);
+    for (name, step) in STEPS {
+        println!("PostgreSQL: {:>3} kills, now {name}", story.world.mishaps.databases);
+        step(&mut story);
+    }
+    story.world.mishaps.end();
+    story.all_agree();
+    story.audit();
+    println!("STAFETT_SEED={seed}: PostgreSQL killed {} times", story.world.mishaps.databases);
+    assert!(story.world.mishaps.databases >= 3);
+    story.world.server.stop();
+}
+
 #[test]
 fn killed_at_random_on_postgresql() {
     let Some(postgres) = Postgres::start() else { return };

@@ -28,7 +28,6 @@ mod packages;
 mod people;
 mod plan;
 mod post;
-mod report;
 mod resync;
 mod scope;
 mod session;
@@ -38,7 +37,6 @@ mod withdrawal;
 
 pub use me::Me;
 pub use people::Trust;
-pub use report::Report;
 pub use scope::Standing;
 
 use crate::mls::Provider;

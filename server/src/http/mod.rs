@@ -1,6 +1,6 @@
 //! The three addresses of a server. Everything else is frames on the stream.
 
-mod join;
+pub mod join;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

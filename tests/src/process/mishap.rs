@@ -16,6 +16,9 @@ pub struct Mishaps {
     took: BTreeMap<String, Duration>,
     pub clients: u32,
     pub servers: u32,
+    pub databases: u32,
+    /// Whether PostgreSQL is struck in the server's place.
+    pub strike_database: bool,
 }
 
 /// One kill -9, so long after the command began.
@@ -23,12 +26,14 @@ pub struct Mishaps {
 pub enum Strike {
     Client(Duration),
     Server(Duration),
+    Database(Duration),
 }
 
 impl Mishaps {
     pub fn new(seed: u64, in_a_thousand: u64) -> Self {
         let rng = ChaCha20Rng::seed_from_u64(seed);
-        Self { rng, in_a_thousand, took: BTreeMap::new(), clients: 0, servers: 0 }
+        let took = BTreeMap::new();
+        Self { rng, in_a_thousand, took, clients: 0, servers: 0, databases: 0, strike_database: false }
     }
 
     /// A calm world.
@@ -42,7 +47,7 @@ impl Mishaps {
     }
 
     pub fn hits(&self) -> u32 {
-        self.clients + self.servers
+        self.clients + self.servers + self.databases
     }
 
     pub fn pick(&mut self, n: u64) -> u64 {
@@ -57,7 +62,11 @@ impl Mishaps {
         let usual = self.took.get(&kind(words)).copied().unwrap_or(GUESS);
         let after = usual.mul_f64(self.pick(1000) as f64 / 1000.0);
         let speaks = matches!(words[0], "sync" | "join") || words.starts_with(&["device", "accept"]);
-        Some(if speaks && self.pick(2) == 0 { Strike::Server(after) } else { Strike::Client(after) })
+        Some(match speaks && (self.strike_database || self.pick(2) == 0) {
+            true if self.strike_database => Strike::Database(after),
+            true => Strike::Server(after),
+            false => Strike::Client(after),
+        })
     }
 
     /// Learns how long a command takes, leaning on what was seen last.

@@ -5,6 +5,7 @@ use super::home::{Home, Ran};
 use super::mishap::{Mishaps, Strike};
 use super::server::Server;
 use serde_json::Value;
+use stafett_server::pg::Postgres;
 use std::thread::sleep;
 use std::time::Instant;
 
@@ -16,6 +17,8 @@ const TRIES: usize = 40;
 pub struct World {
     pub server: Server,
     pub mishaps: Mishaps,
+    /// The server's database, where it is to be struck.
+    pub postgres: Option<Postgres>,
     /// What happened, for messages of failed tests.
     pub trace: Vec<String>,
     pub dir: tempfile::TempDir,
@@ -29,7 +32,7 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let mut server = Server::init(dir.path(), database);
         server.start();
-        Self { server, mishaps, trace: vec![], dir }
+        Self { server, mishaps, postgres: None, trace: vec![], dir }
     }
 
     /// One run of a command, perhaps struck.
@@ -48,6 +51,13 @@ impl World {
                 self.server.kill();
                 self.server.start();
                 self.mishaps.servers += 1;
+            }
+            Some(Strike::Database(after)) => {
+                sleep(after);
+                let postgres = self.postgres.as_mut().expect("a database to strike");
+                postgres.kill().unwrap();
+                postgres.start_again().unwrap();
+                self.mishaps.databases += 1;
             }
         }
         let ran = Home::end(child);
@@ -70,6 +80,8 @@ impl World {
                 None => {}
                 // The server was killed under it.
                 Some(3) if struck => {}
+                // Its database was.
+                Some(_) if struck && ran.code() == "unavailable" => {}
                 // An earlier try may have come through.
                 Some(_) if struck => match saved(home) {
                     Some(value) => return value,

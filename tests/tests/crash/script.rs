@@ -1,0 +1,494 @@
+//! What happens on the disk that fails: people join, a log is founded, grows, is read, is withdrawn from. Played once
+//! with real MLS groups; then the same bytes are handed in again over whatever a crash has left.
+
+use super::common::*;
+use stafett_protocol::codec::decode;
+use stafett_protocol::consent::{Access, Statement, Target};
+use stafett_protocol::credential::{DeviceCertificate, PersonKind, letter_key_hash};
+use stafett_protocol::event::{Body, Event, Position};
+use stafett_protocol::ids::{DeviceId, Hash, PersonId, ScopeId, UnitId};
+use stafett_protocol::letter::Letter;
+use stafett_protocol::membership::{Member, Role, ScopeKind};
+use stafett_protocol::signed::Signed;
+use stafett_protocol::wire::*;
+use stafett_server::args;
+use stafett_server::certs;
+use stafett_server::db::{Conn, Db, StoreError};
+use stafett_server::home::{Home, Settings, now_ms, shift_clock};
+use stafett_server::http::join::join;
+use stafett_server::municipality::Municipality;
+use stafett_server::server::Server;
+use stafett_server::store::accounts::{self, StoredCode};
+use stafett_server::store::{chain, mail, packages};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Once};
+use tokio::sync::watch;
+
+const SCOPES: [ScopeId; 2] = [CARD, CONCERN];
+
+/// Who there is, and the server's keys; its database is somewhere else each time.
+pub struct Town {
+    world: World,
+    dir: tempfile::TempDir,
+}
+
+impl Town {
+    pub fn new() -> Self {
+        static CLOCK: Once = Once::new();
+        CLOCK.call_once(|| shift_clock((START + DAY) as i64 - now_ms() as i64));
+        let (world, dir) = (World::new(), tempfile::tempdir().unwrap());
+        let settings = Settings {
+            number: HOME,
+            name: "Ullensaker".into(),
+            listen: "127.0.0.1:0".into(),
+            url: "https://127.0.0.1:1".into(),
+            database: None,
+            created_ms: now_ms(),
+        };
+        let home = Home::create(&dir.path().join("home"), settings, &world.municipality).unwrap();
+        let authority = certs::new_authority(HOME, "Ullensaker").unwrap();
+        home.write("ca.pem", authority.certificate_pem.as_bytes()).unwrap();
+        Self { world, dir }
+    }
+
+    async fn open(&self, database: &Path) -> Result<Open, StoreError> {
+        let db = Db::open(&database.join("stafett.db"), None).await?;
+        let home = Home::open(&self.dir.path().join("home")).unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let server = match Server::start(db.clone(), Municipality::of(&home).unwrap(), stopped).await {
+            Ok(server) => server,
+            Err(error) => {
+                db.close().await;
+                return Err(error);
+            }
+        };
+        Ok(Open { db, server, stop })
+    }
+}
+
+struct Open {
+    db: Db,
+    server: Arc<Server>,
+    stop: watch::Sender<bool>,
+}
+
+impl Open {
+    async fn close(self) {
+        let _ = self.stop.send(true);
+        self.db.close().await;
+    }
+}
+
+/// One piece of work, with all its bytes.
+#[derive(Clone)]
+enum Step {
+    Code([u8; 16], PersonKind, Option<UnitId>),
+    Join(Box<JoinRequest>),
+    Submit(DeviceId, Bundle),
+    Letter(Letter),
+    Offer(Signed<KeyPackageOffer>),
+    Take(DeviceId),
+    /// The server ends in good order, and a new one starts.
+    Restart,
+}
+
+/// What was answered.
+#[derive(Clone, Debug, PartialEq)]
+enum Answer {
+    Done,
+    Joined(Box<JoinReply>),
+    Accepted(Vec<Accepted>),
+    Package(Option<Signed<KeyPackageOffer>>),
+}
+
+/// The whole story, as it was answered.
+#[derive(Default)]
+pub struct Played(Vec<(Step, Answer)>);
+
+impl Played {
+    pub fn steps(&self) -> usize {
+        self.0.len()
+    }
+}
+
+async fn take(open: &Open, step: &Step) -> Result<Answer, String> {
+    let said = |fault: stafett_server::problem::Fault| fault.to_problem().code;
+    let lost = |error: StoreError| error.to_string();
+    Ok(match step.clone() {
+        Step::Join(request) => Answer::Joined(Box::new(join(&open.server, *request).await.map_err(said)?)),
+        Step::Submit(device, bundle) => {
+            Answer::Accepted(open.server.intake.submit(device, bundle).await.map_err(said)?)
+        }
+        Step::Take(device) => {
+            let taken = open.db.write::<_, StoreError, _>(move |conn: &mut Conn| {
+                Box::pin(async move { packages::take(conn, device, now_ms()).await })
+            });
+            Answer::Package(taken.await.map_err(lost)?)
+        }
+        other => {
+            let written = open
+                .db
+                .write::<(), StoreError, _>(move |conn: &mut Conn| Box::pin(async move { write(conn, other).await }));
+            written.await.map_err(lost)?;
+            Answer::Done
+        }
+    })
+}
+
+async fn write(conn: &mut Conn, step: Step) -> Result<(), StoreError> {
+    match step {
+        Step::Code(ticket, kind, unit) => {
+            let kind = CodeKind::Person(kind);
+            let expires_ms = now_ms() + 1_000_000;
+            let code = StoredCode { kind, unit, offered_by: None, expires_ms, used_by: None };
+            accounts::add_code(conn, &stafett_protocol::code::ticket_hash(&ticket), &code).await
+        }
+        Step::Letter(letter) => mail::post(conn, letter.to, &Mail::Letter(letter)).await.map(drop),
+        Step::Offer(offer) => packages::add(conn, &offer.peek().unwrap(), &offer).await,
+        _ => Ok(()),
+    }
+}
+
+/// Plays on a running server and keeps what was said.
+struct Player<'t, A> {
+    town: &'t Town,
+    dir: &'t Path,
+    open: Option<Open>,
+    played: Played,
+    acknowledge: A,
+}
+
+/// Plays the story in a new database; `acknowledge` is called after each answer.
+pub async fn play(town: &Town, dir: &Path, acknowledge: impl Fn()) -> Played {
+    let open = Some(town.open(dir).await.unwrap());
+    let mut player = Player { town, dir, open, played: Played::default(), acknowledge };
+    player.people().await;
+    let mut card = player.founding().await;
+    player.writing(&mut card, 3).await;
+    player.step(Step::Restart).await;
+    player.guest(&mut card).await;
+    player.writing(&mut card, 2).await;
+    player.withdrawal(&mut card).await;
+    player.writing(&mut card, 2).await;
+    player.open.take().unwrap().close().await;
+    player.played
+}
+
+impl<A: Fn()> Player<'_, A> {
+    async fn step(&mut self, step: Step) -> Answer {
+        let answer = match step {
+            Step::Restart => {
+                self.open.take().unwrap().close().await;
+                self.open = Some(self.town.open(self.dir).await.unwrap());
+                Answer::Done
+            }
+            ref step => take(self.open.as_ref().unwrap(), step).await.unwrap(),
+        };
+        (self.acknowledge)();
+        self.played.0.push((step, answer.clone()));
+        answer
+    }
+
+    /// Hands in events of one device, in the order given; answers the receipt time.
+    async fn submit(&mut self, device: &Device, events: &[Event], welcome: Option<Vec<u8>>) -> u64 {
+        let mut envelopes: Vec<Envelope> =
+            events.iter().map(|event| Envelope { event: Signed::sign(event, &device.key), welcome: None }).collect();
+        envelopes[0].welcome = welcome.map(Into::into);
+        let bundle = Bundle { envelopes, letters: vec![] };
+        match self.step(Step::Submit(device.id(), bundle)).await {
+            Answer::Accepted(accepted) => accepted[0].time,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn say(&mut self, chain: &mut Chain, device: &Device, body: Body) {
+        let event = chain.event(device, body);
+        chain.now = self.submit(device, std::slice::from_ref(&event), None).await;
+        chain.submit_event(&self.town.world, device, &event).unwrap();
+    }
+
+    async fn commit(&mut self, chain: &mut Chain, device: &Device, plan: Plan) {
+        let (commit, welcome) = chain.commit(device, plan);
+        let event = chain.event(device, Body::Commit(commit.clone()));
+        chain.now = self.submit(device, &[event], welcome.clone()).await;
+        chain.submit_commit(&self.town.world, device, commit, welcome).unwrap();
+    }
+
+    async fn people(&mut self) {
+        let world = &self.town.world;
+        for (n, who) in [TEACHER, MOTHER, FATHER, PPT].into_iter().enumerate() {
+            let (person, device) = (world.person(who), world.device(who));
+            let ticket = [n as u8 + 1; 16];
+            self.step(Step::Code(ticket, person.kind, None)).await;
+            let letter_key = vec![5; 1216];
+            let certificate = DeviceCertificate {
+                person: PersonId::of_first_key(&person.public()),
+                device_key: device.public(),
+                letter_key: letter_key_hash(&letter_key),
+                issued_at: START,
+            };
+            let claim = JoinClaim {
+                ticket,
+                person_key: person.public(),
+                device_key: device.public(),
+                device: Signed::sign(&certificate, &person.key),
+                letter_key: letter_key.into(),
+                proof: [0; 32],
+                sealed_name: vec![].into(),
+            };
+            let join = PersonJoin { claim: Signed::sign(&claim, &device.key), key_packages: vec![] };
+            self.step(Step::Join(Box::new(JoinRequest::Person(join)))).await;
+        }
+        let mother = world.device(MOTHER);
+        for package in 0..3u8 {
+            let offer = KeyPackageOffer {
+                device: mother.id(),
+                offered_at: now_ms() + u64::from(package),
+                last_resort: false.into(),
+                package: vec![package; 300].into(),
+            };
+            self.step(Step::Offer(Signed::sign(&offer, &mother.key))).await;
+        }
+        self.step(Step::Take(mother.id())).await;
+        self.step(Step::Letter(Letter { to: mother.id(), kem: vec![1; 1120].into(), sealed: vec![2; 400].into() }))
+            .await;
+    }
+
+    async fn founding(&mut self) -> Chain {
+        let world = &self.town.world;
+        let teacher = world.device(TEACHER);
+        let card = world.genesis_event(teacher, &world.card_founding());
+        let concern = world.genesis_event(teacher, &world.log_founding(CONCERN, ScopeKind::Concern));
+        let time = self.submit(teacher, &[card.clone(), concern], None).await;
+        let mut card = world.found_event(teacher, card, time, None).unwrap();
+        card.blind = true;
+        let basis = card.membership().authority.id();
+        let mut next = card.with(world, MOTHER, &[0], Role::Guardian, basis);
+        next.members.push(Member { role: Role::Guardian, ..world.founder(FATHER, Role::Guardian, basis) });
+        let adds = vec![world.device(MOTHER).key_package(), world.device(FATHER).key_package()];
+        let plan = Plan { adds, membership: Some(next.sorted()), ..Plan::default() };
+        self.commit(&mut card, teacher, plan).await;
+        card
+    }
+
+    /// Bundles of one, two, three … changes.
+    async fn writing(&mut self, card: &mut Chain, bundles: u64) {
+        let world = &self.town.world;
+        let teacher = world.device(TEACHER);
+        for size in 1..=bundles {
+            let mut events = vec![];
+            for _ in 0..size {
+                let event = card.event(teacher, Body::Change(change()));
+                events.push(Event { counter: event.counter + events.len() as u64, ..event });
+            }
+            card.now = self.submit(teacher, &events, None).await;
+            for event in &events {
+                let now = card.now;
+                card.submit_event(world, teacher, event).unwrap();
+                card.now = now;
+            }
+        }
+    }
+
+    /// The PPT comes in to read.
+    async fn guest(&mut self, card: &mut Chain) {
+        let world = &self.town.world;
+        let authority = card.membership().authority.clone();
+        let grant = world.grant(world.log(), CARD, world.unit_of(PPT_LEADER), Access::Read, &authority);
+        for signed in world.signed_by(&grant, &[MOTHER, FATHER]) {
+            self.say(card, world.device(MOTHER), Body::Statement(Statement::Grant(signed))).await;
+        }
+        let id = stafett_protocol::signed::id_of(&grant);
+        let membership = card.with(world, PPT, &[0], Access::Read.role(), id);
+        let vouchers = vec![world.voucher(PPT_LEADER, PPT, CARD)];
+        let adds = vec![world.device(PPT).key_package()];
+        let plan = Plan { adds, membership: Some(membership), vouchers, ..Plan::default() };
+        self.commit(card, world.device(TEACHER), plan).await;
+    }
+
+    async fn withdrawal(&mut self, card: &mut Chain) {
+        let world = &self.town.world;
+        let withdrawal = world.withdrawal(world.log(), CARD, Target::Unit(PPT_UNIT), MOTHER);
+        self.say(card, world.device(MOTHER), Body::Statement(withdrawal)).await;
+        let removes = card.state().listed_at(now_ms());
+        let plan = Plan { membership: Some(card.without(&removes)), removes, ..Plan::default() };
+        self.commit(card, world.device(TEACHER), plan).await;
+    }
+}
+
+/// Hands everything in over a disk that fails at some point; `mend` makes it whole when the first step has failed.
+/// Answers what was said this time, and how many steps were refused.
+pub async fn replay(town: &Town, dir: &Path, played: &Played, mend: impl FnOnce() -> usize) -> (Played, usize) {
+    let mut mend = Some(mend);
+    let (mut refused, mut again) = (0, Played::default());
+    let mut open = match town.open(dir).await {
+        Ok(open) => open,
+        Err(_) => {
+            refused += mend.take().unwrap()();
+            town.open(dir).await.unwrap()
+        }
+    };
+    for (step, _) in &played.0 {
+        if let Step::Restart = step {
+            open.close().await;
+            open = match town.open(dir).await {
+                Ok(open) => open,
+                Err(_) => {
+                    refused += mend.take().expect("only a broken disk refuses")();
+                    town.open(dir).await.unwrap()
+                }
+            };
+            again.0.push((step.clone(), Answer::Done));
+            continue;
+        }
+        let mut answer = take(&open, step).await;
+        if let Err(code) = answer {
+            assert!(code == "unavailable" || code.starts_with("database") || code.contains("lost"), "{code}");
+            chains(&open).await.map(drop).unwrap_or_else(|why| panic!("reading does not go on: {why}"));
+            refused += mend.take().expect("only a broken disk refuses")();
+            answer = take(&open, step).await;
+        }
+        again.0.push((step.clone(), answer.unwrap_or_else(|code| panic!("the disk is whole again: {code}"))));
+    }
+    open.close().await;
+    (again, refused)
+}
+
+/// What a crash has left: opens, is whole, has what was acknowledged, and takes everything once more, once.
+pub async fn check(town: &Town, dir: &Path, played: &Played, acknowledged: usize) -> Result<(), String> {
+    let open = town.open(dir).await.map_err(|error| format!("does not open: {error}"))?;
+    let result = check_open(&open, played, acknowledged).await;
+    open.close().await;
+    result
+}
+
+async fn check_open(open: &Open, played: &Played, acknowledged: usize) -> Result<(), String> {
+    whole(open).await?;
+    let before = chains(open).await?;
+    for (scope, least) in played.events(acknowledged) {
+        let found = before.get(&scope).copied().unwrap_or_default();
+        if found < least {
+            return Err(format!("{least} events were acknowledged, {found} are there"));
+        }
+    }
+    for (at, (step, answer)) in played.0.iter().enumerate() {
+        let told = at < acknowledged;
+        match step {
+            Step::Restart => {}
+            // These would be done a second time: looked at instead.
+            Step::Offer(_) if told => {}
+            Step::Letter(letter) if told => letter_lies(open, letter.to).await?,
+            Step::Take(device) if told => is_taken(open, *device, answer).await?,
+            step => {
+                let again = take(open, step).await.map_err(|code| format!("step {at}: {code}"))?;
+                if told && again != *answer {
+                    return Err(format!("step {at} was acknowledged, and is answered otherwise now"));
+                }
+            }
+        }
+    }
+    let after = chains(open).await?;
+    if after != played.events(played.steps()) {
+        return Err(format!("not everything stands exactly once: {after:?}"));
+    }
+    whole(open).await
+}
+
+impl Played {
+    /// How many events of each scope the first steps hold.
+    fn events(&self, steps: usize) -> BTreeMap<ScopeId, u64> {
+        let mut found = BTreeMap::new();
+        for (step, _) in &self.0[..steps] {
+            if let Step::Submit(_, bundle) = step {
+                for envelope in &bundle.envelopes {
+                    *found.entry(envelope.event.peek().unwrap().scope).or_default() += 1;
+                }
+            }
+        }
+        found
+    }
+}
+
+/// The same for a database that another run of the story has left: its keys are others, its steps the same.
+pub async fn check_another(town: &Town, dir: &Path, played: &Played, acknowledged: usize) -> Result<(), String> {
+    let open = town.open(dir).await.map_err(|error| format!("does not open: {error}"))?;
+    whole(&open).await?;
+    let found = chains(&open).await?;
+    open.close().await;
+    for (scope, least) in played.events(acknowledged) {
+        if found.get(&scope).copied().unwrap_or_default() < least {
+            return Err(format!("{least} events were acknowledged, {found:?} are there"));
+        }
+    }
+    Ok(())
+}
+
+async fn whole(open: &Open) -> Result<(), String> {
+    let lost = |error: StoreError| error.to_string();
+    let mut conn = open.db.reader().await.map_err(lost)?;
+    for (check, good) in [("PRAGMA integrity_check", Some("ok")), ("PRAGMA foreign_key_check", None)] {
+        let row = conn.row(check, args![]).await.map_err(lost)?;
+        let said = row.map(|row| row.text(0).map_err(lost)).transpose()?;
+        if said.as_deref() != good {
+            return Err(format!("{check}: {said:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Reads every chain from its beginning; the receipts must sign what is there.
+async fn chains(open: &Open) -> Result<BTreeMap<ScopeId, u64>, String> {
+    let lost = |error: StoreError| error.to_string();
+    let mut conn = open.db.reader().await.map_err(lost)?;
+    let mut found = BTreeMap::new();
+    for scope in SCOPES {
+        let (mut head, mut seq) = (Hash::default(), 0);
+        while let Some((records, receipt)) = chain::page(&mut conn, scope, seq).await.map_err(lost)? {
+            for record in records {
+                seq += 1;
+                head = record.head_after(&head);
+                if record.seq != seq {
+                    return Err(format!("record {} stands at {seq}", record.seq));
+                }
+            }
+            let receipt = receipt.verify(&open.server.municipality.public()).map_err(|error| error.to_string())?;
+            if (receipt.position, receipt.scope) != (Position { seq, head }, scope) {
+                return Err(format!("a receipt signs something else than the {seq} records before it"));
+            }
+        }
+        let position = chain::position(&mut conn, scope).await.map_err(lost)?.unwrap_or_default();
+        if position != (Position { seq, head }) {
+            return Err(format!("the scope stands at {position:?}, its records end at {seq}"));
+        }
+        if seq > 0 {
+            found.insert(scope, seq);
+        }
+    }
+    Ok(found)
+}
+
+async fn letter_lies(open: &Open, device: DeviceId) -> Result<(), String> {
+    let lost = |error: StoreError| error.to_string();
+    let mut conn = open.db.reader().await.map_err(lost)?;
+    let mut letters = 0;
+    for id in mail::waiting(&mut conn, device).await.map_err(lost)? {
+        let item = mail::item(&mut conn, device, id).await.map_err(lost)?;
+        letters += u64::from(item.is_some_and(|item| matches!(item.mail, Mail::Letter(_))));
+    }
+    if letters == 1 { Ok(()) } else { Err(format!("a letter was acknowledged, and there are {letters}")) }
+}
+
+/// What was handed out once is not handed out again.
+async fn is_taken(open: &Open, device: DeviceId, answer: &Answer) -> Result<(), String> {
+    let lost = |error: StoreError| error.to_string();
+    let mut conn = open.db.reader().await.map_err(lost)?;
+    let rows = conn.rows("SELECT offer FROM key_packages WHERE device = $1", args![&device.0]).await.map_err(lost)?;
+    for row in rows {
+        let offer = decode::<Signed<KeyPackageOffer>>(&row.bytes(0).map_err(lost)?).map_err(|e| e.to_string())?;
+        if *answer == Answer::Package(Some(offer)) {
+            return Err("a key package was acknowledged as handed out, and is there again".into());
+        }
+    }
+    Ok(())
+}
