@@ -285,10 +285,22 @@ impl Replica {
         self.apply(judged)
     }
 
-    /// What the home signs for the present position.
+    /// What [`Replica::signer`] signs for the present position.
     pub fn receipt(&self) -> Receipt {
-        let m = &self.state.membership;
-        Receipt { scope: m.scope, home_epoch: m.home_epoch, position: self.state.position, time: self.state.time }
+        let (_, home_epoch) = self.state.home_at(self.state.position.seq);
+        Receipt { scope: self.state.scope(), home_epoch, position: self.state.position, time: self.state.time }
+    }
+
+    /// Whose receipt the present position has: the home's, but for a commit that has just moved the scope,
+    /// which is the old home's last word.
+    pub fn signer(&self) -> Municipality {
+        self.state.home_at(self.state.position.seq).0
+    }
+
+    /// Everything that a scope's next verdicts depend on, as one hash: whoever replayed the same records
+    /// has the same.
+    pub fn root(&self) -> Hash {
+        crate::ids::hash("replica root", &[&encode(&self.state), &encode(&self.tree())])
     }
 
     /// The whole replica as bytes, to go on from without replay. Trusted storage only: the bytes are
@@ -338,7 +350,7 @@ impl Replica {
         }
     }
 
-    /// Whether `receipt`, by the municipality with this key, stands for the present position.
+    /// Whether `receipt`, by [`Replica::signer`] with this key, stands for the present position.
     pub fn confirms(&self, receipt: &Signed<Receipt>, home_key: &PublicKey) -> Result<(), Refusal> {
         let receipt = receipt.verify(home_key).map_err(|_| Refusal::BadSignature)?;
         if receipt == self.receipt() { Ok(()) } else { Err(Refusal::ChainBroken) }

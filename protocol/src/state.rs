@@ -297,6 +297,34 @@ impl ScopeState {
         }
     }
 
+    /// Whether this person held the log of this card at `now`. A moment in which the baton passed is both's.
+    pub fn held(&self, person: PersonId, now: Millis) -> bool {
+        self.tenures_at(now).any(|t| t.person == person)
+    }
+
+    /// Whether this custodian had taken over at `now` from whoever held the log of this card then.
+    pub fn took_over(&self, custodian: PersonId, now: Millis) -> bool {
+        let by = |t: &&TakenOver| t.by == custodian && t.at <= now;
+        self.takeovers.iter().filter(by).any(|t| self.tenures_at(now).any(|tenure| tenure.since <= t.at))
+    }
+
+    /// Whether this custodian has taken over from whoever holds the log of this card now.
+    pub fn takes_over(&self, custodian: PersonId) -> bool {
+        let since = self.tenures.last().map_or(Millis::MAX, |t| t.since);
+        self.takeovers.iter().any(|t| t.by == custodian && t.at >= since)
+    }
+
+    pub(crate) fn tenures_at(&self, now: Millis) -> impl Iterator<Item = &Tenure> {
+        let ends = self.tenures.iter().skip(1).map(|t| t.since).chain(std::iter::once(Millis::MAX));
+        self.tenures.iter().zip(ends).filter(move |(t, end)| t.since <= now && now <= *end).map(|(t, _)| t)
+    }
+
+    /// Whose word the chain is at `seq`, and under which home epoch.
+    pub fn home_at(&self, seq: u64) -> (Municipality, u32) {
+        let moved = self.moves.iter().find(|m| seq <= m.seq).map(|m| (m.from, m.home_epoch));
+        moved.unwrap_or((self.membership.home, self.membership.home_epoch))
+    }
+
     /// Whether every device of this member is on the pending-removal list.
     pub(crate) fn is_leaving(&self, member: &Member) -> bool {
         member.devices.iter().all(|d| self.listed.contains(d))

@@ -1,11 +1,11 @@
 //! Commits: who may change the membership, and that the new membership says exactly what the leaves are.
 
-use super::{Action, Author, Context, Refusal, entry, require};
+use super::{Action, Author, Context, Refusal, entry, handover, require};
 use crate::commit_view::{CommitView, Leaf};
 use crate::consent::{Permit, Voucher};
 use crate::credential::Identity;
 use crate::event::{Commit, Event};
-use crate::ids::{DeviceId, Millis, PersonId, PublicKey};
+use crate::ids::{DeviceId, Millis, Municipality, PersonId, PublicKey};
 use crate::limits;
 use crate::membership::{Member, Membership, Role, ScopeKind};
 use crate::state::{Employment, ScopeState, Status};
@@ -22,9 +22,6 @@ pub(super) fn decide(
     if event.epoch != state.epoch {
         return Err(Refusal::WrongEpoch);
     }
-    if commit.handover.is_some() {
-        return Err(Refusal::HolderByHandover);
-    }
     let listed = state.listed_at(context.now);
     let mut next = match view.sender {
         None => resync(state, context, author, commit, view)?,
@@ -32,7 +29,9 @@ pub(super) fn decide(
         Some(_) => by_member(state, context, author, commit, view, &listed)?,
     };
     next.last_commit = state.position.seq.saturating_add(1);
-    next.before_last_commit = remaining(state, &next.membership);
+    // A handover stands even where its commit cannot be processed: who comes back then is who it left.
+    let before = if commit.handover.is_some() { &next.membership.members } else { &state.membership.members };
+    next.before_last_commit = remaining(before, state, &next.membership);
     next.epoch = state.epoch.saturating_add(1);
     next.epoch_since = context.now;
     next.rejected = Permit::No;
@@ -43,8 +42,8 @@ pub(super) fn decide(
 
 /// Everyone who was in before the commit or might come back, without the leaves that it removes: should
 /// it be rejected, they stay removed, for narrowing never needs consent.
-fn remaining(state: &ScopeState, after: &Membership) -> Vec<Member> {
-    let mut before = state.membership.members.clone();
+fn remaining(before: &[Member], state: &ScopeState, after: &Membership) -> Vec<Member> {
+    let mut before = before.to_vec();
     for member in &mut before {
         member.devices.retain(|d| after.devices().any(|a| a == d));
     }
@@ -64,7 +63,7 @@ fn resync(
     require(state, context, author, Action::Resync)?;
     let path = view.path.as_ref().ok_or(Refusal::ResyncForeign)?;
     let own_leaf_only = view.removes.as_slice() == [author.key] && view.adds.is_empty() && view.membership.is_none();
-    if !own_leaf_only || path.key != author.key {
+    if !own_leaf_only || commit.handover.is_some() || path.key != author.key {
         return Err(Refusal::ResyncForeign);
     }
     if commit.link.is_some() || commit.welcome.is_some() {
@@ -102,9 +101,11 @@ fn by_member(
     if let Some(path) = &view.path {
         check_path(view.membership.as_ref().unwrap_or(&state.membership), context, author, path)?;
     }
-    match &view.membership {
-        None => renew(state, context, author, view),
-        Some(new) => rewrite(state, context, author, commit, view, new, listed),
+    match (&view.membership, &commit.handover) {
+        (Some(new), Some(given)) => handover::decide(state, context, author, (commit, given), (view, new), listed),
+        (None, Some(_)) => Err(Refusal::HandoverMismatch),
+        (None, None) => renew(state, context, author, view),
+        (Some(new), None) => rewrite(state, context, author, commit, view, new, listed),
     }
 }
 
@@ -143,7 +144,7 @@ fn rewrite(
     new: &Membership,
     listed: &[PublicKey],
 ) -> Result<ScopeState, Refusal> {
-    check_fixed_part(state, new)?;
+    check_fixed_part(state, new, None)?;
     check_leaves_match(state, view, new)?;
     if !view.adds.is_empty() && state.unlinked != 0 {
         return Err(Refusal::LinkRepairFirst);
@@ -176,10 +177,17 @@ fn rewrite(
     Ok(next)
 }
 
-fn check_fixed_part(state: &ScopeState, new: &Membership) -> Result<(), Refusal> {
+/// `moves`: the home and home epoch that a handover gives to the scope.
+pub(super) fn check_fixed_part(
+    state: &ScopeState,
+    new: &Membership,
+    moves: Option<(Municipality, u32)>,
+) -> Result<(), Refusal> {
     let old = &state.membership;
     let authority = if state.next_authority.as_ref() == Some(&new.authority) { &new.authority } else { &old.authority };
-    let expected = Membership { members: new.members.clone(), authority: authority.clone(), ..old.clone() };
+    let (home, home_epoch) = moves.unwrap_or((old.home, old.home_epoch));
+    let expected =
+        Membership { members: new.members.clone(), authority: authority.clone(), home, home_epoch, ..old.clone() };
     // A rewrite that changes nothing would be an own-leaf update that escapes its limit.
     if *new != expected || new.clone().sorted() != *new || new == old {
         return Err(Refusal::MembershipMismatch);
@@ -192,7 +200,7 @@ fn check_fixed_part(state: &ScopeState, new: &Membership) -> Result<(), Refusal>
 }
 
 /// The membership lists exactly the leaves after the commit, each once, and each person once.
-fn check_leaves_match(state: &ScopeState, view: &CommitView, new: &Membership) -> Result<(), Refusal> {
+pub(super) fn check_leaves_match(state: &ScopeState, view: &CommitView, new: &Membership) -> Result<(), Refusal> {
     let mut after: Vec<PublicKey> = state.membership.devices().filter(|d| !view.removes.contains(d)).copied().collect();
     after.extend(view.adds.iter().map(|leaf| leaf.key));
     after.sort_unstable();

@@ -237,7 +237,27 @@ fn employed(
     words.next().map(|e| Some(e.expires_at)).ok_or(Refusal::VoucherMissing)
 }
 
-/// Whether the founder of a log may hold it under `fact`: by name, or as an employee whose leader says so.
+/// Whether a handover may make this member the holder, beside what offer and acceptance say.
+pub(super) fn check_new_holder(
+    state: &ScopeState,
+    context: &Context<'_>,
+    member: &Member,
+    vouchers: &[Voucher],
+) -> Result<(), Refusal> {
+    pinned(state, member)?;
+    if let Some(card) = context.card.filter(|_| state.kind() != ScopeKind::Card)
+        && !card.held(member.person, context.now)
+    {
+        return Err(Refusal::NotOnCard);
+    }
+    let fact = state.grant(&member.basis).ok_or(Refusal::GrantMissing)?;
+    if let Grantee::Unit(unit) = fact.grant.grantee {
+        not_ended(state, &unit, member, fact.in_force_since)?;
+    }
+    check_holder(context, fact, member, vouchers)
+}
+
+/// Whether this member may hold the log under `fact`: by name, or as an employee whose leader says so.
 pub(super) fn check_holder(
     context: &Context<'_>,
     fact: &GrantFact,
@@ -276,7 +296,9 @@ pub(super) fn sign_grant(
     if !authority.may_sign(signed.signer, now) {
         return Err(Refusal::NotAnAuthority);
     }
-    if grant.scope != scope || grant.authority != authority.id() {
+    // Only with the baton does a log move.
+    let moves = grant.moves_to.is_some() && grant.access != Access::Hold;
+    if grant.scope != scope || grant.authority != authority.id() || moves {
         return Err(Refusal::GrantMismatch);
     }
     if grant.policy_version > crate::POLICY_VERSION {

@@ -8,7 +8,7 @@ use crate::credential::PersonKind;
 use crate::event::{Event, Genesis, Position};
 use crate::ids::{LogId, PersonId};
 use crate::membership::{ConsentAuthority, Member, Membership, Role, ScopeKind};
-use crate::state::{ScopeState, Status};
+use crate::state::{ScopeState, Status, Tenure};
 use std::collections::BTreeSet;
 
 /// A scope's first event.
@@ -25,7 +25,10 @@ pub(super) fn found(
     if membership.home != context.home {
         return Err(Refusal::WrongHome);
     }
-    if event.generation != 1 || membership.generation != 1 || event.epoch != 0 || membership.home_epoch != 1 {
+    // Only a log that has moved gets new scopes later than at its first home: at its card's home epoch.
+    let in_moved_log = matches!(membership.kind, ScopeKind::Journal | ScopeKind::Concern);
+    let begins = membership.home_epoch == 1 || (in_moved_log && membership.home_epoch > 1);
+    if event.generation != 1 || membership.generation != 1 || event.epoch != 0 || !begins {
         return Err(Refusal::WrongGeneration);
     }
     if event.counter != 1 {
@@ -97,7 +100,9 @@ fn card(context: &Context<'_>, genesis: &Genesis, founder: &Member, state: &mut 
     }
     check_authority(&state.membership.authority, founder.person)?;
     sign_all(context, genesis, state.scope(), state)?;
-    hold(context, genesis, founder, state)
+    hold(context, genesis, founder, state)?;
+    state.tenures = vec![Tenure { person: founder.person, basis: founder.basis, since: context.now }];
+    Ok(())
 }
 
 /// Whether an authority can decide, counts everyone once, and does not hold the log that it consents to.
@@ -141,6 +146,9 @@ fn hold(context: &Context<'_>, genesis: &Genesis, founder: &Member, state: &Scop
         Err(Refusal::GrantWaiting) => return Err(Refusal::QuorumMissing),
         other => other?,
     }
+    if fact.grant.moves_to.is_some_and(|to| to != context.home) {
+        return Err(Refusal::MoveNotConsented);
+    }
     entry::check_holder(context, fact, founder, &genesis.vouchers)
 }
 
@@ -173,6 +181,9 @@ fn within_log(
     }
     if card.status_at(context.now) != Status::Active {
         return Err(Refusal::NotActive);
+    }
+    if (card.membership.home, card.membership.home_epoch) != (context.home, state.membership.home_epoch) {
+        return Err(Refusal::WrongHome);
     }
     if *card.authority() != state.membership.authority {
         return Err(Refusal::NotAnAuthority);

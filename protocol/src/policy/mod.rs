@@ -8,12 +8,14 @@ mod authority;
 mod commit;
 mod entry;
 mod genesis;
+mod handover;
 mod refusal;
 mod statement;
 mod table;
 mod withdrawal;
 
 pub use entry::own_basis;
+pub use handover::{is_complete, may_abort, may_offer};
 pub use refusal::Refusal;
 pub use table::{Action, ROLES, STATUSES, allows, print as print_table};
 

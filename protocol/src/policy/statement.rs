@@ -1,7 +1,7 @@
 //! Statements: signed objects that the home can read. They are accepted at any epoch, from their receipt
 //! on they hold, and nobody need be online for it.
 
-use super::{Action, Author, Context, Refusal, authority, entry, require, withdrawal};
+use super::{Action, Author, Context, Refusal, authority, entry, handover, require, withdrawal};
 use crate::consent::{
     Access, Attested, Closing, DeletionWitness, Grantee, LinkRepair, Permit, Reject, SignedGrant, Statement,
 };
@@ -33,7 +33,9 @@ pub(super) fn decide(
         Statement::LinkRepair(repair) => may(Action::RepairLink).and_then(|()| repair_link(state, repair)),
         Statement::Deletion(witness) => may(Action::Witness).and_then(|()| deletion(state, witness)),
         Statement::Close(closing) => may(Action::Close).and_then(|()| close(state, context, *closing)),
-        Statement::Takeover(_) => Err(Refusal::NotYours),
+        Statement::Takeover(takeover) => {
+            may(Action::TakeOver).and_then(|()| handover::take_over(state, context, author, takeover))
+        }
     }
 }
 

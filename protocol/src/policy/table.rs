@@ -38,6 +38,10 @@ pub enum Action {
     Refound,
     /// Record a removed device's deletion receipt.
     Witness,
+    /// Hand the baton over (a custodian after a takeover; dormant: holder and custodian close only).
+    HandOver,
+    /// Step in for the holder.
+    TakeOver,
 }
 
 impl Action {
@@ -57,12 +61,15 @@ impl Action {
         Self::RepairLink,
         Self::Refound,
         Self::Witness,
+        Self::HandOver,
+        Self::TakeOver,
     ];
 
     /// Actions that go on while a scope takes no content.
     fn outlives_activity(self, status: Status) -> bool {
         match self {
-            Self::Change | Self::Admit => false,
+            Self::Change | Self::Admit | Self::TakeOver => false,
+            Self::HandOver => status == Status::Dormant,
             // Only an active scope can be closed, only a closed one reopened; which of the two it is
             // stands in the statement.
             Self::Close => status == Status::Closed,
@@ -103,7 +110,12 @@ pub fn allows(role: Role, action: Action, status: Status, youth_decides: bool) -
         (A::Withdraw, R::Guardian | R::Child | R::Holder | R::Actor | R::Reader | R::Custodian) => true,
         (A::Attest, R::Holder) => true,
         (A::Close, R::Holder) => true,
-        (A::Admit | A::Refound | A::Withdraw | A::Attest | A::Close, _) => false,
+        (A::HandOver, R::Holder | R::Custodian) => true,
+        // The family gives to a new holder what has none.
+        (A::HandOver, R::Guardian) => status != Status::Active,
+        (A::HandOver, R::Child) => status != Status::Active && youth_decides,
+        (A::TakeOver, R::Custodian) => true,
+        (A::Admit | A::Refound | A::Withdraw | A::Attest | A::Close | A::HandOver | A::TakeOver, _) => false,
     };
     if !by_role {
         return Err(Refusal::NotYours);

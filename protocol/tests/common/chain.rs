@@ -8,6 +8,7 @@ use openmls::prelude::*;
 use stafett_protocol::codec::encode;
 use stafett_protocol::consent::{SignedGrant, Statement, Voucher};
 use stafett_protocol::event::{Body, Change, Commit, Event, Genesis, Position, Record};
+use stafett_protocol::handover::Handover;
 use stafett_protocol::ids::{DeviceId, Hash, PublicKey, ScopeId};
 use stafett_protocol::membership::{Member, Membership, Role};
 use stafett_protocol::replica::{self, Replica, group_id};
@@ -33,6 +34,7 @@ pub struct Plan {
     pub removes: Vec<PublicKey>,
     pub membership: Option<Membership>,
     pub vouchers: Vec<Voucher>,
+    pub handover: Option<Handover>,
     pub leaf: LeafNodeParameters,
     pub proposals: Vec<Proposal>,
     /// Commits proposals that lie in the group's store, by reference.
@@ -117,7 +119,8 @@ impl World {
         card: Option<&ScopeState>,
     ) -> Result<Chain, Refusal> {
         let record = Record { seq: 1, time: now, event: Signed::sign(&event, &device.key) };
-        let (replica, _) = replica::found(record.clone(), &self.context(now, card))?;
+        let home = card.map_or(HOME, |card| card.membership.home);
+        let (replica, _) = replica::found(record.clone(), &Context { home, ..self.context(now, card) })?;
         let Body::Genesis(genesis) = event.body else { panic!("not a genesis") };
         let group_info = genesis.group_info.as_slice().to_vec();
         Ok(Chain { replica, records: vec![record], now, card: card.cloned(), group_info, blind: false, sent: vec![] })
@@ -135,7 +138,7 @@ impl Chain {
         self.state().scope()
     }
     pub fn context<'a>(&'a self, world: &'a World) -> Context<'a> {
-        world.context(self.now, self.card.as_ref())
+        Context { home: self.membership().home, ..world.context(self.now, self.card.as_ref()) }
     }
 
     /// The next event of `device`, as an honest client writes it.
@@ -159,7 +162,7 @@ impl Chain {
     /// Judges and applies an event.
     pub fn submit_event(&mut self, world: &World, device: &Device, event: &Event) -> Result<(), Refusal> {
         let record = self.record(device, event);
-        let judged = self.replica.judge(record.clone(), &world.context(self.now, self.card.as_ref()))?;
+        let judged = self.replica.judge(record.clone(), &self.context(world))?;
         self.replica.apply(judged)?;
         self.records.push(record);
         self.now += 1;
@@ -227,7 +230,7 @@ impl Chain {
                 .stage_commit(&device.provider)
                 .unwrap();
             let (commit, welcome) = as_commit(bundle);
-            (Commit { vouchers: plan.vouchers, ..commit }, welcome)
+            (Commit { vouchers: plan.vouchers, handover: plan.handover, ..commit }, welcome)
         })
     }
 

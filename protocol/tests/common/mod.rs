@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod baton;
 pub mod chain;
 pub mod logs;
 pub mod mls;
@@ -11,6 +12,7 @@ pub mod objects;
 pub mod people;
 pub mod samples;
 
+pub use baton::{offered, taken};
 pub use chain::{Chain, Founding, Plan, change, without};
 pub use logs::*;
 pub use mls::*;
@@ -21,6 +23,8 @@ pub use stafett_protocol::policy::{Context, Refusal};
 
 /// The home of the tests: Ullensaker.
 pub const HOME: u16 = 3209;
+/// Another municipality, with a server of its own: Haugesund.
+pub const HAUGESUND: u16 = 1106;
 /// A receipt time to start from; everything counts from here.
 pub const START: u64 = 1_700_000_000_000;
 pub const MINUTE: u64 = 60_000;

@@ -14,7 +14,7 @@ use stafett_protocol::signed::Signed;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use super::{HOME, START};
+use super::{HAUGESUND, HOME, START};
 
 /// A person of the world, as an index.
 pub type Who = usize;
@@ -37,11 +37,16 @@ pub const STRANGER: Who = 8;
 pub const PPT_TWO: Who = 9;
 /// A person outside units.
 pub const COACH: Who = 10;
+/// Leader of a school in Haugesund.
+pub const HAUGESUND_LEADER: Who = 11;
+/// Teacher there.
+pub const HAUGESUND_TEACHER: Who = 12;
 
 pub const SCHOOL: UnitId = UnitId([0x51; 16]);
 pub const PPT_UNIT: UnitId = UnitId([0x99; 16]);
+pub const HAUGESUND_SCHOOL: UnitId = UnitId([0x77; 16]);
 
-const KINDS: [(PersonKind, Option<UnitId>); 11] = [
+const KINDS: [(PersonKind, Option<UnitId>); 13] = [
     (PersonKind::Leader, Some(SCHOOL)),
     (PersonKind::Employee, Some(SCHOOL)),
     (PersonKind::Guardian, None),
@@ -53,6 +58,8 @@ const KINDS: [(PersonKind, Option<UnitId>); 11] = [
     (PersonKind::Guardian, None),
     (PersonKind::Employee, Some(PPT_UNIT)),
     (PersonKind::Guardian, None),
+    (PersonKind::Leader, Some(HAUGESUND_SCHOOL)),
+    (PersonKind::Employee, Some(HAUGESUND_SCHOOL)),
 ];
 
 /// Devices of each person in the world.
@@ -139,9 +146,10 @@ pub fn capabilities() -> Capabilities {
     )
 }
 
-/// Everybody, and the municipality that vouches for them.
+/// Everybody, and the municipalities that vouch for them.
 pub struct World {
     pub municipality: SigningKey,
+    pub haugesund: SigningKey,
     pub trusted: Municipalities,
     pub people: Vec<Person>,
 }
@@ -155,8 +163,12 @@ impl Default for World {
 impl World {
     pub fn new() -> Self {
         let municipality = key("municipality");
-        let trusted = Municipalities(vec![MunicipalityKey { number: HOME, key: public(&municipality) }]);
-        let mut world = Self { municipality, trusted, people: vec![] };
+        let haugesund = key("haugesund");
+        let trusted = Municipalities(vec![
+            MunicipalityKey { number: HOME, key: public(&municipality) },
+            MunicipalityKey { number: HAUGESUND, key: public(&haugesund) },
+        ]);
+        let mut world = Self { municipality, haugesund, trusted, people: vec![] };
         for (who, (kind, unit)) in KINDS.into_iter().enumerate() {
             let person_key = key(&format!("person {who}"));
             let id = PersonId::of_first_key(&public(&person_key));
@@ -187,7 +199,7 @@ impl World {
         device_key: &PublicKey,
     ) -> Chain {
         let certificate = PersonCertificate {
-            municipality: HOME,
+            municipality: if unit == Some(HAUGESUND_SCHOOL) { HAUGESUND } else { HOME },
             person,
             person_key: public(person_key),
             kind,
@@ -195,7 +207,8 @@ impl World {
             issued_at: START,
         };
         let device = DeviceCertificate { person, device_key: *device_key, letter_key: Hash([7; 32]), issued_at: START };
-        Chain { person: Signed::sign(&certificate, &self.municipality), device: Signed::sign(&device, person_key) }
+        let by = if certificate.municipality == HOME { &self.municipality } else { &self.haugesund };
+        Chain { person: Signed::sign(&certificate, by), device: Signed::sign(&device, person_key) }
     }
 
     pub fn person(&self, who: Who) -> &Person {
