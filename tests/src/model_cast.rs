@@ -1,6 +1,7 @@
 //! The people of the stories that are played in memory.
 
 use crate::model_home::ModelHome;
+use crate::model_net::Net;
 use crate::model_people::Device;
 use serde_json::Value;
 use stafett_client_core::client::input::{Command as C, Invitation, NewMeasure};
@@ -22,7 +23,7 @@ pub struct Cast {
 }
 
 /// Somebody joins with a code, and syncs once.
-pub fn join(home: &mut ModelHome, seed: u8, code: String, name: &str) -> (Device, String) {
+pub fn join(home: &mut impl Net, seed: u8, code: String, name: &str) -> (Device, String) {
     let mut device = Device::new(seed);
     let answer = device.ask(home, C::Join { code, name: name.into() }).unwrap();
     device.sync(home);
@@ -30,7 +31,7 @@ pub fn join(home: &mut ModelHome, seed: u8, code: String, name: &str) -> (Device
 }
 
 /// A guardian signs what is asked.
-pub fn sign(home: &mut ModelHome, guardian: &mut Device) {
+pub fn sign(home: &mut impl Net, guardian: &mut Device) {
     guardian.sync(home);
     let pending = guardian.ask(home, C::ConsentPending).unwrap();
     let request = text(&pending["requests"][0], "request");

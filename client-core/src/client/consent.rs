@@ -66,15 +66,16 @@ impl Client {
         if let Some(draft) = &request.draft
             && people::pin(&self.table, from).is_some_and(|p| p.trust >= people::Trust::Authenticated)
         {
-            draft.guardians.clone().iter().for_each(|g| self.introduce(g));
+            draft.guardians.clone().iter().for_each(|g| self.introduce(g, from));
         }
         for requested in &request.grants {
-            if let Grantee::Person(p) = requested.grant.grantee
-                && self.told_name(p.person).is_none()
-            {
-                let name = requested.grantee_name.clone().into_bytes();
-                self.table.write(Space::Mail, &mail_key("name", &[&p.person.0]), name);
-            }
+            // The asker's words, where nobody else has told a name.
+            let key = match requested.grant.grantee {
+                Grantee::Person(p) if self.told_name(p.person).is_none() => mail_key("name", &[&p.person.0]),
+                Grantee::Unit(unit) => mail_key("unit-name", &[&unit.unit.0]),
+                Grantee::Person(_) => continue,
+            };
+            self.table.write(Space::Mail, &key, people::clean(&requested.grantee_name).into_bytes());
         }
         let key = mail_key("request", &[&request_id(request).0]);
         if self.table.read(Space::Mail, &key).is_none() {

@@ -23,6 +23,10 @@ fn unit_home_key(unit: UnitId) -> Vec<u8> {
     [b"unit-home/".as_slice(), &unit.0].concat()
 }
 
+fn person_home_key(person: PersonId) -> Vec<u8> {
+    [b"person-home/".as_slice(), &person.0].concat()
+}
+
 fn number(bytes: &[u8]) -> Option<Municipality> {
     bytes.try_into().ok().map(Municipality::from_be_bytes)
 }
@@ -53,7 +57,15 @@ impl Client {
         }
         let pinned = people::pin(&self.table, person).map(|p| p.municipality).filter(|m| *m != 0);
         let leaf = || self.scopes.values().find_map(|s| s.replica.municipality_of(person));
-        pinned.or_else(leaf).unwrap_or(own)
+        let told = || self.table.read(Space::State, &person_home_key(person)).and_then(number);
+        pinned.or_else(leaf).or_else(told).unwrap_or(own)
+    }
+
+    /// Where to ask for somebody of whom only others have spoken: at the municipality of whoever did.
+    pub(super) fn note_person_home(&mut self, person: PersonId, municipality: Municipality) {
+        if self.person_home(person) != municipality {
+            self.table.write(Space::State, &person_home_key(person), municipality.to_be_bytes().to_vec());
+        }
     }
 
     pub(super) fn unit_home(&self, unit: UnitId) -> Municipality {

@@ -234,13 +234,13 @@ impl Client {
             me.save(&mut self.table);
         }
         if people::pin(&self.table, from.person).is_some_and(|p| p.trust >= Trust::Authenticated) {
-            employment.colleagues.iter().for_each(|p| self.introduce(p));
+            employment.colleagues.iter().for_each(|p| self.introduce(p, from.person));
         }
         Ok(())
     }
 
     /// Somebody we trust names a person; the key must still be certified when we meet it.
-    pub(super) fn introduce(&mut self, person: &NamedPerson) {
+    pub(super) fn introduce(&mut self, person: &NamedPerson, by: PersonId) {
         match people::pin(&self.table, person.person) {
             Some(mut pin) if pin.person_key == person.person_key => {
                 pin.trust = pin.trust.max(Trust::Introduced);
@@ -264,6 +264,7 @@ impl Client {
                     devices: vec![],
                 };
                 people::save(&mut self.table, &pin);
+                self.note_person_home(person.person, self.person_home(by));
                 self.ask_persons(&[person.person]);
             }
         }

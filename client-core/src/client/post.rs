@@ -254,7 +254,7 @@ impl Client {
             Content::Employment(employment) => self.take_employment(from, &employment),
             Content::Introduction(introduction) => {
                 if people::pin(&self.table, from.person).is_some_and(|p| p.trust >= Trust::Authenticated) {
-                    introduction.persons.iter().for_each(|p| self.introduce(p));
+                    introduction.persons.iter().for_each(|p| self.introduce(p, from.person));
                 }
                 Ok(())
             }
@@ -291,6 +291,7 @@ impl Client {
     ) -> Result<(), Problem> {
         let refused = |e: &dyn core::fmt::Display| Problem::rule("assignment", e.to_string());
         let employee = assignment.employee.verify(&from.person_key).map_err(|e| refused(&e))?;
+        self.note_person_home(employee.person, from.municipality);
         for signed in &assignment.assignments {
             let assigned = signed.verify(&from.person_key).map_err(|e| refused(&e))?;
             if assigned.person != employee.person || assigned.unit != employee.unit {

@@ -13,7 +13,7 @@ use stafett_protocol::consent::{
     Access, EmployeeEnd, Grantee, Permit, PersonGrantee, SignedEmployeeEnd, UnitAssignment, UnitGrantee,
 };
 use stafett_protocol::credential::PersonKind;
-use stafett_protocol::ids::{LogId, PersonId, ScopeId};
+use stafett_protocol::ids::{LogId, PersonId, ScopeId, UnitId};
 use stafett_protocol::letter::{Assignment, Content, GrantNotice};
 use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::policy::{Action, can};
@@ -55,6 +55,16 @@ impl Client {
     pub(super) fn unit(&self, prefix: &str) -> Result<stafett_protocol::wire::Unit, Problem> {
         let id = people::unique("unit", prefix, self.known_units().into_iter().map(|u| u.unit))?;
         self.known_units().into_iter().find(|u| u.unit == id).ok_or_else(withdrawn)
+    }
+
+    /// A unit by id or unique prefix, also one of another municipality that is known from a consent only.
+    pub(super) fn unit_id(&self, prefix: &str) -> Result<UnitId, Problem> {
+        let granted = self.scopes.values().flat_map(|s| &s.replica.state().grants);
+        let granted = granted.filter_map(|fact| match fact.grant.grantee {
+            Grantee::Unit(unit) => Some(unit.unit),
+            Grantee::Person(_) => None,
+        });
+        people::unique("unit", prefix, self.known_units().into_iter().map(|u| u.unit).chain(granted))
     }
 
     /// Whoever holds tells the leader of a granted unit, once a grant is in force, so that somebody is named.

@@ -106,7 +106,7 @@ impl Client {
         let shown = self.withdrawals(log, target);
         let whole = match target {
             WithdrawTarget::All => Some(Target::All),
-            WithdrawTarget::Unit(prefix) => Some(Target::Unit(self.unit(prefix)?.unit)),
+            WithdrawTarget::Unit(prefix) => Some(Target::Unit(self.unit_id(prefix)?)),
             WithdrawTarget::Person(prefix) => Some(Target::Person(self.person(prefix)?)),
             WithdrawTarget::Grant(_) => None,
         };
@@ -159,7 +159,7 @@ impl Client {
         let chosen: Vec<(ScopeId, Target)> = match target {
             WithdrawTarget::All => states.iter().map(|s| (s.scope(), Target::All)).collect(),
             WithdrawTarget::Unit(prefix) => {
-                let unit = self.unit(prefix)?.unit;
+                let unit = self.unit_id(prefix)?;
                 let hit = |_: &Hash, g: &Grantee| matches!(g, Grantee::Unit(u) if u.unit == unit);
                 states.iter().filter(|s| live(s, &hit)).map(|s| (s.scope(), Target::Unit(unit))).collect()
             }
