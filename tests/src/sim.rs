@@ -2,6 +2,7 @@
 //! by one in any interleaving; processes die before saving, before sending, or with answers on the way.
 
 use crate::model_home::ModelHome;
+use crate::model_net::{Homes, Net};
 use crate::model_people::Device;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -21,7 +22,7 @@ pub struct Node {
 
 /// The whole world of one seed.
 pub struct World {
-    pub home: ModelHome,
+    pub home: Homes,
     pub nodes: Vec<Node>,
     rng: ChaCha20Rng,
     pub log: String,
@@ -50,9 +51,10 @@ pub const PPT_LEADER: usize = 4;
 pub const PPT: usize = 5;
 
 impl World {
-    /// A municipality with a school, two parents and a PPT; the log of a child exists.
+    /// A municipality with a school and two parents, and a PPT: in every other world another municipality's. The
+    /// log of a child exists.
     pub fn new(seed: u64) -> Self {
-        let mut home = ModelHome::new(3209);
+        let mut homes = [ModelHome::new(3209), ModelHome::new(1106)];
         let names = ["leader", "teacher", "mother", "father", "ppt leader", "ppt"];
         let device = |i: usize| Device::new((seed as u8).wrapping_mul(31).wrapping_add(i as u8));
         let nodes = names.iter().enumerate().map(|(i, name)| Node {
@@ -61,10 +63,10 @@ impl World {
             inbound: VecDeque::new(),
             online: false,
         });
-        let school = home.add_unit("Solvang skole", "school");
-        let ppt = home.add_unit("PPT", "ppt");
+        let school = homes[0].add_unit("Solvang skole", "school");
+        let ppt = homes[(seed % 2) as usize].add_unit("PPT", "ppt");
         let mut world = Self {
-            home,
+            home: Homes::new(homes.into()),
             nodes: nodes.collect(),
             rng: ChaCha20Rng::seed_from_u64(seed),
             log: String::new(),
@@ -141,10 +143,10 @@ impl World {
         if !node.online {
             return node.device.ask(&mut self.home, command);
         }
-        let effects = node.device.client.handle(self.home.now, Input::Command(command));
+        let effects = node.device.client.handle(self.home.now(), Input::Command(command));
         node.device.save(&effects);
-        let id = node.device.id.unwrap();
-        effects.frames.iter().for_each(|f| self.home.frame(id, f));
+        let (id, home) = (node.device.id.unwrap(), node.device.home);
+        effects.frames.iter().for_each(|f| self.home.frame(home, id, f));
         effects.answer.expect("an answer at once")
     }
 
@@ -176,15 +178,15 @@ impl World {
         if node.online {
             node.online = false;
             node.inbound.clear();
-            self.home.disconnect(node.device.id.unwrap());
-            let effects = node.device.client.handle(self.home.now, Input::Disconnected);
+            self.home.disconnect(node.device.home, node.device.id.unwrap());
+            let effects = node.device.client.handle(self.home.now(), Input::Disconnected);
             node.device.save(&effects);
         }
     }
 
     fn connect(&mut self, who: usize, faults: &Faults) {
-        let id = self.nodes[who].device.id.unwrap();
-        if !self.nodes[who].online && self.home.connect(id) {
+        let (id, home) = (self.nodes[who].device.id.unwrap(), self.nodes[who].device.home);
+        if !self.nodes[who].online && self.home.connect(home, id) {
             self.nodes[who].online = true;
             self.input(who, Input::Connected, faults);
         }
@@ -196,12 +198,12 @@ impl World {
         let node = &mut self.nodes[who];
         node.online = false;
         node.inbound.clear();
-        self.home.disconnect(node.device.id.unwrap());
+        self.home.disconnect(node.device.home, node.device.id.unwrap());
         node.device.restart();
     }
 
     fn input(&mut self, who: usize, input: Input, faults: &Faults) {
-        let effects = self.nodes[who].device.client.handle(self.home.now, input);
+        let effects = self.nodes[who].device.client.handle(self.home.now(), input);
         if self.chance(faults.crash) {
             return self.crash(who);
         }
@@ -209,9 +211,9 @@ impl World {
         if self.chance(faults.crash) {
             return self.crash(who);
         }
-        let id = self.nodes[who].device.id.unwrap();
+        let (id, home) = (self.nodes[who].device.id.unwrap(), self.nodes[who].device.home);
         for frame in &effects.frames {
-            self.home.frame(id, frame);
+            self.home.frame(home, id, frame);
             if self.chance(faults.crash) {
                 return self.crash(who);
             }
@@ -221,16 +223,17 @@ impl World {
     /// Moves what the home has for open streams behind what is on its way already.
     fn collect(&mut self) {
         for node in self.nodes.iter_mut().filter(|n| n.online) {
-            if let Some(frames) = self.home.open.get_mut(&node.device.id.unwrap()) {
-                node.inbound.extend(std::mem::take(frames));
-            }
+            node.inbound.extend(self.home.inbound(node.device.home, node.device.id.unwrap()));
         }
     }
 
     /// One random step of the network.
     pub fn step(&mut self, faults: &Faults) {
-        self.home.now += 20;
+        self.home.pass(20);
         self.collect();
+        if self.chance(faults.cut) {
+            self.cut_between_homes();
+        }
         let who = self.pick(self.nodes.len());
         if !self.nodes[who].online {
             if self.chance(200) {
@@ -246,8 +249,20 @@ impl World {
         }
     }
 
+    /// The line between the servers breaks, or is there again.
+    fn cut_between_homes(&mut self) {
+        if self.home.away.is_empty() {
+            self.trace.push("the servers lose each other".into());
+            let number = [3209, 1106][self.pick(2)];
+            self.home.cut_off(number);
+        } else {
+            self.home.away.clear();
+        }
+    }
+
     /// Everyone syncs until the world is quiet.
     pub fn settle(&mut self) {
+        self.home.away.clear();
         for who in 0..self.nodes.len() {
             self.cut(who);
         }
@@ -265,9 +280,7 @@ impl World {
     }
 
     pub fn withdraw_ppt(&mut self, guardian: usize) -> bool {
-        let units = self.ask(guardian, C::Units);
-        let unit = units["units"].as_array().unwrap().iter().find(|u| u["name"] == "PPT").map(|u| text(u, "unit"));
-        let Some(unit) = unit else { return false };
+        let Some(unit) = self.ppt_unit() else { return false };
         let withdraw = C::ConsentWithdraw { log: self.log.clone(), target: WithdrawTarget::Unit(unit) };
         let done = self.try_ask(guardian, withdraw).is_ok();
         if done {
@@ -276,10 +289,18 @@ impl World {
         done
     }
 
+    fn ppt_unit(&mut self) -> Option<String> {
+        let units = self.ask(PPT_LEADER, C::Units);
+        let ppt = units["units"].as_array().unwrap().iter().find(|u| u["name"] == "PPT")?;
+        Some(text(ppt, "unit"))
+    }
+
     pub fn request_ppt(&mut self) {
-        let units = self.ask(TEACHER, C::Units);
-        let Some(unit) = units["units"].as_array().unwrap().iter().find(|u| u["name"] == "PPT") else { return };
-        let who = stafett_client_core::client::input::Who::Unit(text(unit, "unit"));
+        let municipality = self.nodes[PPT].device.home.to_string();
+        self.ask(TEACHER, C::UnitsOf { municipality });
+        self.sync(TEACHER);
+        let Some(unit) = self.ppt_unit() else { return };
+        let who = stafett_client_core::client::input::Who::Unit(unit);
         let access = stafett_client_core::client::input::AccessWord::Read;
         let scopes = vec![self.concerns[0].clone()];
         let _ = self.try_ask(TEACHER, C::AccessRequest { log: self.log.clone(), who, scopes, access });
