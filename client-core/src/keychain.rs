@@ -1,6 +1,7 @@
 //! The key chain of a scope: one content key for each MLS epoch, every older key sealed under the next newer one. Whoever holds a key
 //! can walk back and read the whole generation of the scope; nobody can walk forward. A commit made without the older key (a resync)
-//! leaves a gap, until a member that has both keys publishes the missing link.
+//! leaves a gap, until a member that has both keys publishes the missing link. A re-founding begins a new chain, whose first key opens the
+//! one before as far as the founder had it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,6 +9,7 @@ use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use hkdf::Hkdf;
 use sha2::Sha256;
+use stafett_protocol::event::Carried;
 use stafett_protocol::ids::ScopeId;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -97,14 +99,21 @@ pub fn make_link(newer: &ContentKey, older: &ContentKey, place: &Place) -> Vec<u
 /// The key of the epoch before `place`.
 pub fn open_link(newer: &ContentKey, link: &[u8], place: &Place) -> Result<ContentKey, KeyError> {
     let (cipher, aad) = link_cipher(newer, place);
-    let opened = cipher.decrypt(&Nonce::default(), Payload { msg: link, aad: &aad });
-    ContentKey::from_exporter(&Zeroizing::new(opened.map_err(|_| KeyError::Link(place.epoch))?))
+    opened(&cipher, link, &aad).ok_or(KeyError::Link(place.epoch))
+}
+
+fn opened(cipher: &Aes256Gcm, link: &[u8], aad: &[u8]) -> Option<ContentKey> {
+    let key = Zeroizing::new(cipher.decrypt(&Nonce::default(), Payload { msg: link, aad }).ok()?);
+    ContentKey::from_exporter(&key).ok()
 }
 
 fn link_cipher(newer: &ContentKey, place: &Place) -> (Aes256Gcm, [u8; 28]) {
     let context = place.context();
-    let key = newer.derive(&[], "link", &context);
-    (Aes256Gcm::new((&*key).into()), context)
+    (cipher(newer, "link", &context), context)
+}
+
+fn cipher(newer: &ContentKey, label: &str, context: &[u8]) -> Aes256Gcm {
+    Aes256Gcm::new((&*newer.derive(&[], label, context)).into())
 }
 
 /// The keys of one generation of a scope, with the links and checks that the chain published.
@@ -115,12 +124,75 @@ pub struct KeyChain {
     keys: BTreeMap<u64, ContentKey>,
     checks: BTreeMap<u64, [u8; 32]>,
     links: BTreeMap<u64, Vec<u8>>,
+    before: Option<Box<Before>>,
+}
+
+/// The generation before, and what of it goes on.
+#[derive(Debug, Clone)]
+struct Before {
+    chain: KeyChain,
+    carried: Option<Carried>,
 }
 
 impl KeyChain {
     #[must_use]
     pub fn new(scope: ScopeId, generation: u32) -> Self {
-        Self { scope, generation, keys: BTreeMap::new(), checks: BTreeMap::new(), links: BTreeMap::new() }
+        Self { scope, generation, keys: BTreeMap::new(), checks: BTreeMap::new(), links: BTreeMap::new(), before: None }
+    }
+
+    /// The chain of the next generation, which takes over so much of this one.
+    #[must_use]
+    pub fn next(self, carried: Option<Carried>) -> Self {
+        let next = Self::new(self.scope, self.generation.saturating_add(1));
+        Self { before: Some(Box::new(Before { chain: self, carried })), ..next }
+    }
+
+    /// For the founder of this generation, whose first key is here: seals the newest key of the one before.
+    pub fn carry(&mut self) -> Option<Carried> {
+        let place = self.place(0);
+        let first = self.keys.get(&0)?;
+        let before = self.before.as_mut()?;
+        let (epoch, older) = before.chain.keys.last_key_value()?;
+        let sealed = cipher(first, "carry", &place.context())
+            .encrypt(&Nonce::default(), Payload { msg: &older.0, aad: &before.chain.place(*epoch).context() });
+        before.carried = Some(Carried { epoch: *epoch, link: sealed.ok()?.into() });
+        before.carried.clone()
+    }
+
+    /// The key of an epoch of this generation or an earlier one.
+    #[must_use]
+    pub fn key_of(&self, generation: u32, epoch: u64) -> Option<&ContentKey> {
+        match &self.before {
+            _ if generation == self.generation => self.keys.get(&epoch),
+            Some(before) => before.chain.key_of(generation, epoch),
+            None => None,
+        }
+    }
+
+    /// Whether what was sealed there is content of the scope today: the chain alone says so, alike for all.
+    #[must_use]
+    pub fn counts(&self, generation: u32, epoch: u64) -> bool {
+        let Some(before) = self.before.as_deref().filter(|_| generation < self.generation) else {
+            return generation == self.generation;
+        };
+        let newest = generation == before.chain.generation;
+        before.carried.as_ref().is_some_and(|c| !newest || epoch <= c.epoch) && before.chain.counts(generation, epoch)
+    }
+
+    /// Opens the generation before with the first key of this one, if that is here. A carried key that does not
+    /// open or fit is as good as none.
+    fn open_before(&mut self) {
+        let place = self.place(0);
+        let (Some(first), Some(before)) = (self.keys.get(&0), self.before.as_mut()) else { return };
+        let Some(carried) = &before.carried else { return };
+        if before.chain.keys.contains_key(&carried.epoch) {
+            return;
+        }
+        let aad = before.chain.place(carried.epoch).context();
+        if let Some(key) = opened(&cipher(first, "carry", &place.context()), carried.link.as_slice(), &aad) {
+            // An error is about a link further back, or a key that does not fit: either way nothing is taken.
+            let _ = before.chain.learn_key(carried.epoch, key);
+        }
     }
 
     #[must_use]
@@ -193,6 +265,7 @@ impl KeyChain {
         self.keys.clear();
         self.checks.clear();
         self.links.clear();
+        self.before = None;
     }
 
     fn admit(&mut self, epoch: u64, key: ContentKey) -> Result<(), KeyError> {
@@ -212,7 +285,7 @@ impl KeyChain {
     }
 
     fn walk_back(&mut self, from: u64) -> Result<Vec<u64>, KeyError> {
-        let mut opened = Vec::new();
+        let mut epochs = Vec::new();
         for epoch in (1..=from).rev() {
             let (Some(newer), Some(link)) = (self.keys.get(&epoch), self.links.get(&epoch)) else { break };
             if self.keys.contains_key(&(epoch - 1)) {
@@ -224,9 +297,10 @@ impl KeyChain {
                 self.links.remove(&epoch);
                 return Err(error);
             }
-            opened.push(epoch - 1);
+            epochs.push(epoch - 1);
         }
-        Ok(opened)
+        self.open_before();
+        Ok(epochs)
     }
 }
 
@@ -234,6 +308,8 @@ impl KeyChain {
 const KEY: u8 = 1;
 const CHECK: u8 = 2;
 const LINK: u8 = 3;
+/// Under the last epoch of the generation before that counts.
+const CARRIED: u8 = 4;
 
 impl KeyChain {
     /// Writes what is not yet in the table.
@@ -247,12 +323,24 @@ impl KeyChain {
         self.keys.iter().for_each(|(epoch, key)| write(KEY, *epoch, &key.0));
         self.checks.iter().for_each(|(epoch, check)| write(CHECK, *epoch, check));
         self.links.iter().for_each(|(epoch, link)| write(LINK, *epoch, link));
+        if let Some(before) = &self.before {
+            before.carried.iter().for_each(|c| write(CARRIED, c.epoch, c.link.as_slice()));
+            before.chain.save(table);
+        }
+    }
+
+    /// Forgets the rows of a generation: the one that was made here is not the one that stands.
+    pub fn forget_generation(table: &mut Table, scope: ScopeId, generation: u32) {
+        table.delete_all(Space::Keys, &Self::new(scope, generation).row_prefix());
     }
 
     /// Reads a chain back. Rows of another shape are a fault of the store and are left out.
     #[must_use]
     pub fn load(table: &Table, scope: ScopeId, generation: u32) -> Self {
-        let mut chain = Self::new(scope, generation);
+        let mut chain = match generation {
+            0 | 1 => Self::new(scope, generation),
+            later => Self::load(table, scope, later - 1).next(None),
+        };
         let prefix = chain.row_prefix();
         for (key, value) in table.scan(Space::Keys, &prefix) {
             let Some([part, epoch @ ..]) = key.strip_prefix(prefix.as_slice()) else {
@@ -265,6 +353,10 @@ impl KeyChain {
                 (KEY, Ok(key)) => drop(chain.keys.insert(epoch, ContentKey(key))),
                 (CHECK, Ok(check)) => drop(chain.checks.insert(epoch, check)),
                 (LINK, _) => drop(chain.links.insert(epoch, value.to_vec())),
+                (CARRIED, _) => {
+                    let carried = Carried { epoch, link: value.to_vec().into() };
+                    chain.before.iter_mut().for_each(|before| before.carried = Some(carried.clone()));
+                }
                 _ => {}
             }
         }

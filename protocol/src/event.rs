@@ -84,6 +84,17 @@ pub struct Genesis {
     pub vouchers: Vec<Voucher>,
     /// `check` of the first content key.
     pub check: Hash,
+    /// In a later generation: what of the one before goes on. Without it the scope starts empty.
+    pub carries: Option<Carried>,
+}
+
+/// The content of a generation as the next one takes it over.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Carried {
+    /// The last epoch of the generation before whose changes count.
+    pub epoch: u64,
+    /// Its content key, sealed under the first key of the new generation.
+    pub link: VLBytes,
 }
 
 /// Changes the membership or renews keys.

@@ -331,7 +331,7 @@ impl ScopeState {
     }
 
     /// Who is here, and who may come back after a re-founding.
-    pub(crate) fn present(&self) -> impl Iterator<Item = &Member> {
+    pub fn present(&self) -> impl Iterator<Item = &Member> {
         let back = self.readmit.iter().filter(|m| self.membership.member(m.person).is_none());
         self.membership.members.iter().chain(back)
     }

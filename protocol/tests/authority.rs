@@ -1,10 +1,9 @@
-//! Who consents and with which key: age, paper, changes of authority and of keys, and re-founding.
+//! Who consents and with which key: age, paper, changes of authority and of keys.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 use common::*;
 use stafett_protocol::consent::*;
-use stafett_protocol::event::{Body, Event};
 use stafett_protocol::ids::Hash;
 use stafett_protocol::limits;
 use stafett_protocol::membership::{ConsentAuthority, Role};
@@ -285,110 +284,6 @@ fn a_key_change_names_the_key_that_counts() {
     assert_eq!(card.state().authority().key(world.id(MOTHER)), Some(&[8; 32]));
 }
 
-/// Rejects the last commit, and re-founds as `by`.
-fn refound(world: &World, card: &mut Chain, by: Who) -> Result<(), Refusal> {
-    let seq = card.state().last_commit;
-    card.say(world, world.device(FATHER), Statement::Reject(Reject { seq, reason: RejectReason::Mls }))?;
-    let event = refounding(world, card, by);
-    card.submit_event(world, world.device(by), &event)
-}
-
-fn refounding(world: &World, card: &Chain, by: Who) -> Event {
-    let device = world.device(by);
-    let before = card.state().before_last_commit.iter().find(|m| m.person == world.id(by)).unwrap();
-    let mut membership = card.membership().clone();
-    membership.generation += 1;
-    membership.members =
-        vec![stafett_protocol::membership::Member { devices: vec![device.public()], ..before.clone() }];
-    let founding = Founding { membership, log_salt: None, card: None, grants: vec![], vouchers: vec![] };
-    let genesis = world.genesis_event(device, &founding).body;
-    Event { generation: founding.membership.generation, epoch: 0, ..card.event(device, genesis) }
-}
-
-#[test]
-fn m18_after_a_reject_a_guardian_refounds_forward_with_who_was_there() {
-    let world = World::new();
-    let mut card = world.card_with_reader();
-    card.send(&world, world.device(TEACHER), Plan::default()).unwrap();
-    let event = refounding(&world, &card, MOTHER);
-    assert_eq!(card.submit_event(&world, world.device(MOTHER), &event), Err(R::NotRejected));
-    let wrong = Statement::Reject(Reject { seq: 1, reason: RejectReason::Mls });
-    assert_eq!(card.say(&world, world.device(PPT), wrong), Err(R::Malformed));
-    card.say(
-        &world,
-        world.device(PPT),
-        Statement::Reject(Reject { seq: card.state().last_commit, reason: RejectReason::Link }),
-    )
-    .unwrap();
-    let by_reader = refounding(&world, &card, PPT);
-    assert_eq!(card.submit_event(&world, world.device(PPT), &by_reader), Err(R::NotYours));
-    let mut widened = refounding(&world, &card, MOTHER);
-    widened.generation += 1;
-    assert_eq!(card.submit_event(&world, world.device(MOTHER), &widened), Err(R::WrongGeneration));
-    let event = refounding(&world, &card, MOTHER);
-    assert_eq!(card.submit_event(&world, world.device(MOTHER), &event), Ok(()));
-    assert_eq!(card.membership().generation, 2);
-    assert_eq!(card.write(&world, world.device(FATHER)), Err(R::NotAMember));
-    // Everybody comes back as they were, the holder and the reader without a new voucher.
-    let hold = card.state().hold_grant().is_none();
-    assert!(hold, "the holder is not back yet");
-    for (who, role) in [(TEACHER, Role::Holder), (FATHER, Role::Guardian), (PPT, Role::Reader)] {
-        let basis = card.state().readmit.iter().find(|m| m.person == world.id(who)).unwrap().basis;
-        let wrong = if role == Role::Reader { Role::Actor } else { Role::Archivist };
-        assert!(card.admit(&world, world.device(MOTHER), who, wrong, basis, vec![]).is_err());
-        assert_eq!(card.admit(&world, world.device(MOTHER), who, role, basis, vec![]), Ok(()), "{who}");
-    }
-    assert_eq!(
-        card.admit(&world, world.device(MOTHER), COACH, Role::Holder, Hash([0; 32]), vec![]),
-        Err(R::HolderByHandover)
-    );
-    assert_eq!(card.write(&world, world.device(TEACHER)), Ok(()));
-}
-
-#[test]
-fn m18_rejecting_the_removal_does_not_bring_the_withdrawn_back() {
-    let world = World::new();
-    let mut card = world.card_with_reader();
-    let basis = card.membership().member(world.id(PPT)).unwrap().basis;
-    card.say(&world, world.device(MOTHER), world.withdrawal(world.log(), CARD, Target::Person(world.id(PPT)), MOTHER))
-        .unwrap();
-    card.remove_listed(&world, world.device(MOTHER)).unwrap();
-    refound(&world, &mut card, FATHER).unwrap();
-    assert!(card.state().readmit.iter().all(|m| m.person != world.id(PPT)));
-    let voucher = vec![world.voucher(PPT_LEADER, PPT, CARD)];
-    assert_eq!(card.admit(&world, world.device(FATHER), PPT, Role::Reader, basis, voucher), Err(R::VoucherMissing));
-}
-
-#[test]
-fn c3_a_withdrawal_between_refounding_and_coming_back_holds() {
-    let world = World::new();
-    for target in [Target::Unit(PPT_UNIT), Target::Person(world.id(PPT)), Target::All] {
-        let mut card = world.card_with_reader();
-        let basis = card.membership().member(world.id(PPT)).unwrap().basis;
-        let hold = card.membership().holder().unwrap().basis;
-        card.send(&world, world.device(TEACHER), Plan::default()).unwrap();
-        refound(&world, &mut card, FATHER).unwrap();
-        card.say(&world, world.device(FATHER), world.withdrawal(world.log(), CARD, target, MOTHER)).unwrap();
-        assert!(card.admit(&world, world.device(FATHER), PPT, Role::Reader, basis, vec![]).is_err(), "{target:?}");
-        if target == Target::All {
-            assert!(card.admit(&world, world.device(FATHER), TEACHER, Role::Holder, hold, vec![]).is_err());
-        }
-    }
-}
-
-#[test]
-fn c13_a_grant_that_expires_between_refounding_and_coming_back_lets_nobody_back() {
-    let world = World::new();
-    let mut card = world.card_with_reader();
-    let basis = card.membership().member(world.id(PPT)).unwrap().basis;
-    card.send(&world, world.device(TEACHER), Plan::default()).unwrap();
-    refound(&world, &mut card, FATHER).unwrap();
-    card.now = START + 365 * DAY;
-    assert_eq!(card.admit(&world, world.device(FATHER), PPT, Role::Reader, basis, vec![]), Err(R::GrantExpired));
-    let family = card.membership().authority.id();
-    assert_eq!(card.admit(&world, world.device(FATHER), MOTHER, Role::Guardian, family, vec![]), Ok(()));
-}
-
 #[test]
 fn an_employee_gains_no_device_under_a_key_that_was_lost() {
     let world = World::new();
@@ -406,21 +301,4 @@ fn an_employee_gains_no_device_under_a_key_that_was_lost() {
     let mut card = world.card_with_reader();
     let plan = with_second(&card);
     assert_eq!(card.send(&world, world.device(TEACHER), plan), Ok(()));
-}
-
-#[test]
-fn a_second_reject_loses_nobody_who_was_not_back_yet() {
-    let world = World::new();
-    let mut card = world.card_with_reader();
-    card.send(&world, world.device(TEACHER), Plan::default()).unwrap();
-    refound(&world, &mut card, MOTHER).unwrap();
-    let basis = card.membership().authority.id();
-    card.admit(&world, world.device(MOTHER), FATHER, Role::Guardian, basis, vec![]).unwrap();
-    refound(&world, &mut card, MOTHER).unwrap();
-    assert_eq!(card.membership().generation, 3);
-    let back: Vec<_> = card.state().readmit.iter().map(|m| m.person).collect();
-    assert!(back.contains(&world.id(TEACHER)) && back.contains(&world.id(PPT)), "{back:?}");
-    let hold = card.state().readmit.iter().find(|m| m.role == Role::Holder).unwrap().basis;
-    assert_eq!(card.admit(&world, world.device(MOTHER), TEACHER, Role::Holder, hold, vec![]), Ok(()));
-    assert_eq!(card.submit(&world, world.device(TEACHER), Body::Change(change())), Ok(()));
 }

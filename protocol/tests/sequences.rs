@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::commit_view::{CommitView, Leaf};
 use stafett_protocol::consent::{Access, ConsentGrant, Grantee, Reject, RejectReason, Statement, Target, Voucher};
-use stafett_protocol::event::{Body, Commit, Event};
+use stafett_protocol::event::{Body, Carried, Commit, Event, Genesis};
 use stafett_protocol::ids::{DeviceId, Hash, PersonId, PublicKey};
 use stafett_protocol::membership::{Member, Membership, Role};
 use stafett_protocol::policy::{self, MlsView};
@@ -312,7 +312,7 @@ impl<'a> Run<'a> {
         let mut membership = self.state.membership.clone();
         membership.generation += 1;
         membership.members = vec![Member { devices: vec![device.public()], ..before }];
-        let genesis = stafett_protocol::event::Genesis {
+        let genesis = Genesis {
             group_info: vec![].into(),
             tree: vec![].into(),
             founder: device.credential.borrow().clone(),
@@ -321,6 +321,7 @@ impl<'a> Run<'a> {
             grants: vec![],
             vouchers: vec![],
             check: Hash([1; 32]),
+            carries: Some(Carried { epoch: self.state.epoch, link: vec![9; 48].into() }),
         };
         let view = MlsView::Genesis(membership, self.leaf(device));
         if self.submit(device, Body::Genesis(genesis), &view) {

@@ -1,4 +1,4 @@
-//! A chain's first record, and the first of a new generation: founded here, or read by whoever was welcomed.
+//! A chain's first record: founded here, or read by whoever was welcomed.
 
 use super::Client;
 use super::group::{self};
@@ -9,7 +9,7 @@ use crate::rows::Space;
 use stafett_protocol::event::{Body, Record};
 use stafett_protocol::ids::ScopeId;
 use stafett_protocol::policy::Context;
-use stafett_protocol::replica::{self, Judged};
+use stafett_protocol::replica;
 
 impl Client {
     /// The first record of a scope that we found, or were welcomed to.
@@ -85,30 +85,5 @@ impl Client {
                 if ours { Ok(()) } else { Err(alien()) }
             }
         }
-    }
-
-    /// A next generation. Who founded it has its group; others wait for their Welcome and read on from there.
-    pub(super) fn refounded(&mut self, scope: ScopeId, judged: Judged, own: bool) -> Result<(), Problem> {
-        let Body::Genesis(genesis) = &judged.event().body else {
-            return Ok(());
-        };
-        let check = genesis.check;
-        let event = judged.event().clone();
-        let founded = self.founded_here(scope);
-        let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
-        s.keys = match founded {
-            Some((keys, _)) if own => keys,
-            _ => {
-                let mut keys = crate::keychain::KeyChain::new(scope, event.generation);
-                keys.learn_check(0, check.0).map_err(group::mls_problem)?;
-                keys
-            }
-        };
-        s.standing = if own { Standing::Member } else { Standing::Joining };
-        self.apply(scope, judged)?;
-        if own {
-            self.own_event_stands(scope, &event);
-        }
-        Ok(())
     }
 }

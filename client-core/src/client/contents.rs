@@ -4,7 +4,7 @@
 use super::Client;
 use super::group::{self};
 use super::input::{News, Problem};
-use super::scope::{Scope, Standing, Unopened};
+use super::scope::{Opened, Scope, Standing, Unopened};
 use crate::document::{Outcome, Received, Writer};
 use crate::rows::Space;
 use crate::seal;
@@ -16,7 +16,7 @@ use stafett_protocol::letter::Content;
 use stafett_protocol::signed::Signed;
 
 fn open_one(s: &Scope, sealed: &Unopened) -> Result<Vec<Vec<u8>>, String> {
-    let key = s.keys.key(sealed.context.epoch).ok_or("no key")?;
+    let key = s.keys.key_of(sealed.context.generation, sealed.context.epoch).ok_or("no key")?;
     let header = encode(&sealed.context);
     let envelope = seal::Envelope {
         salt: sealed.change.salt,
@@ -38,14 +38,18 @@ impl Client {
         let Some(s) = self.scopes.get_mut(&scope).filter(|s| s.standing == Standing::Member) else {
             return Ok(());
         };
-        let generation = s.replica.state().membership.generation;
-        let (ready, later): (Vec<Unopened>, Vec<Unopened>) = std::mem::take(&mut s.unopened)
+        let (counts, over): (Vec<Unopened>, Vec<Unopened>) = std::mem::take(&mut s.unopened)
             .into_iter()
-            .partition(|u| u.context.generation == generation && s.keys.key(u.context.epoch).is_some());
+            .partition(|u| s.keys.counts(u.context.generation, u.context.epoch));
+        let (ready, later): (Vec<Unopened>, Vec<Unopened>) =
+            counts.into_iter().partition(|u| s.keys.key_of(u.context.generation, u.context.epoch).is_some());
         s.unopened = later;
         let mut events: Vec<Received> = vec![];
-        let mut unreadable: Vec<(u64, String)> = vec![];
+        let mut unreadable: Vec<(u64, String)> =
+            over.iter().map(|u| (u.seq, "the scope was founded anew without it".to_owned())).collect();
         for sealed in ready {
+            let at = Opened { generation: sealed.context.generation, epoch: sealed.context.epoch };
+            s.opened = s.opened.max(at);
             match open_one(s, &sealed) {
                 Ok(changes) => events.push(Received {
                     device: sealed.context.device,

@@ -2,6 +2,7 @@
 //! signed (B1) and the net is there. Nothing of them leaves the device before.
 
 use super::input::Problem;
+use super::scope::Standing;
 use super::{Client, Me, group};
 use crate::document::{Document, Editor};
 use crate::keychain::KeyChain;
@@ -10,9 +11,11 @@ use stafett_protocol::POLICY_VERSION;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
 use stafett_protocol::consent::{Access, SignedGrant, Voucher};
 use stafett_protocol::event::{Body, Event, Position};
-use stafett_protocol::ids::{Hash, LogId, Municipality, ScopeId};
+use stafett_protocol::ids::{Hash, LogId, Millis, Municipality, PersonId, ScopeId};
 use stafett_protocol::membership::{ConsentAuthority, Member, Membership, Role, ScopeKind};
+use stafett_protocol::policy::{Action, allows, can};
 use stafett_protocol::signed::Signed;
+use stafett_protocol::state::ScopeState;
 use stafett_protocol::wire::{Bundle, Envelope};
 
 /// A scope before its genesis.
@@ -80,6 +83,13 @@ impl Founding {
     }
 }
 
+/// Whether a person who is not back yet after a re-founding will be able to write.
+fn may_write_again(state: &ScopeState, person: PersonId, now: Millis) -> bool {
+    let youth = state.authority().youth_decides(now);
+    let back = state.readmit.iter().find(|m| m.person == person);
+    back.is_some_and(|m| allows(m.role, Action::Change, state.status_at(now), youth).is_ok())
+}
+
 impl Client {
     pub(super) fn plan_scope(&mut self, plan: Plan) -> Result<(), Problem> {
         let document = Document::new(plan.kind).map_err(|e| Problem::data("document", e.to_string()))?;
@@ -113,13 +123,15 @@ impl Client {
         let (person, device) = (me.person, me.device());
         let (document, role) = match (self.scopes.get_mut(&scope), self.foundings.get_mut(&scope)) {
             (Some(s), _) => {
-                use stafett_protocol::policy::{Action, can};
-                match can(s.replica.state(), person, Action::Change, now) {
+                let state = s.replica.state();
+                let comes_back = state.membership.member(person).is_none() && s.standing == Standing::Joining;
+                match can(state, person, Action::Change, now) {
                     // Access may return, and until the home says otherwise the edit waits.
                     Ok(()) => {}
+                    Err(_) if comes_back && may_write_again(state, person, now) => {}
                     Err(refusal) => return Err(refusal.into()),
                 }
-                let role = s.replica.state().membership.member(person).map(|m| m.role);
+                let role = state.present().find(|m| m.person == person).map(|m| m.role);
                 (
                     &mut s.document,
                     role.ok_or_else(|| Problem::rule("not-a-member", "you are not in this part of the log"))?,

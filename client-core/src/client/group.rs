@@ -78,6 +78,7 @@ pub(super) fn found(
     let key = ContentKey::from_exporter(&key).map_err(mls_problem)?;
     let check = check(&key, &keys.place(0));
     keys.learn_key(0, key).map_err(mls_problem)?;
+    let carries = keys.carry();
     Ok(Genesis {
         group_info: info.tls_serialize_detached().map_err(mls_problem)?.into(),
         tree: group.export_ratchet_tree().tls_serialize_detached().map_err(mls_problem)?.into(),
@@ -87,6 +88,7 @@ pub(super) fn found(
         grants: founding.grants,
         vouchers: founding.vouchers,
         check: Hash(check),
+        carries,
     })
 }
 

@@ -105,7 +105,8 @@ impl Client {
                     self.undo(scope, before);
                     return Err(problem);
                 }
-                if !self.forked(scope) {
+                let halted = self.scopes.get(&scope).is_some_and(|s| s.standing == Standing::Halted);
+                if !halted && !self.forked(scope) {
                     self.table.delete(Space::State, &halted_key(scope));
                 }
                 // The receipt kept is one for the chain as it stands here.
@@ -212,14 +213,6 @@ impl Client {
         let judged = s.replica.judge(record, &context)?;
         let event = judged.event().clone();
         let own = event.device == own_device;
-        if s.standing == Standing::Halted && !matches!(event.body, Body::Genesis(_)) {
-            // Without keys, but the chain goes on: statements hold, and a re-founding may come.
-            self.apply(scope, judged)?;
-            if own {
-                self.own_event_stands(scope, &event);
-            }
-            return Ok(());
-        }
         if let Body::Statement(Statement::Grant(signed)) = &event.body {
             let signed = signed.clone();
             self.keep_grant(&signed);
@@ -233,7 +226,8 @@ impl Client {
                         group::note(&mut s.keys, event.epoch + 1, commit)?;
                         self.apply(scope, judged)
                     }
-                    Standing::Resyncing => self.follow_keyless(scope, judged, commit, own),
+                    // After the one that this device could not process, the others have gone on: it alone is behind.
+                    Standing::Resyncing | Standing::Halted => self.follow_keyless(scope, judged, commit, own),
                     _ => self.follow_commit(scope, judged, commit, own),
                 };
             }
@@ -332,13 +326,18 @@ impl Client {
                 // from a re-founding.
                 self.provider.storage().rollback(mark);
                 let seq = judged.record().seq;
-                self.apply(scope, judged)?;
-                self.queue_statement(scope, Statement::Reject(Reject { seq, reason: RejectReason::Mls }));
                 if let Some(s) = self.scopes.get_mut(&scope) {
                     s.standing = Standing::Halted;
                     s.facts_changed = true;
+                    // For the way back, should the others be able to go on.
+                    let _ = group::note(&mut s.keys, event.epoch + 1, commit);
                 }
-                Err(problem)
+                self.apply(scope, judged)?;
+                self.queue_statement(scope, Statement::Reject(Reject { seq, reason: RejectReason::Mls }));
+                let why = format!("{}: {}", problem.code, problem.message);
+                self.table.write(Space::State, &halted_key(scope), why.into_bytes());
+                self.report(&problem);
+                Ok(())
             }
         }
     }

@@ -28,6 +28,7 @@ mod packages;
 mod people;
 mod plan;
 mod post;
+mod refound;
 mod resync;
 mod scope;
 mod session;

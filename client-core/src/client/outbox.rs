@@ -11,7 +11,7 @@ use crate::document::Draft;
 use crate::rows::Space;
 use crate::seal;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
-use stafett_protocol::consent::Statement;
+use stafett_protocol::consent::{Permit, Statement};
 use stafett_protocol::event::{Body, Change, Event, Record};
 use stafett_protocol::ids::{Municipality, ScopeId};
 use stafett_protocol::limits;
@@ -172,6 +172,8 @@ impl Client {
                     && !self.session.blocked.contains(id)
                     && self.informed(**id)
                     && s.replica.state().listed_at(self.home_now()).is_empty()
+                    // What is written now might not count in the generation that follows.
+                    && s.replica.state().rejected == Permit::No
                     && !self.warned_of_withdrawal(**id)
                     && !self.forked(**id)
             })
@@ -245,7 +247,12 @@ impl Client {
             let founding = matches!(event.body, Body::Genesis(_));
             let fits = match state {
                 None => founding,
-                Some(state) => state.counter(event.device) < event.counter && (founding || state.epoch == event.epoch),
+                Some(state) if founding => {
+                    state.rejected == Permit::Yes
+                        && state.counter(event.device) < event.counter
+                        && state.membership.generation < event.generation
+                }
+                Some(state) => state.counter(event.device) < event.counter && state.epoch == event.epoch,
             };
             // A scope that has moved since takes nothing more there.
             if !fits || self.home_of(event.scope) != home {
@@ -355,7 +362,13 @@ impl Client {
         // These may change again: the edits stay where they are and are tried at the next sync.
         if matches!(
             reason,
-            "withdrawn" | "unknown-scope" | "not-active" | "busy" | "too-many-requests" | "removal-first"
+            "withdrawn"
+                | "unknown-scope"
+                | "not-a-member"
+                | "not-active"
+                | "busy"
+                | "too-many-requests"
+                | "removal-first"
         ) {
             return;
         }

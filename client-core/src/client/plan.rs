@@ -14,7 +14,7 @@ use stafett_protocol::event::{Body, Commit};
 use stafett_protocol::ids::{DeviceId, Hash, Municipality, PersonId, PublicKey, ScopeId};
 use stafett_protocol::limits;
 use stafett_protocol::membership::{Member, Membership, Role, ScopeKind};
-use stafett_protocol::policy::{Action, can};
+use stafett_protocol::policy::{Action, can, may_return};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;
 use stafett_protocol::wire::{Bundle, Envelope};
@@ -94,7 +94,7 @@ impl Client {
         if self.open_bundle(home).is_some() {
             return self.resume_bundle(home);
         }
-        if !self.plan_resync(home)? && !self.found_ready(home)? {
+        if !self.plan_resync(home)? && !self.found_ready(home)? && !self.plan_refounding(home)? {
             self.plan_membership(home)?;
         }
         Ok(())
@@ -107,7 +107,8 @@ impl Client {
             .iter()
             .filter(|(id, s)| {
                 let free = !self.session.busy(**id) && !self.session.unplanned.contains(id) && !self.forked(**id);
-                s.standing == Standing::Member && free && self.home_of(**id) == home
+                let halted = s.replica.state().rejected == Permit::Yes;
+                s.standing == Standing::Member && free && !halted && self.home_of(**id) == home
             })
             .map(|(id, _)| *id)
             .collect();
@@ -220,11 +221,14 @@ impl Client {
                 });
             }
         }
+        seats.extend(self.seats_of_before(state));
         if can(state, me.person, Action::Admit, self.home_now()).is_err() {
             return Ok(seats);
         }
         let authority = state.authority();
-        for named in authority.persons().filter(|p| state.membership.member(p.person).is_none()) {
+        let returning: Vec<PersonId> = seats.iter().map(|s| s.person).collect();
+        let missing = |p: PersonId| state.membership.member(p).is_none() && !returning.contains(&p);
+        for named in authority.persons().filter(|p| missing(p.person)) {
             let role =
                 if authority.child.is_some_and(|c| c.person == named.person) { Role::Child } else { Role::Guardian };
             seats.push(Seat {
@@ -237,9 +241,22 @@ impl Client {
         }
         // The holder lets the services in; a guardian could, and need not race for it.
         if state.membership.holder().is_some_and(|h| h.person == me.person) {
-            seats.extend(self.granted_seats(scope, state));
+            let granted = self.granted_seats(scope, state);
+            seats.extend(granted.into_iter().filter(|seat| !returning.contains(&seat.person)));
         }
         Ok(seats)
+    }
+
+    /// After a re-founding: who was in before comes back in the very seat, where what gave it still stands.
+    fn seats_of_before(&self, state: &ScopeState) -> Vec<Seat> {
+        let now = self.home_now();
+        let may = self.me().is_ok_and(|me| can(state, me.person, Action::Refound, now).is_ok());
+        let gone = |m: &&Member| state.membership.member(m.person).is_none();
+        let back = state.readmit.iter().filter(|_| may).filter(gone);
+        back.map(|m| Member { person_key: *state.new_key(m.person).unwrap_or(&m.person_key), ..m.clone() })
+            .filter(|m| may_return(state, m, now))
+            .map(|m| Seat { person: m.person, person_key: m.person_key, role: m.role, basis: m.basis, voucher: None })
+            .collect()
     }
 
     fn granted_seats(&self, scope: ScopeId, state: &ScopeState) -> Vec<Seat> {

@@ -171,6 +171,7 @@ impl Client {
         let scope = welcome.scope;
         let kept = WelcomeFrom { home, seq: welcome.seq, welcome: welcome.welcome };
         self.table.write(Space::Mail, &mail_key("welcome", &[&scope.0]), encode(&kept));
+        self.session.blocked.remove(&scope);
         self.welcome_came(scope);
         if self.session.line(home).is_some_and(|l| l.stage == Stage::Greeted) {
             self.sync_scope(scope);

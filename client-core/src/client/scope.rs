@@ -21,7 +21,7 @@ pub enum Standing {
     Member = 2,
     /// Access was withdrawn: keys and content are wiped.
     Withdrawn = 3,
-    /// A commit could not be processed: nothing more is read until the scope is founded anew.
+    /// A commit could not be processed: followed without keys until the scope is founded anew.
     Halted = 4,
     /// This device's MLS state is gone or behind (a restored backup): it follows the chain without keys and
     /// takes its leaf back by an external commit.
@@ -36,6 +36,14 @@ struct Cursor {
     time: Millis,
     counters: Vec<DeviceCounter>,
     heads: Vec<Position>,
+    opened: Opened,
+}
+
+/// The newest generation and epoch whose changes are in the document.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, TlsSerialize, TlsDeserialize, TlsSize)]
+pub(super) struct Opened {
+    pub generation: u32,
+    pub epoch: u64,
 }
 
 /// So many heads back can be compared with what others have seen; further back only `audit verify` does.
@@ -65,6 +73,7 @@ pub(super) struct Scope {
     pub document: Document,
     pub standing: Standing,
     pub unopened: Vec<Unopened>,
+    pub opened: Opened,
     /// Which of them have rows.
     saved_unopened: BTreeSet<u64>,
     /// The last heads of the chain, oldest first.
@@ -108,6 +117,7 @@ impl Scope {
             document,
             standing,
             unopened: vec![],
+            opened: Opened::default(),
             saved_unopened: BTreeSet::new(),
             heads: vec![],
             facts_changed: true,
@@ -160,8 +170,8 @@ impl Scope {
         let waiting = table.scan(Space::Scope, &prefix).map(|(_, value)| decode(value));
         let unopened: Vec<Unopened> = waiting.collect::<Result<_, _>>().map_err(|e| damaged(&e))?;
         let saved_unopened = unopened.iter().map(|u| u.seq).collect();
-        let Cursor { standing, heads, .. } = cursor;
-        Ok(Self { replica, keys, document, standing, unopened, saved_unopened, heads, facts_changed: false })
+        let Cursor { standing, heads, opened, .. } = cursor;
+        Ok(Self { replica, keys, document, standing, unopened, opened, saved_unopened, heads, facts_changed: false })
     }
 
     /// Forgets a scope that was left, so that it can be joined anew.
@@ -193,6 +203,7 @@ impl Scope {
         }
         let cursor = Cursor {
             standing: self.standing,
+            opened: self.opened,
             position: state.position,
             time: state.time,
             heads: self.heads.clone(),

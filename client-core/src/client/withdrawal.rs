@@ -48,11 +48,11 @@ impl Client {
             return Ok(());
         };
         let state = s.replica.state();
-        let Some(member) = state.membership.member(me) else { return Ok(()) };
+        let Some(member) = state.present().find(|m| m.person == me) else { return Ok(()) };
         let key = state
             .authority()
             .key(signed.signer)
-            .or_else(|| state.membership.member(signed.signer).map(|m| &m.person_key));
+            .or_else(|| state.present().find(|m| m.person == signed.signer).map(|m| &m.person_key));
         let genuine = key.is_some_and(|key| signed.withdrawal.verify(key).is_ok()) && withdrawal.log == state.log();
         // One that the chain has seen, and got over by a new grant, is an old story told again.
         let device = self.me()?.device_public();

@@ -121,7 +121,7 @@ fn printing_shows_no_key() {
     assert_eq!(
         printed,
         "ContentKey(..) KeyChain { scope: ScopeId(05050505050505050505050505050505), generation: 1, \
-         keys: {0: ContentKey(..), 1: ContentKey(..)}, checks: {}, links: {} }"
+         keys: {0: ContentKey(..), 1: ContentKey(..)}, checks: {}, links: {}, before: None }"
     );
 }
 
@@ -144,4 +144,61 @@ fn a_wrong_link_from_before_one_s_time_is_a_gap() {
     let mut hostile = KeyChain::new(scope(), 1);
     hostile.learn_check(u64::MAX, [0; 32]).unwrap();
     assert_eq!(hostile.gaps(), vec![u64::MAX], "no walk over epochs that nobody saw");
+}
+
+/// Two generations: the second goes on from epoch `from` of the first.
+fn refounded(last: u64) -> (KeyChain, KeyChain) {
+    let mut old = KeyChain::new(scope(), 1);
+    for epoch in 0..=last {
+        let key = ContentKey([epoch as u8 + 1; 32]);
+        if epoch > 0 {
+            let link = make_link(&key, old.key(epoch - 1).unwrap(), &old.place(epoch));
+            old.learn_link(epoch, link).unwrap();
+        }
+        old.learn_check(epoch, check(&key, &old.place(epoch))).unwrap();
+        old.learn_key(epoch, key).unwrap();
+    }
+    let mut new = old.clone().next(None);
+    new.learn_key(0, ContentKey([77; 32])).unwrap();
+    let carried = new.carry().unwrap();
+    assert_eq!(carried.epoch, last);
+    (old, new)
+}
+
+#[test]
+fn a_new_generation_opens_the_one_before_for_a_newcomer() {
+    let (old, founder) = refounded(3);
+    let carried = founder.before.as_ref().unwrap().carried.clone();
+    // What the chain publishes of the old generation, without any key.
+    let published = KeyChain { keys: BTreeMap::new(), ..old };
+    let mut newcomer = published.clone().next(carried.clone());
+    assert!(newcomer.key_of(1, 0).is_none());
+    newcomer.learn_key(0, ContentKey([77; 32])).unwrap();
+    for epoch in 0..=3 {
+        assert_eq!(newcomer.key_of(1, epoch).unwrap().0, [epoch as u8 + 1; 32]);
+        assert!(newcomer.counts(1, epoch));
+    }
+    assert!(!newcomer.counts(1, 4) && !newcomer.counts(3, 0) && newcomer.counts(2, 9));
+    let mut stranger = published.clone().next(carried.clone());
+    stranger.learn_key(0, ContentKey([78; 32])).unwrap();
+    assert!(stranger.key_of(1, 3).is_none(), "another first key opens nothing");
+    let mut empty = published.next(None);
+    empty.learn_key(0, ContentKey([77; 32])).unwrap();
+    assert!(empty.key_of(1, 0).is_none() && !empty.counts(1, 0), "what nothing carries does not count");
+}
+
+#[test]
+fn generations_come_back_from_their_rows() {
+    let (_, second) = refounded(2);
+    let mut third = second.next(None);
+    third.learn_key(0, ContentKey([88; 32])).unwrap();
+    third.carry().unwrap();
+    let mut table = Table::default();
+    third.save(&mut table);
+    let loaded = KeyChain::load(&table, scope(), 3);
+    assert_eq!(loaded.key_of(1, 2).unwrap().0, [3; 32]);
+    assert!(loaded.counts(1, 2) && !loaded.counts(1, 3) && loaded.counts(2, 0) && !loaded.counts(2, 1));
+    KeyChain::forget_generation(&mut table, scope(), 3);
+    let without = KeyChain::load(&table, scope(), 3);
+    assert!(without.key(0).is_none() && without.key_of(2, 0).is_some() && !without.counts(2, 0));
 }

@@ -6,7 +6,7 @@ use crate::commit_view::Leaf;
 use crate::consent::{Access, Permit};
 use crate::credential::PersonKind;
 use crate::event::{Event, Genesis, Position};
-use crate::ids::{LogId, PersonId};
+use crate::ids::{DeviceId, LogId, PersonId, PublicKey};
 use crate::membership::{ConsentAuthority, Member, Membership, Role, ScopeKind};
 use crate::state::{ScopeState, Status, Tenure};
 use std::collections::BTreeSet;
@@ -33,6 +33,9 @@ pub(super) fn found(
     }
     if event.counter != 1 {
         return Err(Refusal::CounterGap);
+    }
+    if genesis.carries.is_some() {
+        return Err(Refusal::Malformed);
     }
     if membership.policy_version != crate::POLICY_VERSION {
         return Err(Refusal::UnknownPolicy);
@@ -86,7 +89,7 @@ fn fresh(genesis: &Genesis, membership: &Membership, founder: PersonId, now: u64
 /// Exactly one member with exactly one device: the author of the event.
 fn lone_founder(context: &Context<'_>, event: &Event, membership: &Membership, leaf: &Leaf) -> Result<Member, Refusal> {
     let [founder] = membership.members.as_slice() else { return Err(Refusal::MembershipMismatch) };
-    if founder.devices.as_slice() != [leaf.key] || crate::ids::DeviceId::of_key(&leaf.key) != event.device {
+    if founder.devices.as_slice() != [leaf.key] || DeviceId::of_key(&leaf.key) != event.device {
         return Err(Refusal::MembershipMismatch);
     }
     entry::check_leaves(context, founder, std::iter::once(leaf))?;
@@ -228,8 +231,69 @@ fn outside_logs(founder: &Member, state: &ScopeState) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Who may found an orphaned scope anew, and the seat they take: nobody is left in it who could commit, so
+/// it is a guardian, the youth who decides, a new holder on a grant in force, of a `unit` scope its leader,
+/// of a `personal` one the person.
+fn heir(
+    state: &ScopeState,
+    context: &Context<'_>,
+    device: DeviceId,
+    genesis: &Genesis,
+) -> Result<(Member, PublicKey), Refusal> {
+    let identity = genesis.founder.verify(context.trusted).map_err(|_| Refusal::NotIdentified)?;
+    let (person, person_key, key) = (identity.person(), *identity.person_key(), *identity.device_key());
+    if DeviceId::of_key(&key) != device {
+        return Err(Refusal::NotAMember);
+    }
+    let seat = |role, basis| (Member { person, person_key, role, devices: vec![key], basis }, key);
+    let authority = state.authority();
+    match state.kind() {
+        ScopeKind::Unit => {
+            let leads = identity.kind() == PersonKind::Leader && identity.unit().map(|u| u.0) == Some(state.scope().0);
+            return if leads {
+                Ok(seat(Role::Leader, entry::own_basis(&person_key)))
+            } else {
+                Err(Refusal::NotAMember)
+            };
+        }
+        ScopeKind::Personal => {
+            let own = person == state.founder && state.key_of(person) == Some(&person_key);
+            return if own { Ok(seat(Role::Own, entry::own_basis(&person_key))) } else { Err(Refusal::NotAMember) };
+        }
+        ScopeKind::Card | ScopeKind::Journal | ScopeKind::Concern => {}
+    }
+    if authority.key(person) == Some(&person_key) {
+        let youth = authority.child.is_some_and(|c| c.person == person);
+        return Ok(seat(if youth { Role::Child } else { Role::Guardian }, authority.id()));
+    }
+    for fact in state.grants_in_force(context.now) {
+        let (holder, _) = seat(Role::Holder, fact.id);
+        if entry::check_holder(context, fact, &holder, &genesis.vouchers).is_ok() {
+            return Ok((holder, key));
+        }
+    }
+    Err(Refusal::NotAMember)
+}
+
+/// Nobody is left who could bring a consent into an orphaned scope but its genesis.
+fn with_grants(state: &ScopeState, context: &Context<'_>, genesis: &Genesis) -> Result<ScopeState, Refusal> {
+    genesis.grants.iter().try_fold(state.clone(), |state, signed| super::statement::grant(&state, context, signed))
+}
+
+/// The author of a genesis in an orphaned scope, who has no leaf there that counts.
+pub(super) fn heir_author(
+    state: &ScopeState,
+    context: &Context<'_>,
+    device: DeviceId,
+    genesis: &Genesis,
+) -> Result<Author, Refusal> {
+    let (member, key) = heir(&with_grants(state, context, genesis)?, context, device, genesis)?;
+    Ok(Author { person: member.person, key, role: member.role })
+}
+
 /// A new generation: after a rejected commit, or when nobody is left who could commit. The founder is
-/// one who was there; the others come back in the commits that follow, exactly as they were.
+/// one who was there (or the heir of an orphaned scope); the others come back in the commits that follow,
+/// exactly as they were.
 pub(super) fn refound(
     state: &ScopeState,
     context: &Context<'_>,
@@ -238,33 +302,42 @@ pub(super) fn refound(
     membership: &Membership,
     leaf: &Leaf,
 ) -> Result<ScopeState, Refusal> {
-    let rejected = state.rejected == Permit::Yes;
-    if !rejected {
+    let orphaned = state.is_orphaned(context.now);
+    if state.rejected != Permit::Yes && !orphaned {
         return Err(Refusal::NotRejected);
     }
     super::require(state, context, author, super::Action::Refound)?;
-    let listed = state.listed_at(context.now);
-    let mut back: Vec<Member> = state.before_last_commit.clone();
-    for member in &mut back {
-        member.devices.retain(|d| !listed.contains(d));
+    check_carried(state, genesis, orphaned)?;
+    if !orphaned && !genesis.grants.is_empty() {
+        return Err(Refusal::GrantMismatch);
     }
-    back.retain(|m| !m.devices.is_empty() || m.role.is_family());
-    let before = back.iter().find(|m| m.person == author.person).ok_or(Refusal::NotAMember)?;
+    let state = &with_grants(state, context, genesis)?;
+    let back = who_returns(state, context, orphaned);
+    let seat = match orphaned {
+        true => heir(state, context, DeviceId::of_key(&leaf.key), genesis)?.0,
+        false => back.iter().find(|m| m.person == author.person).cloned().ok_or(Refusal::NotAMember)?,
+    };
     let as_before = Membership {
         generation: membership.generation,
-        members: vec![Member { devices: vec![leaf.key], ..before.clone() }],
+        members: vec![Member { devices: vec![leaf.key], ..seat.clone() }],
         ..state.membership.clone()
     };
     let newer = state.membership.generation.checked_add(1) == Some(membership.generation);
     if *membership != as_before || !newer || leaf.key != author.key {
         return Err(Refusal::MembershipMismatch);
     }
-    entry::check_leaves(context, before, std::iter::once(leaf))?;
+    entry::check_leaves(context, &seat, std::iter::once(leaf))?;
+    let status = match (orphaned, seat.role, state.status) {
+        (true, Role::Holder, Status::Dormant | Status::Withdrawn) => Status::Active,
+        (true, role, Status::Active) if role != Role::Holder && in_log(state) => Status::Dormant,
+        (_, _, status) => status,
+    };
     Ok(ScopeState {
         membership: membership.clone(),
         epoch: 0,
         epoch_since: context.now,
         gentle: Permit::No,
+        status,
         listed: vec![],
         before_last_commit: back.clone(),
         // The old commit cannot be rejected once more.
@@ -276,4 +349,35 @@ pub(super) fn refound(
         check: genesis.check,
         ..state.clone()
     })
+}
+
+fn in_log(state: &ScopeState) -> bool {
+    !matches!(state.kind(), ScopeKind::Unit | ScopeKind::Personal)
+}
+
+/// Nothing accepted is ever un-accepted: the founder goes on from the key of the present epoch, or, if it
+/// is the one that cannot process the last commit, from the epoch before. An orphaned scope goes on from
+/// whatever key its founder still has, or starts empty.
+fn check_carried(state: &ScopeState, genesis: &Genesis, orphaned: bool) -> Result<(), Refusal> {
+    let Some(carried) = &genesis.carries else {
+        return if orphaned { Ok(()) } else { Err(Refusal::LinkMissing) };
+    };
+    let oldest = if orphaned { 0 } else { state.epoch.saturating_sub(1) };
+    if (oldest..=state.epoch).contains(&carried.epoch) { Ok(()) } else { Err(Refusal::LinkMissing) }
+}
+
+/// Everyone who was in before the rejected commit, less what was listed since; of an orphaned scope the
+/// family alone.
+fn who_returns(state: &ScopeState, context: &Context<'_>, orphaned: bool) -> Vec<Member> {
+    let listed = state.listed_at(context.now);
+    let authority = state.authority();
+    let mut back: Vec<Member> = match orphaned {
+        true => state.present().filter(|m| authority.key(m.person).is_some()).cloned().collect(),
+        false => state.before_last_commit.clone(),
+    };
+    for member in &mut back {
+        member.devices.retain(|d| !listed.contains(d));
+    }
+    back.retain(|m| !m.devices.is_empty() || m.role.is_family());
+    back
 }

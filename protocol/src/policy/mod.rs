@@ -74,11 +74,22 @@ pub fn author(state: &ScopeState, context: &Context<'_>, event: &Event) -> Resul
         Some((Author { person: gone.person, key: gone.device, role: gone.role }, false))
     };
     let by_card = || context.card.filter(|_| withdrawal).and_then(|card| before(card).or_else(|| of(card)));
-    match of(state).or_else(by_card) {
-        None => Err(Refusal::NotAMember),
-        Some((_, true)) => Err(Refusal::Listed),
-        Some((author, false)) => Ok(author),
+    let refused = match of(state).or_else(by_card) {
+        Some((author, false)) => return Ok(author),
+        Some((_, true)) => Refusal::Listed,
+        None => Refusal::NotAMember,
+    };
+    match &event.body {
+        Body::Genesis(genesis) if state.is_orphaned(context.now) => {
+            genesis::heir_author(state, context, event.device, genesis)
+        }
+        _ => Err(refused),
     }
+}
+
+/// Whether somebody who may come back after a re-founding still has what let them in.
+pub fn may_return(state: &ScopeState, member: &crate::membership::Member, now: Millis) -> bool {
+    entry::pinned(state, member).and_then(|()| entry::seat_stands(state, now, member)).is_ok()
 }
 
 /// Judges an event of a scope that exists. The signature has been verified with the author's key, the

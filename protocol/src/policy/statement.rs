@@ -61,7 +61,7 @@ fn deletion(state: &ScopeState, witness: &DeletionWitness) -> Result<ScopeState,
 }
 
 /// A fresh `hold` grant wakes a withdrawn log to dormancy: a handover may follow.
-fn grant(state: &ScopeState, context: &Context<'_>, signed: &SignedGrant) -> Result<ScopeState, Refusal> {
+pub(super) fn grant(state: &ScopeState, context: &Context<'_>, signed: &SignedGrant) -> Result<ScopeState, Refusal> {
     let id = signed.grant.id();
     if state.revoked.contains(&id) {
         return Err(Refusal::GrantWithdrawn);

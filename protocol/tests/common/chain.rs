@@ -89,6 +89,7 @@ impl World {
             grants: founding.grants.clone(),
             vouchers: founding.vouchers.clone(),
             check: Hash([1; 32]),
+            carries: None,
         };
         device.groups.borrow_mut().insert(key, group);
         genesis

@@ -1,0 +1,106 @@
+//! A scope founded anew after a commit that somebody could not process (design `protocol.md` 3): forward, with
+//! exactly those who were there, and with the key of the generation before sealed under the first of the new
+//! one, so that the document goes on.
+
+use super::input::Problem;
+use super::scope::Standing;
+use super::{Client, group};
+use crate::keychain::{KeyChain, check};
+use stafett_protocol::consent::Permit;
+use stafett_protocol::event::{Body, Event};
+use stafett_protocol::ids::{Municipality, ScopeId};
+use stafett_protocol::membership::{Member, Membership};
+use stafett_protocol::policy::{Action, can};
+use stafett_protocol::replica::Judged;
+use stafett_protocol::signed::Signed;
+use stafett_protocol::wire::{Bundle, Envelope};
+
+impl Client {
+    /// Founds one scope anew where a commit was rejected and this person may. Answers whether one is under way.
+    pub(super) fn plan_refounding(&mut self, home: Municipality) -> Result<bool, Problem> {
+        let Ok(me) = self.me().map(|m| m.person) else { return Ok(false) };
+        let next = self.scopes.iter().find(|(id, s)| {
+            let state = s.replica.state();
+            let free =
+                !self.session.busy(**id) && !self.session.unplanned.contains(id) && !self.session.blocked.contains(id);
+            free && self.home_of(**id) == home
+                && matches!(s.standing, Standing::Member | Standing::Halted)
+                && state.rejected == Permit::Yes
+                && state.before_last_commit.iter().any(|m| m.person == me)
+                && can(state, me, Action::Refound, self.home_now()).is_ok()
+        });
+        let Some(scope) = next.map(|(id, _)| *id) else { return Ok(false) };
+        match self.refounding(scope) {
+            Ok(envelope) => self.submit_bundle(Bundle { envelopes: vec![envelope], letters: vec![] }, vec![scope]),
+            Err(problem) => {
+                // Not again on this connection; the other scopes go on.
+                self.session.unplanned.insert(scope);
+                return Err(problem);
+            }
+        }
+        Ok(true)
+    }
+
+    fn refounding(&mut self, scope: ScopeId) -> Result<Envelope, Problem> {
+        let me = self.me()?;
+        let s = self.scopes.get(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let state = s.replica.state();
+        let seat = state.before_last_commit.iter().find(|m| m.person == me.person);
+        let seat = seat.ok_or_else(|| Problem::rule("not-a-member", "you are not in this part of the log"))?;
+        let membership = Membership {
+            generation: state.membership.generation.saturating_add(1),
+            members: vec![Member { devices: vec![me.device_public()], ..seat.clone() }],
+            ..state.membership.clone()
+        };
+        let founding =
+            group::Founding { membership: &membership, log_salt: None, card: None, grants: vec![], vouchers: vec![] };
+        let mut keys = s.keys.clone().next(None);
+        let genesis = group::found(&self.provider, me, founding, &mut keys)?;
+        let event = self.next_event(scope, Body::Genesis(genesis))?;
+        let event = Event { generation: membership.generation, epoch: 0, ..event };
+        // An earlier try that came to nothing left rows.
+        KeyChain::forget_generation(&mut self.table, scope, membership.generation);
+        keys.save(&mut self.table);
+        Ok(Envelope { event: Signed::sign(&event, &self.me()?.device_key()), welcome: None })
+    }
+
+    /// The chain shows the next generation. Who founded it has its group; others wait for their Welcome and
+    /// read on from there.
+    pub(super) fn refounded(&mut self, scope: ScopeId, judged: Judged, own: bool) -> Result<(), Problem> {
+        let event: Event = judged.event().clone();
+        let Body::Genesis(genesis) = &event.body else { return Ok(()) };
+        let me = self.me()?.person;
+        let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        group::forget(&self.provider, &s.replica.state().membership)?;
+        s.keys.save(&mut self.table);
+        let made = KeyChain::load(&self.table, scope, event.generation);
+        let ours = own && made.key(0).is_some_and(|key| check(key, &made.place(0)) == genesis.check.0);
+        s.standing = match (own, ours) {
+            (_, true) => Standing::Member,
+            // Founded by a device whose backup is older than that: it comes back like any that is behind.
+            (true, false) => Standing::Resyncing,
+            (false, false) => Standing::Joining,
+        };
+        if ours {
+            s.keys = made;
+        } else {
+            // A try of our own that lost the race is worth nothing.
+            KeyChain::forget_generation(&mut self.table, scope, event.generation);
+            let before = std::mem::replace(&mut s.keys, KeyChain::new(scope, event.generation));
+            s.keys = before.next(genesis.carries.clone());
+        }
+        s.keys.learn_check(0, genesis.check.0).map_err(group::mls_problem)?;
+        self.apply(scope, judged)?;
+        let Some(s) = self.scopes.get_mut(&scope) else { return Ok(()) };
+        if !ours {
+            group::forget(&self.provider, &s.replica.state().membership)?;
+        }
+        if !s.replica.state().present().any(|m| m.person == me) {
+            return self.leave(scope);
+        }
+        if own {
+            self.own_event_stands(scope, &event);
+        }
+        Ok(())
+    }
+}

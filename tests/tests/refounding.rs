@@ -1,0 +1,139 @@
+//! A commit that members cannot process: it is rejected, the scope is founded anew, and nothing is lost. The
+//! hostile client is the real one, with one frame altered on its way out and signed again by its own key.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use serde_json::Value;
+use stafett_client_core::client::input::{Command as C, Input};
+use stafett_protocol::codec::{decode, encode};
+use stafett_protocol::event::{Body, Commit};
+use stafett_protocol::ids::ScopeId;
+use stafett_protocol::signed::Signed;
+use stafett_protocol::wire::{ClientFrame, Request};
+use stafett_tests::model_cast::{Cast, cast, concern, log, text};
+use stafett_tests::model_home::ModelHome;
+use stafett_tests::model_people::Device;
+
+/// Lets a device sync until it commits in `scope`; that commit goes out altered, and the device hears no more.
+fn forge(home: &mut ModelHome, device: &mut Device, scope: ScopeId, alter: fn(&mut Commit)) {
+    let id = device.id.unwrap();
+    assert!(home.connect(id));
+    let mut queue = vec![Input::Connected];
+    for _ in 0..200 {
+        for input in std::mem::take(&mut queue) {
+            let effects = device.client.handle(home.now, input);
+            device.save(&effects);
+            for bytes in effects.frames {
+                let mut frame: ClientFrame = decode(&bytes).unwrap();
+                let forged = alter_commit(&mut frame, device, scope, alter);
+                home.frame(id, &encode(&frame));
+                if forged {
+                    home.disconnect(id);
+                    device.restart();
+                    return;
+                }
+            }
+        }
+        queue.extend(std::mem::take(home.open.get_mut(&id).unwrap()).iter().map(|f| Input::Frame(encode(f))));
+    }
+    panic!("no commit in that scope");
+}
+
+fn alter_commit(frame: &mut ClientFrame, device: &Device, scope: ScopeId, alter: fn(&mut Commit)) -> bool {
+    let Request::Submit(bundle) = &mut frame.request else { return false };
+    let key = ed25519_dalek::SigningKey::from_bytes(&device.client.account().unwrap().device_key);
+    for envelope in &mut bundle.envelopes {
+        let mut event = envelope.event.peek().unwrap();
+        if let Body::Commit(commit) = &mut event.body
+            && event.scope == scope
+        {
+            alter(commit);
+            envelope.event = Signed::sign(&event, &key);
+            return true;
+        }
+    }
+    false
+}
+
+fn bad_link(commit: &mut Commit) {
+    commit.link = Some(vec![7; 48].into());
+}
+
+fn bad_check(commit: &mut Commit) {
+    commit.check.0[0] ^= 1;
+}
+
+fn glimpse(home: &mut ModelHome, device: &mut Device, concern: &str, words: &str) {
+    device.ask(home, C::Glimpse { concern: concern.to_owned(), text: words.to_owned() }).unwrap();
+}
+
+fn glimpses(home: &mut ModelHome, device: &mut Device, concern: &str) -> Vec<String> {
+    let show = device.ask(home, C::ConcernShow { concern: concern.to_owned() }).unwrap();
+    show["glimpses"].as_array().unwrap().iter().map(|g| text(g, "text")).collect()
+}
+
+/// A further device of the mother, certified, which her next sync lets into every scope.
+fn second_device(home: &mut ModelHome, mother: &mut Device) -> Device {
+    let code = text(&mother.ask(home, C::DeviceLink).unwrap(), "code");
+    mother.sync(home);
+    let mut second = Device::new(70);
+    second.ask(home, C::DeviceAccept { code, name: "nettbrett".into() }).unwrap();
+    second
+}
+
+fn generation(home: &ModelHome, scope: ScopeId) -> u32 {
+    home.scopes[&scope].replica.state().membership.generation
+}
+
+fn no_violations(home: &mut ModelHome, device: &mut Device, log: &str) {
+    let audit = device.ask(home, C::AuditVerify { log: log.to_owned() }).unwrap();
+    assert_eq!(audit["violations"], Value::Array(vec![]), "{audit}");
+}
+
+/// The mother's program adds her second device by a commit whose key nobody can follow.
+fn rejected_and_founded_anew(alter: fn(&mut Commit)) {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let concern = concern(&mut cast, &log);
+    let scope: ScopeId = concern.parse().unwrap();
+    let Cast { home, teacher, mother, father, .. } = &mut cast;
+    glimpse(home, teacher, &concern, "Før");
+    teacher.sync(home);
+    let mut second = second_device(home, mother);
+    glimpse(home, father, &concern, "Skrevet uten nett");
+    glimpse(home, teacher, &concern, "Også uten nett");
+    mother.sync(home);
+    second.sync(home);
+    forge(home, mother, scope, alter);
+    glimpse(home, mother, &concern, "Fra den som gjorde det");
+    father.sync(home);
+    assert!(generation(home, scope) == 2, "a guardian founds anew, too: {}", father.last_problem());
+    for _ in 0..2 {
+        for device in [&mut *teacher, &mut *mother, &mut *father, &mut second] {
+            device.sync(home);
+        }
+    }
+    assert_eq!(generation(home, scope), 2);
+    let mut all = vec!["Før", "Skrevet uten nett", "Også uten nett", "Fra den som gjorde det"];
+    all.sort_unstable();
+    for device in [&mut *teacher, &mut *mother, &mut *father, &mut second] {
+        let mut found = glimpses(home, device, &concern);
+        found.sort_unstable();
+        assert_eq!(found, all, "{}", device.last_problem());
+    }
+    let orders: Vec<_> = [&mut *teacher, mother, father].into_iter().map(|d| glimpses(home, d, &concern)).collect();
+    assert!(orders[0] == orders[1] && orders[1] == orders[2], "{orders:?}");
+    let state = home.scopes[&scope].replica.state();
+    assert!(state.readmit.is_empty(), "everybody is back");
+    assert_eq!(state.membership.members.len(), 4);
+    no_violations(home, father, &log);
+}
+
+#[test]
+fn m18_a_commit_with_a_false_link_is_rejected_and_the_scope_founded_anew() {
+    rejected_and_founded_anew(bad_link);
+}
+
+#[test]
+fn m18_a_commit_with_a_false_check_is_rejected_and_the_scope_founded_anew() {
+    rejected_and_founded_anew(bad_check);
+}
