@@ -6,7 +6,7 @@ use super::files::File;
 use serde_json::{Value, json};
 use stafett_protocol::consent::*;
 use stafett_protocol::credential::PersonKind;
-use stafett_protocol::event::{Body, Commit, Event, Genesis};
+use stafett_protocol::event::{Body, Carried, Commit, Event, Genesis};
 use stafett_protocol::handover::Part;
 use stafett_protocol::ids::{Hash, to_hex};
 use stafett_protocol::letter::Letter;
@@ -36,7 +36,10 @@ fn bodies(samples: &Samples) -> Vec<Sample> {
         grants: founding.grants.clone(),
         vouchers: founding.vouchers.clone(),
         check: Hash([3; 32]),
+        carries: None,
     };
+    let carries = Some(Carried { epoch: 3, link: vec![9; 48].into() });
+    let next = Genesis { log_salt: None, grants: vec![], vouchers: vec![], carries, ..genesis.clone() };
     let concern = Genesis { log_salt: None, card: Some(CARD), grants: vec![], vouchers: vec![], ..genesis.clone() };
     let Body::Commit(commit) = &samples.commit.body else { panic!("the sample is a commit") };
     let mut commit = commit.clone();
@@ -51,6 +54,7 @@ fn bodies(samples: &Samples) -> Vec<Sample> {
     vec![
         sample("event genesis of a card", &event(Body::Genesis(genesis))),
         sample("event genesis of a concern", &event(Body::Genesis(concern))),
+        sample("event genesis of a second generation", &event(Body::Genesis(next))),
         sample("event commit", &event(Body::Commit(commit))),
         sample("event resync", &event(Body::Commit(resync))),
         sample("event change", &samples.event),
