@@ -39,6 +39,7 @@ def wire(page, v):
     shown = page.show(parse_type(v["type"]), value)
     # Codes hide their secret when they are printed; codes.json has their fields.
     must(v["type"] == "Code" or shown == v["value"], f"reads as {shown}")
+    must(page.encode(v["type"], value) == data, "is encoded otherwise")
     for cut in range(0, len(data), 1 if len(data) < 3000 else 97):
         must(refuses(lambda: page.decode(v["type"], data[:cut])), f"is read when cut at {cut}")
     must(refuses(lambda: page.decode(v["type"], data + b"\0")), "is read with a byte behind it")

@@ -23,6 +23,13 @@ class Struct:
         self.of = of
         self.__dict__.update(fields)
 
+    def __eq__(self, other):
+        return isinstance(other, Struct) and self.__dict__ == other.__dict__
+
+    def but(self, **fields):
+        """The same value with some fields changed."""
+        return Struct(self.of, {**self.__dict__, **fields})
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -78,6 +85,16 @@ def split_fields(text):
     return [tuple(p.strip().rsplit(" ", 1)) for p in parts if p.strip()]
 
 
+def with_length(data):
+    """`bytes`: the shortest length, then the bytes."""
+    size = len(data)
+    if size < 1 << 6:
+        return bytes([size]) + data
+    if size < 1 << 14:
+        return (size | 1 << 14).to_bytes(2, "big") + data
+    return (size | 2 << 30).to_bytes(4, "big") + data
+
+
 class Page:
     """Types and labels of docs/protocol.md."""
 
@@ -116,6 +133,27 @@ class Page:
         if reader.rest():
             raise Malformed(f"{len(reader.rest())} bytes behind a {of}")
         return value
+
+    def encode(self, of, value):
+        """The one encoding of a value."""
+        of = parse_type(of) if isinstance(of, str) else of
+        kind = of[0]
+        if kind == "optional":
+            return b"\0" if value is None else b"\1" + self.encode(of[1], value)
+        if kind == "vec":
+            return with_length(b"".join(self.encode(of[1], v) for v in value))
+        if kind == "integer":
+            return value.to_bytes(of[1], "big")
+        if kind in ("array", "id"):
+            return value
+        if kind in ("bytes", "string"):
+            return with_length(value.encode() if kind == "string" else value)
+        if kind == "signed":
+            return with_length(value.bytes) + value.signature
+        if of[1] in self.enums:
+            number, inner = next((n, t) for n, (v, t) in self.enums[of[1]].items() if v == value.name)
+            return bytes([number]) + (b"" if inner is None else self.encode(inner, value.value))
+        return b"".join(self.encode(t, getattr(value, n)) for n, t in self.structs[of[1]])
 
     def show(self, of, value):
         """A value in the notation of the vectors."""

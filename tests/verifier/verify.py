@@ -12,10 +12,22 @@ import json
 import sys
 from pathlib import Path
 
+import audit
 import check_vectors
-from tls import Page
+from crypto import Refused
+from tls import Malformed, Page
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "protocol.md"
+
+
+def audit_file(page, name):
+    """`events checks violations` of one export; what cannot be read is a violation, too."""
+    try:
+        report = audit.replay(page, json.loads(Path(name).read_text()))
+    except (Malformed, Refused, ValueError, KeyError) as why:
+        rule = f"the file cannot be read: {type(why).__name__} {why}"
+        return {"events": 0, "checks": 1, "violations": [{"scope": "", "seq": 0, "rule": rule}]}
+    return {"events": report.events, "checks": report.checks, "violations": report.violations}
 
 
 def main(arguments):
@@ -29,6 +41,11 @@ def main(arguments):
             count, failures = check_vectors.check(page, folder)
             print(json.dumps({"vectors": count, "failures": failures, "met": sorted(page.met)}))
             return 1 if failures else 0
+        case ["audit", *files] if files:
+            reports = [audit_file(page, name) for name in files]
+            for report in reports:
+                print(json.dumps(report))
+            return 1 if any(r["violations"] for r in reports) else 0
         case _:
             print(__doc__, file=sys.stderr)
             return 2

@@ -1,0 +1,183 @@
+"""Who may enter a scope, and when a grant counts (docs/protocol.md section 8, Commit and Genesis)."""
+
+import crypto
+from crypto import Refused, holds
+from facts import DAY, FAMILY, ROLE_OF, Grant, authority_key, may_sign, party, quorum_met, refuse
+from tls import Malformed
+
+CONSENT_MAX = 24 * 31 * DAY
+
+
+def identity(judge, credential):
+    """(person certificate, device certificate) of a credential that holds."""
+    try:
+        claimed = judge.page.decode("PersonCertificate", credential.person.bytes)
+        refuse(claimed.municipality in judge.trusted, "not-identified")
+        person = crypto.verify(judge.page, credential.person, judge.trusted[claimed.municipality])
+        device = crypto.verify(judge.page, credential.device, person.person_key)
+    except (Malformed, Refused) as why:
+        raise Refused("not-identified") from why
+    refuse(device.person == person.person, "not-identified")
+    return person, device
+
+
+def check_leaves(judge, member, leaves):
+    """Each leaf is a device of the member, under the pinned person key."""
+    out = []
+    for leaf in leaves:
+        person, device = identity(judge, leaf.credential)
+        refuse(person.person == member.person and device.device_key == leaf.key, "person-changed")
+        refuse(person.person_key == member.person_key, "key-not-pinned")
+        out.append(person)
+    return out
+
+
+def settle(grant, authority, vetoes, now):
+    """Brings a grant into force once everyone needed has signed."""
+    by = [v for p, v in vetoes if p == party(grant.grant.grantee) and may_sign(authority, v, now)]
+    if any(v not in grant.signers for v in by):
+        return
+    if quorum_met(authority, grant.signers, now):
+        grant.paper = []
+    if not grant.since and quorum_met(authority, grant.consenting(now), now):
+        grant.since = max(now, 1)
+
+
+def check_grant(judge, facts, authority, scope, grant):
+    """What every grant must say, signed by key or on paper."""
+    own = judge.authority_id(authority)
+    refuse(grant.scope == scope and grant.log == facts.membership.log and grant.authority == own, "grant-mismatch")
+    refuse(grant.policy_version <= 1, "unknown-policy")
+    refuse(judge.now < grant.expires_at <= judge.now + CONSENT_MAX, "grant-too-long")
+
+
+def sign_grant(judge, facts, authority, vetoes, scope, signed):
+    """Adds one signature; answers the grant."""
+    key = authority_key(authority, signed.signer)
+    refuse(key and may_sign(authority, signed.signer, judge.now), "not-an-authority")
+    grant = crypto.verify(judge.page, signed.grant, key)
+    check_grant(judge, facts, authority, scope, grant)
+    id_ = crypto.object_id(judge.page, signed.grant)
+    known = facts.grant(id_)
+    if not known:
+        known = Grant(id_, grant, [], [])
+        facts.grants.append(known)
+    refuse(not known.ended and id_ not in facts.revoked, "grant-withdrawn")
+    refuse(signed.signer not in known.signers, "already-signed")
+    known.signers.append(signed.signer)
+    settle(known, authority, vetoes, judge.now)
+    return known
+
+
+def employee(judge, voucher, unit, leader_key, member):
+    """The leader's certificate for this member, or None."""
+    said = holds(judge.page, voucher.employee, leader_key)
+    fits = said and (said.unit, said.person, said.person_key) == (unit, member.person, member.person_key)
+    return said if fits and judge.now < said.expires_at else None
+
+
+def may_hold(judge, grant, member, vouchers):
+    """By name, as the unit's leader, or as an employee whose leader says so."""
+    refuse(grant.grant.access.name == "Hold", "grant-mismatch")
+    to = grant.grant.grantee.value
+    if grant.grant.grantee.name == "Person":
+        return refuse((to.person, to.person_key) == (member.person, member.person_key), "grant-mismatch")
+    if (to.leader, to.leader_key) == (member.person, member.person_key):
+        return None
+    said = [employee(judge, v, to.unit, to.leader_key, member) for v in vouchers]
+    return refuse(any(e and e.may_hold.name == "Yes" for e in said), "voucher-missing")
+
+
+def not_ended(facts, unit, member, since):
+    ended = any((u, p) == (unit, member.person) and at >= since for u, p, at in facts.ended)
+    refuse(not ended, "voucher-missing")
+
+
+def family(authority, member):
+    people = authority.guardians if member.role.name == "Guardian" else [authority.child] if authority.child else []
+    person = next((p for p in people if p.person == member.person), None)
+    refuse(person, "not-an-authority")
+    refuse(person.key == member.person_key, "key-not-pinned")
+
+
+def seat_stands(judge, facts, member):
+    """What once let the member in still does."""
+    role = member.role.name
+    if role in FAMILY:
+        family(facts.authority, member)
+    elif role in ("Actor", "Reader", "Custodian"):
+        grant = facts.in_force(member.basis, judge.now)
+        if grant.grant.grantee.name == "Unit":
+            not_ended(facts, grant.grant.grantee.value.unit, member, grant.since)
+    refuse(role != "Holder" or facts.status != "Withdrawn", "grant-withdrawn")
+    refuse(role not in ("Actor", "Reader", "Custodian", "Employee") or not facts.unemployed(member.person, judge.now), "voucher-invalid")
+
+
+def pinned(facts, member):
+    refuse(facts.new_keys.get(member.person, member.person_key) == member.person_key, "key-not-pinned")
+
+
+def comes_back(facts, member):
+    """After a re-founding: in the very seat that they had."""
+    key = facts.new_keys.get(member.person)
+    seat = (member.person, member.role, member.basis)
+    return any((m.person, m.role, m.basis) == seat and (key or m.person_key) == member.person_key for m in facts.readmit)
+
+
+def on_card(judge, facts, member):
+    card = judge.card
+    if not card or facts.kind == "Card":
+        return
+    listed, there = card.listed_at(judge.now), card.member(member.person)
+    stays = there and there.person_key == member.person_key and not all(d in listed for d in there.devices)
+    was = any((g["person"], g["key"]) == (member.person, member.person_key) for g in card.gone_since(judge.now))
+    refuse(stays or was, "not-on-card")
+
+
+def check_entry(judge, facts, member, certificates, vouchers):
+    """Whether the member may enter in this role on this basis; answers until when a certificate lets them stay."""
+    pinned(facts, member)
+    if comes_back(facts, member):
+        return seat_stands(judge, facts, member)
+    role, in_log = member.role.name, facts.kind in ("Card", "Journal", "Concern")
+    if in_log and role in FAMILY:
+        family(facts.authority, member)
+        return refuse(member.basis == judge.authority_id(facts.authority), "not-an-authority")
+    if in_log and role in ("Actor", "Reader", "Custodian"):
+        on_card(judge, facts, member)
+        return granted(judge, facts, facts.in_force(member.basis, judge.now), member, vouchers)
+    refuse(role != "Holder", "holder-by-handover")
+    if facts.kind == "Unit" and role in ("Leader", "Employee"):
+        return employed(judge, facts, member, certificates, vouchers)
+    return refuse(facts.kind == "Personal" and role == "Own" and member.person == facts.founder, "not-yours")
+
+
+def granted(judge, facts, fact, member, vouchers):
+    grant, to = fact.grant, fact.grant.grantee.value
+    by_card = facts.kind == "Concern" and grant.access.name == "Custody" and grant.scope == facts.card
+    refuse((grant.scope == facts.scope or by_card) and ROLE_OF[grant.access.name] == member.role.name, "grant-mismatch")
+    if grant.grantee.name == "Person":
+        return refuse((to.person, to.person_key) == (member.person, member.person_key), "grant-mismatch")
+    not_ended(facts, to.unit, member, fact.since)
+    if to.leader == member.person:
+        return refuse(to.leader_key == member.person_key, "key-not-pinned")
+    refuse(grant.access.name != "Custody", "grant-mismatch")
+    for voucher in vouchers:
+        said = employee(judge, voucher, to.unit, to.leader_key, member)
+        assigned = voucher.assignment and holds(judge.page, voucher.assignment, to.leader_key)
+        wanted = (to.unit, member.person, facts.scope)
+        if said and said.may_act.name == "Yes" and assigned and (assigned.unit, assigned.person, assigned.scope) == wanted:
+            return said.expires_at
+    raise Refused("voucher-missing")
+
+
+def employed(judge, facts, member, certificates, vouchers):
+    """In unit scopes: leaders by the municipality's certificate, employees by a leader's."""
+    if member.role.name == "Leader":
+        certified = certificates and all(c.kind.name == "Leader" and c.unit == facts.scope for c in certificates)
+        return refuse(certified, "voucher-invalid")
+    leaders = [m for m in facts.membership.members if m.role.name == "Leader"]
+    said = [employee(judge, v, facts.scope, m.person_key, member) for m in leaders for v in vouchers]
+    found = next((e for e in said if e), None)
+    refuse(found, "voucher-missing")
+    return found.expires_at
