@@ -229,6 +229,7 @@ pub fn check_receipts(
     home: Municipality,
 ) {
     let stand: Vec<bool> = receipts.iter().map(|r| check_receipt(report, r, records, trusted, home)).collect();
+    check_covered(report, receipts, &stand, records);
     let ours: Vec<&Signed<Receipt>> = receipts.iter().zip(&stand).filter_map(|(r, fits)| fits.then_some(r)).collect();
     for (receipt, _) in receipts.iter().zip(&stand).filter(|(_, fits)| !**fits) {
         let Some(theirs) = trusted.key(home).and_then(|key| receipt.verify(key).ok()) else { continue };
@@ -257,20 +258,28 @@ fn check_receipt(
     };
     let mut chain: Vec<&Record> =
         records.iter().filter(|r| r.event.peek().is_ok_and(|e| e.scope == receipt.scope)).collect();
-    report.check(
-        receipt.scope,
-        receipt.position.seq,
-        !chain.is_empty(),
-        "a scope that the home has signed is left out",
-    );
+    let (scope, seq) = (receipt.scope, receipt.position.seq);
+    report.check(scope, seq, !chain.is_empty(), "a scope that the home has signed is left out");
     chain.sort_by_key(|r| r.seq);
-    let covered = chain.iter().take_while(|r| r.seq <= receipt.position.seq);
-    let head = covered.fold(stafett_protocol::ids::Hash::default(), |head, r| r.head_after(&head));
-    report.check(
-        receipt.scope,
-        receipt.position.seq,
-        head == receipt.position.head,
-        "the home has signed another history",
-    );
-    head == receipt.position.head
+    let covered: Vec<&&Record> = chain.iter().take_while(|r| r.seq <= seq).collect();
+    let there = covered.last().is_some_and(|r| (r.seq, r.time) == (seq, receipt.time));
+    let head = covered.iter().fold(stafett_protocol::ids::Hash::default(), |head, r| r.head_after(&head));
+    let stands = there && head == receipt.position.head;
+    report.check(scope, seq, stands, "the home has signed another history");
+    stands
+}
+
+/// What no receipt covers is a member's word alone: whoever passes a file on may have put it there.
+fn check_covered(report: &mut Report, receipts: &[Signed<Receipt>], stand: &[bool], records: &[Record]) {
+    let mut ends: BTreeMap<ScopeId, u64> = BTreeMap::new();
+    for (record, event) in records.iter().filter_map(|r| Some((r, r.event.peek().ok()?))) {
+        let end = ends.entry(event.scope).or_default();
+        *end = record.seq.max(*end);
+    }
+    let standing: Vec<Receipt> =
+        receipts.iter().zip(stand).filter(|(_, fits)| **fits).filter_map(|(r, _)| r.peek().ok()).collect();
+    for (scope, end) in ends {
+        let covered = standing.iter().any(|r| r.scope == scope && r.position.seq >= end);
+        report.check(scope, end, covered, "records without a receipt");
+    }
 }

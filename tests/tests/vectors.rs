@@ -19,8 +19,12 @@ mod files;
 mod objects;
 #[path = "vectors/python.rs"]
 mod python;
+#[path = "vectors/replay.rs"]
+mod replay;
 #[path = "vectors/source.rs"]
 mod source;
+#[path = "vectors/tamper.rs"]
+mod tamper;
 #[path = "vectors/wire.rs"]
 mod wire;
 
@@ -120,4 +124,47 @@ fn the_independent_verifier_notices_what_is_altered() {
         }
     });
     assert_eq!(swapped, Some(1), "a field that reads otherwise is noticed");
+}
+
+#[test]
+fn the_independent_verifier_replays_audit_exports() {
+    let exports: Vec<Value> = (1..=3).map(replay::export).collect();
+    let Some(reports) = replay::reports(&exports.iter().collect::<Vec<_>>()) else { return };
+    for (export, report) in exports.iter().zip(&reports) {
+        println!("{report}");
+        assert_eq!(report["violations"], serde_json::json!([]));
+        assert_eq!(report["events"].as_u64().unwrap() as usize, export["records"].as_array().unwrap().len());
+        assert!(report["checks"].as_u64().unwrap() > 200, "{report}");
+    }
+}
+
+/// Every way to bend a log is noticed by the verifier and by our own audit, for the reason that it should be.
+#[test]
+fn bent_audit_exports_are_noticed_by_both() {
+    let log = tamper::Log::new();
+    let honest = log.export(&log.honest());
+    let bent: Vec<_> = log.by_exporter().into_iter().chain(log.by_home()).collect();
+    let exports: Vec<&Value> = std::iter::once(&honest).chain(bent.iter().map(|(_, _, export)| export)).collect();
+    let ours = |export: &Value| stafett_client_core::audit::verify_export(export).map(|r| r.to_json());
+    assert_eq!(ours(&honest).unwrap()["violations"], serde_json::json!([]));
+    let Some(reports) = replay::reports(&exports) else { return };
+    assert_eq!(reports[0]["violations"], serde_json::json!([]), "the honest log");
+    assert_eq!(reports[0]["events"], exports[0]["records"].as_array().unwrap().len());
+    let mut faults = vec![];
+    for ((what, rule, export), report) in bent.iter().zip(&reports[1..]) {
+        let found: Vec<&str> =
+            report["violations"].as_array().unwrap().iter().map(|v| v["rule"].as_str().unwrap()).collect();
+        println!("{what}: {found:?}");
+        if !found.iter().any(|r| r.contains(rule))
+            || found.is_empty()
+            || found.iter().any(|r| r.contains("cannot be read"))
+        {
+            faults.push(format!("verifier: {what}: {found:?}"));
+        }
+        if ours(export).is_ok_and(|r| r["violations"].as_array().unwrap().is_empty()) {
+            faults.push(format!("audit verify: {what}"));
+        }
+    }
+    assert!(bent.len() > 20);
+    assert_eq!(faults, [""; 0]);
 }
