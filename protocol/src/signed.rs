@@ -139,6 +139,7 @@ signable! {
     crate::wire::CodeOffer => "code offer",
     crate::wire::JoinClaim => "join claim",
     crate::wire::DeviceClaim => "device claim",
+    crate::peer::PeerFile => "peer file",
 }
 
 #[cfg(test)]

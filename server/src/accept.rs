@@ -16,7 +16,8 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tower::Service as _;
 
-use crate::tls::ChannelBinding;
+use crate::federation::peers::{Peer, Peers};
+use crate::tls::{self, ChannelBinding};
 
 /// Connections in all; beyond it new ones are closed at once.
 const CONNECTIONS: usize = 10_000;
@@ -27,6 +28,10 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// The address at the other end, for limits; never written to a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RemoteAddress(pub IpAddr);
+
+/// The municipality whose server is at the other end, by its certificate; nobody for a device.
+#[derive(Clone)]
+pub struct FromPeer(pub Option<Arc<Peer>>);
 
 /// How many connections there are, in all and of each address.
 #[derive(Clone, Default)]
@@ -106,7 +111,14 @@ impl Drop for Place {
 }
 
 /// Serves until `stop` turns true, then lets requests under way finish.
-pub async fn serve(listener: TcpListener, tls: TlsAcceptor, router: Router, mut stop: watch::Receiver<bool>) {
+pub async fn serve(
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    peers: Arc<Peers>,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
+    let door = Door { tls, peers, router };
     let open = Open::default();
     loop {
         let accepted = tokio::select! {
@@ -121,7 +133,7 @@ pub async fn serve(listener: TcpListener, tls: TlsAcceptor, router: Router, mut 
         let Some(seat) = open.enter(address.ip()) else {
             continue;
         };
-        tokio::spawn(connection(socket, address, tls.clone(), router.clone(), stop.clone(), seat));
+        tokio::spawn(connection(socket, address, door.clone(), stop.clone(), seat));
     }
     drop(listener);
     let drained = async {
@@ -140,28 +152,40 @@ pub async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
+/// What every connection needs to be let in.
+#[derive(Clone)]
+struct Door {
+    tls: TlsAcceptor,
+    peers: Arc<Peers>,
+    router: Router,
+}
+
 async fn connection(
     socket: TcpStream,
     address: SocketAddr,
-    tls: TlsAcceptor,
-    router: Router,
+    door: Door,
     mut stop: watch::Receiver<bool>,
     seat: Seat,
 ) {
     // A live edit is one small frame: waiting to fill a segment would cost 40 ms.
     let _ = socket.set_nodelay(true);
-    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(socket)).await else {
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, door.tls.accept(socket)).await else {
         return;
     };
     let mut binding = [0; 32];
     if stream.get_ref().1.export_keying_material(&mut binding, EXPORTER_LABEL, None).is_err() {
         return;
     }
+    let Ok(peer) = tls::peer_of(stream.get_ref().1, &door.peers) else {
+        return;
+    };
+    let peer = FromPeer(peer);
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(seat.clone());
         request.extensions_mut().insert(ChannelBinding(binding));
         request.extensions_mut().insert(RemoteAddress(address.ip()));
-        router.clone().call(request.map(axum::body::Body::new) as Request)
+        request.extensions_mut().insert(peer.clone());
+        door.router.clone().call(request.map(axum::body::Body::new) as Request)
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

@@ -1,14 +1,18 @@
 //! The server's own certificate authority and the certificate that it shows.
 //!
-//! Clients pin the authority's hash, which is in every code; no public authority is involved. The
-//! server's leaf is made anew at each start and every week, so that its private key is never on disk.
+//! Clients pin the authority's hash, which is in every code; other municipalities pin the authority
+//! itself, which is in the peer file; no public authority is involved. The leaves that the server shows
+//! to clients and to peers are made anew at each start and every day, so that no leaf's private key is
+//! ever on disk.
 
 use std::net::IpAddr;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SanType, string::Ia5String,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _};
+use crate::federation::certificate_name;
 use time::{Duration, OffsetDateTime};
 
 /// A certificate that could not be made or read.
@@ -35,7 +39,9 @@ pub struct Shown {
 }
 
 const AUTHORITY_DAYS: i64 = 3653;
-const LEAF_DAYS: i64 = 30;
+const SERVER_DAYS: i64 = 30;
+/// Between servers a certificate is as good as a key: short.
+const CLIENT_DAYS: i64 = 7;
 
 /// Makes an authority for ten years. It may sign server certificates only, and no further authority.
 pub fn new_authority(number: u16, name: &str) -> Result<Authority, CertificateError> {
@@ -49,29 +55,50 @@ fn authority_params(number: u16, name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, format!("Stafett {number:04} {name}"));
+    params.subject_alt_names = certificate_names(number);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     set_validity(&mut params, AUTHORITY_DAYS);
     params
 }
 
-/// Makes this start's server certificate for `host` and the loopback names.
+fn certificate_names(number: u16) -> Vec<SanType> {
+    // The name has no letter that IA5 lacks.
+    Ia5String::try_from(certificate_name(number)).map(SanType::DnsName).into_iter().collect()
+}
+
+/// Makes a server certificate for `host`, the loopback names and the municipality's number.
 pub fn new_leaf(authority: &Authority, host: &str) -> Result<Shown, CertificateError> {
-    let issuer =
-        Issuer::new(authority_params(authority.number, &authority.name), KeyPair::from_pem(&authority.key_pem)?);
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     let is_wildcard = host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified());
     if !is_wildcard && !names.iter().any(|name| name == host) {
         names.push(host.to_owned());
     }
+    issue(authority, names, ExtendedKeyUsagePurpose::ServerAuth, SERVER_DAYS)
+}
+
+/// Makes the certificate that this server shows as a client of other municipalities' servers.
+pub fn new_client_leaf(authority: &Authority) -> Result<Shown, CertificateError> {
+    issue(authority, vec![], ExtendedKeyUsagePurpose::ClientAuth, CLIENT_DAYS)
+}
+
+fn issue(
+    authority: &Authority,
+    names: Vec<String>,
+    usage: ExtendedKeyUsagePurpose,
+    days: i64,
+) -> Result<Shown, CertificateError> {
+    let issuer =
+        Issuer::new(authority_params(authority.number, &authority.name), KeyPair::from_pem(&authority.key_pem)?);
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new(names)?;
+    params.subject_alt_names.extend(certificate_names(authority.number));
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, host);
+    params.distinguished_name.push(DnType::CommonName, certificate_name(authority.number));
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.extended_key_usages = vec![usage];
     params.use_authority_key_identifier_extension = true;
-    set_validity(&mut params, LEAF_DAYS);
+    set_validity(&mut params, days);
     let leaf = params.signed_by(&key, &issuer)?;
     Ok(Shown {
         chain: vec![leaf.der().clone(), authority_der(&authority.certificate_pem)?],

@@ -7,6 +7,7 @@ pub mod certs;
 pub mod cli;
 pub mod db;
 pub mod fanout;
+pub mod federation;
 pub mod home;
 pub mod http;
 pub mod intake;

@@ -6,6 +6,7 @@ use stafett_protocol::code::{Code, key_hash};
 use stafett_protocol::credential::{Municipalities, MunicipalityKey, PersonCertificate};
 use stafett_protocol::event::Receipt;
 use stafett_protocol::ids::PublicKey;
+use stafett_protocol::peer::PeerFile;
 use stafett_protocol::signed::Signed;
 
 use crate::certs::{self, CertificateError};
@@ -14,6 +15,7 @@ use crate::home::Home;
 /// This municipality, able to sign.
 pub struct Municipality {
     pub number: u16,
+    name: String,
     url: String,
     /// SHA-256 of the authority's certificate, which clients pin.
     ca: [u8; 32],
@@ -28,6 +30,7 @@ impl Municipality {
         let key = home.municipality_key().map_err(|_| CertificateError::Damaged)?;
         Ok(Self {
             number: home.settings.number,
+            name: home.settings.name.clone(),
             url: home.settings.url.clone(),
             ca: Sha256::digest(certs::authority_der(&pem)?).into(),
             public: key.verifying_key().to_bytes(),
@@ -59,6 +62,19 @@ impl Municipality {
             inviter: key_hash(&self.public),
             person: None,
         }
+    }
+
+    /// What peers are told of this server.
+    #[must_use]
+    pub fn describe(&self, ca: &[u8]) -> Signed<PeerFile> {
+        let description = PeerFile {
+            number: self.number,
+            name: self.name.clone(),
+            url: self.url.clone(),
+            ca: ca.to_vec().into(),
+            key: self.public,
+        };
+        Signed::sign(&description, &self.key)
     }
 
     #[must_use]

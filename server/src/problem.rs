@@ -8,6 +8,7 @@ use stafett_protocol::policy::Refusal;
 use stafett_protocol::wire::{Problem, ScopePosition};
 
 use crate::db::StoreError;
+use crate::federation::outgoing::PeerError;
 use crate::home::HomeError;
 
 /// Why a request was not done.
@@ -39,6 +40,9 @@ pub enum Fault {
     TooSlow,
     #[error("this server was restored from a backup and signs nothing until its operator opens it")]
     Restored,
+    /// Another municipality's server did not do its part.
+    #[error("{0}")]
+    Peer(#[from] PeerError),
     #[error("the server cannot do that now; try again")]
     Store(#[from] StoreError),
     #[error("the server failed; nothing was stored")]
@@ -73,6 +77,7 @@ impl Fault {
             Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests"),
             Self::MailboxFull => (StatusCode::INSUFFICIENT_STORAGE, "mailbox-full"),
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too-slow"),
+            Self::Peer(error) => (StatusCode::BAD_GATEWAY, peer_code(error)),
             Self::Restored => (StatusCode::SERVICE_UNAVAILABLE, "home-restored"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
@@ -98,6 +103,20 @@ impl Fault {
         if let Self::Store(error) = self {
             tracing::error!(%error, "store");
         }
+    }
+}
+
+fn peer_code(error: &PeerError) -> &'static str {
+    match error {
+        PeerError::Unknown => "peer-unknown",
+        PeerError::Address(_) => "peer-address",
+        PeerError::Unreachable => "peer-unreachable",
+        PeerError::NotThePeer => "peer-not-genuine",
+        PeerError::NotAdded => "peer-not-added",
+        PeerError::Version => "peer-version",
+        PeerError::Answer => "peer-answer",
+        PeerError::Refused(refusal) => refusal.code(),
+        PeerError::Busy => "peer-busy",
     }
 }
 

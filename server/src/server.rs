@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::db::{Conn, Db, StoreError, schema};
 use crate::fanout::Fanout;
+use crate::federation::{self, Federation};
 use crate::home::now_ms;
 use crate::intake::Intake;
 use crate::municipality::Municipality;
@@ -39,6 +40,7 @@ pub struct Server {
     pub municipality: Arc<Municipality>,
     pub fanout: Arc<Fanout>,
     pub intake: Intake,
+    pub federation: Federation,
     /// Turns true when the server drains.
     pub stop: watch::Receiver<bool>,
     /// A restored server signs nothing (design `protocol.md` 3, Two histories).
@@ -56,13 +58,21 @@ impl Server {
     pub async fn start(
         db: Db,
         municipality: Municipality,
+        federation: Federation,
         stop: watch::Receiver<bool>,
     ) -> Result<Arc<Self>, StoreError> {
         let restored = schema::meta(&mut db.reader().await?, crate::cli::RESTORED).await?;
         let municipality = Arc::new(municipality);
         let fanout = Arc::new(Fanout::default());
+        federation.peers.refresh(&db).await?;
         let server = Arc::new(Self {
-            intake: Intake::new(db.clone(), Arc::clone(&municipality), Arc::clone(&fanout)),
+            intake: Intake::new(
+                db.clone(),
+                Arc::clone(&municipality),
+                Arc::clone(&federation.peers),
+                Arc::clone(&fanout),
+            ),
+            federation,
             db,
             municipality,
             fanout,
@@ -76,6 +86,7 @@ impl Server {
             },
         });
         tokio::spawn(crate::fanout::listen(Arc::clone(&server)));
+        tokio::spawn(federation::peers::follow(Arc::clone(&server)));
         tokio::spawn(sweep(Arc::clone(&server)));
         Ok(server)
     }

@@ -128,6 +128,85 @@ fn a_server_lives_on_postgresql() {
     life(Some(&postgres.database("life").unwrap()), Some(&second));
 }
 
+/// Writes what `peer show` prints into a file, changed as told.
+fn peer_file(home: &Path, to: &Path, change: impl Fn(&mut Value)) -> String {
+    let (exit, mut file) = stafettd(&["peer", "show", "--home", home.to_str().unwrap()]);
+    assert_eq!(exit, 0, "{file}");
+    change(&mut file);
+    std::fs::write(to, file.to_string()).unwrap();
+    to.to_str().unwrap().to_owned()
+}
+
+fn error_code(said: &Value) -> &str {
+    said["error"]["code"].as_str().unwrap_or_default()
+}
+
+#[test]
+fn two_operators_make_their_servers_peers() {
+    let dir = tempfile::tempdir().unwrap();
+    let (here, there) = (dir.path().join("here"), dir.path().join("there"));
+    init(&here, None);
+    let other = ["init", "--home", there.to_str().unwrap(), "--number", "1106", "--name", "Haugesund"];
+    assert_eq!(stafettd(&other).0, 0);
+    let at = |home: &Path, arguments: &[&str]| {
+        let home = home.to_str().unwrap().to_owned();
+        let all: Vec<&str> = ["peer"].iter().chain(arguments).copied().chain(["--home", &home]).collect();
+        stafettd(&all)
+    };
+    let (serving_here, _) = Serving::start(&here);
+    let (serving_there, _) = Serving::start(&there);
+    let theirs = peer_file(&there, &dir.path().join("theirs"), |_| {});
+    let ours = peer_file(&here, &dir.path().join("ours"), |_| {});
+
+    // A file that somebody has touched, and one's own.
+    for field in ["number", "url", "municipality_key", "fingerprint", "name", "signed"] {
+        let touched = peer_file(&there, &dir.path().join("touched"), |file| match field {
+            "number" => file[field] = 1107.into(),
+            _ => file[field] = file[field].as_str().unwrap().replace(['1', 'H', 'a'], "2").into(),
+        });
+        assert_eq!(error_code(&at(&here, &["add", &touched]).1), "peer-file", "{field}");
+    }
+    assert_eq!(error_code(&at(&here, &["add", &ours]).1), "peer-is-own");
+    assert_eq!(at(&here, &["list"]).1["peers"], serde_json::json!([]));
+
+    // Added on one side, then on both; nobody restarts.
+    let (exit, added) = at(&here, &["add", &theirs]);
+    assert_eq!((exit, &added["number"], added["state"].as_str()), (0, &1106.into(), Some("added")));
+    assert_eq!(at(&here, &["add", &theirs]).1["state"], "unchanged");
+    assert_eq!(at(&here, &["list"]).1["peers"][0]["fingerprint"], added["fingerprint"]);
+    let (exit, checked) = at(&here, &["check"]);
+    assert_eq!((exit, &checked["peers"][0]["ok"]), (4, &Value::Bool(false)), "{checked}");
+    assert_eq!(stafettd(&["doctor", "--home", here.to_str().unwrap()]).0, 4);
+    assert_eq!(at(&there, &["add", &ours]).0, 0);
+    let answered = (0..50).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        at(&here, &["check"]).0 == 0
+    });
+    assert!(answered && at(&there, &["check"]).0 == 0);
+    assert_eq!(stafettd(&["doctor", "--home", here.to_str().unwrap()]).0, 0);
+
+    // A new key under the old number: only by a person's word.
+    let again = dir.path().join("again");
+    let anew = ["init", "--home", again.to_str().unwrap(), "--number", "1106", "--name", "Haugesund"];
+    assert_eq!(stafettd(&anew).0, 0);
+    let changed = peer_file(&again, &dir.path().join("changed"), |_| {});
+    assert_eq!(error_code(&at(&here, &["add", &changed]).1), "peer-key-changed");
+    assert_eq!(at(&here, &["list"]).1["peers"][0]["fingerprint"], added["fingerprint"]);
+    assert_eq!(at(&here, &["add", &changed, "--replace"]).1["state"], "replaced");
+    assert_eq!(at(&here, &["check"]).0, 4, "the old server is not the new one");
+    assert_eq!(at(&here, &["add", &theirs, "--replace"]).0, 0);
+
+    // Peers are in the backup.
+    let (file, restored) = (dir.path().join("backup"), dir.path().join("restored"));
+    assert_eq!(stafettd(&["backup", file.to_str().unwrap(), "--home", here.to_str().unwrap()]).0, 0);
+    assert_eq!(stafettd(&["restore", file.to_str().unwrap(), "--home", restored.to_str().unwrap()]).0, 0);
+    assert_eq!(at(&restored, &["list"]).1["peers"][0]["fingerprint"], added["fingerprint"]);
+
+    assert_eq!(at(&here, &["remove", "1106"]).0, 0);
+    assert_eq!(error_code(&at(&here, &["remove", "1106"]).1), "peer-unknown");
+    assert!(serving_here.stop() && serving_there.stop());
+}
+
 #[test]
 fn wrong_use_is_told_apart() {
     let dir = tempfile::tempdir().unwrap();

@@ -144,3 +144,64 @@ async fn two_processes_write_to_one_sqlite() {
     }
     assert_eq!((value(&a, "b49").await, value(&b, "a49").await), (Some(49), Some(49)));
 }
+
+/// A database of the first version: its mailboxes hang on devices, its readers know no person.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_database_is_brought_up_to_date() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("x.db");
+    let Some(postgres) = Postgres::start() else { return version_one(&file, None).await };
+    let url = postgres.database("older").unwrap();
+    version_one(&file, None).await;
+    version_one(&file, Some(&url)).await;
+}
+
+async fn version_one(file: &std::path::Path, url: Option<&str>) {
+    let db = Db::open(file, url).await.unwrap();
+    let bytes = if url.is_some() { "BYTEA" } else { "BLOB" };
+    db.write::<_, StoreError, _>(move |conn: &mut Conn| {
+        Box::pin(async move {
+            for sql in [
+                "DROP TABLE peers",
+                "DROP TABLE mailbox",
+                "DROP TABLE readers",
+                "INSERT INTO persons (person, person_key, kind, certificate, joined_ms) VALUES ($1, $1, 1, $1, 0)",
+                "INSERT INTO devices (device, person, device_key, certificate, letter_key, locks) VALUES ($1, $1, $1, $1, $1, 0)",
+                "INSERT INTO scopes (scope, log, seq, head, time_ms) VALUES ($1, $1, 0, $1, 0)",
+            ] {
+                let bound = if sql.starts_with("INSERT") { args![vec![7u8; 16]] } else { args![] };
+                conn.execute(sql, bound).await?;
+            }
+            let mailbox = "CREATE TABLE mailbox (device BYTES NOT NULL, id BIGINT NOT NULL, mail BYTES NOT NULL, PRIMARY KEY (device, id), FOREIGN KEY (device) REFERENCES devices (device) ON DELETE CASCADE)";
+            let readers = "CREATE TABLE readers (scope BYTES NOT NULL, device BYTES NOT NULL, until_ms BIGINT NOT NULL, removed_seq BIGINT, PRIMARY KEY (scope, device), FOREIGN KEY (scope) REFERENCES scopes (scope))";
+            for table in [mailbox, readers] {
+                let sql: &'static str = Box::leak(table.replace("BYTES", bytes).into_boxed_str());
+                conn.execute(sql, args![]).await?;
+            }
+            conn.execute("INSERT INTO mailbox (device, id, mail) VALUES ($1, 1, $1)", args![vec![7u8; 16]]).await?;
+            conn.execute("INSERT INTO readers (scope, device, until_ms) VALUES ($1, $1, 5)", args![vec![7u8; 16]])
+                .await?;
+            schema::set_meta(conn, "schema", 1).await
+        })
+    })
+    .await
+    .unwrap();
+    db.close().await;
+    let db = Db::open(file, url).await.unwrap();
+    let mut conn = db.reader().await.unwrap();
+    let row = conn.row("SELECT person, until_ms FROM readers", args![]).await.unwrap().unwrap();
+    assert_eq!((row.bytes(0).unwrap(), row.int(1).unwrap()), (vec![7; 16], 5));
+    let row = conn.row("SELECT mail FROM mailbox WHERE id = 1", args![]).await.unwrap().unwrap();
+    assert_eq!(row.bytes(0).unwrap(), vec![7; 16]);
+    drop(conn);
+    // A guest has mail and no account.
+    db.write::<_, StoreError, _>(|conn: &mut Conn| {
+        Box::pin(async move {
+            let sql = "INSERT INTO mailbox (device, id, mail) VALUES ($1, 1, $1)";
+            conn.execute(sql, args![vec![9u8; 16]]).await
+        })
+    })
+    .await
+    .unwrap();
+    assert_eq!(value(&db, "schema").await, Some(2));
+}

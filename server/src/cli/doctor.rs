@@ -4,11 +4,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde_json::json;
+use stafett_protocol::credential::MunicipalityKey;
 
-use super::{CliError, Said};
+use super::{CliError, Said, peer};
 use crate::certs;
 use crate::db::{Db, schema};
+use crate::federation::peers::Peers;
 use crate::home::{FILES, Home, now_ms};
+use crate::municipality::Municipality;
 
 /// A backup older than this is a finding.
 const BACKUP_DAYS: u64 = 7;
@@ -27,11 +30,11 @@ pub async fn run(dir: &Path) -> Result<Said, CliError> {
             checks.push(database(&db).await);
             checks.push(clock(&db).await);
             checks.push(last_backup(&home, &db).await);
+            checks.push(peers(&home, &db).await);
             db.close().await;
         }
         Err(error) => checks.push(Check { name: "database", result: Err(error.to_string()) }),
     }
-    checks.push(Check { name: "peers", result: Ok("none are set up".to_owned()) });
     let words: Vec<String> = checks
         .iter()
         .map(|check| match &check.result {
@@ -76,12 +79,35 @@ fn tls(home: &Home) -> Check {
     Check {
         name: "tls",
         result: shown.and_then(|shown| {
+            let municipality = Municipality::of(home).map_err(|error| error.to_string())?;
+            let own = MunicipalityKey { number: municipality.number, key: municipality.public() };
             crate::tls::Leaf::new(shown)
-                .and_then(crate::tls::server_config)
+                .and_then(|leaf| crate::tls::server_config(leaf, Peers::new(own)))
                 .map(|_| "the authority signs; TLS 1.3 with X25519MLKEM768".to_owned())
                 .map_err(|error| error.to_string())
         }),
     }
+}
+
+/// Peers that do not answer keep people of two municipalities apart.
+async fn peers(home: &Home, db: &Db) -> Check {
+    let result = async {
+        let federation = peer::federation(home, db).await.map_err(|error| error.to_string())?;
+        let stored = peer::stored(db).await.map_err(|error| error.to_string())?;
+        let mut wrong = Vec::new();
+        for (found, _) in &stored {
+            if let Err(why) = peer::ask(&federation, found).await {
+                wrong.push(format!("{:04}: {why}", found.number));
+            }
+        }
+        match (stored.len(), wrong.is_empty()) {
+            (0, _) => Ok("none are added".to_owned()),
+            (count, true) => Ok(format!("all {count} answer")),
+            (_, false) => Err(wrong.join("; ")),
+        }
+    }
+    .await;
+    Check { name: "peers", result }
 }
 
 async fn database(db: &Db) -> Check {

@@ -6,9 +6,8 @@ use std::path::Path;
 use clap::Args;
 use ed25519_dalek::SigningKey;
 use serde_json::json;
-use stafett_protocol::code::{key_hash, ticket_hash};
+use stafett_protocol::code::ticket_hash;
 use stafett_protocol::credential::PersonKind;
-use stafett_protocol::ids::to_hex;
 use stafett_protocol::limits::CODE_MAX_MILLIS;
 use stafett_protocol::wire::CodeKind;
 
@@ -63,7 +62,7 @@ impl Init {
         home.write("ca.pem", authority.certificate_pem.as_bytes())?;
         home.write("ca.key", authority.key_pem.as_bytes())?;
         let municipality = Municipality::of(&home)?;
-        home.write("peer.json", peer_file(&home, &municipality, &authority.certificate_pem).as_bytes())?;
+        home.write("peer.json", super::peer::own_file(&home, &municipality)?.as_bytes())?;
         let ticket = new_code(&db, CodeKind::Person(PersonKind::Administrator), None).await?;
         let code = municipality.code(ticket).to_text();
         db.close().await;
@@ -103,18 +102,4 @@ pub async fn new_code(
     })
     .await?;
     Ok(ticket)
-}
-
-/// What another municipality's operator needs to trust this server; read the fingerprint aloud.
-fn peer_file(home: &Home, municipality: &Municipality, ca_pem: &str) -> String {
-    let settings = &home.settings;
-    json!({
-        "number": settings.number,
-        "name": settings.name,
-        "url": settings.url,
-        "municipality_key": to_hex(&municipality.public()),
-        "fingerprint": key_hash(&municipality.public()).to_string(),
-        "ca": ca_pem,
-    })
-    .to_string()
 }

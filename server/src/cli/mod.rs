@@ -3,6 +3,7 @@
 mod backup;
 mod doctor;
 mod init;
+mod peer;
 mod serve;
 mod unit;
 
@@ -17,6 +18,7 @@ use clap::{Parser, Subcommand};
 
 use crate::certs::CertificateError;
 use crate::db::{Db, StoreError};
+use crate::federation::FederationError;
 use crate::home::{Home, HomeError};
 use crate::problem::Fault;
 
@@ -44,6 +46,11 @@ enum Command {
     Unit {
         #[command(subcommand)]
         command: unit::UnitCommand,
+    },
+    /// Other municipalities' servers (peers).
+    Peer {
+        #[command(subcommand)]
+        command: peer::PeerCommand,
     },
     /// Checks clock, TLS, database and backups.
     Doctor,
@@ -74,6 +81,8 @@ pub enum CliError {
     Fault(#[from] Fault),
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
+    #[error(transparent)]
+    Federation(#[from] FederationError),
     #[error("{0}")]
     Io(#[from] std::io::Error),
     #[error("{message}")]
@@ -98,7 +107,7 @@ impl CliError {
             }
             Self::Store(_) => (4, "database", "run `stafettd doctor`"),
             Self::Fault(_) => (1, "refused", ""),
-            Self::Tls(_) => (4, "tls", "run `stafettd doctor`"),
+            Self::Tls(_) | Self::Federation(_) => (4, "tls", "run `stafettd doctor`"),
             Self::Refused { code, hint, .. } => (1, code, hint),
             Self::Usage(_) => (2, "usage", "see `stafettd --help`"),
         }
@@ -165,6 +174,7 @@ async fn perform(arguments: Arguments) -> Result<Option<Said>, CliError> {
         Command::Init(init) => init.run(&dir).await.map(Some),
         Command::Serve => serve::run(&dir).await.map(|()| None),
         Command::Unit { command } => command.run(&dir).await.map(Some),
+        Command::Peer { command } => command.run(&dir).await.map(Some),
         Command::Doctor => doctor::run(&dir).await.map(Some),
         Command::Backup { file } => backup::backup(&dir, &file).await.map(Some),
         Command::Restore { file, database } => backup::restore(&dir, &file, database).await.map(Some),

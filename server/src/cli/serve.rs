@@ -12,23 +12,27 @@ use tokio_rustls::TlsAcceptor;
 use super::{CliError, print_line};
 use crate::accept;
 use crate::certs::{self, Authority};
+use crate::federation::Federation;
 use crate::home::Home;
 use crate::http;
 use crate::municipality::Municipality;
 use crate::server::Server;
 use crate::tls::{self, Leaf};
 
-const RENEW: Duration = Duration::from_secs(7 * 24 * 3600);
+const RENEW: Duration = Duration::from_secs(24 * 3600);
 
 pub async fn run(dir: &Path) -> Result<(), CliError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (home, db) = super::open(dir).await?;
     let leaf = Leaf::new(certs::new_leaf(&authority(&home)?, host(&home))?)?;
-    let acceptor = TlsAcceptor::from(tls::server_config(Arc::clone(&leaf))?);
+    let municipality = Municipality::of(&home)?;
+    let federation = Federation::new(&municipality, &authority(&home)?)?;
+    let peers = Arc::clone(&federation.peers);
+    let acceptor = TlsAcceptor::from(tls::server_config(Arc::clone(&leaf), Arc::clone(&peers))?);
     let listener = TcpListener::bind(&home.settings.listen).await?;
     let (stop, stopped) = watch::channel(false);
-    let server = Server::start(db.clone(), Municipality::of(&home)?, stopped.clone()).await?;
+    let server = Server::start(db.clone(), municipality, federation, stopped.clone()).await?;
     print_line(
         &serde_json::json!({"ready": true, "url": home.settings.url, "number": home.settings.number}).to_string(),
     );
@@ -40,20 +44,21 @@ pub async fn run(dir: &Path) -> Result<(), CliError> {
         tracing::info!("draining");
         let _ = stop.send(true);
     });
-    tokio::spawn(renew(home, leaf));
-    accept::serve(listener, acceptor, http::router(server), stopped).await;
+    tokio::spawn(renew(home, leaf, Arc::clone(&server)));
+    accept::serve(listener, acceptor, peers, http::router(server), stopped).await;
     db.close().await;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Shows a new certificate every week; each is good for a month.
-async fn renew(home: Home, leaf: Arc<Leaf>) {
+/// Shows new certificates every day: one to clients, good for a month, one to peers, good for a week.
+async fn renew(home: Home, leaf: Arc<Leaf>, server: Arc<Server>) {
     loop {
         tokio::time::sleep(RENEW).await;
-        let renewed = authority(&home)
-            .and_then(|authority| Ok(certs::new_leaf(&authority, host(&home))?))
-            .and_then(|shown| Ok(leaf.renew(shown)?));
+        let renewed = authority(&home).and_then(|authority| {
+            leaf.renew(certs::new_leaf(&authority, host(&home))?)?;
+            Ok(server.federation.renew(&authority)?)
+        });
         if let Err(error) = renewed {
             tracing::error!(%error, "the certificate was not renewed");
         }

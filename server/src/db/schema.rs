@@ -3,7 +3,7 @@
 use super::{Arg, Conn, Db, StoreError};
 
 /// Raised with every change of the tables; an older binary refuses a newer database.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// How a column is declared. NULL is allowed only where the name ends in `?`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,14 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "mailbox",
         columns: &[("device", Bytes), ("id", Int), ("mail", Bytes)],
-        rules: "PRIMARY KEY (device, id), FOREIGN KEY (device) REFERENCES devices (device) ON DELETE CASCADE",
+        // Guests have mail here and no account: no foreign key.
+        rules: "PRIMARY KEY (device, id)",
+    },
+    // Other municipalities, each by its own signed word.
+    Table {
+        name: "peers",
+        columns: &[("number", Int), ("description", Bytes), ("added_ms", Int)],
+        rules: "PRIMARY KEY (number)",
     },
     // One small row a scope: every event rewrites it.
     Table {
@@ -117,6 +124,8 @@ pub const TABLES: &[Table] = &[
             ("until_ms", Int),
             // The commit that removed the device: the one record that it is still served.
             ("removed_seq?", Int),
+            // Whose device it is; guests have no account to tell it.
+            ("person?", Bytes),
         ],
         rules: "PRIMARY KEY (scope, device), FOREIGN KEY (scope) REFERENCES scopes (scope)",
     },
@@ -127,6 +136,7 @@ const INDICES: &[&str] = &[
     "CREATE INDEX IF NOT EXISTS devices_of_person ON devices (person)",
     "CREATE INDEX IF NOT EXISTS key_packages_of_device ON key_packages (device, last_resort, offered_ms)",
     "CREATE INDEX IF NOT EXISTS scopes_of_device ON readers (device)",
+    "CREATE INDEX IF NOT EXISTS scopes_of_person ON readers (scope, person)",
     "CREATE INDEX IF NOT EXISTS scopes_of_log ON scopes (log)",
     "CREATE INDEX IF NOT EXISTS scopes_of_card ON scopes (card)",
     "CREATE INDEX IF NOT EXISTS codes_of_person ON codes (offered_by)",
@@ -164,6 +174,9 @@ pub async fn migrate(db: &Db) -> Result<(), StoreError> {
                 conn.execute("SELECT pg_advisory_xact_lock(5749)", vec![]).await?;
             }
             let pg = conn.is_pg();
+            if has_meta(conn).await? && meta(conn, "schema").await? == Some(1) {
+                from_version_1(conn).await?;
+            }
             for table in TABLES {
                 conn.raw(ddl(table, pg), vec![]).await?;
             }
@@ -178,6 +191,38 @@ pub async fn migrate(db: &Db) -> Result<(), StoreError> {
         })
     })
     .await
+}
+
+async fn has_meta(conn: &mut Conn) -> Result<bool, StoreError> {
+    let sql = if conn.is_pg() {
+        "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'meta'"
+    } else {
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'meta'"
+    };
+    Ok(conn.row(sql, vec![]).await?.is_some())
+}
+
+/// Mailboxes without accounts, and readers by person.
+async fn from_version_1(conn: &mut Conn) -> Result<(), StoreError> {
+    if conn.is_pg() {
+        conn.execute("ALTER TABLE mailbox DROP CONSTRAINT IF EXISTS mailbox_device_fkey", vec![]).await?;
+        conn.execute("ALTER TABLE readers ADD COLUMN person BYTEA", vec![]).await?;
+    } else {
+        // SQLite cannot drop a constraint: a new table takes the old one's place.
+        conn.execute("ALTER TABLE mailbox RENAME TO old_mailbox", vec![]).await?;
+        if let Some(table) = TABLES.iter().find(|table| table.name == "mailbox") {
+            conn.raw(ddl(table, false), vec![]).await?;
+        }
+        conn.execute("INSERT INTO mailbox (device, id, mail) SELECT device, id, mail FROM old_mailbox", vec![]).await?;
+        conn.execute("DROP TABLE old_mailbox", vec![]).await?;
+        conn.execute("ALTER TABLE readers ADD COLUMN person BLOB", vec![]).await?;
+    }
+    conn.execute(
+        "UPDATE readers SET person = (SELECT d.person FROM devices d WHERE d.device = readers.device)",
+        vec![],
+    )
+    .await?;
+    Ok(())
 }
 
 /// A number that the server remembers under a name.

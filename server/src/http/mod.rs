@@ -1,6 +1,8 @@
-//! The three addresses of a server. Everything else is frames on the stream.
+//! The addresses of a server: three for everybody, and those for peers. Everything else is frames on the
+//! stream.
 
 pub mod join;
+mod peer;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use stafett_protocol::http_signature::{self, SignatureHeaders};
 use stafett_protocol::limits::{BODY_BYTES, FRAME_BYTES, REQUEST_TIMEOUT_SECONDS};
 
 use crate::accept::{RemoteAddress, Seat};
+use crate::federation::HELLO_PATH;
 use crate::problem::Fault;
 use crate::server::Server;
 use crate::store::accounts::{self, Device};
@@ -34,7 +37,8 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/v1/join", post(join_route))
         .route(STREAM_PATH, get(stream_route))
         .route("/healthz", get(health))
-        .fallback(|| async { Fault::NoSuchRoute })
+        .route(HELLO_PATH, get(peer::hello))
+        .fallback(peer::fallback)
         .method_not_allowed_fallback(|| async { Fault::NoSuchRoute })
         .layer(from_fn(guard))
         .with_state(server)

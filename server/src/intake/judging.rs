@@ -2,6 +2,7 @@
 //! sign, post, and bring what is derived up to date.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use stafett_protocol::codec::encode;
 use stafett_protocol::event::{Body, Event, Receipt, Record};
@@ -18,6 +19,7 @@ use super::places::Places;
 use super::{Draft, News, Outcome, Shared};
 use crate::db::Conn;
 use crate::fanout;
+use crate::federation::peers::Known;
 use crate::home::now_ms;
 use crate::problem::Fault;
 use crate::store::chain::{self, Entry};
@@ -48,6 +50,7 @@ pub(super) async fn run(
     let result = Judging {
         conn,
         shared,
+        known: shared.peers.known(),
         device,
         places: &mut places,
         now: 0,
@@ -78,6 +81,8 @@ impl Written {
 struct Judging<'a> {
     conn: &'a mut Conn,
     shared: &'a Shared,
+    /// Whom the home believes, at the beginning of the transaction.
+    known: Arc<Known>,
     device: DeviceId,
     places: &'a mut Places,
     now: u64,
@@ -200,7 +205,7 @@ impl Judging<'_> {
         Context {
             now: self.now,
             home: self.shared.municipality.number,
-            trusted: &self.shared.trusted,
+            trusted: &self.known.trusted,
             card: card.and_then(|card| self.places.state(card)),
         }
     }

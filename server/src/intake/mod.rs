@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use stafett_protocol::codec::encode;
-use stafett_protocol::credential::Municipalities;
 use stafett_protocol::event::{Body, Event, Receipt, Record};
 use stafett_protocol::ids::{DeviceId, ScopeId};
 use stafett_protocol::letter::Letter;
@@ -20,6 +19,7 @@ use stafett_protocol::wire::{Accepted, Bundle, Envelope, Records, Reply, ServerF
 
 use crate::db::{Conn, Db};
 use crate::fanout::{Fanout, NewRecords};
+use crate::federation::peers::Peers;
 use crate::municipality::Municipality;
 use crate::problem::Fault;
 use places::Hot;
@@ -37,7 +37,7 @@ struct Draft {
 /// What the transaction needs beside the bundle; shared by all.
 pub(crate) struct Shared {
     municipality: Arc<Municipality>,
-    trusted: Municipalities,
+    peers: Arc<Peers>,
     hot: Hot,
 }
 
@@ -66,9 +66,8 @@ struct News {
 
 impl Intake {
     #[must_use]
-    pub fn new(db: Db, municipality: Arc<Municipality>, fanout: Arc<Fanout>) -> Self {
-        let trusted = municipality.trusted();
-        Self { db, fanout, shared: Arc::new(Shared { municipality, trusted, hot: Hot::default() }) }
+    pub fn new(db: Db, municipality: Arc<Municipality>, peers: Arc<Peers>, fanout: Arc<Fanout>) -> Self {
+        Self { db, fanout, shared: Arc::new(Shared { municipality, peers, hot: Hot::default() }) }
     }
 
     /// Judges and stores a bundle of an authenticated device, all or nothing, and tells who may know.

@@ -4,3 +4,4 @@ pub mod accounts;
 pub mod chain;
 pub mod mail;
 pub mod packages;
+pub mod peers;

@@ -14,9 +14,11 @@ use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::credential::{DeviceCertificate, PersonKind, letter_key_hash};
 use stafett_protocol::http_signature;
 use stafett_protocol::ids::{PersonId, UnitId};
+use stafett_protocol::peer::PeerFile;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::*;
 use stafett_server::db::{Db, StoreError};
+use stafett_server::federation::Federation;
 use stafett_server::home::{Home, Settings, now_ms, shift_clock};
 use stafett_server::municipality::Municipality;
 use stafett_server::server::Server;
@@ -46,7 +48,7 @@ pub struct Running {
     pub dir: tempfile::TempDir,
     pub db: Db,
     pub server: Arc<Server>,
-    address: SocketAddr,
+    pub address: SocketAddr,
     stop: watch::Sender<bool>,
     serving: tokio::task::JoinHandle<()>,
     connector: TlsConnector,
@@ -56,34 +58,70 @@ pub struct Running {
 impl Running {
     /// Starts a server whose municipality is the world's.
     pub async fn start(world: &World, url: Option<&str>) -> Self {
+        Self::start_as(crate::common::HOME, "Ullensaker", &world.municipality, url).await
+    }
+
+    /// Starts a server of any municipality.
+    pub async fn start_as(number: u16, name: &str, key: &SigningKey, url: Option<&str>) -> Self {
         set_clock();
         let dir = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listen = listener.local_addr().unwrap().to_string();
         let settings = Settings {
-            number: crate::common::HOME,
-            name: "Ullensaker".into(),
-            listen: "127.0.0.1:0".into(),
-            url: "https://127.0.0.1:1".into(),
+            number,
+            name: name.into(),
+            url: format!("https://{listen}"),
+            listen,
             database: url.map(str::to_owned),
             created_ms: now_ms(),
         };
-        let home_dir = dir.path().join("home");
-        let home = Home::create(&home_dir, settings, &world.municipality).unwrap();
-        let authority = certs::new_authority(home.settings.number, "Ullensaker").unwrap();
+        let home = Home::create(&dir.path().join("home"), settings, key).unwrap();
+        let authority = certs::new_authority(number, name).unwrap();
         home.write("ca.pem", authority.certificate_pem.as_bytes()).unwrap();
-        Self::serve(dir, &home, &authority, url.map(str::to_owned)).await
+        home.write("ca.key", authority.key_pem.as_bytes()).unwrap();
+        Self::serve(dir, listener, url.map(str::to_owned)).await
     }
 
-    async fn serve(dir: tempfile::TempDir, home: &Home, authority: &certs::Authority, url: Option<String>) -> Self {
+    async fn serve(dir: tempfile::TempDir, listener: TcpListener, url: Option<String>) -> Self {
+        let home = Home::open(&dir.path().join("home")).unwrap();
         let db = Db::open(&home.database_file(), url.as_deref()).await.unwrap();
-        let acceptor = TlsAcceptor::from(
-            tls::server_config(tls::Leaf::new(certs::new_leaf(authority, "127.0.0.1").unwrap()).unwrap()).unwrap(),
-        );
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let authority = authority_of(&home);
+        let municipality = Municipality::of(&home).unwrap();
+        let federation = Federation::new(&municipality, &authority).unwrap();
+        let peers = Arc::clone(&federation.peers);
+        let leaf = tls::Leaf::new(certs::new_leaf(&authority, "127.0.0.1").unwrap()).unwrap();
+        let acceptor = TlsAcceptor::from(tls::server_config(leaf, Arc::clone(&peers)).unwrap());
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let server = Server::start(db.clone(), Municipality::of(home).unwrap(), stopped.clone()).await.unwrap();
-        let serving = tokio::spawn(accept::serve(listener, acceptor, http::router(Arc::clone(&server)), stopped));
+        let server = Server::start(db.clone(), municipality, federation, stopped.clone()).await.unwrap();
+        let router = http::router(Arc::clone(&server));
+        let serving = tokio::spawn(accept::serve(listener, acceptor, peers, router, stopped));
         Self { dir, db, server, address, stop, serving, connector: connector(&authority.certificate_pem), url }
+    }
+
+    pub fn home(&self) -> Home {
+        Home::open(&self.dir.path().join("home")).unwrap()
+    }
+
+    /// This server's own word, as a peer file carries it.
+    pub fn peer_file(&self) -> Signed<PeerFile> {
+        let ca = certs::authority_der(&self.home().read_text("ca.pem").unwrap()).unwrap();
+        self.server.municipality.describe(&ca)
+    }
+
+    /// What `stafettd peer add` does beside the running server; waits until it counts.
+    pub async fn add_peer(&self, signed: Signed<PeerFile>) {
+        let number = signed.peek().unwrap().number;
+        self.db
+            .write::<_, StoreError, _>(move |conn| {
+                Box::pin(async move {
+                    stafett_server::store::peers::raise_version(conn).await?;
+                    stafett_server::store::peers::put(conn, number, &signed, now_ms()).await
+                })
+            })
+            .await
+            .unwrap();
+        self.server.federation.peers.refresh(&self.db).await.unwrap();
     }
 
     /// Stops and starts again on the same data, with nothing in memory.
@@ -91,9 +129,9 @@ impl Running {
         let _ = self.stop.send(true);
         self.serving.await.unwrap();
         self.db.close().await;
-        let home = Home::open(&self.dir.path().join("home")).unwrap();
-        let authority = certs::new_authority(home.settings.number, "Ullensaker").unwrap();
-        Self::serve(self.dir, &home, &authority, self.url).await
+        // The same address: peers know it.
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        Self::serve(self.dir, listener, self.url).await
     }
 
     /// A connection without TLS.
@@ -197,6 +235,16 @@ impl Remote {
         let tls = self.connect().await;
         let binding = binding_of(&tls);
         open_on(tls, &binding, key).await
+    }
+}
+
+/// The authority of a home, able to sign leaves.
+pub fn authority_of(home: &Home) -> certs::Authority {
+    certs::Authority {
+        number: home.settings.number,
+        name: home.settings.name.clone(),
+        certificate_pem: home.read_text("ca.pem").unwrap(),
+        key_pem: home.read_text("ca.key").unwrap(),
     }
 }
 
