@@ -17,7 +17,6 @@ pub mod ids;
 pub mod letter;
 pub mod limits;
 pub mod membership;
-pub mod peer;
 pub mod policy;
 pub mod replica;
 pub mod signed;

@@ -139,7 +139,6 @@ signable! {
     crate::wire::CodeOffer => "code offer",
     crate::wire::JoinClaim => "join claim",
     crate::wire::DeviceClaim => "device claim",
-    crate::peer::PeerFile => "peer file",
 }
 
 #[cfg(test)]

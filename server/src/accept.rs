@@ -160,13 +160,7 @@ struct Door {
     router: Router,
 }
 
-async fn connection(
-    socket: TcpStream,
-    address: SocketAddr,
-    door: Door,
-    mut stop: watch::Receiver<bool>,
-    seat: Seat,
-) {
+async fn connection(socket: TcpStream, address: SocketAddr, door: Door, mut stop: watch::Receiver<bool>, seat: Seat) {
     // A live edit is one small frame: waiting to fill a segment would cost 40 ms.
     let _ = socket.set_nodelay(true);
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, door.tls.accept(socket)).await else {

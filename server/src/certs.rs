@@ -7,12 +7,12 @@
 
 use std::net::IpAddr;
 
+use crate::federation::certificate_name;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     SanType, string::Ia5String,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _};
-use crate::federation::certificate_name;
 use time::{Duration, OffsetDateTime};
 
 /// A certificate that could not be made or read.

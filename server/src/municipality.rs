@@ -5,8 +5,8 @@ use sha2::{Digest as _, Sha256};
 use stafett_protocol::code::{Code, key_hash};
 use stafett_protocol::credential::{Municipalities, MunicipalityKey, PersonCertificate};
 use stafett_protocol::event::Receipt;
+use stafett_protocol::federation::{PeerFile, PeerKeys};
 use stafett_protocol::ids::PublicKey;
-use stafett_protocol::peer::PeerFile;
 use stafett_protocol::signed::Signed;
 
 use crate::certs::{self, CertificateError};
@@ -75,6 +75,12 @@ impl Municipality {
             key: self.public,
         };
         Signed::sign(&description, &self.key)
+    }
+
+    /// What this municipality's devices are told of the others.
+    #[must_use]
+    pub fn vouch(&self, peers: &PeerKeys) -> Signed<PeerKeys> {
+        Signed::sign(peers, &self.key)
     }
 
     #[must_use]

@@ -40,6 +40,8 @@ pub enum Fault {
     TooSlow,
     #[error("this server was restored from a backup and signs nothing until its operator opens it")]
     Restored,
+    #[error("no relay to that municipality is open; open it first")]
+    RelayClosed,
     /// Another municipality's server did not do its part.
     #[error("{0}")]
     Peer(#[from] PeerError),
@@ -77,6 +79,7 @@ impl Fault {
             Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests"),
             Self::MailboxFull => (StatusCode::INSUFFICIENT_STORAGE, "mailbox-full"),
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too-slow"),
+            Self::RelayClosed => (StatusCode::CONFLICT, "relay-closed"),
             Self::Peer(error) => (StatusCode::BAD_GATEWAY, peer_code(error)),
             Self::Restored => (StatusCode::SERVICE_UNAVAILABLE, "home-restored"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),

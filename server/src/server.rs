@@ -1,8 +1,10 @@
 //! One running server: everything that its connections share.
 
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -27,13 +29,27 @@ const EVENTS_PER_DEVICE: (u32, u32) = (20_000, 60_000);
 /// Letters of one device: they fill other people's mailboxes.
 const LETTERS_PER_DEVICE: (u32, u32) = (50, 3000);
 
+/// What all guests of one municipality may do together: their own home's server could invent as many
+/// devices as it likes. Requests, persons looked up, events and letters count alike.
+const PER_PEER: (u32, u32) = (5000, 50_000);
+/// Streams that a peer opens for guests, in a second and at one time.
+const PEER_OPENINGS: (u32, u32) = (100, 2000);
+const GUESTS_PER_PEER: usize = 2000;
+
 /// Token buckets; each refused caller is told to wait.
 struct Limits {
     addresses: DefaultKeyedRateLimiter<IpAddr>,
     devices: DefaultKeyedRateLimiter<DeviceId>,
     events: DefaultKeyedRateLimiter<DeviceId>,
     letters: DefaultKeyedRateLimiter<DeviceId>,
+    peers: DefaultKeyedRateLimiter<u16>,
+    openings: DefaultKeyedRateLimiter<u16>,
+    /// Open guest streams of each municipality: as many copies as there are streams.
+    guests: Mutex<HashMap<u16, Arc<()>>>,
 }
+
+/// One guest's place; dropping it frees the place.
+pub struct Guest(#[expect(dead_code, reason = "counted by being kept")] Arc<()>);
 
 pub struct Server {
     pub db: Db,
@@ -83,6 +99,9 @@ impl Server {
                 devices: RateLimiter::keyed(quota(PER_DEVICE)),
                 events: RateLimiter::keyed(quota(EVENTS_PER_DEVICE)),
                 letters: RateLimiter::keyed(quota(LETTERS_PER_DEVICE)),
+                peers: RateLimiter::keyed(quota(PER_PEER)),
+                openings: RateLimiter::keyed(quota(PEER_OPENINGS)),
+                guests: Mutex::default(),
             },
         });
         tokio::spawn(crate::fanout::listen(Arc::clone(&server)));
@@ -116,9 +135,26 @@ impl Server {
     pub fn admit_letters(&self, device: DeviceId, count: usize) -> Result<(), Fault> {
         admit(&self.limits.letters, device, count)
     }
+
+    /// What a peer, or its guests, want to have done.
+    pub fn admit_peer(&self, peer: u16, count: usize) -> Result<(), Fault> {
+        admit(&self.limits.peers, peer, count)
+    }
+
+    /// One more stream of a guest.
+    pub fn admit_guest(&self, peer: u16) -> Result<Guest, Fault> {
+        admit(&self.limits.openings, peer, 1)?;
+        let mut guests = self.limits.guests.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = guests.entry(peer).or_default();
+        // One copy is the map's own.
+        if Arc::strong_count(open) > GUESTS_PER_PEER {
+            return Err(Fault::TooManyRequests);
+        }
+        Ok(Guest(Arc::clone(open)))
+    }
 }
 
-fn admit(limiter: &DefaultKeyedRateLimiter<DeviceId>, device: DeviceId, count: usize) -> Result<(), Fault> {
+fn admit<K: Clone + Eq + Hash>(limiter: &DefaultKeyedRateLimiter<K>, device: K, count: usize) -> Result<(), Fault> {
     let Some(count) = u32::try_from(count).ok().and_then(NonZeroU32::new) else {
         return Ok(());
     };

@@ -80,11 +80,7 @@ struct Forged {
 
 impl Forged {
     fn good(number: u16) -> Self {
-        Self {
-            names: vec![certificate_name(number)],
-            usage: Some(ExtendedKeyUsagePurpose::ClientAuth),
-            days: (-1, 1),
-        }
+        Self { names: vec![certificate_name(number)], usage: Some(ExtendedKeyUsagePurpose::ClientAuth), days: (-1, 1) }
     }
 
     fn chain(&self, authority: &certs::Authority) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
@@ -205,7 +201,7 @@ async fn impostor(answer: &'static [u8], endless: bool) -> (std::net::SocketAddr
 async fn ask_impostor(here: &Running, answer: &'static [u8], endless: bool) -> (Result<Vec<u8>, PeerError>, Duration) {
     let (address, authority) = impostor(answer, endless).await;
     let municipality = key("impostor");
-    let file = stafett_protocol::peer::PeerFile {
+    let file = stafett_protocol::federation::PeerFile {
         number: THERE,
         name: "Haugesund".into(),
         url: format!("https://{address}"),

@@ -9,9 +9,9 @@ use hyper::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stafett_protocol::codec::{decode, encode};
+use stafett_protocol::federation::PeerFile;
 use stafett_protocol::ids::{bytes_from_hex, to_hex};
 use stafett_protocol::limits::CLOCK_SKEW_SHOWN_MILLIS;
-use stafett_protocol::peer::PeerFile;
 use stafett_protocol::signed::Signed;
 
 use super::{CliError, Said, serve};

@@ -88,9 +88,7 @@ fn is_never_a_server(ip: IpAddr) -> bool {
         IpAddr::V4(ip) => {
             ip.is_link_local() || ip.is_multicast() || ip.is_broadcast() || ip.octets().first() == Some(&0)
         }
-        IpAddr::V6(ip) => {
-            ip.is_unspecified() || ip.is_multicast() || ip.is_unicast_link_local() || embeds_v4(ip)
-        }
+        IpAddr::V6(ip) => ip.is_unspecified() || ip.is_multicast() || ip.is_unicast_link_local() || embeds_v4(ip),
     }
 }
 
@@ -134,10 +132,32 @@ mod tests {
             assert!(choose("stafett.example", &one(public)).is_ok(), "{public}");
         }
         for inside in [
-            "10.1.2.3", "172.16.0.1", "192.168.1.1", "127.0.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
-            "224.0.0.1", "255.255.255.255", "192.0.0.8", "198.18.0.1", "240.0.0.1", "192.0.2.1", "::1", "::",
-            "fe80::1", "fc00::1", "fd00:ec2::254", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::10.0.0.1",
-            "64:ff9b::a00:1", "2002:a00:1::", "2001:0:1::", "2001:db8::1", "ff02::1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "127.0.0.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "192.0.0.8",
+            "198.18.0.1",
+            "240.0.0.1",
+            "192.0.2.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "fd00:ec2::254",
+            "::ffff:10.0.0.1",
+            "::ffff:169.254.169.254",
+            "::10.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:a00:1::",
+            "2001:0:1::",
+            "2001:db8::1",
+            "ff02::1",
         ] {
             assert_eq!(choose("stafett.example", &one(inside)), Err(BadAddress::Private), "{inside}");
         }
@@ -151,10 +171,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_literal_is_the_operators_own_choice_unless_no_server_can_be_there() {
-        for literal in ["https://127.0.0.1:8443", "https://10.0.0.7:8443", "https://[::1]:8443", "https://[2a02:c0::7]"] {
+        for literal in ["https://127.0.0.1:8443", "https://10.0.0.7:8443", "https://[::1]:8443", "https://[2a02:c0::7]"]
+        {
             assert!(Address::parse(literal).unwrap().resolve().await.is_ok(), "{literal}");
         }
-        for never in ["https://169.254.169.254", "https://[::ffff:10.0.0.1]:1", "https://0.0.0.0:1", "https://[fe80::1]"] {
+        for never in
+            ["https://169.254.169.254", "https://[::ffff:10.0.0.1]:1", "https://0.0.0.0:1", "https://[fe80::1]"]
+        {
             assert_eq!(Address::parse(never), Err(BadAddress::Forbidden), "{never}");
         }
     }
@@ -163,9 +186,21 @@ mod tests {
     fn an_address_has_one_form() {
         assert_eq!(Address::parse("https://a.example").unwrap(), Address { host: "a.example".into(), port: 443 });
         for bad in [
-            "http://a.example", "https://", "https://a.example/path", "https://u@a.example", "https://a.example:0",
-            "https://a.example:99999", "https://a.example:1:2", "https://a b", "https://[::1", "https://127.1",
-            "https://2130706433", "https://0x7f000001", "https://a.example?x", "https://[a.example]", "https://a.",
+            "http://a.example",
+            "https://",
+            "https://a.example/path",
+            "https://u@a.example",
+            "https://a.example:0",
+            "https://a.example:99999",
+            "https://a.example:1:2",
+            "https://a b",
+            "https://[::1",
+            "https://127.1",
+            "https://2130706433",
+            "https://0x7f000001",
+            "https://a.example?x",
+            "https://[a.example]",
+            "https://a.",
         ] {
             assert_eq!(Address::parse(bad), Err(BadAddress::Form), "{bad}");
         }

@@ -27,6 +27,8 @@ pub fn certificate_name(number: u16) -> String {
 
 /// Where a peer asks whether it is known.
 pub const HELLO_PATH: &str = "/v1/peer";
+/// Where a peer opens a stream for one of its devices.
+pub const RELAY_PATH: &str = "/v1/peer/relay";
 /// The version of what servers say to each other; it stands in every path.
 pub const VERSION: u16 = 1;
 

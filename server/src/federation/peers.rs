@@ -8,8 +8,8 @@ use rustls::Error;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use stafett_protocol::code::key_hash;
 use stafett_protocol::credential::{Municipalities, MunicipalityKey};
+use stafett_protocol::federation::PeerFile;
 use stafett_protocol::ids::{Hash, Municipality, PublicKey};
-use stafett_protocol::peer::PeerFile;
 use stafett_protocol::signed::Signed;
 
 use super::address::{Address, BadAddress};
@@ -104,6 +104,12 @@ impl Peers {
     #[must_use]
     pub fn get(&self, number: Municipality) -> Option<Arc<Peer>> {
         self.known().peers.iter().find(|peer| peer.number == number).cloned()
+    }
+
+    /// Whether this is still what the operator trusts: connections live longer than trust.
+    #[must_use]
+    pub fn is_current(&self, peer: &Arc<Peer>) -> bool {
+        self.known().peers.iter().any(|now| Arc::ptr_eq(now, peer))
     }
 
     /// Whose client certificate this is.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::federation::certificate_name;
 use rustls::client::danger::ServerCertVerifier as _;
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -10,7 +11,6 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{Error, RootCertStore};
 use stafett_protocol::ids::Municipality;
-use crate::federation::certificate_name;
 
 use crate::tls::{peer_provider, unknown_issuer};
 

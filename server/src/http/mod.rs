@@ -22,7 +22,7 @@ use stafett_protocol::http_signature::{self, SignatureHeaders};
 use stafett_protocol::limits::{BODY_BYTES, FRAME_BYTES, REQUEST_TIMEOUT_SECONDS};
 
 use crate::accept::{RemoteAddress, Seat};
-use crate::federation::HELLO_PATH;
+use crate::federation::{HELLO_PATH, RELAY_PATH};
 use crate::problem::Fault;
 use crate::server::Server;
 use crate::store::accounts::{self, Device};
@@ -38,6 +38,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .route(STREAM_PATH, get(stream_route))
         .route("/healthz", get(health))
         .route(HELLO_PATH, get(peer::hello))
+        .route(RELAY_PATH, get(peer::relay))
         .fallback(peer::fallback)
         .method_not_allowed_fallback(|| async { Fault::NoSuchRoute })
         .layer(from_fn(guard))

@@ -3,17 +3,20 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, State};
+use axum::extract::{FromRequestParts, State, ws::WebSocketUpgrade};
 use axum::http::{Uri, request::Parts};
+use axum::response::Response;
 use axum::{Extension, Json};
+use stafett_protocol::limits::FRAME_BYTES;
 
-use crate::accept::FromPeer;
+use crate::accept::{FromPeer, Seat};
 use crate::federation::outgoing::PeerError;
 use crate::federation::peers::Peer;
 use crate::federation::{Hello, VERSION};
 use crate::home::now_ms;
 use crate::problem::Fault;
 use crate::server::Server;
+use crate::stream;
 
 /// The peer whose certificate came with the connection, if it is still one.
 pub struct VerifiedPeer(pub Arc<Peer>);
@@ -24,9 +27,7 @@ impl FromRequestParts<Arc<Server>> for VerifiedPeer {
     async fn from_request_parts(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, Fault> {
         let FromPeer(found) = parts.extensions.get().cloned().ok_or(Fault::NoSuchRoute)?;
         let found = found.ok_or(Fault::NoSuchRoute)?;
-        // Connections live longer than trust: a peer that was replaced has to come anew.
-        let now = server.federation.peers.get(found.number).filter(|now| Arc::ptr_eq(now, &found));
-        now.map(Self).ok_or(Fault::NoSuchRoute)
+        if server.federation.peers.is_current(&found) { Ok(Self(found)) } else { Err(Fault::NoSuchRoute) }
     }
 }
 
@@ -34,11 +35,29 @@ pub async fn hello(VerifiedPeer(_): VerifiedPeer, State(server): State<Arc<Serve
     Json(Hello { number: server.municipality.number, version: VERSION, time_ms: now_ms() })
 }
 
+/// A device of the peer's wants to speak to this home; who it is it says itself, in the stream.
+pub async fn relay(
+    VerifiedPeer(peer): VerifiedPeer,
+    State(server): State<Arc<Server>>,
+    Extension(seat): Extension<Seat>,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Fault> {
+    let guest = server.admit_guest(peer.number)?;
+    Ok(upgrade
+        .max_message_size(FRAME_BYTES)
+        .max_frame_size(FRAME_BYTES)
+        .read_buffer_size(8 * 1024)
+        .write_buffer_size(0)
+        .on_upgrade(move |socket| async move {
+            // All guests of a municipality come from one address.
+            seat.belongs_to_a_device();
+            stream::run_guest(server, peer, socket).await;
+            drop((seat, guest));
+        }))
+}
+
 /// A peer of another version hears so; everybody else hears nothing.
-pub async fn fallback(
-    uri: Uri,
-    Extension(FromPeer(peer)): Extension<FromPeer>,
-) -> Fault {
+pub async fn fallback(uri: Uri, Extension(FromPeer(peer)): Extension<FromPeer>) -> Fault {
     let asks_a_peer = uri.path().strip_prefix("/v").and_then(|rest| rest.split_once('/')).is_some_and(|(n, rest)| {
         n.bytes().all(|c| c.is_ascii_digit()) && (rest == "peer" || rest.starts_with("peer/"))
     });

@@ -22,6 +22,7 @@ use crate::fanout;
 use crate::federation::peers::Known;
 use crate::home::now_ms;
 use crate::problem::Fault;
+use crate::store::accounts::Device;
 use crate::store::chain::{self, Entry};
 use crate::store::mail::{self, Posted};
 
@@ -29,7 +30,7 @@ use crate::store::mail::{self, Posted};
 pub(super) async fn run(
     conn: &mut Conn,
     shared: &Shared,
-    device: DeviceId,
+    author: &Device,
     drafts: Vec<Draft>,
     letters: Vec<Letter>,
 ) -> Result<Outcome, Fault> {
@@ -51,7 +52,7 @@ pub(super) async fn run(
         conn,
         shared,
         known: shared.peers.known(),
-        device,
+        author,
         places: &mut places,
         now: 0,
         written: Vec::new(),
@@ -83,7 +84,7 @@ struct Judging<'a> {
     shared: &'a Shared,
     /// Whom the home believes, at the beginning of the transaction.
     known: Arc<Known>,
-    device: DeviceId,
+    author: &'a Device,
     places: &'a mut Places,
     now: u64,
     written: Vec<Written>,
@@ -116,7 +117,7 @@ impl Judging<'_> {
                 tracing::warn!("a letter beside a bundle met a full mailbox");
             }
         }
-        let device = self.device;
+        let device = self.author.device;
         let entries: Vec<Entry<'_>> = self.written.iter().map(|written| written.entry(device)).collect();
         chain::append(self.conn, &entries).await?;
         for (replica, snapshot) in self.places.touched() {
@@ -131,7 +132,7 @@ impl Judging<'_> {
         let Some(first) = drafts.first() else { return Ok(None) };
         let used = |draft: &Draft| {
             let state = self.places.state(draft.event.scope);
-            state.is_some_and(|state| draft.event.counter <= state.counter(self.device))
+            state.is_some_and(|state| draft.event.counter <= state.counter(self.author.device))
         };
         if !drafts.iter().any(used) {
             return Ok(None);
@@ -139,7 +140,7 @@ impl Judging<'_> {
         let mut accepted = Vec::with_capacity(drafts.len());
         for draft in drafts {
             let event = &draft.event;
-            let stored = chain::stored(self.conn, event.scope, self.device, event.counter).await?;
+            let stored = chain::stored(self.conn, event.scope, self.author.device, event.counter).await?;
             let Some(stored) = stored.filter(|stored| stored.event == encode(&draft.signed)) else {
                 return Err(self.refusal(first.event.scope, Refusal::CounterUsed).await?);
             };
@@ -194,7 +195,7 @@ impl Judging<'_> {
         let card = self.places.state(scope).and_then(|state| state.card).filter(|card| *card != scope);
         let writes = matches!(event.body, Body::Change(_) | Body::Commit(_));
         match card.filter(|_| writes) {
-            Some(card) if !chain::is_on_card(self.conn, card, self.device, self.now).await? => {
+            Some(card) if !chain::is_on_card(self.conn, card, self.author.person, self.now).await? => {
                 Err(Refusal::Listed.into())
             }
             _ => Ok(()),
@@ -262,8 +263,9 @@ impl Judging<'_> {
         before: &BTreeMap<DeviceId, u64>,
         welcome: Option<Vec<u8>>,
     ) -> Result<bool, Fault> {
-        let after = self.places.state(scope).map(|state| chain::readers(state, self.now)).unwrap_or_default();
-        let lost = chain::save_readers(self.conn, scope, seq, before, &after).await?;
+        let state = self.places.state(scope).ok_or(Refusal::UnknownScope)?;
+        let after = chain::readers(state, self.now);
+        let lost = chain::save_readers(self.conn, state, seq, before, &after).await?;
         if let Some(welcome) = welcome {
             let added: Vec<DeviceId> = after.keys().filter(|d| !before.contains_key(d)).copied().collect();
             let mail = Mail::Welcome(WelcomeMail { scope, seq, welcome: welcome.into() });
@@ -290,7 +292,7 @@ impl Judging<'_> {
 
     /// Unknown and forbidden look alike to whoever never had a place here.
     async fn refusal(&mut self, scope: ScopeId, refused: Refusal) -> Result<Fault, Fault> {
-        let known_here = chain::reader(self.conn, scope, self.device, self.now).await?.is_some();
+        let known_here = chain::reader(self.conn, scope, self.author.device, self.now).await?.is_some();
         if refused == Refusal::NotAMember && !known_here {
             return Ok(Refusal::UnknownScope.into());
         }

@@ -22,6 +22,7 @@ use crate::fanout::{Fanout, NewRecords};
 use crate::federation::peers::Peers;
 use crate::municipality::Municipality;
 use crate::problem::Fault;
+use crate::store::accounts::Device;
 use places::Hot;
 
 /// Most letters in one bundle.
@@ -71,15 +72,16 @@ impl Intake {
     }
 
     /// Judges and stores a bundle of an authenticated device, all or nothing, and tells who may know.
-    pub async fn submit(&self, device: DeviceId, bundle: Bundle) -> Result<Vec<Accepted>, Fault> {
-        let drafts = open(device, bundle.envelopes)?;
+    pub async fn submit(&self, author: &Device, bundle: Bundle) -> Result<Vec<Accepted>, Fault> {
+        let drafts = open(author.device, bundle.envelopes)?;
         check_letters(&bundle.letters)?;
         let letters = bundle.letters;
         let shared = Arc::clone(&self.shared);
+        let author = author.clone();
         let outcome = self
             .db
             .write::<Outcome, Fault, _>(move |conn: &mut Conn| {
-                Box::pin(async move { judging::run(conn, &shared, device, drafts, letters).await })
+                Box::pin(async move { judging::run(conn, &shared, &author, drafts, letters).await })
             })
             .await?;
         for news in outcome.news {

@@ -238,6 +238,9 @@ pub async fn devices_of(conn: &mut Conn, person: PersonId) -> Result<Vec<DeviceI
 pub async fn remove_device(conn: &mut Conn, device: DeviceId, person: PersonId) -> Result<bool, StoreError> {
     let removed =
         conn.execute("DELETE FROM devices WHERE device = $1 AND person = $2", args![&device.0, &person.0]).await?;
+    if removed == 1 {
+        conn.execute("DELETE FROM mailbox WHERE device = $1", args![&device.0]).await?;
+    }
     Ok(removed == 1)
 }
 

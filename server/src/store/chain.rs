@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::event::{Position, Receipt, Record};
-use stafett_protocol::ids::{DeviceId, Hash, LogId, ScopeId};
+use stafett_protocol::ids::{DeviceId, Hash, LogId, PersonId, ScopeId};
 use stafett_protocol::membership::{Member, Role};
 use stafett_protocol::replica::Replica;
 use stafett_protocol::signed::Signed;
@@ -220,11 +220,12 @@ fn until(state: &ScopeState, member: &Member) -> u64 {
 /// Brings the reader table up to date; answers the devices that lost their place at `seq`.
 pub async fn save_readers(
     conn: &mut Conn,
-    scope: ScopeId,
+    state: &ScopeState,
     seq: u64,
     before: &BTreeMap<DeviceId, u64>,
     after: &BTreeMap<DeviceId, u64>,
 ) -> Result<Vec<DeviceId>, StoreError> {
+    let scope = state.scope();
     let mut lost = Vec::new();
     for device in before.keys().filter(|device| !after.contains_key(device)) {
         conn.execute(
@@ -238,9 +239,10 @@ pub async fn save_readers(
         if before.get(device) == Some(until) {
             continue;
         }
+        let person = state.membership.member_of_device(*device).map(|member| member.person.0.to_vec());
         conn.execute(
-            "INSERT INTO readers (scope, device, until_ms) VALUES ($1, $2, $3) ON CONFLICT (scope, device) DO UPDATE SET until_ms = excluded.until_ms, removed_seq = NULL",
-            args![&scope.0, &device.0, to_db(*until)],
+            "INSERT INTO readers (scope, device, until_ms, person) VALUES ($1, $2, $3, $4) ON CONFLICT (scope, device) DO UPDATE SET until_ms = excluded.until_ms, removed_seq = NULL, person = excluded.person",
+            args![&scope.0, &device.0, to_db(*until), person],
         )
         .await?;
         if *until == 0 {
@@ -255,7 +257,7 @@ pub async fn save_readers(
 pub async fn reader(conn: &mut Conn, scope: ScopeId, device: DeviceId, now: u64) -> Result<Option<Reader>, StoreError> {
     let row = conn
         .row(
-            "SELECT r.until_ms, r.removed_seq, s.card FROM readers r JOIN scopes s ON s.scope = r.scope WHERE r.scope = $1 AND r.device = $2",
+            "SELECT r.until_ms, r.removed_seq, s.card, r.person FROM readers r JOIN scopes s ON s.scope = r.scope WHERE r.scope = $1 AND r.device = $2",
             args![&scope.0, &device.0],
         )
         .await?;
@@ -263,19 +265,21 @@ pub async fn reader(conn: &mut Conn, scope: ScopeId, device: DeviceId, now: u64)
     let mut until = from_db(row.int(0)?);
     if let Some(card) = row.maybe_bytes(2)? {
         let card = ScopeId(card.try_into().map_err(damaged("scope"))?);
-        if card != scope && !is_on_card(conn, card, device, now).await? {
+        let person = row.maybe_bytes(3)?.ok_or(StoreError::Damaged("reader"))?;
+        let person = PersonId(person.try_into().map_err(damaged("reader"))?);
+        if card != scope && !is_on_card(conn, card, person, now).await? {
             until = 0;
         }
     }
     Ok(Some(Reader { until, removed_at: row.maybe_int(1)?.map(from_db) }))
 }
 
-/// Whether the person of this device has a place on the card, with whatever device.
-pub async fn is_on_card(conn: &mut Conn, card: ScopeId, device: DeviceId, now: u64) -> Result<bool, StoreError> {
+/// Whether this person has a place on the card, with whatever device.
+pub async fn is_on_card(conn: &mut Conn, card: ScopeId, person: PersonId, now: u64) -> Result<bool, StoreError> {
     let row = conn
         .row(
-            "SELECT c.until_ms FROM readers c JOIN devices other ON other.device = c.device JOIN devices own ON own.person = other.person WHERE c.scope = $1 AND own.device = $2 AND c.until_ms > $3 LIMIT 1",
-            args![&card.0, &device.0, to_db(now)],
+            "SELECT until_ms FROM readers WHERE scope = $1 AND person = $2 AND until_ms > $3 LIMIT 1",
+            args![&card.0, &person.0, to_db(now)],
         )
         .await?;
     Ok(row.is_some())

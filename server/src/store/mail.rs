@@ -29,7 +29,7 @@ fn next_id() -> u64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Posted {
     Waiting,
-    /// The device is not (any more) known here.
+    /// The device has no account here and no place in any scope.
     NoSuchDevice,
     /// A letter too many.
     Full,
@@ -38,8 +38,8 @@ pub enum Posted {
 /// Puts mail into a device's mailbox.
 pub async fn post(conn: &mut Conn, to: DeviceId, mail: &Mail) -> Result<Posted, StoreError> {
     // No lock: posters that take several devices in different orders must not wait for each other.
-    let known = conn.row("SELECT person FROM devices WHERE device = $1", args![&to.0]).await?;
-    if known.is_none() {
+    let account = conn.row("SELECT person FROM devices WHERE device = $1", args![&to.0]).await?;
+    if account.is_none() && !is_guest(conn, to).await? {
         return Ok(Posted::NoSuchDevice);
     }
     // Only what other people write is counted: nobody keeps a device out by filling its mailbox.
@@ -53,6 +53,12 @@ pub async fn post(conn: &mut Conn, to: DeviceId, mail: &Mail) -> Result<Posted, 
     .await?;
     notify(conn, News::Mail(to)).await?;
     Ok(Posted::Waiting)
+}
+
+/// Whether the device of another municipality's person has, or had, a place in a scope of this home.
+async fn is_guest(conn: &mut Conn, device: DeviceId) -> Result<bool, StoreError> {
+    let row = conn.row("SELECT scope FROM readers WHERE device = $1 LIMIT 1", args![&device.0]).await?;
+    Ok(row.is_some())
 }
 
 async fn count(conn: &mut Conn, device: DeviceId) -> Result<usize, StoreError> {

@@ -1,8 +1,8 @@
 //! The municipalities that the operator trusts: each with the description that it signed itself.
 
 use stafett_protocol::codec::{decode, encode};
+use stafett_protocol::federation::PeerFile;
 use stafett_protocol::ids::Municipality;
-use stafett_protocol::peer::PeerFile;
 use stafett_protocol::signed::Signed;
 
 use super::accounts::{from_db, to_db};
@@ -47,12 +47,7 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<Added>, StoreError> {
 }
 
 /// Adds a peer, or puts its new description in the old one's place.
-pub async fn put(
-    conn: &mut Conn,
-    number: Municipality,
-    signed: &Signed<PeerFile>,
-    now: u64,
-) -> Result<(), StoreError> {
+pub async fn put(conn: &mut Conn, number: Municipality, signed: &Signed<PeerFile>, now: u64) -> Result<(), StoreError> {
     conn.execute(
         "INSERT INTO peers (number, description, added_ms) VALUES ($1, $2, $3) ON CONFLICT (number) DO UPDATE SET description = excluded.description, added_ms = excluded.added_ms",
         args![i64::from(number), encode(signed), to_db(now)],

@@ -1,11 +1,16 @@
 //! What a device has missed: of scopes, from the database, page by page; and its mail.
 
+use std::sync::Arc;
+
 use stafett_protocol::event::Position;
+use stafett_protocol::federation::{PeerKey, PeerKeys};
 use stafett_protocol::ids::ScopeId;
+use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{Greeting, Records, Reply, ScopePosition, SyncedScope};
 
 use super::{Connection, End, Follow};
 use crate::db::StoreError;
+use crate::federation::peers::Peer;
 use crate::home::now_ms;
 use crate::store::{accounts, chain, mail, packages};
 
@@ -36,8 +41,20 @@ impl Connection {
             time: now,
             key_packages: packages::count(&mut conn, self.device.device, now).await?,
             unit,
-            peers: None,
+            peers: self.peer_keys(),
         })
+    }
+
+    /// Whose keys the operator has compared; for guests their own municipality says so.
+    fn peer_keys(&self) -> Option<Signed<PeerKeys>> {
+        let known = self.server.federation.peers.known();
+        if self.guest_of.is_some() || known.peers.is_empty() {
+            return None;
+        }
+        let key = |peer: &Arc<Peer>| PeerKey { number: peer.number, name: peer.name.clone(), key: peer.key };
+        let municipality = &self.server.municipality;
+        let keys = PeerKeys { by: municipality.number, peers: known.peers.iter().map(key).collect() };
+        Some(municipality.vouch(&keys))
     }
 
     pub(super) async fn push_mail(&mut self) -> Result<(), End> {

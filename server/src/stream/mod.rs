@@ -1,8 +1,13 @@
-//! One task a connection: it answers requests in order, pushes mail and records, and notices silence.
+//! One task a connection: it answers requests in order, pushes mail and records, and notices silence. A
+//! guest, a device of another municipality that came through its own server, is served by the same task.
 
 mod account;
 mod catch_up;
+mod guest;
+mod relay;
 mod requests;
+
+pub use guest::run_guest;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -18,10 +23,12 @@ use tokio::sync::mpsc;
 
 use crate::accept::stopped;
 use crate::fanout::{Listener, NewRecords, Push};
+use crate::federation::peers::Peer;
 use crate::home::now_ms;
 use crate::problem::Fault;
 use crate::server::Server;
 use crate::store::accounts::Device;
+use relay::{FromPeer, Relays};
 
 /// How often the other end is asked whether it is there.
 const PING: Duration = Duration::from_secs(20);
@@ -40,6 +47,9 @@ struct Follow {
 struct Connection {
     server: Arc<Server>,
     device: Device,
+    /// The municipality through whose server a guest has come.
+    guest_of: Option<Arc<Peer>>,
+    relays: Relays,
     socket: WebSocket,
     listener: Arc<Listener>,
     follows: HashMap<ScopeId, Follow>,
@@ -56,12 +66,25 @@ enum End {
     Removed,
 }
 
-/// Serves an authenticated device until one side ends it.
+/// Serves an authenticated device of this municipality until one side ends it.
 pub async fn run(server: Arc<Server>, device: Device, socket: WebSocket) {
+    serve(server, device, None, socket).await;
+}
+
+async fn serve(server: Arc<Server>, device: Device, guest_of: Option<Arc<Peer>>, socket: WebSocket) {
     let (listener, pushes) = server.fanout.enter(device.device);
-    let mut connection =
-        Connection { server, device, socket, listener, follows: HashMap::new(), mailed: HashSet::new() };
-    let end = connection.serve(pushes).await;
+    let (relays, relayed) = Relays::new();
+    let mut connection = Connection {
+        server,
+        device,
+        guest_of,
+        relays,
+        socket,
+        listener,
+        follows: HashMap::new(),
+        mailed: HashSet::new(),
+    };
+    let end = connection.serve(pushes, relayed).await;
     let scopes = connection.follows.keys().copied();
     connection.server.fanout.exit(connection.device.device, scopes, &connection.listener);
     let (code, reason) = match end {
@@ -75,7 +98,7 @@ pub async fn run(server: Arc<Server>, device: Device, socket: WebSocket) {
 }
 
 impl Connection {
-    async fn serve(&mut self, mut pushes: mpsc::Receiver<Push>) -> End {
+    async fn serve(&mut self, mut pushes: mpsc::Receiver<Push>, mut relayed: mpsc::Receiver<FromPeer>) -> End {
         let server = Arc::clone(&self.server);
         let mut stop = server.stop.clone();
         let mut ping = tokio::time::interval(PING);
@@ -101,6 +124,7 @@ impl Connection {
                     Some(push) => self.push(push).await,
                     None => Err(End::Gone),
                 },
+                Some(from) = relayed.recv() => self.pass_on(from).await,
                 _ = ping.tick() => {
                     if heard.elapsed() > Duration::from_secs(IDLE_TIMEOUT_SECONDS) {
                         Err(End::Gone)
@@ -126,7 +150,12 @@ impl Connection {
     }
 
     async fn frame(&mut self, bytes: &[u8]) -> Result<(), End> {
-        if let Err(fault) = self.server.admit_request(self.device.device) {
+        if let Some(peer) = &self.guest_of
+            && !self.server.federation.peers.is_current(peer)
+        {
+            return Err(End::Removed);
+        }
+        if let Err(fault) = self.admit() {
             return self.refuse(id_of(bytes), &fault).await;
         }
         let frame: ClientFrame = match decode(bytes) {
@@ -137,10 +166,18 @@ impl Connection {
             return self.refuse(0, &malformed("a request's id is not 0")).await;
         }
         match self.answer(frame.id, frame.request).await {
-            Ok(reply) => self.reply(frame.id, reply).await,
+            Ok(Some(reply)) => self.reply(frame.id, reply).await,
+            Ok(None) => Ok(()),
             Err(requests::Failed::Fault(fault)) => self.refuse(frame.id, &fault).await,
             Err(requests::Failed::End(end)) => Err(end),
         }
+    }
+
+    fn admit(&self) -> Result<(), Fault> {
+        if let Some(peer) = &self.guest_of {
+            self.server.admit_peer(peer.number, 1)?;
+        }
+        self.server.admit_request(self.device.device)
     }
 
     async fn push(&mut self, push: Push) -> Result<(), End> {

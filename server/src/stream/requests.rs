@@ -7,7 +7,7 @@ use stafett_protocol::letter::Letter;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{Accepted, Bundle, KeyPackageOffer, Mail, Reply, Request, ScopePosition};
 
-use super::{Connection, End, Follow};
+use super::{Connection, End, Follow, guest};
 use crate::db::Conn;
 use crate::home::now_ms;
 use crate::intake::check_letters;
@@ -39,7 +39,18 @@ fn at_most<T>(list: &[T], most: usize) -> Result<(), Fault> {
 }
 
 impl Connection {
-    pub(super) async fn answer(&mut self, id: u32, request: Request) -> Result<Reply, Failed> {
+    /// Answers; some requests have no answer but a refusal.
+    pub(super) async fn answer(&mut self, id: u32, request: Request) -> Result<Option<Reply>, Failed> {
+        if self.guest_of.is_some() && !guest::may_ask(&request) {
+            return Err(Fault::NotAllowed.into());
+        }
+        if let Request::Relay(frame) = request {
+            return self.relay(frame).await.map(|()| None);
+        }
+        self.reply_to(id, request).await.map(Some)
+    }
+
+    async fn reply_to(&mut self, id: u32, request: Request) -> Result<Reply, Failed> {
         Ok(match request {
             Request::Submit(bundle) => self.submit(id, bundle).await?,
             Request::Sync(positions) => self.sync_all(positions).await?,
@@ -66,9 +77,10 @@ impl Connection {
     }
 
     async fn submit(&mut self, _id: u32, bundle: Bundle) -> Result<Reply, Failed> {
+        self.admit_guests(bundle.envelopes.len() + bundle.letters.len())?;
         self.server.admit_events(self.device.device, bundle.envelopes.len())?;
         self.server.admit_letters(self.device.device, bundle.letters.len())?;
-        let accepted = self.server.intake.submit(self.device.device, bundle).await?;
+        let accepted = self.server.intake.submit(&self.device, bundle).await?;
         self.follow_own(&accepted);
         Ok(Reply::Submitted(accepted))
     }
@@ -123,6 +135,7 @@ impl Connection {
 
     async fn fetch(&mut self, mut persons: Vec<PersonId>) -> Result<Reply, Failed> {
         at_most(&persons, FETCHED)?;
+        self.admit_guests(persons.len())?;
         // Everybody locks in the same order.
         persons.sort_unstable();
         persons.dedup();
@@ -146,6 +159,7 @@ impl Connection {
 
     async fn persons(&mut self, persons: Vec<PersonId>) -> Result<Reply, Failed> {
         at_most(&persons, PERSONS)?;
+        self.admit_guests(persons.len())?;
         let mut conn = self.server.db.reader().await?;
         let mut found = Vec::with_capacity(persons.len());
         for person in persons {
@@ -156,6 +170,7 @@ impl Connection {
 
     async fn letters(&mut self, letters: Vec<Letter>) -> Result<Reply, Failed> {
         check_letters(&letters)?;
+        self.admit_guests(letters.len())?;
         self.server.admit_letters(self.device.device, letters.len())?;
         let recipients: Vec<_> = letters.iter().map(|letter| letter.to).collect();
         self.server

@@ -1,0 +1,90 @@
+//! A device of another municipality, come through its own server: it proves with its own key who it is,
+//! so that the relaying server is trusted with nothing but delivery (design `protocol.md` 7).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use stafett_protocol::codec::{decode, encode};
+use stafett_protocol::credential::{Municipalities, MunicipalityKey, letter_key_hash};
+use stafett_protocol::federation::{RelayChallenge, RelayLogin};
+use stafett_protocol::wire::Request;
+
+use super::{Connection, serve};
+use crate::federation::peers::Peer;
+use crate::home::random;
+use crate::problem::Fault;
+use crate::server::Server;
+use crate::store::accounts::Device;
+
+/// Time to answer the challenge.
+const LOGIN: Duration = Duration::from_secs(10);
+
+/// Serves a guest until one side ends it.
+pub async fn run_guest(server: Arc<Server>, peer: Arc<Peer>, mut socket: WebSocket) {
+    let entered = tokio::time::timeout(LOGIN, enter(&server, &peer, &mut socket)).await;
+    match entered.unwrap_or(Err(Fault::TooSlow)) {
+        Ok(device) => serve(server, device, Some(peer), socket).await,
+        Err(fault) => {
+            let frame = CloseFrame { code: 1008, reason: fault.to_problem().code.into() };
+            let _ = tokio::time::timeout(LOGIN, socket.send(Message::Close(Some(frame)))).await;
+        }
+    }
+}
+
+/// Challenge and answer. The challenge is this stream's alone, the home stands in what is signed: an
+/// answer is worth nothing anywhere else, or ever again.
+async fn enter(server: &Server, peer: &Peer, socket: &mut WebSocket) -> Result<Device, Fault> {
+    let challenge = RelayChallenge { challenge: random()? };
+    socket.send(Message::Binary(encode(&challenge).into())).await.map_err(|_| Fault::NotAuthenticated)?;
+    let bytes = loop {
+        match socket.recv().await {
+            Some(Ok(Message::Binary(bytes))) => break bytes,
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            _ => return Err(Fault::NotAuthenticated),
+        }
+    };
+    let login: RelayLogin = decode(&bytes)?;
+    // The municipality that relays vouches for its own people, and for nobody else's.
+    let trusted = Municipalities(vec![MunicipalityKey { number: peer.number, key: peer.key }]);
+    let identity = login.credential.verify(&trusted).map_err(|_| Fault::NotAuthenticated)?;
+    let hello = login.hello.verify(identity.device_key()).map_err(|_| Fault::NotAuthenticated)?;
+    let fits = hello.challenge == challenge.challenge
+        && hello.home == server.municipality.number
+        && hello.device == identity.device()
+        && identity.letter_key() == letter_key_hash(login.letter_key.as_slice());
+    if !fits {
+        return Err(Fault::NotAuthenticated);
+    }
+    server.fanout.admit(identity.device())?;
+    Ok(Device { device: identity.device(), person: identity.person(), key: *identity.device_key() })
+}
+
+/// What a guest has any business with: the logs that are homed here, and what is needed to take part in
+/// them. Accounts, codes and key packages are its own home's.
+pub(super) fn may_ask(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Submit(_)
+            | Request::Sync(_)
+            | Request::FetchKeyPackages(_)
+            | Request::Persons(_)
+            | Request::Units
+            | Request::Letters(_)
+            | Request::Acknowledge(_)
+            | Request::Ping
+            | Request::PrepareTransfer(_)
+            | Request::CommitTransfer(_)
+            | Request::HoldTransfer(_)
+            | Request::AbortTransfer(_)
+            | Request::Activate(_)
+            | Request::Release(_)
+    )
+}
+
+impl Connection {
+    /// Whatever a request costs beyond itself counts against the guest's municipality.
+    pub(super) fn admit_guests(&self, count: usize) -> Result<(), Fault> {
+        self.guest_of.as_ref().map_or(Ok(()), |peer| self.server.admit_peer(peer.number, count))
+    }
+}

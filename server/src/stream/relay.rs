@@ -1,0 +1,198 @@
+//! A device of this municipality speaks to another home through this server: bytes both ways, unread.
+//! Each relay is a task of its own, so that a slow peer costs its one device at most, and that a little.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use stafett_protocol::federation::{RelayFrame, RelayPayload, RelayedFrame, RelayedPayload};
+use stafett_protocol::ids::Municipality;
+use stafett_protocol::limits::IDLE_TIMEOUT_SECONDS;
+use stafett_protocol::wire::{Problem, Reply};
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+use super::requests::Failed;
+use super::{Connection, End, PING};
+use crate::federation::RELAY_PATH;
+use crate::federation::outgoing::{PeerError, PeerStream};
+use crate::problem::Fault;
+use crate::server::Server;
+
+/// Messages that wait on their way to a peer, and from peers; each may be as large as a bundle.
+const QUEUE: usize = 4;
+/// How long a device's stream waits for a peer that does not read.
+const SLOW: Duration = Duration::from_secs(5);
+/// Relays that one stream may have open.
+const OPEN: usize = 16;
+/// Longest code of a problem.
+const CODE_BYTES: usize = 40;
+
+/// The relays of one device's stream.
+pub(super) struct Relays {
+    open: HashMap<Municipality, Relay>,
+    /// Tells a relay from an earlier one to the same municipality.
+    opened: u64,
+    back: mpsc::Sender<FromPeer>,
+}
+
+struct Relay {
+    number: u64,
+    queue: mpsc::Sender<Vec<u8>>,
+}
+
+/// What a relay's task has for its device.
+pub(super) struct FromPeer {
+    peer: Municipality,
+    number: u64,
+    payload: RelayedPayload,
+}
+
+impl Relays {
+    pub fn new() -> (Self, mpsc::Receiver<FromPeer>) {
+        let (back, relayed) = mpsc::channel(QUEUE);
+        (Self { open: HashMap::new(), opened: 0, back }, relayed)
+    }
+}
+
+impl Connection {
+    pub(super) async fn relay(&mut self, frame: RelayFrame) -> Result<(), Failed> {
+        match frame.payload {
+            RelayPayload::Open => Ok(self.open_relay(frame.to)?),
+            RelayPayload::Message(bytes) => {
+                let relay = self.relays.open.get(&frame.to).ok_or(Fault::RelayClosed)?;
+                let sent = tokio::time::timeout(SLOW, relay.queue.send(bytes.into())).await;
+                if !matches!(sent, Ok(Ok(()))) {
+                    self.relays.open.remove(&frame.to);
+                    return Err(Fault::Peer(PeerError::Unreachable).into());
+                }
+                Ok(())
+            }
+            RelayPayload::Close => {
+                self.relays.open.remove(&frame.to);
+                Ok(())
+            }
+        }
+    }
+
+    /// A relay that stands already gives way: whoever opens anew has forgotten the old one.
+    fn open_relay(&mut self, to: Municipality) -> Result<(), Fault> {
+        if self.server.federation.peers.get(to).is_none() {
+            return Err(PeerError::Unknown.into());
+        }
+        self.relays.open.remove(&to);
+        if self.relays.open.len() >= OPEN {
+            return Err(Fault::TooManyRequests);
+        }
+        self.relays.opened += 1;
+        let number = self.relays.opened;
+        let (queue, messages) = mpsc::channel(QUEUE);
+        self.relays.open.insert(to, Relay { number, queue });
+        let back = Back { peer: to, number, sender: self.relays.back.clone() };
+        tokio::spawn(run(Arc::clone(&self.server), messages, back));
+        Ok(())
+    }
+
+    /// To the device; what an earlier relay still had to say is not.
+    pub(super) async fn pass_on(&mut self, from: FromPeer) -> Result<(), End> {
+        if self.relays.open.get(&from.peer).is_none_or(|relay| relay.number != from.number) {
+            return Ok(());
+        }
+        if matches!(from.payload, RelayedPayload::Closed(_)) {
+            self.relays.open.remove(&from.peer);
+        }
+        self.reply(0, Reply::Relayed(RelayedFrame { from: from.peer, payload: from.payload })).await
+    }
+}
+
+/// The way back to the device; waits while the device does not read, and so makes the peer wait.
+struct Back {
+    peer: Municipality,
+    number: u64,
+    sender: mpsc::Sender<FromPeer>,
+}
+
+impl Back {
+    async fn send(&self, payload: RelayedPayload) -> bool {
+        self.sender.send(FromPeer { peer: self.peer, number: self.number, payload }).await.is_ok()
+    }
+}
+
+/// Lives until the device closes the relay or is gone, or the peer ends it.
+async fn run(server: Arc<Server>, messages: mpsc::Receiver<Vec<u8>>, back: Back) {
+    let problem = match server.federation.outgoing.open(back.peer, RELAY_PATH).await {
+        Ok(stream) => pump(stream, messages, &back).await,
+        Err(error) => Some(Fault::Peer(error).to_problem()),
+    };
+    if let Some(problem) = problem {
+        back.send(RelayedPayload::Closed(problem)).await;
+    }
+}
+
+/// Passes messages on; answers why the peer ended it, or nothing if the device did. The two ways do not
+/// wait for each other: a device that sends much while it is sent much must not stop both.
+async fn pump(stream: PeerStream, messages: mpsc::Receiver<Vec<u8>>, back: &Back) -> Option<Problem> {
+    let (to_peer, from_peer) = stream.split();
+    tokio::select! {
+        problem = inward(from_peer, back) => problem,
+        problem = outward(to_peer, messages) => problem,
+    }
+}
+
+async fn inward(mut stream: SplitStream<PeerStream>, back: &Back) -> Option<Problem> {
+    loop {
+        match tokio::time::timeout(Duration::from_secs(IDLE_TIMEOUT_SECONDS), stream.next()).await {
+            Ok(Some(Ok(Message::Binary(bytes)))) => {
+                if !back.send(RelayedPayload::Message(bytes.to_vec().into())).await {
+                    return None;
+                }
+            }
+            Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
+            Ok(Some(Ok(Message::Close(frame)))) => return Some(ended(frame.as_ref())),
+            _ => return Some(unreachable()),
+        }
+    }
+}
+
+async fn outward(
+    mut stream: SplitSink<PeerStream, Message>,
+    mut messages: mpsc::Receiver<Vec<u8>>,
+) -> Option<Problem> {
+    let mut ping = tokio::time::interval(PING);
+    loop {
+        let out = tokio::select! {
+            message = messages.recv() => message.map(|bytes| Message::Binary(bytes.into())),
+            _ = ping.tick() => Some(Message::Ping(vec![].into())),
+        };
+        let Some(out) = out else {
+            let _ = tokio::time::timeout(SLOW, stream.close()).await;
+            return None;
+        };
+        if !matches!(tokio::time::timeout(SLOW, stream.send(out)).await, Ok(Ok(()))) {
+            return Some(unreachable());
+        }
+    }
+}
+
+fn unreachable() -> Problem {
+    Fault::Peer(PeerError::Unreachable).to_problem()
+}
+
+/// Why the peer closed: its code, if it looks like one; never its words.
+fn ended(frame: Option<&CloseFrame>) -> Problem {
+    let Some(frame) = frame else {
+        return unreachable();
+    };
+    let code = frame.reason.as_str();
+    let is_code =
+        !code.is_empty() && code.len() <= CODE_BYTES && code.bytes().all(|c| c == b'-' || c.is_ascii_lowercase());
+    let code = if is_code { code } else { "peer-answer" };
+    Problem {
+        code: code.to_owned(),
+        detail: "the other municipality's server ended the stream".to_owned(),
+        scope: None,
+    }
+}
