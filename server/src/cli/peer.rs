@@ -210,13 +210,17 @@ pub async fn stored(db: &Db) -> Result<Vec<(Arc<Peer>, u64)>, CliError> {
     checked.collect()
 }
 
-fn shown(peer: &Peer) -> Value {
-    json!({
-        "number": peer.number,
-        "name": peer.name,
-        "url": peer.url,
-        "fingerprint": peer.fingerprint().to_string(),
-    })
+/// A peer as it is printed, with what the command adds to it.
+fn shown(peer: &Peer, more: Value) -> Value {
+    let mut fields = serde_json::Map::new();
+    fields.insert("number".to_owned(), json!(peer.number));
+    fields.insert("name".to_owned(), json!(peer.name));
+    fields.insert("url".to_owned(), json!(peer.url));
+    fields.insert("fingerprint".to_owned(), json!(peer.fingerprint().to_string()));
+    if let Value::Object(more) = more {
+        fields.extend(more);
+    }
+    Value::Object(fields)
 }
 
 async fn list(dir: &Path) -> Result<Said, CliError> {
@@ -227,14 +231,7 @@ async fn list(dir: &Path) -> Result<Said, CliError> {
         format!("{:04} {} {}\n     {}", peer.number, peer.name, peer.url, grouped(&peer.fingerprint().to_string()))
     });
     let words: Vec<String> = words.collect();
-    let list: Vec<Value> = found
-        .iter()
-        .map(|(peer, added_ms)| {
-            let mut value = shown(peer);
-            value["added_ms"] = json!(added_ms);
-            value
-        })
-        .collect();
+    let list: Vec<Value> = found.iter().map(|(peer, at)| shown(peer, json!({"added_ms": at}))).collect();
     Ok(Said::new(if words.is_empty() { "no peers".to_owned() } else { words.join("\n") }, json!({"peers": list})))
 }
 
@@ -271,10 +268,7 @@ async fn check(dir: &Path) -> Result<Said, CliError> {
             Err(detail) => ("WRONG", detail),
         };
         words.push(format!("{sign} {:04} {}: {detail}", peer.number, peer.name));
-        let mut value = shown(&peer);
-        value["ok"] = json!(result.is_ok());
-        value["detail"] = json!(detail);
-        list.push(value);
+        list.push(shown(&peer, json!({"ok": result.is_ok(), "detail": detail})));
     }
     db.close().await;
     let words = if words.is_empty() { "no peers".to_owned() } else { words.join("\n") };

@@ -157,10 +157,7 @@ async fn inward(mut stream: SplitStream<PeerStream>, back: &Back) -> Option<Prob
     }
 }
 
-async fn outward(
-    mut stream: SplitSink<PeerStream, Message>,
-    mut messages: mpsc::Receiver<Vec<u8>>,
-) -> Option<Problem> {
+async fn outward(mut stream: SplitSink<PeerStream, Message>, mut messages: mpsc::Receiver<Vec<u8>>) -> Option<Problem> {
     let mut ping = tokio::time::interval(PING);
     loop {
         let out = tokio::select! {

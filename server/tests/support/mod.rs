@@ -12,7 +12,7 @@ use rustls::pki_types::ServerName;
 use stafett_protocol::code::ticket_hash;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::credential::{DeviceCertificate, PersonKind, letter_key_hash};
-use stafett_protocol::federation::PeerFile;
+use stafett_protocol::federation::{PeerFile, RelayChallenge, RelayFrame, RelayLogin, RelayPayload, RelayedPayload};
 use stafett_protocol::http_signature;
 use stafett_protocol::ids::{PersonId, UnitId};
 use stafett_protocol::signed::Signed;
@@ -132,6 +132,13 @@ impl Running {
         // The same address: peers know it.
         let listener = TcpListener::bind(self.address).await.unwrap();
         Self::serve(self.dir, listener, self.url).await
+    }
+
+    /// Stops for good.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        self.serving.await.unwrap();
+        self.db.close().await;
     }
 
     /// A connection without TLS.
@@ -313,10 +320,15 @@ async fn put_code(db: &Db, ticket: [u8; 16], kind: PersonKind, unit: Option<Unit
     .unwrap();
 }
 
+/// What every device of these tests has letters sealed to.
+pub fn letter_key() -> Vec<u8> {
+    vec![5; 1216]
+}
+
 /// What a new person says on joining.
 pub fn claim(person_key: &SigningKey, device: &Device, ticket: [u8; 16]) -> JoinRequest {
     let public = person_key.verifying_key().to_bytes();
-    let letter_key = vec![5; 1216];
+    let letter_key = letter_key();
     let certificate = DeviceCertificate {
         person: PersonId::of_first_key(&public),
         device_key: device.public(),
@@ -431,6 +443,100 @@ impl Client {
         match self.ask(request).await {
             Reply::Problem(problem) => problem.code,
             other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A stream to another home, inside the stream to one's own.
+pub struct Guest<'a> {
+    own: &'a mut Client,
+    to: u16,
+    last_id: u32,
+    pub pushed: VecDeque<Reply>,
+}
+
+impl<'a> Guest<'a> {
+    /// Opens the relay; an immediate refusal is an error.
+    pub async fn open(own: &'a mut Client, to: u16) -> Result<Self, String> {
+        let mut guest = Guest { own, to, last_id: 0, pushed: VecDeque::new() };
+        guest.pass(RelayPayload::Open).await;
+        Ok(guest)
+    }
+
+    async fn pass(&mut self, payload: RelayPayload) {
+        self.own.last_id += 1;
+        let frame = RelayFrame { to: self.to, payload };
+        self.own.send_raw(encode(&ClientFrame { id: self.own.last_id, request: Request::Relay(frame) })).await;
+    }
+
+    pub async fn send(&mut self, bytes: Vec<u8>) {
+        self.pass(RelayPayload::Message(bytes.into())).await;
+    }
+
+    async fn message(&mut self) -> Result<Vec<u8>, String> {
+        loop {
+            match self.own.frame().await.expect("the own stream has ended").reply {
+                Reply::Relayed(relayed) if relayed.from == self.to => match relayed.payload {
+                    RelayedPayload::Message(bytes) => return Ok(bytes.into()),
+                    RelayedPayload::Closed(problem) => return Err(problem.code),
+                },
+                Reply::Problem(problem) => return Err(problem.code),
+                _ => {}
+            }
+        }
+    }
+
+    pub async fn challenge(&mut self) -> Result<[u8; 32], String> {
+        let challenge: RelayChallenge = decode(&self.message().await?).unwrap();
+        Ok(challenge.challenge)
+    }
+
+    /// Answers the challenge and waits for the greeting.
+    pub async fn log_in(&mut self, login: &RelayLogin) -> Result<(), String> {
+        self.send(encode(login)).await;
+        loop {
+            let frame: ServerFrame = decode(&self.message().await?).unwrap();
+            let done = matches!(frame.reply, Reply::Welcome(_));
+            self.pushed.push_back(frame.reply);
+            if done {
+                return Ok(());
+            }
+        }
+    }
+
+    pub async fn ask(&mut self, request: Request) -> Reply {
+        self.last_id += 1;
+        let id = self.last_id;
+        self.send(encode(&ClientFrame { id, request })).await;
+        loop {
+            let frame: ServerFrame = decode(&self.message().await.unwrap()).unwrap();
+            if frame.id == id {
+                return frame.reply;
+            }
+            self.pushed.push_back(frame.reply);
+        }
+    }
+
+    pub async fn problem(&mut self, request: Request) -> String {
+        match self.ask(request).await {
+            Reply::Problem(problem) => problem.code,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub async fn push(&mut self) -> Reply {
+        if let Some(reply) = self.pushed.pop_front() {
+            return reply;
+        }
+        decode::<ServerFrame>(&self.message().await.unwrap()).unwrap().reply
+    }
+
+    /// Why the stream ends, once it does.
+    pub async fn closed(&mut self) -> String {
+        loop {
+            if let Err(code) = self.message().await {
+                return code;
+            }
         }
     }
 }
