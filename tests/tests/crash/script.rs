@@ -14,6 +14,7 @@ use stafett_protocol::wire::*;
 use stafett_server::args;
 use stafett_server::certs;
 use stafett_server::db::{Conn, Db, StoreError};
+use stafett_server::federation::Federation;
 use stafett_server::home::{Home, Settings, now_ms, shift_clock};
 use stafett_server::http::join::join;
 use stafett_server::municipality::Municipality;
@@ -30,6 +31,7 @@ const SCOPES: [ScopeId; 2] = [CARD, CONCERN];
 /// Who there is, and the server's keys; its database is somewhere else each time.
 pub struct Town {
     world: World,
+    authority: certs::Authority,
     dir: tempfile::TempDir,
 }
 
@@ -49,14 +51,16 @@ impl Town {
         let home = Home::create(&dir.path().join("home"), settings, &world.municipality).unwrap();
         let authority = certs::new_authority(HOME, "Ullensaker").unwrap();
         home.write("ca.pem", authority.certificate_pem.as_bytes()).unwrap();
-        Self { world, dir }
+        Self { world, authority, dir }
     }
 
     async fn open(&self, database: &Path) -> Result<Open, StoreError> {
         let db = Db::open(&database.join("stafett.db"), None).await?;
         let home = Home::open(&self.dir.path().join("home")).unwrap();
         let (stop, stopped) = watch::channel(false);
-        let server = match Server::start(db.clone(), Municipality::of(&home).unwrap(), stopped).await {
+        let municipality = Municipality::of(&home).unwrap();
+        let federation = Federation::new(&municipality, &self.authority).unwrap();
+        let server = match Server::start(db.clone(), municipality, federation, stopped).await {
             Ok(server) => server,
             Err(error) => {
                 db.close().await;
@@ -118,7 +122,10 @@ async fn take(open: &Open, step: &Step) -> Result<Answer, String> {
     Ok(match step.clone() {
         Step::Join(request) => Answer::Joined(Box::new(join(&open.server, *request).await.map_err(said)?)),
         Step::Submit(device, bundle) => {
-            Answer::Accepted(open.server.intake.submit(device, bundle).await.map_err(said)?)
+            let mut conn = open.db.reader().await.map_err(lost)?;
+            let author = accounts::device(&mut conn, device).await.map_err(lost)?.ok_or("the device is lost")?;
+            drop(conn);
+            Answer::Accepted(open.server.intake.submit(&author, bundle).await.map_err(said)?)
         }
         Step::Take(device) => {
             let taken = open.db.write::<_, StoreError, _>(move |conn: &mut Conn| {
