@@ -19,7 +19,7 @@ use stafett_server::home::now_ms;
 use stafett_server::pg::Postgres;
 use support::*;
 
-const THERE: u16 = 1106;
+const THERE: u16 = HAUGESUND;
 
 /// The world's server, and one of another municipality where the mother has her account.
 struct Two {
@@ -32,10 +32,10 @@ struct Two {
 }
 
 async fn two(here_url: Option<&str>, there_url: Option<&str>) -> Two {
-    let mut world = World::new();
-    let other = key("another municipality");
+    let world = World::new();
+    let other = &world.haugesund;
     let here = Running::start(&world, here_url).await;
-    let there = Running::start_as(THERE, "Haugesund", &other, there_url).await;
+    let there = Running::start_as(THERE, "Haugesund", other, there_url).await;
     here.add_peer(there.peer_file()).await;
     there.add_peer(here.peer_file()).await;
     let mother = world.person(MOTHER);
@@ -49,7 +49,6 @@ async fn two(here_url: Option<&str>, there_url: Option<&str>) -> Two {
     };
     let credential = Credential { person: reply.certificate.unwrap(), device: Signed::sign(&certificate, &mother.key) };
     *world.device(MOTHER).credential.borrow_mut() = credential.clone();
-    world.trusted.0.push(stafett_protocol::credential::MunicipalityKey { number: THERE, key: public(&other) });
     let own = there.open(&world.device(MOTHER).key).await.unwrap();
     Two { world, here, there, own, credential }
 }
@@ -113,7 +112,7 @@ async fn takes_part(here_url: Option<&str>, there_url: Option<&str>) {
     else {
         panic!()
     };
-    let keys = greeting.peers.unwrap().verify(&key("another municipality").verifying_key().to_bytes()).unwrap();
+    let keys = greeting.peers.unwrap().verify(&public(&two.world.haugesund)).unwrap();
     assert_eq!((keys.by, keys.peers[0].number, keys.peers[0].key), (THERE, HOME, key_of_home));
 
     // Her Welcome waits at the log's home, and comes with the first words of the relayed stream.
