@@ -25,7 +25,7 @@ pub struct Event {
 }
 
 /// A place in a chain.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, TlsSerialize, TlsDeserialize, TlsSize)]
 pub struct Position {
     /// 0 before the first record.
     pub seq: u64,

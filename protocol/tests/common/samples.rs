@@ -6,13 +6,11 @@ use stafett_protocol::codec::{Deserialize, Serialize, Size, decode, encode};
 use stafett_protocol::consent::*;
 use stafett_protocol::credential::*;
 use stafett_protocol::event::*;
-use stafett_protocol::federation::*;
 use stafett_protocol::handover::*;
 use stafett_protocol::ids::*;
 use stafett_protocol::letter::*;
 use stafett_protocol::membership::*;
 use stafett_protocol::signed::{Signable, Signed};
-use stafett_protocol::transfer::*;
 use stafett_protocol::wire::*;
 use std::fmt::Debug;
 

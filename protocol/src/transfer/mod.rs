@@ -1,16 +1,24 @@
 //! A scope moves from one home to another: what the two municipalities sign, and how they are asked for it
-//! (design `protocol.md` 7).
+//! (design `protocol.md` 7). `source` and `target` are the two sides' state machines.
+
+mod source;
+mod target;
+
+pub use source::{Gone, Source, SourceInput, SourceOutput};
+pub use target::{Standing, Target, TargetInput, TargetOutput};
 
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, encode};
-use crate::event::{Position, Receipt};
+use crate::event::{Body, Position, Receipt};
 use crate::handover::{HandoverAcceptance, SignedAbort, SignedOffer};
 use crate::ids::{Hash, LogId, Municipality, ScopeId, hash};
+use crate::policy::Refusal;
+use crate::replica::{Judged, Replica};
 use crate::signed::Signed;
 use crate::wire::{Accepted, Bundle, Envelope, ScopePosition};
 
 /// "I have this scope up to here, and will be its home once exactly this commit stands." Signed by the
 /// new home; has no expiry.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, TlsSerialize, TlsDeserialize, TlsSize)]
 pub struct HomeAccept {
     pub scope: ScopeId,
     pub log: LogId,
@@ -125,4 +133,28 @@ pub struct Transferred {
 /// Names an envelope in a [`HomeAccept`].
 pub fn envelope_hash(envelope: &Envelope) -> Hash {
     hash("envelope", &[&encode(envelope)])
+}
+
+/// The acceptance that fits this moving commit on this replica: what the new home signs, and what the old
+/// one compares it with. `judged` is the envelope's event as `replica` judged it.
+pub fn accept_of(replica: &Replica, judged: &Judged, envelope: &Envelope) -> Result<HomeAccept, Refusal> {
+    let before = replica.state();
+    let after = &judged.next_state().ok_or(Refusal::AcceptMismatch)?.membership;
+    let Body::Commit(commit) = &judged.event().body else { return Err(Refusal::AcceptMismatch) };
+    let handover = commit.handover.as_ref().ok_or(Refusal::AcceptMismatch)?;
+    let same = judged.record().event == envelope.event && judged.event().scope == before.scope();
+    if !same || after.home == before.membership.home {
+        return Err(Refusal::AcceptMismatch);
+    }
+    Ok(HomeAccept {
+        scope: before.scope(),
+        log: before.log(),
+        from: before.membership.home,
+        to: after.home,
+        home_epoch: after.home_epoch,
+        extends: before.position,
+        envelope: envelope_hash(envelope),
+        offer: handover.offer.offer.id(),
+        root: replica.root(),
+    })
 }
