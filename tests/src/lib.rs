@@ -15,4 +15,5 @@ pub mod model_net;
 pub mod model_people;
 pub mod process;
 pub mod sim;
+pub mod simulation;
 pub mod vfs;
