@@ -10,9 +10,11 @@
 
 pub mod disk;
 pub mod model_cast;
+pub mod model_chain;
 pub mod model_home;
 pub mod model_net;
 pub mod model_people;
+pub mod model_transfer;
 pub mod process;
 pub mod sim;
 pub mod simulation;

@@ -1,6 +1,7 @@
 //! A home in memory: the real `Replica::judge`, with accounts, mailboxes and key packages beside it in plain
 //! maps. No TLS, no database: for tests of the client's logic, and the seed of the simulation.
 
+use crate::model_transfer::Transfers;
 use ed25519_dalek::SigningKey;
 use stafett_protocol::code::{Code, key_hash, ticket_hash};
 use stafett_protocol::codec::{decode, encode};
@@ -8,12 +9,12 @@ use stafett_protocol::consent::Permit;
 use stafett_protocol::credential::{
     DeviceRecord, Municipalities, MunicipalityKey, PersonCertificate, PersonKind, PersonRecord,
 };
-use stafett_protocol::event::{Body, Receipt, Record};
+use stafett_protocol::event::Record;
 use stafett_protocol::federation::{PeerKey, PeerKeys};
 use stafett_protocol::ids::{DeviceId, Hash, PersonId, ScopeId, UnitId};
-use stafett_protocol::policy::Context;
-use stafett_protocol::replica::{self, Replica};
+use stafett_protocol::replica::Replica;
 use stafett_protocol::signed::Signed;
+use stafett_protocol::transfer::Tombstone;
 use stafett_protocol::wire::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +36,7 @@ pub struct ScopeChain {
     pub replica: Replica,
     pub records: Vec<Record>,
     /// Devices that were removed, with the record that removed them.
-    removed: BTreeMap<DeviceId, u64>,
+    pub(crate) removed: BTreeMap<DeviceId, u64>,
 }
 
 impl Clone for ScopeChain {
@@ -49,7 +50,7 @@ impl Clone for ScopeChain {
 #[derive(Clone)]
 pub struct ModelHome {
     pub number: u16,
-    key: SigningKey,
+    pub(crate) key: SigningKey,
     /// Municipalities that this one has added.
     pub peers: Vec<MunicipalityKey>,
     pub now: u64,
@@ -63,9 +64,12 @@ pub struct ModelHome {
     next_mail: u64,
     /// Frames for devices whose stream is open.
     pub open: BTreeMap<DeviceId, Vec<ServerFrame>>,
-    live: BTreeSet<(DeviceId, ScopeId)>,
-    /// Devices that the last commit added.
-    added: Vec<DeviceId>,
+    pub(crate) live: BTreeSet<(DeviceId, ScopeId)>,
+    /// Devices that the commits of the bundle at hand added, by scope.
+    pub(crate) added: BTreeMap<ScopeId, Vec<DeviceId>>,
+    /// Scopes that have left, and whose they are now.
+    pub(crate) tombstones: BTreeMap<ScopeId, Signed<Tombstone>>,
+    pub(crate) transfers: Transfers,
 }
 
 fn refused(code: &str) -> Reply {
@@ -89,7 +93,9 @@ impl ModelHome {
             next_mail: 1,
             open: BTreeMap::new(),
             live: BTreeSet::new(),
-            added: vec![],
+            added: BTreeMap::new(),
+            tombstones: BTreeMap::new(),
+            transfers: Transfers::default(),
         }
     }
 
@@ -121,14 +127,14 @@ impl ModelHome {
         code.to_text()
     }
 
-    fn post(&mut self, device: DeviceId, mail: Mail) {
+    pub(crate) fn post(&mut self, device: DeviceId, mail: Mail) {
         let item = MailItem { id: self.next_mail, mail };
         self.next_mail += 1;
         self.mail.entry(device).or_default().push(item.clone());
         self.push(device, Reply::Mail(item));
     }
 
-    fn push(&mut self, device: DeviceId, reply: Reply) {
+    pub(crate) fn push(&mut self, device: DeviceId, reply: Reply) {
         if let Some(frames) = self.open.get_mut(&device) {
             frames.push(ServerFrame { id: 0, reply });
         }
@@ -336,159 +342,6 @@ impl ModelHome {
             | Request::AbortTransfer(_)
             | Request::Activate(_)
             | Request::Release(_) => refused("not-allowed"),
-        }
-    }
-
-    fn receipt(&self, scope: ScopeId, upto: u64) -> Signed<Receipt> {
-        let chain = &self.scopes[&scope];
-        let mut receipt = chain.replica.receipt();
-        if receipt.position.seq != upto {
-            let head =
-                chain.records.iter().take_while(|r| r.seq <= upto).fold(Hash::default(), |h, r| r.head_after(&h));
-            receipt.position = stafett_protocol::event::Position { seq: upto, head };
-            receipt.time = chain.records[upto as usize - 1].time;
-        }
-        Signed::sign(&receipt, &self.key)
-    }
-
-    fn send_from(&mut self, device: DeviceId, scope: ScopeId, seq: u64) -> Option<stafett_protocol::event::Position> {
-        let chain = self.scopes.get(&scope)?;
-        if chain.replica.state().may_read(device, self.now) {
-            let records: Vec<Record> = chain.records.iter().filter(|r| r.seq > seq).cloned().collect();
-            let position = chain.replica.state().position;
-            self.live.insert((device, scope));
-            if !records.is_empty() {
-                let receipt = self.receipt(scope, position.seq);
-                self.push(device, Reply::Records(Records { scope, records, receipt }));
-            }
-            return Some(position);
-        }
-        let at = *chain.removed.get(&device)?;
-        let record = chain.records[at as usize - 1].clone();
-        let receipt = self.receipt(scope, at);
-        self.push(device, Reply::Records(Records { scope, records: vec![record], receipt }));
-        None
-    }
-
-    /// All or nothing, idempotent by (scope, device, counter).
-    pub fn submit(&mut self, device: DeviceId, bundle: Bundle) -> Result<Vec<Accepted>, String> {
-        let mut accepted = vec![];
-        let again: Vec<(ScopeId, u64)> = bundle.envelopes.iter().filter_map(|e| self.stands(e)).collect();
-        if again.len() == bundle.envelopes.len() && !again.is_empty() {
-            for (scope, seq) in again {
-                accepted.push(self.accepted(scope, seq));
-            }
-            return Ok(accepted);
-        }
-        self.now += 1;
-        let before: Vec<(ScopeId, Option<Vec<u8>>, usize)> = bundle
-            .envelopes
-            .iter()
-            .filter_map(|e| e.event.peek().ok())
-            .map(|e| {
-                (
-                    e.scope,
-                    self.scopes.get(&e.scope).map(|c| c.replica.snapshot()),
-                    self.scopes.get(&e.scope).map_or(0, |c| c.records.len()),
-                )
-            })
-            .collect();
-        let mut seqs = vec![];
-        for envelope in &bundle.envelopes {
-            match self.take(envelope) {
-                Ok(done) => seqs.push(done),
-                Err(code) => {
-                    for (scope, snapshot, records) in before {
-                        match snapshot {
-                            Some(s) => {
-                                let chain = self.scopes.get_mut(&scope).unwrap();
-                                chain.replica = Replica::restore(&s).unwrap();
-                                chain.records.truncate(records);
-                            }
-                            None => {
-                                self.scopes.remove(&scope);
-                            }
-                        }
-                    }
-                    return Err(code);
-                }
-            }
-        }
-        for (envelope, (scope, seq)) in bundle.envelopes.iter().zip(&seqs) {
-            self.deliver(device, envelope, *scope, *seq);
-            accepted.push(self.accepted(*scope, *seq));
-        }
-        for letter in bundle.letters {
-            self.post(letter.to, Mail::Letter(letter));
-        }
-        Ok(accepted)
-    }
-
-    fn accepted(&self, scope: ScopeId, seq: u64) -> Accepted {
-        let record = &self.scopes[&scope].records[seq as usize - 1];
-        let counter = record.event.peek().unwrap().counter;
-        Accepted { scope, counter, seq, time: record.time, receipt: self.receipt(scope, seq) }
-    }
-
-    fn stands(&self, envelope: &Envelope) -> Option<(ScopeId, u64)> {
-        let event = envelope.event.peek().ok()?;
-        let chain = self.scopes.get(&event.scope)?;
-        let record = chain.records.iter().find(|r| r.event == envelope.event)?;
-        Some((event.scope, record.seq))
-    }
-
-    fn take(&mut self, envelope: &Envelope) -> Result<(ScopeId, u64), String> {
-        let event = envelope.event.peek().map_err(|_| "malformed")?;
-        let trusted = self.trusted();
-        let now = self.now;
-        let refused = |r: stafett_protocol::policy::Refusal| r.code().to_owned();
-        let Some(mut chain) = self.scopes.remove(&event.scope) else {
-            let card = match &event.body {
-                Body::Genesis(g) => g.card.and_then(|c| self.scopes.get(&c)).map(|c| c.replica.state()),
-                _ => None,
-            };
-            let context = Context { now, home: self.number, trusted: &trusted, card };
-            let record = Record { seq: 1, time: now, event: envelope.event.clone() };
-            let (replica, judged) = replica::found(record, &context).map_err(refused)?;
-            let records = vec![judged.record().clone()];
-            self.scopes.insert(event.scope, ScopeChain { replica, records, removed: BTreeMap::new() });
-            return Ok((event.scope, 1));
-        };
-        let card = chain.replica.state().card.and_then(|c| self.scopes.get(&c)).map(|c| c.replica.state());
-        let context = Context { now, home: self.number, trusted: &trusted, card };
-        let seq = chain.replica.state().position.seq + 1;
-        let before: BTreeSet<DeviceId> = chain.replica.state().membership.devices().map(DeviceId::of_key).collect();
-        let taken = chain.replica.take(Record { seq, time: now, event: envelope.event.clone() }, &context);
-        if let Ok(record) = &taken {
-            chain.records.push(record.clone());
-            let after: BTreeSet<DeviceId> = chain.replica.state().membership.devices().map(DeviceId::of_key).collect();
-            self.added = after.difference(&before).copied().collect();
-            before.difference(&after).for_each(|gone| {
-                chain.removed.insert(*gone, seq);
-            });
-        }
-        self.scopes.insert(event.scope, chain);
-        taken.map_err(refused)?;
-        Ok((event.scope, seq))
-    }
-
-    fn deliver(&mut self, author: DeviceId, envelope: &Envelope, scope: ScopeId, seq: u64) {
-        let chain = &self.scopes[&scope];
-        let record = chain.records[seq as usize - 1].clone();
-        let readers: Vec<DeviceId> =
-            self.live.iter().filter(|(d, s)| *s == scope && *d != author).map(|(d, _)| *d).collect();
-        let receipt = self.receipt(scope, seq);
-        for device in readers {
-            let reads = self.scopes[&scope].replica.state().may_read(device, self.now);
-            let removed = self.scopes[&scope].removed.get(&device) == Some(&seq);
-            if reads || removed {
-                let records = vec![record.clone()];
-                self.push(device, Reply::Records(Records { scope, records, receipt: receipt.clone() }));
-            }
-        }
-        let Some(welcome) = &envelope.welcome else { return };
-        for device in std::mem::take(&mut self.added) {
-            self.post(device, Mail::Welcome(WelcomeMail { scope, seq, welcome: welcome.clone() }));
         }
     }
 }

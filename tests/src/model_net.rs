@@ -136,9 +136,22 @@ impl Homes {
                 self.log_in(own, device, to, challenge, bytes.as_slice());
                 self.pipes.insert((device, to), Pipe::Open);
             }
-            (RelayPayload::Message(bytes), Some(Pipe::Open)) => self.at(to).frame(device, bytes.as_slice()),
+            (RelayPayload::Message(bytes), Some(Pipe::Open)) => self.hear(to, device, bytes.as_slice()),
             (RelayPayload::Message(_), None) => self.say(own, device, id, Reply::Problem(away())),
         }
+    }
+
+    /// A frame at the home that it is meant for.
+    fn hear(&mut self, at: Municipality, device: DeviceId, bytes: &[u8]) {
+        let frame: ClientFrame = decode(bytes).expect("the client's frames are well-formed");
+        match self.transfer(at, device, &frame.request) {
+            Some(reply) => self.say(at, device, frame.id, reply),
+            None => self.at(at).frame(device, bytes),
+        }
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &ModelHome> {
+        self.homes.values()
     }
 
     fn log_in(&mut self, own: Municipality, device: DeviceId, to: Municipality, challenge: [u8; 32], bytes: &[u8]) {
@@ -194,7 +207,7 @@ impl Net for Homes {
         let frame: ClientFrame = decode(bytes).expect("the client's frames are well-formed");
         match frame.request {
             Request::Relay(relay) => self.relay(number, device, frame.id, relay),
-            _ => self.at(number).frame(device, bytes),
+            _ => self.hear(number, device, bytes),
         }
     }
     fn inbound(&mut self, number: Municipality, device: DeviceId) -> Vec<ServerFrame> {

@@ -8,6 +8,7 @@
 pub mod input;
 
 mod begin;
+mod bundle;
 mod consent;
 mod content;
 mod contents;
@@ -33,6 +34,7 @@ mod report;
 mod resync;
 mod scope;
 mod session;
+mod transfer;
 mod unit;
 mod view;
 mod withdrawal;

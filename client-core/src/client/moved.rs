@@ -74,10 +74,7 @@ impl Client {
         let Some(state) = self.scopes.get(&scope).map(|s| s.replica.state()) else { return Ok(()) };
         let m = &state.membership;
         let now = signer == m.home && receipt.home_epoch == m.home_epoch;
-        let then = state
-            .moves
-            .iter()
-            .any(|m| m.from == signer && m.home_epoch == receipt.home_epoch && receipt.position.seq <= m.seq);
+        let then = state.home_at(receipt.position.seq) == (signer, receipt.home_epoch);
         let soon = receipt.home_epoch > m.home_epoch && self.next_home(scope) == Some(signer);
         if now || then || soon {
             return Ok(());

@@ -13,7 +13,7 @@ use crate::seal;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
 use stafett_protocol::consent::{Permit, Statement};
 use stafett_protocol::event::{Body, Change, Event, Record};
-use stafett_protocol::ids::{Municipality, ScopeId};
+use stafett_protocol::ids::ScopeId;
 use stafett_protocol::limits;
 use stafett_protocol::policy::Context;
 use stafett_protocol::signed::Signed;
@@ -24,11 +24,6 @@ use stafett_protocol::wire::{Accepted, Bundle, Envelope, Problem as WireProblem,
 pub(super) struct OutStatement {
     pub scope: ScopeId,
     pub statement: Statement,
-}
-
-/// Where the one bundle under way at a home is kept.
-fn bundle_key(home: Municipality) -> Vec<u8> {
-    [b"bundle/".as_slice(), &home.to_be_bytes()].concat()
 }
 
 /// Where the one event under way in a scope is kept, as it was sent.
@@ -211,62 +206,6 @@ impl Client {
         Ok(event)
     }
 
-    /// Sends the stored bundle, the same bytes each time, unless the chain has gone past it.
-    pub(super) fn submit_bundle(&mut self, bundle: Bundle, scopes: Vec<ScopeId>) {
-        let home = self.home_of(scopes.first().copied().unwrap_or_default());
-        self.table.write(Space::Outbox, &bundle_key(home), encode(&bundle));
-        self.session.send(home, Request::Submit(bundle), Sent::Bundle(scopes));
-    }
-
-    /// The bundle whose outcome at this home is not known.
-    pub(super) fn open_bundle(&self, home: Municipality) -> Option<Bundle> {
-        self.table.read(Space::Outbox, &bundle_key(home)).and_then(|b| decode(b).ok())
-    }
-
-    pub(super) fn drop_bundle(&mut self, home: Municipality) {
-        self.table.delete(Space::Outbox, &bundle_key(home));
-    }
-
-    /// Bundles under way, with the homes that they were sent to.
-    fn bundles(&self) -> Vec<(Municipality, Bundle)> {
-        let home = |key: &[u8]| key.strip_prefix(b"bundle/")?.try_into().ok().map(Municipality::from_be_bytes);
-        let rows = self.table.scan(Space::Outbox, b"bundle/");
-        rows.filter_map(|(key, value)| Some((home(key)?, decode(value).ok()?))).collect()
-    }
-
-    /// After a restart or a lost connection: the chains have been read. What of the bundle stands there has
-    /// been taken in; if nothing does, the same bytes are sent again, unless an epoch has passed.
-    pub(super) fn resume_bundle(&mut self, home: Municipality) -> Result<(), Problem> {
-        let Some(bundle) = self.open_bundle(home) else {
-            return Ok(());
-        };
-        let mut scopes = vec![];
-        for envelope in &bundle.envelopes {
-            let event = envelope.event.peek().map_err(|e| Problem::data("bundle", e.to_string()))?;
-            let state = self.scopes.get(&event.scope).map(|s| s.replica.state());
-            let founding = matches!(event.body, Body::Genesis(_));
-            let fits = match state {
-                None => founding,
-                Some(state) if founding => {
-                    state.rejected == Permit::Yes
-                        && state.counter(event.device) < event.counter
-                        && state.membership.generation < event.generation
-                }
-                Some(state) => state.counter(event.device) < event.counter && state.epoch == event.epoch,
-            };
-            // A scope that has moved since takes nothing more there.
-            if !fits || self.home_of(event.scope) != home {
-                self.drop_bundle(home);
-                return Ok(());
-            }
-            scopes.push(event.scope);
-        }
-        if !scopes.iter().any(|s| self.session.busy(*s)) {
-            self.session.send(home, Request::Submit(bundle), Sent::Bundle(scopes));
-        }
-        Ok(())
-    }
-
     /// The home has taken our envelopes: they enter our own copy by the same door as everyone's.
     pub(super) fn submitted(&mut self, accepted: Vec<Accepted>) -> Result<(), Problem> {
         for one in accepted {
@@ -394,17 +333,6 @@ impl Client {
             "at": self.now,
         });
         self.table.write(Space::Draft, &[scope.0.as_slice(), &draft.hash].concat(), kept.to_string().into_bytes());
-    }
-
-    pub(super) fn bundle_refused(&mut self, scopes: &[ScopeId], problem: &WireProblem) {
-        let again = scopes.first().is_some_and(|scope| self.race_lost(*scope, problem));
-        if let Some(scope) = scopes.first() {
-            self.drop_bundle(self.home_of(*scope));
-        }
-        if !again {
-            self.session.unplanned.extend(scopes);
-            self.report(&Problem::rule(&problem.code, problem.detail.clone()));
-        }
     }
 }
 

@@ -31,6 +31,7 @@ const PLANNED: &[Step] = &[
     Client::plan_statements,
     Client::draft_left_behind,
     Client::send_statements,
+    Client::send_cancellations,
     Client::plan_commits,
     Client::send_changes,
 ];

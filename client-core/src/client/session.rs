@@ -30,6 +30,10 @@ pub(super) enum Sent {
     Event(ScopeId),
     /// The stored bundle that founds or commits.
     Bundle(Vec<ScopeId>),
+    /// A new home gets ready for what is moved from this one: the scopes' turns are taken.
+    Prepare(Municipality, Vec<ScopeId>),
+    /// The old home is asked to hold changes back.
+    Hold,
     /// Tombstones that were shown to a new home.
     Activate,
     /// A frame for another municipality: answered only where it cannot be passed on.
@@ -96,7 +100,7 @@ pub(super) fn is_final(code: &str) -> bool {
 }
 
 /// How often a lost race is run again in one session before it waits for the next.
-const RETRIES: u32 = 20;
+pub(super) const RETRIES: u32 = 20;
 
 impl Session {
     pub fn close(&mut self) {
@@ -157,7 +161,7 @@ impl Session {
     pub fn busy(&self, scope: ScopeId) -> bool {
         self.under_way().any(|s| match s {
             Sent::Event(at) => *at == scope,
-            Sent::Bundle(scopes) => scopes.contains(&scope),
+            Sent::Bundle(scopes) | Sent::Prepare(_, scopes) => scopes.contains(&scope),
             _ => false,
         })
     }
@@ -299,6 +303,10 @@ impl Client {
                 self.session.counts.sent += accepted.len() as u64;
                 return self.submitted(accepted);
             }
+            (Sent::Bundle(_), Reply::TransferCommitted(done)) => return self.transfer_committed(from, done),
+            (Sent::Prepare(home, _), Reply::TransferPrepared(prepared)) => self.transfer_prepared(home, prepared),
+            (Sent::Prepare(_, scopes), Reply::Problem(problem)) => self.bundle_refused(&scopes, &problem),
+            (Sent::Row(key), Reply::TransferAborted(freed)) => self.transfer_aborted(&key, freed),
             (Sent::Event(scope), Reply::Problem(problem)) => self.event_refused(scope, &problem),
             (Sent::Bundle(scopes), Reply::Problem(problem)) => self.bundle_refused(&scopes, &problem),
             (Sent::Relay(to), Reply::Problem(problem)) => self.line_down(to, &problem),
