@@ -51,6 +51,8 @@ pub enum Command {
     #[command(subcommand)]
     Access(Access),
     #[command(subcommand)]
+    Baton(Baton),
+    #[command(subcommand)]
     Concern(Concern),
     #[command(subcommand)]
     Measure(Measure),
@@ -191,9 +193,17 @@ pub enum Log {
 #[derive(Debug, Subcommand)]
 pub enum Consent {
     Pending,
-    Grant { request: String },
-    Refuse { request: String },
-    List { log: String },
+    Grant {
+        request: String,
+        #[arg(long)]
+        no_custody: bool,
+    },
+    Refuse {
+        request: String,
+    },
+    List {
+        log: String,
+    },
     Withdraw(Withdraw),
 }
 
@@ -236,6 +246,39 @@ pub enum AccessKind {
     Read,
     Contribute,
     Custody,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Baton {
+    Offer {
+        log: String,
+        #[arg(long, value_name = "PERSON|UNIT")]
+        to: String,
+        /// Concerns that go along, `all` or `none`; within the unit all of them unless said.
+        #[arg(long, num_args = 1.., action = ArgAction::Append)]
+        concern: Vec<String>,
+        #[arg(long)]
+        reason: String,
+    },
+    List,
+    Accept {
+        offer: String,
+        #[arg(long = "for", value_name = "PERSON")]
+        employee: Option<String>,
+    },
+    Decline {
+        offer: String,
+        #[arg(long = "reason")]
+        why: Option<String>,
+    },
+    Abort {
+        offer: String,
+    },
+    Takeover {
+        log: String,
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

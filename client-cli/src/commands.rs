@@ -3,8 +3,8 @@
 use stafett_client_core::client::input::{AccessWord, Command as Wish, Invitation, NewMeasure, Who, WithdrawTarget};
 
 use crate::args::{
-    Access, AccessKind, AccessRequest, Audit, Command, Concern, Consent, Correction, Device, Invite, Log, Measure,
-    MeasureText, Unit, Withdraw,
+    Access, AccessKind, AccessRequest, Audit, Baton, Command, Concern, Consent, Correction, Device, Invite, Log,
+    Measure, MeasureText, Unit, Withdraw,
 };
 use crate::dates::date_text;
 
@@ -34,6 +34,7 @@ pub fn asked(command: Command) -> Option<Asked> {
         Command::Log(log) => of_log(log),
         Command::Consent(consent) => of_consent(consent),
         Command::Access(Access::Request(request)) => ("access.request", access(request)),
+        Command::Baton(baton) => of_baton(baton),
         Command::Concern(concern) => of_concern(concern),
         Command::Measure(measure) => of_measure(measure),
         Command::Evaluate(e) => {
@@ -93,7 +94,9 @@ fn of_log(log: Log) -> (&'static str, Wish) {
 fn of_consent(consent: Consent) -> (&'static str, Wish) {
     match consent {
         Consent::Pending => ("consent.pending", Wish::ConsentPending),
-        Consent::Grant { request } => ("consent.grant", Wish::ConsentGrant { request }),
+        Consent::Grant { request, no_custody } => {
+            ("consent.grant", Wish::ConsentGrant { request, custody: !no_custody })
+        }
         Consent::Refuse { request } => ("consent.refuse", Wish::ConsentRefuse { request }),
         Consent::List { log } => ("consent.list", Wish::ConsentList { log }),
         Consent::Withdraw(Withdraw { log, grant, unit, person, .. }) => {
@@ -118,6 +121,22 @@ fn access(request: AccessRequest) -> Wish {
         AccessKind::Custody => AccessWord::Custody,
     };
     Wish::AccessRequest { log: request.log, who, scopes: request.scope, access }
+}
+
+fn of_baton(baton: Baton) -> (&'static str, Wish) {
+    match baton {
+        Baton::Offer { log, to, concern, reason } => {
+            ("baton.offer", Wish::BatonOffer { log, to, concerns: concern, reason })
+        }
+        Baton::List => ("baton.list", Wish::BatonList),
+        Baton::Accept { offer, employee } => {
+            let name = if employee.is_some() { "baton.pass" } else { "baton.accept" };
+            (name, Wish::BatonAccept { offer, person: employee })
+        }
+        Baton::Decline { offer, why } => ("baton.decline", Wish::BatonDecline { offer, reason: why }),
+        Baton::Abort { offer } => ("baton.abort", Wish::BatonAbort { offer }),
+        Baton::Takeover { log, reason } => ("baton.takeover", Wish::BatonTakeover { log, reason }),
+    }
 }
 
 fn of_concern(concern: Concern) -> (&'static str, Wish) {

@@ -6,8 +6,20 @@ use serde_json::Value;
 use crate::messages::Messages;
 
 /// Keys whose values are fixed words, not texts that somebody wrote.
-const WORD_KEYS: [&str; 11] =
-    ["status", "state", "access", "role", "kind", "arena", "evaluation", "result", "reason", "verified", "responsible"];
+const WORD_KEYS: [&str; 12] = [
+    "status",
+    "state",
+    "access",
+    "role",
+    "kind",
+    "arena",
+    "evaluation",
+    "result",
+    "reason",
+    "verified",
+    "responsible",
+    "waiting",
+];
 
 /// The words for an answer of `command` (for example `log.show`).
 pub fn words(messages: &Messages, command: &str, value: &Value) -> String {

@@ -5,7 +5,7 @@
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize};
 use crate::consent::{PersonGrantee, UnitGrantee};
 use crate::credential::PersonCertificate;
-use crate::ids::{Hash, LogId, Municipality, PersonId, PublicKey, ScopeId};
+use crate::ids::{Hash, LogId, Municipality, PersonId, PublicKey, ScopeId, hash};
 use crate::signed::Signed;
 
 /// To whom the baton is offered: a unit, whose leader accepts or names an employee, a person, or both.
@@ -94,4 +94,19 @@ pub struct SignedAbort {
 pub struct Takeover {
     /// Hash of the reason, which travels sealed.
     pub reason: Hash,
+}
+
+/// Why the baton passes, in words. They travel sealed; the salt with them, so that nobody who reads the chain
+/// can try words against their hash.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Reason {
+    pub text: String,
+    pub salt: [u8; 16],
+}
+
+impl Reason {
+    /// What stands in offers and takeovers.
+    pub fn hash(&self) -> Hash {
+        hash("handover reason", &[&self.salt, self.text.as_bytes()])
+    }
 }

@@ -9,7 +9,7 @@ use crate::consent::{
 };
 use crate::credential::{Credential, MunicipalityKey};
 use crate::event::Receipt;
-use crate::handover::{HandoverAcceptance, SignedOffer};
+use crate::handover::{HandoverAcceptance, Reason, SignedOffer};
 use crate::ids::{DeviceId, Hash, LogId, Millis, Municipality, PersonId, PublicKey, ScopeId, UnitId};
 use crate::membership::{ConsentAuthority, ScopeKind};
 use crate::signed::Signed;
@@ -96,6 +96,9 @@ pub enum Content {
     /// A Welcome waits at another home than the reader's own.
     #[tls_codec(discriminant = 17)]
     WelcomeAt(WelcomeAt),
+    /// The leader steps in for the holder: to the family and to the holder, who read why.
+    #[tls_codec(discriminant = 18)]
+    Takeover(TakeoverLetter),
 }
 
 /// Everything that the reader should know before taking the baton.
@@ -104,7 +107,7 @@ pub struct OfferLetter {
     pub log: LogId,
     pub child_name: String,
     /// Its hash stands in every offer.
-    pub reason: String,
+    pub reason: Reason,
     /// Who offers, and gets the answer; not the writer where a leader passes the letter on.
     pub offerer: NamedPerson,
     /// The unit or person that it is offered to.
@@ -159,6 +162,13 @@ pub struct AbortLetter {
     /// The card's offer.
     pub offer: Hash,
     pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct TakeoverLetter {
+    pub log: LogId,
+    /// Its hash stands on the card.
+    pub reason: Reason,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]

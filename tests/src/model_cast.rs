@@ -35,7 +35,7 @@ pub fn sign(home: &mut impl Net, guardian: &mut Device) {
     guardian.sync(home);
     let pending = guardian.ask(home, C::ConsentPending).unwrap();
     let request = text(&pending["requests"][0], "request");
-    guardian.ask(home, C::ConsentGrant { request }).unwrap();
+    guardian.ask(home, C::ConsentGrant { request, custody: true }).unwrap();
     guardian.sync(home);
 }
 
@@ -92,4 +92,38 @@ pub fn concern(cast: &mut Cast, log: &str) -> String {
         device.sync(home);
     }
     concern
+}
+
+/// A list of an answer.
+pub fn list<'v>(value: &'v Value, key: &str) -> &'v Vec<Value> {
+    value[key].as_array().unwrap_or_else(|| panic!("no list {key} in {value}"))
+}
+
+/// Somebody whom the leader registers as one who may hold and act.
+fn employ(cast: &mut Cast, leader: &mut Device, seed: u8, name: &str) -> (Device, String) {
+    let home = &mut cast.home;
+    let invitation = Invitation::Employee { may_hold: true, may_act: true };
+    let code = text(&leader.ask(home, C::Invite(invitation)).unwrap(), "code");
+    leader.sync(home);
+    let (mut employee, id) = join(home, seed, code, name);
+    leader.sync(home);
+    employee.sync(home);
+    (employee, id)
+}
+
+/// A second teacher at the school.
+pub fn colleague(cast: &mut Cast) -> (Device, String) {
+    let mut leader = std::mem::replace(&mut cast.leader, Device::new(0));
+    let employed = employ(cast, &mut leader, 21, "Kari Kollega");
+    cast.leader = leader;
+    cast.teacher.sync(&mut cast.home);
+    employed
+}
+
+/// Another school, with its leader and a teacher.
+pub fn other_school(cast: &mut Cast) -> (Device, Device, String) {
+    let code = cast.home.add_unit("Nes skole", "school");
+    let (mut leader, _) = join(&mut cast.home, 31, code, "Leder Nes");
+    let (teacher, id) = employ(cast, &mut leader, 32, "Nils Nes");
+    (leader, teacher, id)
 }

@@ -129,7 +129,7 @@ impl World {
     pub fn grant_all(&mut self, guardian: usize) {
         let pending = self.ask(guardian, C::ConsentPending);
         for request in pending["requests"].as_array().unwrap() {
-            self.ask(guardian, C::ConsentGrant { request: text(request, "request") });
+            self.ask(guardian, C::ConsentGrant { request: text(request, "request"), custody: true });
         }
     }
 

@@ -293,7 +293,7 @@ fn a_wider_consent_lets_a_reader_contribute() {
             for request in pending["requests"].as_array().unwrap() {
                 let word = if access == AccessWord::Read { "read" } else { "contribute" };
                 assert_eq!(text(request, "access"), word, "{request}");
-                guardian.ask(home, C::ConsentGrant { request: text(request, "request") }).unwrap();
+                guardian.ask(home, C::ConsentGrant { request: text(request, "request"), custody: true }).unwrap();
             }
             guardian.sync(home);
         }

@@ -89,7 +89,8 @@ impl Client {
         if self.transfer_refused(home, scopes, problem) {
             return;
         }
-        let again = scopes.first().is_some_and(|scope| self.race_lost(*scope, problem));
+        let lost: Vec<bool> = scopes.iter().map(|scope| self.race_lost(*scope, problem)).collect();
+        let again = lost.contains(&true);
         self.drop_bundle(home);
         if !again {
             self.session.unplanned.extend(scopes);

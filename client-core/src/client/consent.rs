@@ -58,10 +58,13 @@ impl Client {
             .all(|g| g.grant.log == request.log && g.grant.authority == request.authority.id() && g.grant.text == text);
         let one = request.grants.first().map(|g| (g.grant.grantee, g.grant.expires_at));
         let alike = request.grants.iter().all(|g| Some((g.grant.grantee, g.grant.expires_at)) == one);
-        // Whoever holds is chosen when a log begins; later by a handover.
-        let holds = request.grants.iter().any(|g| g.grant.access == Access::Hold);
-        if request.grants.is_empty() || !whole || !alike || (holds && request.draft.is_none()) {
+        if request.grants.is_empty() || !whole || !alike {
             return Err(refused("what is to be signed is not what is shown"));
+        }
+        // Whoever holds is chosen when a log begins; later by a handover, from who may offer it.
+        let holds = request.grants.iter().any(|g| g.grant.access == Access::Hold);
+        if holds && request.draft.is_none() {
+            self.check_may_come_to_offer(request.log, from)?;
         }
         if let Some(draft) = &request.draft
             && people::pin(&self.table, from).is_some_and(|p| p.trust >= people::Trust::Authenticated)
@@ -149,7 +152,7 @@ impl Client {
 
     /// Signs or refuses. For a log that exists the signature goes on the chain; for one that does not,
     /// by letter to whoever asked.
-    pub(super) fn consent_answer(&mut self, prefix: &str, agree: bool) -> Answer {
+    pub(super) fn consent_answer(&mut self, prefix: &str, agree: bool, custody: bool) -> Answer {
         let open: Vec<Hash> = self.requests().into_iter().filter(|(_, r)| r.answer == 0).map(|(id, _)| id).collect();
         let id = people::unique("request", prefix, open)?;
         let key = mail_key("request", &[&id.0]);
@@ -164,7 +167,13 @@ impl Client {
         let mut signed = vec![];
         if agree {
             self.check_scopes(&request)?;
-            for requested in &request.grants {
+            if request.draft.is_none() && request.grants.iter().any(|g| g.grant.access == Access::Hold) {
+                self.check_may_offer(request.log, received.from)?;
+            }
+            // The leader's seat is a consent of its own: it can be left out.
+            let alone = request.grants.iter().all(|g| g.grant.access == Access::Custody);
+            let wanted = |g: &&RequestedGrant| custody || alone || g.grant.access != Access::Custody;
+            for requested in request.grants.iter().filter(wanted) {
                 let grant = SignedGrant { signer: person, grant: Signed::sign(&requested.grant, &person_key) };
                 self.keep_grant(&grant);
                 if self.scopes.contains_key(&requested.grant.scope) {
@@ -278,17 +287,32 @@ impl Client {
         if grants.is_empty() {
             return Err(Problem::rule("already-granted", "they have this access already"));
         }
-        let request = ConsentRequest { log, draft: None, authority: authority.clone(), grants, text };
-        let id = request_id(&request);
-        let now = self.now;
-        for guardian in authority.persons().filter(|p| authority.may_sign(p.person, now)) {
+        let request = ConsentRequest { log, draft: None, authority, grants, text };
+        self.send_request(&request)?;
+        Ok(json!({"request": request_id(&request).to_string()}))
+    }
+
+    /// To everyone who may sign now; to ourselves, where we are one of them.
+    pub(super) fn send_request(&mut self, request: &ConsentRequest) -> Result<(), Problem> {
+        let (me, now) = (self.me()?.person, self.now);
+        for guardian in request.authority.persons().filter(|p| request.authority.may_sign(p.person, now)) {
             if guardian.person == me {
-                self.keep_request(me, &request)?;
+                self.keep_request(me, request)?;
             } else {
                 self.write_letter(guardian.person, Content::ConsentRequest(request.clone()));
             }
         }
-        Ok(json!({"request": id.to_string()}))
+        Ok(())
+    }
+
+    /// Open requests for these grants are not shown any more.
+    pub(super) fn drop_requests(&mut self, gone: impl Fn(&Hash) -> bool) {
+        for (id, mut received) in self.requests().into_iter().filter(|(_, r)| r.answer == 0) {
+            if received.request.grants.iter().any(|g| gone(&stafett_protocol::signed::id_of(&g.grant))) {
+                received.answer = 2;
+                self.table.write(Space::Mail, &mail_key("request", &[&id.0]), encode(&received));
+            }
+        }
     }
 
     /// Custody is the continuity seat of the holder's own leader, and of nobody else.

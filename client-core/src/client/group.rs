@@ -10,6 +10,7 @@ use openmls::treesync::RatchetTree;
 use stafett_protocol::MEMBERSHIP_EXTENSION;
 use stafett_protocol::consent::{SignedGrant, Voucher};
 use stafett_protocol::event::{Commit, Genesis};
+use stafett_protocol::handover::Handover;
 use stafett_protocol::ids::{Hash, PublicKey, ScopeId};
 use stafett_protocol::membership::Membership;
 use stafett_protocol::replica::group_id;
@@ -98,6 +99,7 @@ pub(super) struct Plan {
     pub removes: Vec<PublicKey>,
     pub membership: Option<Membership>,
     pub vouchers: Vec<Voucher>,
+    pub handover: Option<Handover>,
 }
 
 /// Makes a commit and leaves it pending; answers it with its Welcome.
@@ -143,7 +145,7 @@ pub(super) fn commit(
             check: Hash(check(&key, &place)),
             welcome: welcome.as_deref().map(welcome_hash),
             vouchers: plan.vouchers,
-            handover: None,
+            handover: plan.handover,
         },
         welcome,
     ))

@@ -58,6 +58,7 @@ impl Client {
             let over = self.scopes.get(&synced.scope).is_some_and(|s| {
                 s.standing == Standing::Member && s.replica.state().listed_at(self.home_now()).contains(&device)
             });
+            let over = over || self.relieved_of(synced.scope);
             if over && let Err(problem) = self.leave(synced.scope) {
                 self.report(&problem);
             }

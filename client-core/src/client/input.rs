@@ -175,6 +175,8 @@ pub enum Command {
     /// → `request`
     ConsentGrant {
         request: String,
+        /// Whether the leader's seat, where it is asked for beside another access, is granted too.
+        custody: bool,
     },
     /// → `request`
     ConsentRefuse {
@@ -195,6 +197,34 @@ pub enum Command {
         who: Who,
         scopes: Vec<String>,
         access: AccessWord,
+    },
+    /// `to`: a unit or a person. → `offer state`
+    BatonOffer {
+        log: String,
+        to: String,
+        concerns: Vec<String>,
+        reason: String,
+    },
+    /// → `offers:[{offer log from to kind state reason concerns waiting}]`
+    BatonList,
+    /// `person`: the employee to whom a leader passes the offer on. → `offer state`
+    BatonAccept {
+        offer: String,
+        person: Option<String>,
+    },
+    /// → `offer state`
+    BatonDecline {
+        offer: String,
+        reason: Option<String>,
+    },
+    /// → `offer state`
+    BatonAbort {
+        offer: String,
+    },
+    /// The leader with custody steps in. → `log takeover`
+    BatonTakeover {
+        log: String,
+        reason: String,
     },
     /// Empty measure text is refused (E12). → `concern measure`
     ConcernNew {

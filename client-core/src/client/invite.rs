@@ -265,8 +265,15 @@ impl Client {
                 };
                 people::save(&mut self.table, &pin);
                 self.note_person_home(person.person, self.person_home(by));
-                self.ask_persons(&[person.person]);
             }
         }
+    }
+
+    /// Who was introduced and has not been certified yet is asked for: letters come before the server can be asked.
+    pub(super) fn ask_introduced(&mut self) -> Result<(), Problem> {
+        let new = people::pins(&self.table).into_iter().filter(|p| p.municipality == 0).map(|p| p.person);
+        let new: Vec<PersonId> = new.collect();
+        self.ask_persons(&new);
+        Ok(())
     }
 }

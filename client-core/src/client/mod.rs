@@ -7,6 +7,7 @@
 
 pub mod input;
 
+mod baton;
 mod begin;
 mod bundle;
 mod consent;
@@ -26,11 +27,11 @@ mod me;
 mod moved;
 mod outbox;
 mod packages;
+mod pending;
 mod people;
 mod plan;
 mod post;
 mod refound;
-mod report;
 mod resync;
 mod scope;
 mod session;
@@ -41,7 +42,6 @@ mod withdrawal;
 
 pub use me::Me;
 pub use people::Trust;
-pub use report::Report;
 pub use scope::Standing;
 
 use crate::mls::Provider;
@@ -199,11 +199,17 @@ impl Client {
             C::LogList => self.log_list(),
             C::LogShow { log } => self.log_show(&log),
             C::ConsentPending => self.consent_pending(),
-            C::ConsentGrant { request } => self.consent_answer(&request, true),
-            C::ConsentRefuse { request } => self.consent_answer(&request, false),
+            C::ConsentGrant { request, custody } => self.consent_answer(&request, true, custody),
+            C::ConsentRefuse { request } => self.consent_answer(&request, false, false),
             C::ConsentList { log } => self.consent_list(&log),
             C::ConsentWithdraw { log, target } => self.consent_withdraw(&log, &target),
             C::AccessRequest { log, who, scopes, access } => self.access_request(&log, &who, &scopes, access),
+            C::BatonOffer { log, to, concerns, reason } => self.baton_offer(&log, &to, &concerns, &reason),
+            C::BatonList => self.baton_list(),
+            C::BatonAccept { offer, person } => self.baton_accept(&offer, person.as_deref()),
+            C::BatonDecline { offer, reason } => self.baton_decline(&offer, reason.as_deref()),
+            C::BatonAbort { offer } => self.baton_abort(&offer),
+            C::BatonTakeover { log, reason } => self.baton_takeover(&log, &reason),
             C::ConcernNew { log, title, goal, category, measure } => {
                 self.concern_new(&log, title, goal, category, measure)
             }

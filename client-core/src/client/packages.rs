@@ -88,13 +88,20 @@ impl Client {
         Ok(Leaf::of(package.leaf_node())?)
     }
 
-    /// The packages that add `person` in a scope: of devices that are not in yet, certified under the pinned key.
+    /// The packages that add `person` in a scope: of devices that are not in yet, one of each.
     pub(super) fn packages_for(&self, seat: &Seat, present: &[PublicKey]) -> Vec<(PublicKey, KeyPackage)> {
-        let Ok(me) = self.me() else { return vec![] };
+        let all = self.packages_of(seat.person, &seat.person_key);
+        let new = all.into_iter().filter(|(key, _)| !present.contains(key));
+        new.filter_map(|(key, packages)| Some((key, packages.into_iter().next()?))).collect()
+    }
+
+    /// All key packages of a person that have come, by device, certified under the pinned key.
+    pub(super) fn packages_of(&self, person: PersonId, person_key: &PublicKey) -> BTreeMap<PublicKey, Vec<KeyPackage>> {
+        let Ok(me) = self.me() else { return BTreeMap::new() };
         let trusted = me.trusted();
         let gone = self.removed_devices();
-        let offers = self.session.packages.get(&seat.person).map(Vec::as_slice).unwrap_or_default();
-        let mut found: Vec<(PublicKey, KeyPackage)> = vec![];
+        let offers = self.session.packages.get(&person).map(Vec::as_slice).unwrap_or_default();
+        let mut found: BTreeMap<PublicKey, Vec<KeyPackage>> = BTreeMap::new();
         for offer in offers.iter().filter_map(|o| o.peek().ok()) {
             let Ok(package) = group::read_key_package(&self.provider, offer.package.as_slice()) else {
                 continue;
@@ -105,13 +112,12 @@ impl Client {
             let Ok(identity) = leaf.credential.verify(&trusted) else {
                 continue;
             };
-            let fits = identity.person() == seat.person
-                && key_hash(identity.person_key()) == key_hash(&seat.person_key)
+            let fits = identity.person() == person
+                && key_hash(identity.person_key()) == key_hash(person_key)
                 && identity.device_key() == &leaf.key
-                && !present.contains(&leaf.key)
                 && !gone.contains(&DeviceId::of_key(&leaf.key));
-            if fits && !found.iter().any(|(key, _)| *key == leaf.key) {
-                found.push((leaf.key, package));
+            if fits {
+                found.entry(leaf.key).or_default().push(package);
             }
         }
         found

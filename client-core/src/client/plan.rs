@@ -25,6 +25,8 @@ type Step = fn(&mut Client) -> Result<(), Problem>;
 /// What is done once the chains have been read, in this order.
 const PLANNED: &[Step] = &[
     Client::tell_heads,
+    Client::ask_introduced,
+    Client::settle_batons,
     Client::announce_grants,
     Client::present_members,
     Client::send_letters,
@@ -95,7 +97,11 @@ impl Client {
         if self.open_bundle(home).is_some() {
             return self.resume_bundle(home);
         }
-        if !self.plan_resync(home)? && !self.found_ready(home)? && !self.plan_refounding(home)? {
+        if !self.plan_resync(home)?
+            && !self.found_ready(home)?
+            && !self.plan_refounding(home)?
+            && !self.plan_handover(home)?
+        {
             self.plan_membership(home)?;
         }
         Ok(())
@@ -139,7 +145,10 @@ impl Client {
         if !listed.is_empty() || !gone.is_empty() {
             let removes: Vec<PublicKey> = listed.into_iter().chain(gone).collect();
             let membership = without(&state.membership, &removes);
-            self.commit(scope, group::Plan { adds: vec![], removes, membership: Some(membership), vouchers: vec![] })?;
+            self.commit(
+                scope,
+                group::Plan { adds: vec![], removes, membership: Some(membership), vouchers: vec![], handover: None },
+            )?;
             return Ok(true);
         }
         if state.unlinked == 0 && self.plan_adds(scope, &state)? {
@@ -147,7 +156,10 @@ impl Client {
         }
         let stale = self.home_now().saturating_sub(state.epoch_since) > limits::OWN_UPDATE_MAX_MILLIS;
         if stale && can(&state, self.me()?.person, Action::Renew, self.home_now()).is_ok() {
-            self.commit(scope, group::Plan { adds: vec![], removes: vec![], membership: None, vouchers: vec![] })?;
+            self.commit(
+                scope,
+                group::Plan { adds: vec![], removes: vec![], membership: None, vouchers: vec![], handover: None },
+            )?;
             return Ok(true);
         }
         Ok(false)
@@ -202,7 +214,10 @@ impl Client {
         // A key package serves once.
         self.session.packages.clear();
         self.session.asked_packages.clear();
-        self.commit(scope, group::Plan { adds, removes: vec![], membership: Some(membership.sorted()), vouchers })?;
+        self.commit(
+            scope,
+            group::Plan { adds, removes: vec![], membership: Some(membership.sorted()), vouchers, handover: None },
+        )?;
         Ok(true)
     }
 
@@ -310,6 +325,13 @@ impl Client {
     }
 
     fn commit(&mut self, scope: ScopeId, plan: group::Plan) -> Result<(), Problem> {
+        let envelope = self.commit_envelope(scope, plan)?;
+        self.submit_bundle(Bundle { envelopes: vec![envelope], letters: vec![] }, vec![scope]);
+        Ok(())
+    }
+
+    /// The commit that this plan makes, signed; it is pending in MLS until the chain has it.
+    pub(super) fn commit_envelope(&mut self, scope: ScopeId, plan: group::Plan) -> Result<Envelope, Problem> {
         let me = self.me()?;
         let s = self.scopes.get(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
         let mut mls = group::load(&self.provider, &s.replica.state().membership)
@@ -317,9 +339,7 @@ impl Client {
         let (commit, welcome): (Commit, Option<Vec<u8>>) = group::commit(&self.provider, me, &mut mls, plan, &s.keys)?;
         let event = self.next_event(scope, Body::Commit(commit))?;
         let event = Signed::sign(&event, &self.me()?.device_key());
-        let envelope = Envelope { event, welcome: welcome.map(Into::into) };
-        self.submit_bundle(Bundle { envelopes: vec![envelope], letters: vec![] }, vec![scope]);
-        Ok(())
+        Ok(Envelope { event, welcome: welcome.map(Into::into) })
     }
 
     /// Somebody has told us by letter of a withdrawal that the home does not show: we stop sealing there,
@@ -364,7 +384,7 @@ fn widens(member: &Member, seat: &Seat) -> bool {
 }
 
 /// The membership without these leaves, and without persons who have none left.
-fn without(membership: &Membership, removes: &[PublicKey]) -> Membership {
+pub(super) fn without(membership: &Membership, removes: &[PublicKey]) -> Membership {
     let mut next = membership.clone();
     for member in &mut next.members {
         member.devices.retain(|d| !removes.contains(d));

@@ -56,6 +56,12 @@ impl Client {
         self.queue("l", encode(&OutLetter { to, device: None, content }));
     }
 
+    /// What letters that have not left this device yet are about.
+    pub(super) fn queued_letters(&self) -> Vec<Content> {
+        let letters = self.queued_rows("l").into_iter().filter_map(|(_, value)| decode::<OutLetter>(&value).ok());
+        letters.map(|letter| letter.content).collect()
+    }
+
     /// Sends what can be addressed; asks for those whose devices are not known.
     pub(super) fn send_letters(&mut self) -> Result<(), Problem> {
         let waiting: Vec<(Vec<u8>, OutLetter)> = self
@@ -271,12 +277,12 @@ impl Client {
             }
             Content::Seen(receipt) => self.take_seen(from.person, &receipt),
             Content::WelcomeAt(at) => self.welcome_waits(&at),
-            // Letters of the handover wait like those of the other kind that nothing reads yet.
-            Content::LateContribution(_)
-            | Content::HandoverOffer(_)
-            | Content::HandoverAnswer(_)
-            | Content::HandoverAborted(_)
-            | Content::HandoverDone(_) => {
+            Content::HandoverOffer(letter) => self.take_offer(from, letter),
+            Content::HandoverAnswer(answer) => self.take_offer_answer(from, answer),
+            Content::HandoverAborted(letter) => self.take_abort(from, letter),
+            Content::Takeover(letter) => self.take_takeover(from.person, &letter),
+            // Letters that nothing reads yet wait.
+            Content::LateContribution(_) | Content::HandoverDone(_) => {
                 let key = mail_key("late", &[&opened.body.id().0]);
                 self.table.write(Space::Mail, &key, encode(&opened));
                 Ok(())

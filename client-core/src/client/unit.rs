@@ -197,6 +197,14 @@ impl Client {
         let person = self.person(person)?;
         let me = self.me()?;
         let (own, key) = (me.person, me.person_key()?);
+        let holds = |n: &GrantNotice| {
+            let card = self.card_of(n.log).and_then(|card| self.scopes.get(&card));
+            let holder = card.and_then(|s| s.replica.state().membership.holder()).map(|h| h.person);
+            holder == Some(person) || n.holder == person
+        };
+        if notices.iter().any(holds) {
+            return Err(super::withdrawal::holder_stays());
+        }
         let log = notices.first().map(|n| n.log.to_string());
         let mut ended = 0;
         for notice in notices {

@@ -137,6 +137,7 @@ impl Client {
             Some(s) => {
                 let state = s.replica.state();
                 let word = match (s.standing, state.status_at(self.now)) {
+                    _ if self.keeps_archive(log) => "archived",
                     (Standing::Withdrawn, _) | (_, Status::Withdrawn) => "withdrawn",
                     (_, Status::Active) => "active",
                     (_, Status::Dormant) => "dormant",
@@ -154,6 +155,9 @@ impl Client {
     pub(super) fn log_show(&mut self, log: &str) -> Answer {
         let log = self.log(log)?;
         let card = self.card_of(log).ok_or_else(super::log::withdrawn)?;
+        if self.keeps_archive(log) {
+            return Ok(self.archived_log(log));
+        }
         if self.scopes.contains_key(&card) {
             self.member_card(log)?;
         }
@@ -170,6 +174,8 @@ impl Client {
             "participants": self.participants(log, card),
             "concerns": self.concerns(log),
             "notes": self.notes(log),
+            "handovers": self.handovers(&view),
+            "offers": self.offers(Some(log)),
             "pending": self.pending(log),
             "quarantined": self.quarantined(log),
         }))
@@ -225,7 +231,7 @@ impl Client {
             .collect()
     }
 
-    fn concerns(&self, log: LogId) -> Vec<Value> {
+    pub(super) fn concerns(&self, log: LogId) -> Vec<Value> {
         self.scopes_of(log, ScopeKind::Concern)
             .into_iter()
             .filter(|s| self.scopes.get(s).is_none_or(|s| s.standing != Standing::Withdrawn))
@@ -255,44 +261,6 @@ impl Client {
             .iter()
             .map(|n| json!({"id": n.id, "author": n.author.map(|a| self.name_of(a)), "text": n.text("text")}))
             .collect()
-    }
-
-    /// What waits here, and edits that were refused and are kept as drafts with the reason.
-    fn pending(&self, log: LogId) -> Vec<Value> {
-        let scopes: Vec<ScopeId> = [ScopeKind::Card, ScopeKind::Journal, ScopeKind::Concern]
-            .into_iter()
-            .flat_map(|k| self.scopes_of(log, k))
-            .collect();
-        let mut out = vec![];
-        for scope in &scopes {
-            for pending in self.document(*scope).into_iter().flat_map(|d| d.pending()) {
-                out.push(json!({"id": stafett_protocol::ids::to_hex(&pending.hash), "kind": "change", "scope": scope.to_string(), "reason": "queued"}));
-            }
-            for (key, draft) in self.table.scan(Space::Draft, &scope.0) {
-                let draft: Value = serde_json::from_slice(draft).unwrap_or_default();
-                out.push(json!({"id": stafett_protocol::ids::to_hex(key), "kind": "draft", "scope": scope.to_string(), "reason": draft.get("reason"), "lines": draft.get("lines")}));
-            }
-        }
-        out
-    }
-
-    fn quarantined(&self, log: LogId) -> Vec<Value> {
-        let mut out = vec![];
-        for s in self.scopes.values().filter(|s| s.replica.state().log() == log) {
-            for q in s.document.accepted().quarantine() {
-                out.push(
-                    json!({"id": stafett_protocol::ids::to_hex(&q.hash), "kind": "change", "scope": s.id().to_string(),
-                    "person": PersonId(q.person).to_string(), "reason": q.reason.to_string()}),
-                );
-            }
-            for (key, why) in self.table.scan(Space::State, &[b"unreadable/".as_slice(), &s.id().0].concat()) {
-                out.push(json!({"id": stafett_protocol::ids::to_hex(key), "kind": "event", "scope": s.id().to_string(), "reason": String::from_utf8_lossy(why)}));
-            }
-            for (_, why) in self.table.scan(Space::State, &[b"halted/".as_slice(), &s.id().0].concat()) {
-                out.push(json!({"id": s.id().to_string(), "kind": "scope", "scope": s.id().to_string(), "reason": String::from_utf8_lossy(why)}));
-            }
-        }
-        out
     }
 
     pub(super) fn concern_show(&mut self, concern: &str) -> Answer {

@@ -28,6 +28,11 @@ pub(super) fn ends(state: &ScopeState, target: &Target, member: &Member) -> bool
     }
 }
 
+/// K3: nobody lets go of the baton, or is made to, before another has it.
+pub(super) fn holder_stays() -> Problem {
+    Problem::rule("holder-by-handover", "the holder cannot leave or be removed; hand the baton over first: baton offer")
+}
+
 /// Every `custody` grant in force of this grantee, scope by scope.
 fn custody_of(states: &[&ScopeState], grantee: &Grantee) -> Vec<(ScopeId, Target)> {
     let theirs =
@@ -171,6 +176,9 @@ impl Client {
                 };
                 if states.iter().any(family) {
                     return Err(Problem::rule("family-stays", "guardians and the child cannot be withdrawn"));
+                }
+                if states.iter().any(|s| s.membership.holder().is_some_and(|h| h.person == person)) {
+                    return Err(holder_stays());
                 }
                 let hit = |_: &Hash, g: &Grantee| matches!(g, Grantee::Person(p) if p.person == person);
                 let there = |s: &ScopeState| live(s, &hit) || s.membership.member(person).is_some();

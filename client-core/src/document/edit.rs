@@ -292,6 +292,11 @@ pub fn plan_meeting(
     add(to, "meetings", id, fields.text("state", "planned"))
 }
 
+/// Why the baton passed, and to whom: written by who holds.
+pub fn note_handover(to: &mut impl Transactable, author: PersonId, id: &str, reason: &str, receiver: &str) -> Written {
+    add(to, "handovers", id, Fields::by(author).text("reason", reason).text("to", receiver))
+}
+
 /// Enters a concern in the journal's list.
 pub fn list_concern(to: &mut impl Transactable, scope: ScopeId, title: &str) -> Written {
     add(to, "concerns", &to_hex(&scope.0), Fields::default().text("title", title).text("state", "open"))

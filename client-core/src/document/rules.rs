@@ -64,6 +64,7 @@ pub const RULES: &[Rule] = &[
     rule(Card, "people", WriteAny, PRESENTED),
     rule(Card, "meetings", Create, HOLDER),
     rule(Card, "meetings", Again("state"), HOLDER),
+    rule(Card, "handovers", Create, HOLDER),
     rule(Journal, "concerns", Create, HOLDER),
     rule(Journal, "concerns", Again("state"), HOLDER),
     rule(Journal, "notes", Create, HOLDER),

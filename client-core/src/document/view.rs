@@ -63,6 +63,7 @@ pub struct CardView {
     pub status: String,
     pub people: Vec<PersonView>,
     pub meetings: Vec<Entry>,
+    pub handovers: Vec<Entry>,
 }
 
 /// A person as presented in a card or directory.
@@ -219,6 +220,7 @@ impl Document {
             status: text_in(&log, "status"),
             people: self.people("people"),
             meetings: self.entries("meetings"),
+            handovers: self.entries("handovers"),
         }
     }
 

@@ -120,7 +120,7 @@ impl Samples {
             Content::HandoverOffer(OfferLetter {
                 log: world.log(),
                 child_name: "Ella".into(),
-                reason: "Familien flytter".into(),
+                reason: Reason { text: "Familien flytter".into(), salt: [7; 16] },
                 offerer,
                 to_name: "Solvang".into(),
                 scopes: vec![OfferedScope { offer: self.signed_offer(), kind: ScopeKind::Card, title: String::new() }],
@@ -143,6 +143,10 @@ impl Samples {
                 card: CARD,
                 offer: Hash([1; 32]),
                 journal: Some(journal),
+            }),
+            Content::Takeover(TakeoverLetter {
+                log: world.log(),
+                reason: Reason { text: "Læreren er syk".into(), salt: [8; 16] },
             }),
             Content::WelcomeAt(WelcomeAt { home: 1106, log: world.log(), scope: CARD }),
         ]

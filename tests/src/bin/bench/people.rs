@@ -98,7 +98,7 @@ impl Town {
         for guardian in ["mother", "father"] {
             self.sync(guardian).await;
             let request = text(&self.ask(guardian, Wish::ConsentPending).await["requests"][0], "request");
-            self.ask(guardian, Wish::ConsentGrant { request }).await;
+            self.ask(guardian, Wish::ConsentGrant { request, custody: true }).await;
             self.sync(guardian).await;
         }
         let measure = NewMeasure { text: prose::text(0), ..NewMeasure::default() };

@@ -71,7 +71,10 @@ pub async fn consent(guardian: &mut Session) {
     guardian.sync().await.expect("syncs");
     let pending = guardian.perform(Wish::ConsentPending).await.expect("answers");
     for request in pending["requests"].as_array().expect("a list") {
-        guardian.perform(Wish::ConsentGrant { request: text(request, "request") }).await.expect("consents");
+        guardian
+            .perform(Wish::ConsentGrant { request: text(request, "request"), custody: true })
+            .await
+            .expect("consents");
     }
     guardian.sync().await.expect("syncs");
 }

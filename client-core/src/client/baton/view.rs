@@ -1,0 +1,111 @@
+//! What people see of the baton: offers, why it passed, and what a former holder still has.
+
+use super::{Baton, Side};
+use crate::client::log::rfc3339;
+use crate::client::scope::Standing;
+use crate::client::{Client, people};
+use crate::document::view::{CardView, Entry};
+use serde_json::{Value, json};
+use stafett_protocol::handover::Part;
+use stafett_protocol::ids::LogId;
+
+impl Client {
+    /// Offers as people see them, newest first; of one log, or all.
+    pub(in crate::client) fn offers(&self, log: Option<LogId>) -> Vec<Value> {
+        let mut batons: Vec<Baton> =
+            self.batons().into_iter().filter(|b| log.is_none_or(|log| b.letter.log == log)).collect();
+        batons.sort_by_key(|b| std::cmp::Reverse(b.at));
+        batons.iter().map(|b| self.offer_view(b)).collect()
+    }
+
+    fn offer_view(&self, baton: &Baton) -> Value {
+        let card = baton.card();
+        let concerns: Vec<Value> = baton
+            .offers()
+            .filter(|(_, s)| !s.title.is_empty())
+            .map(|(offer, s)| {
+                let part = if offer.part == Part::Moves { "moves" } else { "closes" };
+                json!({"concern": offer.scope.to_string(), "title": s.title, "part": part})
+            })
+            .collect();
+        let side = match baton.side {
+            Side::Offered => "offered",
+            Side::Received => "received",
+            Side::Told => "told",
+        };
+        let waits = baton.side == Side::Offered && baton.progress.is_under_way();
+        let accepted = baton.acceptance().map(|a| self.name_of(a.person));
+        json!({
+            "offer": baton.id().to_string(),
+            "log": baton.letter.log.to_string(),
+            "child": baton.letter.child_name,
+            "side": side,
+            "from": baton.letter.offerer.name,
+            "to": baton.letter.to_name,
+            "holder": accepted,
+            "kind": self.kind_of_offer(baton),
+            "municipality": card.map(|o| format!("{:04}", o.to.municipality)),
+            "state": baton.progress.word(),
+            "reason": baton.letter.reason.text,
+            "concerns": concerns,
+            "waiting": if waits { self.waiting(baton).iter().map(|w| w.word()).collect() } else { vec![] },
+            "words": baton.words,
+            "at": rfc3339(baton.at),
+        })
+    }
+
+    /// K1: within the unit, to another unit of the municipality, to another municipality.
+    fn kind_of_offer(&self, baton: &Baton) -> &'static str {
+        let to = baton.card().map(|o| o.to);
+        let unit = to.and_then(|to| to.unit).map(|u| u.unit);
+        let offerer = baton.letter.offerer.person;
+        let own = self.me.as_ref().filter(|m| m.person == offerer).and_then(|m| m.unit.as_ref().map(|u| u.unit));
+        let from = own.or_else(|| people::pin(&self.table, offerer).and_then(|p| p.unit));
+        match (baton.letter.journal, unit == from && unit.is_some()) {
+            (Some(_), _) => "other-municipality",
+            (None, true) => "same-unit",
+            (None, false) => "other-unit",
+        }
+    }
+
+    /// Offers that wait for somebody, among what `log show` says is pending.
+    pub(in crate::client) fn pending_offers(&self, log: LogId) -> Vec<Value> {
+        self.batons()
+            .iter()
+            .filter(|b| b.letter.log == log && b.progress.is_under_way())
+            .map(|b| json!({"id": b.id().to_string(), "kind": "offer", "state": b.progress.word(), "reason": b.letter.reason.text}))
+            .collect()
+    }
+
+    /// Who handed the baton to whom, and why, as the card says.
+    pub(in crate::client) fn handovers(&self, card: &CardView) -> Vec<Value> {
+        let line = |h: &Entry| {
+            let (from, at) = (h.author.map(|a| self.name_of(a)), h.received_ms.map(rfc3339));
+            json!({"id": h.id, "from": from, "to": h.text("to"), "reason": h.text("reason"), "at": at})
+        };
+        card.handovers.iter().map(line).collect()
+    }
+
+    /// Whether this device is only left with what was closed when it handed the log over.
+    pub(in crate::client) fn keeps_archive(&self, log: LogId) -> bool {
+        let of_log = || self.scopes.values().filter(|s| s.replica.state().log() == log);
+        let card = self.card_of(log).and_then(|card| self.scopes.get(&card));
+        card.is_some_and(|s| s.standing == Standing::Withdrawn) && of_log().any(|s| s.standing == Standing::Member)
+    }
+
+    /// The log of a former holder: what was closed stays to be read, nothing else is here.
+    pub(in crate::client) fn archived_log(&self, log: LogId) -> Value {
+        let mut concerns = self.concerns(log);
+        concerns.retain(|c| c["state"] != "withdrawn");
+        json!({
+            "log": log.to_string(),
+            "status": "archived",
+            "holder": null,
+            "participants": [],
+            "concerns": concerns,
+            "offers": self.offers(Some(log)),
+            "pending": self.pending(log),
+            "quarantined": [],
+        })
+    }
+}
