@@ -17,4 +17,5 @@ pub mod model_people;
 pub mod model_transfer;
 pub mod process;
 pub mod sim;
+pub mod simulation;
 pub mod vfs;

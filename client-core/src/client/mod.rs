@@ -32,6 +32,7 @@ mod people;
 mod plan;
 mod post;
 mod refound;
+mod report;
 mod resync;
 mod scope;
 mod session;
@@ -42,6 +43,7 @@ mod withdrawal;
 
 pub use me::Me;
 pub use people::Trust;
+pub use report::Report;
 pub use scope::Standing;
 
 use crate::mls::Provider;

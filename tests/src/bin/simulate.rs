@@ -1,0 +1,51 @@
+//! Long runs of random worlds, and the replay of one: `simulate --seeds N [--minutes M] [--from S]`,
+//! `simulate --seed S [--only 3,17,40]`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a tool for developers")]
+
+use stafett_tests::simulation::{CI, Size, Tally, replay, run};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+fn option(words: &[String], name: &str) -> Option<String> {
+    words.iter().position(|w| w == name).and_then(|at| words.get(at + 1).cloned())
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let number = |name: &str, default: u64| option(&words, name).map_or(default, |w| w.parse().expect("a number"));
+    let size =
+        Size { logs: number("--logs", CI.logs as u64) as usize, steps: number("--steps", CI.steps as u64) as usize };
+    let mut tally = Tally::default();
+    if let Some(seed) = option(&words, "--seed") {
+        let seed = seed.parse().expect("a number");
+        let only: Vec<usize> = option(&words, "--only")
+            .map(|list| list.split(',').map(|n| n.parse().expect("a number")).collect())
+            .unwrap_or_default();
+        return match replay(seed, size, &only, &mut tally) {
+            Ok(()) => {
+                println!("seed {seed}: nothing is violated; {tally:?}");
+                ExitCode::SUCCESS
+            }
+            Err(violation) => {
+                println!("seed {seed}: after step {}: {}", violation.at, violation.what);
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let (from, seeds, minutes) = (number("--from", 1), number("--seeds", 200), number("--minutes", 600));
+    // A panic is a finding, shown once it is shrunk.
+    std::panic::set_hook(Box::new(|_| {}));
+    let (start, mut found) = (Instant::now(), 0);
+    for seed in from..from + seeds {
+        if start.elapsed() > Duration::from_secs(60 * minutes) {
+            break;
+        }
+        if let Err(report) = run(seed, size, &mut tally) {
+            println!("{report}\n");
+            found += 1;
+        }
+    }
+    println!("{tally:?}, {found} violations, {:.0} s", start.elapsed().as_secs_f64());
+    if found == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
