@@ -25,6 +25,8 @@ mod replay;
 mod source;
 #[path = "vectors/tamper.rs"]
 mod tamper;
+#[path = "vectors/verdicts.rs"]
+mod verdicts;
 #[path = "vectors/wire.rs"]
 mod wire;
 
@@ -167,4 +169,19 @@ fn bent_audit_exports_are_noticed_by_both() {
     }
     assert!(bent.len() > 20);
     assert_eq!(faults, [""; 0]);
+}
+
+/// Two programs, written apart, from one page: the same verdict on every record that the tests of the accept
+/// rule try, allowed or not.
+#[test]
+fn w10_the_independent_verifier_gives_the_same_verdicts() {
+    let folder = verdicts::collect();
+    let Some(report) = verdicts::judge(folder.path()) else { return };
+    println!("{} verdicts, {} of them yes", report["cases"], report["accepted"]);
+    assert_eq!(report["differing"], serde_json::json!([]));
+    assert_eq!(report["unknown"], 0, "every chain was followed from its first record");
+    assert!(report["cases"].as_u64() > Some(3000) && report["accepted"].as_u64() > Some(500), "{report}");
+    let turned = verdicts::contradict(folder.path());
+    let report = verdicts::judge(folder.path()).unwrap();
+    assert!(turned > 0 && report["differing"].as_array().unwrap().len() == turned, "{turned}: {report}");
 }

@@ -114,9 +114,12 @@ class Chain:
     def author(self, judge, event):
         """The member to whom the device's leaf belongs; for a withdrawal also of the card."""
         found = self.facts.of_device(event.device)
-        if found:
-            refuse(found[1] not in self.facts.listed_at(judge.now), "withdrawn")
+        if found and found[1] not in self.facts.listed_at(judge.now):
             return Author(found[0].person, found[1], found[0].role.name, event.device)
+        if event.body.name == "Genesis" and self.facts.orphaned(judge.now):
+            seat = founding.heir_author(judge, self.facts, event)
+            return Author(seat.person, seat.devices[0], seat.role.name, event.device)
+        refuse(not found, "withdrawn")
         withdraws = event.body.name == "Statement" and event.body.value.name == "Withdrawal"
         refuse(withdraws and judge.card, "not-a-member")
         for g in judge.card.gone_since(judge.now):
@@ -175,21 +178,22 @@ def check_state(report, facts, log, now):
         report.check(*at, stands or all(d in listed for d in m.devices), "no leaf without what lets it in")
 
 
-def check_receipts(report, page, receipts, heads, key):
-    """Each receipt is the home's word for exactly this chain; together they cover all of it."""
+def check_receipts(report, page, receipts, chains, heads, trusted):
+    """Each receipt is its home's word for exactly this chain; together they cover all of it."""
     covered = dict.fromkeys(heads, 0)
     for signed in receipts:
-        receipt = crypto.holds(page, signed, key)
-        if not receipt:
-            report.check(bytes(16), 0, False, "a receipt is not signed by the home")
-            continue
-        at = (receipt.scope, receipt.position.seq)
-        chain = heads.get(receipt.scope)
+        claimed = page.decode("Receipt", signed.bytes)
+        at, chain = (claimed.scope, claimed.position.seq), heads.get(claimed.scope)
         report.check(*at, chain, "a scope that the home has signed is left out")
-        there = chain and 1 <= at[1] <= len(chain) and chain[at[1] - 1]
-        report.check(*at, there == (receipt.position.head, receipt.time), "the home has signed another history")
-        if there == (receipt.position.head, receipt.time):
-            covered[receipt.scope] = max(covered[receipt.scope], at[1])
+        if not chain:
+            continue
+        home, epoch = chains[claimed.scope].facts.home_at(at[1])
+        receipt = crypto.holds(page, signed, trusted.get(home, b""))
+        report.check(*at, receipt and receipt.home_epoch == epoch, "a receipt is not signed by the home")
+        there = 1 <= at[1] <= len(chain) and chain[at[1] - 1] == (claimed.position.head, claimed.time)
+        report.check(*at, there, "the home has signed another history")
+        if receipt and there:
+            covered[claimed.scope] = max(covered[claimed.scope], at[1])
     for scope, chain in heads.items():
         report.check(scope, len(chain), covered[scope] == len(chain), "records without a receipt")
 
@@ -223,6 +227,8 @@ def replay(page, file):
         chain = chains.setdefault(event.scope, Chain())
         card = next((chains[c].facts for c in cards if c != event.scope and c in chains), None)
         judge.now, judge.card = record.time, card
+        # A log that moves takes its scopes along: each is judged at the home that it has.
+        judge.home = (chain.facts or card).membership.home if chain.facts or card else home
         rule = ""
         try:
             chain.take(judge, record)
@@ -232,6 +238,6 @@ def replay(page, file):
         report.check(event.scope, record.seq, not rule, rule)
         if not rule:
             check_state(report, chain.facts, log, record.time)
-    check_receipts(report, page, receipts, heads, trusted[home])
+    check_receipts(report, page, receipts, chains, heads, trusted)
     check_subset(report, chains, cards)
     return report

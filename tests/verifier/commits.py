@@ -1,6 +1,7 @@
 """Commits as changes of the membership (docs/protocol.md section 8, Commit)."""
 
 import entry
+import handover
 import mls
 from facts import DAY, FAMILY, refuse
 
@@ -18,6 +19,8 @@ def decide(judge, facts, event, author, view, removed, after):
     else:
         by_member(judge, facts, author, commit, view, removed, after, listed)
     facts.last_commit = before.seq + 1
+    if facts.next_authority == facts.membership.authority:
+        facts.next_authority = None
     here = set(facts.devices())
     stayed = [m.but(devices=[d for d in m.devices if d in here]) for m in before.membership.members]
     facts.before_commit = [m for m in stayed if m.devices] + [m for m in before.readmit if not before.member(m.person)]
@@ -50,6 +53,10 @@ def by_member(judge, facts, author, commit, view, removed, after, listed):
     refuse(listed <= set(removed), "removal-first")
     if view.path:
         check_path(judge, after if view.rewrites else facts.membership, author, view.path)
+    if commit.handover is not None:
+        refuse(view.rewrites, "handover-mismatch")
+        handover.decide(judge, facts, author, commit, view, removed, after, listed, check_fixed, check_leaves)
+        return
     if not view.rewrites:
         judge.allow(facts, author, "Renew")
         refuse(not view.adds and not removed, "membership-mismatch")
@@ -60,22 +67,33 @@ def by_member(judge, facts, author, commit, view, removed, after, listed):
     rewrite(judge, facts, author, commit, view, removed, after, listed)
 
 
-def rewrite(judge, facts, author, commit, view, removed, new, listed):
-    old = facts.membership
+def check_fixed(facts, old, new):
+    """Nothing but the members changes, and the authority where a statement has named a new one."""
     authority = new.authority if new.authority == facts.next_authority else old.authority
-    refuse(new == old.but(members=new.members, authority=authority) and new != old, "membership-mismatch")
+    wanted = old.but(members=new.members, authority=authority)
+    refuse(new == wanted and new != facts.membership, "membership-mismatch")
     ordered = [m.person for m in new.members] == sorted({m.person for m in new.members})
     refuse(ordered and all(m.devices == sorted(set(m.devices)) and m.devices for m in new.members), "membership-mismatch")
+    bound = UNIT_LEAVES if facts.kind == "Unit" else LEAVES
+    refuse(sum(len(m.devices) for m in new.members) <= bound, "too-many-members")
+
+
+def check_leaves(facts, view, removed, new):
+    """The membership lists exactly the leaves."""
     named = [d for m in new.members for d in m.devices]
-    refuse(len(named) <= (UNIT_LEAVES if facts.kind == "Unit" else LEAVES), "too-many-members")
     added = [leaf.key for leaf in view.adds]
     stay = [d for d in facts.devices() if d not in removed]
     refuse(sorted(stay + added) == sorted(named) and len(set(named)) == len(named), "membership-mismatch")
     refuse(not set(added) & set(facts.devices()), "membership-mismatch")
     refuse(not view.adds or not facts.gaps, "link-repair-first")
+
+
+def rewrite(judge, facts, author, commit, view, removed, new, listed):
+    check_fixed(facts, facts.membership, new)
+    check_leaves(facts, view, removed, new)
     step = Step(judge, facts.copy(), author, listed, view.adds, commit.vouchers)
     gentle, seats = True, {}
-    for person in {m.person for m in old.members + new.members}:
+    for person in {m.person for m in facts.membership.members + new.members}:
         was, is_ = facts.member(person), next((m for m in new.members if m.person == person), None)
         narrowed = step.one(was, is_, seats)
         gentle = gentle and not narrowed
@@ -83,8 +101,6 @@ def rewrite(judge, facts, author, commit, view, removed, new, listed):
         facts.employments.pop(person, None)
         if until is not None:
             facts.employments[person] = until
-    if facts.next_authority == new.authority:
-        facts.next_authority = None
     facts.gentle, facts.membership = gentle, new
     back = {m.person: len(m.devices) for m in new.members}
     facts.readmit = [m for m in facts.readmit if back.get(m.person, 0) < len(m.devices)]

@@ -47,6 +47,7 @@ def check_grant(judge, facts, authority, scope, grant):
     """What every grant must say, signed by key or on paper."""
     own = judge.authority_id(authority)
     refuse(grant.scope == scope and grant.log == facts.membership.log and grant.authority == own, "grant-mismatch")
+    refuse(grant.moves_to is None or grant.access.name == "Hold", "grant-mismatch")
     refuse(grant.policy_version <= 1, "unknown-policy")
     refuse(judge.now < grant.expires_at <= judge.now + CONSENT_MAX, "grant-too-long")
 

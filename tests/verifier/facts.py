@@ -100,6 +100,9 @@ class Facts:
     rejected: bool = False
     readmit: list = field(default_factory=list)
     gaps: list = field(default_factory=list)
+    tenures: list = field(default_factory=list)
+    takeovers: list = field(default_factory=list)
+    moves: list = field(default_factory=list)
 
     def copy(self):
         out = copy(self)
@@ -199,6 +202,29 @@ class Facts:
             return self.scope if member.role.name == "Employee" else None
         grant = self.grant(member.basis)
         return grant.grant.grantee.value.unit if grant and grant.grant.grantee.name == "Unit" else None
+
+    def tenures_at(self, now):
+        """(person, since) of who held the log of this card then; at the moment of a handover both did."""
+        ends = [since for _, since in self.tenures[1:]] + [None]
+        return [t for t, end in zip(self.tenures, ends) if t[1] <= now and (end is None or now <= end)]
+
+    def held(self, person, now):
+        return any(p == person for p, _ in self.tenures_at(now))
+
+    def took_over(self, custodian, now):
+        mine = [at for by, at in self.takeovers if by == custodian and at <= now]
+        return any(since <= at for at in mine for _, since in self.tenures_at(now))
+
+    def takes_over(self, custodian):
+        return any(by == custodian and at >= self.tenures[-1][1] for by, at in self.takeovers)
+
+    def orphaned(self, now):
+        return set(self.devices()) <= self.listed_at(now)
+
+    def home_at(self, seq):
+        """Whose word the chain is at this place, and under which home epoch."""
+        moved = [(home, epoch) for at, home, epoch in self.moves if seq <= at]
+        return moved[0] if moved else (self.membership.home, self.membership.home_epoch)
 
     def note_gone(self, before, now):
         """A card remembers who lost their place when."""

@@ -3,8 +3,10 @@
 import crypto
 import entry
 import mls
-from crypto import H
-from facts import Facts, named, own_basis, refuse
+import statements
+from crypto import H, Refused
+from facts import FAMILY, Facts, authority_key, named, own_basis, refuse
+from tls import Struct, Variant
 
 
 def open_group(judge, event, genesis):
@@ -16,6 +18,8 @@ def open_group(judge, event, genesis):
     signed_by(leaf.key)
     refuse(signer == 0 and leaf.credential == genesis.founder, "person-changed")
     membership = read_membership(judge, context)
+    required = dict(context.extensions)[mls.REQUIRED_CAPABILITIES]
+    refuse(mls.requires_membership(judge.page, required), "extensions-changed")
     return membership, leaf, context, mls.interim_after(context.transcript, tag)
 
 
@@ -41,6 +45,7 @@ def found(judge, event, membership, leaf):
     refuse(membership.home == judge.home, "wrong-home")
     refuse((event.generation, membership.generation, event.epoch) == (1, 1, 0), "wrong-generation")
     refuse(event.counter == 1, "counter-gap")
+    refuse(genesis.carries is None, "malformed")
     refuse(membership.policy_version == 1, "unknown-policy")
     refuse(len(membership.members) == 1, "membership-mismatch")
     founder = membership.members[0]
@@ -84,6 +89,9 @@ def in_log(judge, facts, founder, genesis):
         refuse(all(g.grant.access.name in ("Hold", "Custody") for g in facts.grants), "grant-mismatch")
     refuse(founder.role.name == "Holder", "not-yours")
     hold = facts.in_force(founder.basis, judge.now)
+    refuse(hold.grant.moves_to in (None, m.home), "grant-mismatch")
+    if kind == "Card":
+        facts.tenures = [(founder.person, judge.now)]
     entry.may_hold(judge, hold, founder, genesis.vouchers)
     if kind != "Card" and judge.card:
         under_card(judge, facts, founder, genesis)
@@ -102,21 +110,74 @@ def under_card(judge, facts, founder, genesis):
         card.in_force(founder.basis, judge.now)
 
 
+def heir_author(judge, facts, event):
+    """The author of the genesis of an orphaned scope, with the seat that they take."""
+    genesis, facts = event.body.value, facts.copy()
+    for signed in genesis.grants:
+        statements.grant(judge, facts, None, signed)
+    return heir(judge, facts, event.device, genesis)
+
+
+def heir(judge, facts, device, genesis):
+    """A guardian or youth; a new holder on a grant in force; of a unit its leader; the person themselves."""
+    person, certified = entry.identity(judge, genesis.founder)
+    key = certified.device_key
+    refuse(crypto.device_id(key) == device, "not-a-member")
+
+    def seat(role, basis):
+        fields = {"person": person.person, "person_key": person.person_key, "role": Variant("Role", role)}
+        return Struct("Member", {**fields, "devices": [key], "basis": basis})
+
+    if facts.kind == "Unit":
+        refuse(person.kind.name == "Leader" and person.unit == facts.scope, "not-a-member")
+        return seat("Leader", own_basis(person.person_key))
+    if facts.kind == "Personal":
+        own = person.person == facts.founder and facts.key_of(person.person) == person.person_key
+        refuse(own, "not-a-member")
+        return seat("Own", own_basis(person.person_key))
+    if authority_key(facts.authority, person.person) == person.person_key:
+        child = facts.authority.child
+        role = "Child" if child and child.person == person.person else "Guardian"
+        return seat(role, judge.authority_id(facts.authority))
+    for grant in facts.grants:
+        if grant.standing(judge.now) == "in force" and may_hold(judge, grant, seat("Holder", grant.id), genesis):
+            return seat("Holder", grant.id)
+    raise Refused("not-a-member")
+
+
+def may_hold(judge, grant, member, genesis):
+    try:
+        entry.may_hold(judge, grant, member, genesis.vouchers)
+    except Refused:
+        return False
+    return True
+
+
 def refound(judge, facts, event, author, membership, leaf):
-    """Forward from before the rejected commit."""
-    refuse(facts.rejected, "not-rejected")
+    """Forward from before the rejected commit, or by the heir of an orphaned scope."""
+    genesis, orphaned = event.body.value, facts.orphaned(judge.now)
+    refuse(facts.rejected or orphaned, "not-rejected")
     judge.allow(facts, author, "Refound")
+    oldest = 0 if orphaned else max(facts.epoch - 1, 0)
+    refuse(orphaned if genesis.carries is None else oldest <= genesis.carries.epoch <= facts.epoch, "link-missing")
+    refuse(orphaned or not genesis.grants, "grant-mismatch")
+    for signed in genesis.grants:
+        statements.grant(judge, facts, author, signed)
     listed = facts.listed_at(judge.now)
-    back = [m.but(devices=[d for d in m.devices if d not in listed]) for m in facts.before_commit]
-    back = [m for m in back if m.devices or m.role.name in ("Guardian", "Child")]
-    before = next((m for m in back if m.person == author.person), None)
-    refuse(before, "not-a-member")
-    alone = [before.but(devices=[leaf.key])]
-    wanted = facts.membership.but(generation=facts.membership.generation + 1, members=alone)
+    back = [m for m in facts.present() if authority_key(facts.authority, m.person)] if orphaned else facts.before_commit
+    back = [m.but(devices=[d for d in m.devices if d not in listed]) for m in back]
+    back = [m for m in back if m.devices or m.role.name in FAMILY]
+    seat = heir(judge, facts, event.device, genesis) if orphaned else next((m for m in back if m.person == author.person), None)
+    refuse(seat, "not-a-member")
+    wanted = facts.membership.but(generation=facts.membership.generation + 1, members=[seat.but(devices=[leaf.key])])
     refuse(membership == wanted and leaf.key == author.key and event.epoch == 0, "membership-mismatch")
-    entry.check_leaves(judge, before, [leaf])
+    entry.check_leaves(judge, seat, [leaf])
+    if orphaned and seat.role.name == "Holder" and facts.status in ("Dormant", "Withdrawn"):
+        facts.status = "Active"
+    elif orphaned and seat.role.name != "Holder" and facts.status == "Active" and facts.kind not in ("Unit", "Personal"):
+        facts.status = "Dormant"
     facts.membership, facts.epoch, facts.epoch_since, facts.gentle = membership, 0, judge.now, False
     facts.listed, facts.before_commit, facts.readmit = set(), back, list(back)
     facts.last_commit, facts.rejected, facts.gaps = 0, False, []
-    facts.check = event.body.value.check
+    facts.check = genesis.check
     return facts

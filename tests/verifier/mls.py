@@ -130,6 +130,11 @@ def message(page, data, wire_format):
     return reader
 
 
+def requires_membership(page, data):
+    """Whether RequiredCapabilities names the extension of the membership."""
+    return MEMBERSHIP in MlsReader(page, data).u16s()
+
+
 def group_info(page, data):
     """(context, confirmation tag, signer's index, check of the signature under a key)."""
     reader = message(page, data, GROUP_INFO)

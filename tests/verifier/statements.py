@@ -2,9 +2,10 @@
 
 import crypto
 import entry
-from crypto import Refused, holds
+import founding
+from crypto import holds
 from facts import DAY, FAMILY, Grant, authority_key, may_sign, party, quorum_met, refuse
-from founding import check_authority
+from handover import take_over
 
 PAPER = 90 * DAY
 REVOKED = 1024
@@ -173,7 +174,7 @@ def authority_change(judge, facts, _author, signed):
     by_decision = change.decision != crypto.ZERO and holder and leader and leader.leader != holder.person
     by_decision = by_decision and {holder.person, leader.leader} <= set(signers)
     refuse(quorum_met(present, signers, judge.now) or by_decision, "decision-missing")
-    check_authority(change.to, holder.person if holder else bytes(16))
+    founding.check_authority(change.to, holder.person if holder else bytes(16))
     for p in change.to.guardians + ([change.to.child] if change.to.child else []):
         known = authority_key(present, p.person) or facts.key_of(p.person)
         refuse(known in (None, p.key), "key-not-pinned")
@@ -258,10 +259,6 @@ def close(judge, facts, _author, said):
     facts.status = becomes
 
 
-def unknown(_judge, _facts, _author, _said):
-    raise Refused("not-yours")
-
-
 RULES = {
     "Grant": (grant, "Grant"),
     "Attested": (attested, "Attest"),
@@ -273,5 +270,5 @@ RULES = {
     "LinkRepair": (link_repair, "RepairLink"),
     "Deletion": (deletion, "Witness"),
     "Close": (close, "Close"),
-    "Takeover": (unknown, None),
+    "Takeover": (take_over, "TakeOver"),
 }

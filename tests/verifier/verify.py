@@ -2,6 +2,7 @@
 
     verify.py vectors FOLDER        every test vector
     verify.py audit FILE…           an export of `stafett audit export`
+    verify.py verdicts FILE…        lines that STAFETT_VERDICTS made, judged again
     verify.py types                 the types of docs/protocol.md, as JSON
 
 It shares no code with the project; types come from the `tls` blocks of docs/protocol.md, rules are written
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import audit
 import check_vectors
+import verdicts
 from crypto import Refused
 from tls import Malformed, Page
 
@@ -41,6 +43,10 @@ def main(arguments):
             count, failures = check_vectors.check(page, folder)
             print(json.dumps({"vectors": count, "failures": failures, "met": sorted(page.met)}))
             return 1 if failures else 0
+        case ["verdicts", *files] if files:
+            report = verdicts.check(page, files)
+            print(json.dumps(report))
+            return 1 if report["differing"] else 0
         case ["audit", *files] if files:
             reports = [audit_file(page, name) for name in files]
             for report in reports:

@@ -2,7 +2,7 @@
 
 use super::mls::*;
 use super::people::*;
-use super::{Context, HOME, Refusal, START};
+use super::{Context, HOME, Refusal, START, verdicts};
 use openmls::group::CommitMessageBundle;
 use openmls::prelude::*;
 use stafett_protocol::codec::encode;
@@ -11,7 +11,7 @@ use stafett_protocol::event::{Body, Change, Commit, Event, Genesis, Position, Re
 use stafett_protocol::handover::Handover;
 use stafett_protocol::ids::{DeviceId, Hash, PublicKey, ScopeId};
 use stafett_protocol::membership::{Member, Membership, Role};
-use stafett_protocol::replica::{self, Replica, group_id};
+use stafett_protocol::replica::{self, Judged, Replica, group_id};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;
 use stafett_protocol::wire::welcome_hash;
@@ -121,7 +121,10 @@ impl World {
     ) -> Result<Chain, Refusal> {
         let record = Record { seq: 1, time: now, event: Signed::sign(&event, &device.key) };
         let home = card.map_or(HOME, |card| card.membership.home);
-        let (replica, _) = replica::found(record.clone(), &Context { home, ..self.context(now, card) })?;
+        let context = Context { home, ..self.context(now, card) };
+        let founded = replica::found(record.clone(), &context);
+        verdicts::note(&context, None, &record, founded.as_ref().map(drop).map_err(|r| *r));
+        let (replica, _) = founded?;
         let Body::Genesis(genesis) = event.body else { panic!("not a genesis") };
         let group_info = genesis.group_info.as_slice().to_vec();
         Ok(Chain { replica, records: vec![record], now, card: card.cloned(), group_info, blind: false, sent: vec![] })
@@ -160,10 +163,18 @@ impl Chain {
         Record { seq: self.state().position.seq + 1, time: self.now, event: Signed::sign(event, &device.key) }
     }
 
+    /// What the rule says of a record, here and now; nothing changes.
+    pub fn judge(&self, world: &World, record: &Record) -> Result<Judged, Refusal> {
+        let context = self.context(world);
+        let answer = self.replica.judge(record.clone(), &context);
+        verdicts::note(&context, Some(self.state().position.head), record, answer.as_ref().map(drop).map_err(|r| *r));
+        answer
+    }
+
     /// Judges and applies an event.
     pub fn submit_event(&mut self, world: &World, device: &Device, event: &Event) -> Result<(), Refusal> {
         let record = self.record(device, event);
-        let judged = self.replica.judge(record.clone(), &self.context(world))?;
+        let judged = self.judge(world, &record)?;
         self.replica.apply(judged)?;
         self.records.push(record);
         self.now += 1;

@@ -11,6 +11,7 @@ pub mod move_samples;
 pub mod objects;
 pub mod people;
 pub mod samples;
+pub mod verdicts;
 
 pub use baton::{offered, taken};
 pub use chain::{Chain, Founding, Plan, change, without};
