@@ -205,3 +205,44 @@ async fn version_one(file: &std::path::Path, url: Option<&str>) {
     .unwrap();
     assert_eq!(value(&db, "schema").await, Some(2));
 }
+
+/// S3, S15: no commit is answered before it is on disk, and what is deleted is gone from the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn s3_s15_commits_are_synced_and_deleted_bytes_are_overwritten_on_sqlite() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("x.db");
+    let db = Db::open(&file, None).await.unwrap();
+    let (synced, journal) = db
+        .write::<_, StoreError, _>(|conn: &mut Conn| {
+            Box::pin(async move {
+                let synced = conn.row("PRAGMA synchronous", args![]).await?.unwrap().int(0)?;
+                let journal = conn.row("PRAGMA journal_mode", args![]).await?.unwrap().text(0)?;
+                Ok((synced, journal))
+            })
+        })
+        .await
+        .unwrap();
+    assert_eq!((synced, journal.as_str()), (2, "wal"), "FULL: every commit of the log is synced");
+    let name = "kanari-".repeat(40);
+    {
+        let name = name.clone();
+        db.write::<_, StoreError, _>(move |conn: &mut Conn| {
+            Box::pin(async move { schema::set_meta(conn, &name, 1).await })
+        })
+        .await
+        .unwrap();
+    }
+    let holds = |file: &std::path::Path| std::fs::read(file).unwrap().windows(14).any(|w| w == b"kanari-kanari-");
+    assert!(holds(&dir.path().join("x.db-wal")), "the search finds what is there");
+    db.write::<_, StoreError, _>(|conn: &mut Conn| {
+        Box::pin(async move {
+            conn.execute("UPDATE meta SET value = 2 WHERE name LIKE 'kanari%'", args![]).await?;
+            conn.execute("DELETE FROM meta WHERE name LIKE 'kanari%'", args![]).await
+        })
+    })
+    .await
+    .unwrap();
+    // The last connection folds the log into the file and removes it.
+    db.close().await;
+    assert!(!dir.path().join("x.db-wal").exists() && !holds(&file), "deleted bytes are left");
+}

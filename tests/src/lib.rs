@@ -8,14 +8,18 @@
     reason = "a test harness stops at the first surprise"
 )]
 
+pub mod bombs;
 pub mod disk;
+pub mod insider;
 pub mod model_cast;
 pub mod model_chain;
 pub mod model_home;
 pub mod model_net;
 pub mod model_people;
 pub mod model_transfer;
+pub mod named_tests;
 pub mod process;
+pub mod sabotage;
 pub mod sim;
 pub mod simulation;
 pub mod vfs;

@@ -50,7 +50,8 @@ impl Clone for ScopeChain {
 #[derive(Clone)]
 pub struct ModelHome {
     pub number: u16,
-    pub(crate) key: SigningKey,
+    /// What a lying home signs with, too.
+    pub key: SigningKey,
     /// Municipalities that this one has added.
     pub peers: Vec<MunicipalityKey>,
     pub now: u64,
@@ -59,7 +60,9 @@ pub struct ModelHome {
     tickets: BTreeMap<Hash, Ticket>,
     pub units: BTreeMap<UnitId, Unit>,
     pub mail: BTreeMap<DeviceId, Vec<MailItem>>,
-    packages: BTreeMap<DeviceId, Vec<Signed<KeyPackageOffer>>>,
+    pub packages: BTreeMap<DeviceId, Vec<Signed<KeyPackageOffer>>>,
+    /// Every byte that clients have sent.
+    pub heard: Vec<u8>,
     pub scopes: BTreeMap<ScopeId, ScopeChain>,
     next_mail: u64,
     /// Frames for devices whose stream is open.
@@ -89,6 +92,7 @@ impl ModelHome {
             units: BTreeMap::new(),
             mail: BTreeMap::new(),
             packages: BTreeMap::new(),
+            heard: vec![],
             scopes: BTreeMap::new(),
             next_mail: 1,
             open: BTreeMap::new(),
@@ -145,6 +149,7 @@ impl ModelHome {
     }
 
     pub fn join(&mut self, body: &[u8]) -> Result<Vec<u8>, String> {
+        self.heard.extend_from_slice(body);
         let request: JoinRequest = decode(body).map_err(|e| e.to_string())?;
         let key = self.key.verifying_key().to_bytes();
         let reply =
@@ -234,6 +239,7 @@ impl ModelHome {
     }
 
     pub fn frame(&mut self, device: DeviceId, bytes: &[u8]) {
+        self.heard.extend_from_slice(bytes);
         let frame: ClientFrame = decode(bytes).expect("the client's frames are well-formed");
         let reply = self.request(device, frame.request);
         if let Some(frames) = self.open.get_mut(&device) {

@@ -244,7 +244,7 @@ impl Client {
         let card = self.member_card(log)?;
         let state = self.scopes.get(&card).map(|s| s.replica.state().clone()).ok_or_else(withdrawn)?;
         let me = self.me()?.person;
-        stafett_protocol::policy::can(&state, me, stafett_protocol::policy::Action::Admit, self.now)?;
+        stafett_protocol::policy::can(&state, me, stafett_protocol::policy::Action::Admit, self.home_now())?;
         let (grantee, grantee_name) = self.grantee(who)?;
         // Whoever takes over must be able to hand over every part of the log.
         let chosen = match access {
@@ -271,7 +271,7 @@ impl Client {
             let in_force = self.scopes.get(&scope).is_some_and(|s| {
                 s.replica
                     .state()
-                    .grants_in_force(self.now)
+                    .grants_in_force(self.home_now())
                     .any(|g| g.grant.grantee == grantee && g.grant.access == access)
             });
             if !in_force {
@@ -294,7 +294,7 @@ impl Client {
 
     /// To everyone who may sign now; to ourselves, where we are one of them.
     pub(super) fn send_request(&mut self, request: &ConsentRequest) -> Result<(), Problem> {
-        let (me, now) = (self.me()?.person, self.now);
+        let (me, now) = (self.me()?.person, self.home_now());
         for guardian in request.authority.persons().filter(|p| request.authority.may_sign(p.person, now)) {
             if guardian.person == me {
                 self.keep_request(me, request)?;
@@ -347,14 +347,14 @@ impl Client {
         for s in self.scopes.values().filter(|s| s.replica.state().log() == log && s.standing != Standing::Withdrawn) {
             let (state, copies) = (s.replica.state(), s.kind() == ScopeKind::Concern);
             for fact in state.grants.iter().filter(|f| !copies || f.grant.scope == state.scope()) {
-                let waits = fact.standing(self.now) == GrantStanding::Waiting;
+                let waits = fact.standing(self.home_now()) == GrantStanding::Waiting;
                 consents.push(json!({
                     "id": fact.id.to_string(),
                     "grantee": self.grantee_name(&fact.grant.grantee),
                     "scopes": [{"scope": state.scope().to_string(), "kind": kind_word(s.kind()), "title": self.scope_title(state.scope())}],
                     "access": access_word(fact.grant.access),
                     "expires": rfc3339(fact.grant.expires_at),
-                    "state": standing_word(fact.standing(self.now)),
+                    "state": standing_word(fact.standing(self.home_now())),
                     "missing": if waits { self.missing_signers(state, &fact.signers) } else { vec![] },
                     "attested": !fact.attested.is_empty(),
                 }));
@@ -367,7 +367,7 @@ impl Client {
         let authority = state.authority();
         authority
             .persons()
-            .filter(|p| authority.may_sign(p.person, self.now) && !signers.contains(&p.person))
+            .filter(|p| authority.may_sign(p.person, self.home_now()) && !signers.contains(&p.person))
             .map(|p| self.name_of(p.person))
             .collect()
     }

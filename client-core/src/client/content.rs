@@ -89,7 +89,7 @@ impl Client {
             return Ok((card, founding.plan.authority.clone(), founding.plan.basis));
         }
         let state = self.scopes.get(&self.member_card(log)?).map(|s| s.replica.state()).ok_or_else(withdrawn)?;
-        can(state, me, Action::Change, self.now)?;
+        can(state, me, Action::Change, self.home_now())?;
         let holder = state.membership.holder().filter(|h| h.person == me);
         let holder = holder
             .ok_or_else(|| Problem::rule("not-yours", "the holder of the log publishes concerns; use propose"))?;
@@ -113,7 +113,7 @@ impl Client {
         if let Some(due) = &measure.due {
             check_date(due)?;
         }
-        let due = measure.due.unwrap_or_else(|| date_after(self.now, MEASURE_DAYS));
+        let due = measure.due.unwrap_or_else(|| date_after(self.home_now(), MEASURE_DAYS));
         Ok(edit::NewMeasure { id: self.entry_id(), text, arena, responsible, due: Some(due), step: None })
     }
 
@@ -239,10 +239,10 @@ impl Client {
         let state = self.scopes.get(&scope).map(|s| s.replica.state());
         let state =
             state.ok_or_else(|| Problem::rule("not-active", "the concern has not been sent yet; sync first"))?;
-        can(state, self.me()?.person, Action::Close, self.now)?;
+        can(state, self.me()?.person, Action::Close, self.home_now())?;
         let waits = self.queued_rows("s").into_iter().filter_map(|(_, v)| decode::<OutStatement>(&v).ok());
         let closing = |o: OutStatement| o.scope == scope && matches!(o.statement, Statement::Close(_));
-        if state.status_at(self.now) == Status::Closed || waits.into_iter().any(closing) {
+        if state.status_at(self.home_now()) == Status::Closed || waits.into_iter().any(closing) {
             return Err(Problem::rule("unchanged", "the concern is closed already"));
         }
         let log = state.log();

@@ -119,7 +119,7 @@ impl Client {
         edit: impl FnOnce(&mut automerge::transaction::Transaction<'_>) -> Result<T, automerge::AutomergeError>,
     ) -> Result<T, Problem> {
         let fresh = self.random();
-        let (me, now) = (self.me()?, self.now);
+        let (me, now) = (self.me()?, self.home_now());
         let (person, device) = (me.person, me.device());
         let (document, role) = match (self.scopes.get_mut(&scope), self.foundings.get_mut(&scope)) {
             (Some(s), _) => {
@@ -192,7 +192,7 @@ impl Client {
 
     fn quorum_signed(&self, plan: &Plan) -> bool {
         let signers: Vec<_> = plan.grants.iter().filter(|g| g.grant.id() == plan.basis).map(|g| g.signer).collect();
-        plan.authority.quorum_met(&signers, self.now) && !self.session.unplanned.contains(&plan.scope)
+        plan.authority.quorum_met(&signers, self.home_now()) && !self.session.unplanned.contains(&plan.scope)
     }
 
     /// Founds what can be founded, in one bundle. Answers whether one is under way now.

@@ -56,7 +56,7 @@ impl Client {
     pub(super) fn offer(&mut self, kind: CodeKind, may: (bool, bool)) -> Result<String, Problem> {
         let (ticket, secret) = (self.random(), self.random());
         let me = self.me()?;
-        let expires_at = self.now + limits::CODE_MAX_MILLIS;
+        let expires_at = self.home_now().saturating_add(limits::CODE_MAX_MILLIS);
         let unit = me.identity()?.unit();
         let code = Code {
             municipality: me.number(),
@@ -107,7 +107,7 @@ impl Client {
     }
 
     pub(super) fn invite_list(&mut self) -> Answer {
-        let now = self.now;
+        let now = self.home_now();
         let invites: Vec<_> = self
             .table
             .scan(Space::State, b"invite/")
@@ -184,7 +184,7 @@ impl Client {
             person_key: certificate.person_key,
             may_hold: invite.may_hold,
             may_act: invite.may_act,
-            expires_at: self.now + limits::CONSENT_MAX_MILLIS,
+            expires_at: self.home_now().saturating_add(limits::CONSENT_MAX_MILLIS),
         };
         let employee = Signed::sign(&employee, &me.person_key()?);
         let colleagues = self.named(|p| p.unit == Some(unit.unit) && p.person != certificate.person);

@@ -3,7 +3,8 @@
 
 use super::Client;
 use super::input::Problem;
-use super::session::Sent;
+use super::session::{CLOCK, Sent};
+use crate::rows::Space;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::federation::{
     RelayChallenge, RelayHello, RelayLogin, RelayPayload, RelayedFrame, RelayedPayload,
@@ -36,8 +37,6 @@ pub(super) struct Line {
     pub synced: bool,
     last_id: u32,
     pub sent: BTreeMap<u32, Sent>,
-    /// Milliseconds by which that server's clock is ahead of this device's.
-    pub clock_ahead: i64,
 }
 
 /// A home that could not be reached is tried again after so long, when something happens.
@@ -175,10 +174,10 @@ impl Client {
             return Err(Problem::data("server-frame", "another municipality answers than the one that was called"));
         }
         let (home, own) = (i64::try_from(greeting.time), i64::try_from(self.now));
-        let line = self.session.line_mut(from);
-        line.stage = Stage::Greeted;
-        line.clock_ahead = home.unwrap_or_default().saturating_sub(own.unwrap_or_default());
+        let ahead = home.unwrap_or_default().saturating_sub(own.unwrap_or_default());
+        self.session.line_mut(from).stage = Stage::Greeted;
         if from == self.me()?.number() {
+            self.table.write(Space::State, CLOCK, ahead.to_be_bytes().to_vec());
             self.session.key_packages_left = greeting.key_packages;
             if let (Some(me), Some(unit)) = (&mut self.me, greeting.unit) {
                 me.unit = Some(unit);

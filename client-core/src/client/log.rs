@@ -109,7 +109,7 @@ impl Client {
         let certificate = self.me()?.employee.as_ref().and_then(|c| c.peek().ok()).ok_or_else(refused)?;
         if certificate.may_hold != Permit::Yes
             || certificate.may_act != Permit::Yes
-            || self.now >= certificate.expires_at
+            || self.home_now() >= certificate.expires_at
         {
             return Err(refused());
         }
@@ -165,7 +165,7 @@ impl Client {
             authority: authority.id(),
             text: text_hash(text),
             policy_version: POLICY_VERSION,
-            expires_at: self.now + limits::CONSENT_DEFAULT_MILLIS,
+            expires_at: self.home_now().saturating_add(limits::CONSENT_DEFAULT_MILLIS),
             moves_to: None,
             salt: self.random(),
         }

@@ -36,7 +36,7 @@ impl Client {
                 let package = group::key_package(&self.provider, me, last_resort)?;
                 let offer = KeyPackageOffer {
                     device: me.device(),
-                    offered_at: self.now,
+                    offered_at: self.home_now(),
                     last_resort: last_resort.into(),
                     package: package.into(),
                 };

@@ -369,6 +369,11 @@ impl Client {
     pub(super) fn learn_person(&mut self, record: &stafett_protocol::credential::PersonRecord) -> Result<(), Problem> {
         let trusted = self.me()?.trusted();
         let person = people::learn(&mut self.table, &trusted, record)?;
+        let known = people::pin(&self.table, person).map_or(0, |p| p.devices.len());
+        if known < record.devices.len() {
+            let why = "the server shows a device that its person has not certified; it gets nothing";
+            self.report(&Problem::rule("strange-device", why));
+        }
         let inviter = self.me()?.inviter;
         if let Some(mut pin) = people::pin(&self.table, person).filter(|p| key_hash(&p.person_key) == inviter) {
             pin.trust = pin.trust.max(people::Trust::Authenticated);

@@ -79,7 +79,7 @@ impl Client {
             }
             // A custodian comes in herself and names nobody.
             let named = |access| matches!(access, Access::Read | Access::Contribute);
-            for fact in state.grants_in_force(self.now).filter(|g| named(g.grant.access)) {
+            for fact in state.grants_in_force(self.home_now()).filter(|g| named(g.grant.access)) {
                 let Grantee::Unit(unit) = fact.grant.grantee else {
                     continue;
                 };
@@ -116,7 +116,7 @@ impl Client {
             let state = s.replica.state();
             let holds = state.membership.holder().is_some_and(|h| h.person == me);
             let stale = self.session.blocked.contains(&s.id()) || !self.informed(s.id());
-            if !holds || can(state, me, Action::Change, self.now).is_err() || stale {
+            if !holds || can(state, me, Action::Change, self.home_now()).is_err() || stale {
                 continue;
             }
             let presented = s.document.people("people");
@@ -138,7 +138,7 @@ impl Client {
         let all: Vec<GrantNotice> =
             self.table.scan(Space::Mail, b"notice/").filter_map(|(_, v)| decode(v).ok()).collect();
         let log = people::unique("log", log, all.iter().map(|n| n.log))?;
-        Ok(all.into_iter().filter(|n| n.log == log && self.now < n.expires_at).collect())
+        Ok(all.into_iter().filter(|n| n.log == log && self.home_now() < n.expires_at).collect())
     }
 
     /// A leader says who acts for the granted unit: signed, by letter to the holder.

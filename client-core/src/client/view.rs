@@ -136,7 +136,7 @@ impl Client {
             None => ("withdrawn", None, None),
             Some(s) => {
                 let state = s.replica.state();
-                let word = match (s.standing, state.status_at(self.now)) {
+                let word = match (s.standing, state.status_at(self.home_now())) {
                     _ if self.keeps_archive(log) => "archived",
                     (Standing::Withdrawn, _) | (_, Status::Withdrawn) => "withdrawn",
                     (_, Status::Active) => "active",
@@ -185,7 +185,7 @@ impl Client {
         let Some(state) = self.scopes.get(&card).map(|s| s.replica.state()) else {
             return vec![];
         };
-        let listed = state.listed_at(self.now);
+        let listed = state.listed_at(self.home_now());
         let others: Vec<&ScopeState> =
             self.scopes.values().map(|s| s.replica.state()).filter(|s| s.log() == log).collect();
         state
@@ -243,7 +243,7 @@ impl Client {
     }
 
     fn concern_state(&self, scope: ScopeId) -> &'static str {
-        match self.scopes.get(&scope).map(|s| (s.standing, s.replica.state().status_at(self.now))) {
+        match self.scopes.get(&scope).map(|s| (s.standing, s.replica.state().status_at(self.home_now()))) {
             None => "draft",
             Some((Standing::Joining, _)) => "joining",
             Some((Standing::Halted, _)) => "halted",

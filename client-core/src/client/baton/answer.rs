@@ -46,7 +46,7 @@ impl Client {
         let leads = to.unit.is_some_and(|u| u.leader == person);
         let own = me.employee.clone().map(|employee| Voucher { employee, assignment: None });
         let voucher = baton.letter.voucher.clone().or(own).filter(|_| !leads);
-        if !fits(&to, voucher.as_ref(), person, &person_key, self.now) {
+        if !fits(&to, voucher.as_ref(), person, &person_key, self.home_now()) {
             return Err(Problem::rule(
                 "not-a-holder",
                 "your leader must register you as holder, or pass the offer on to you",
@@ -80,7 +80,7 @@ impl Client {
         let pin = people::pin(&self.table, person);
         let voucher = pin.as_ref().and_then(|p| p.employee.clone()).map(|e| Voucher { employee: e, assignment: None });
         let key = pin.map(|p| p.person_key).unwrap_or_default();
-        if !voucher.as_ref().is_some_and(|v| may_hold(v, &unit, person, &key, self.now)) {
+        if !voucher.as_ref().is_some_and(|v| may_hold(v, &unit, person, &key, self.home_now())) {
             return Err(Problem::rule("not-a-holder", "you have not registered that person as one who may hold"));
         }
         let letter = OfferLetter { voucher, ..baton.letter.clone() };
@@ -198,7 +198,7 @@ impl Client {
             let signed = accepted.acceptances.iter().find(ours).ok_or_else(|| refused("a part is not accepted"))?;
             let said = signed.verify(&from.person_key).map_err(|e| refused(&e.to_string()))?;
             let same = said.person == from.person && said.person_key == from.person_key && said.scope == offer.scope;
-            if !same || !fits(&offer.to, accepted.voucher.as_ref(), said.person, &said.person_key, self.now) {
+            if !same || !fits(&offer.to, accepted.voucher.as_ref(), said.person, &said.person_key, self.home_now()) {
                 return Err(refused("it was not offered to whoever accepts it"));
             }
         }

@@ -48,7 +48,6 @@ struct Participant {
     dir: tempfile::TempDir,
     person: String,
     unit: String,
-    municipality: String,
     place: Option<Place>,
     /// Keys of the entries that are visible here.
     seen: HashSet<String>,
@@ -73,11 +72,11 @@ fn ms(since: Instant) -> f64 {
 impl Participant {
     async fn new() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let Account { me, leader, person, unit, municipality } =
+        let Account { me, leader, person, unit } =
             Account::new(&required("DATA_DIR"), dir.path(), &required("NAME_")).await;
         let live = Some(Live::open(me).await.expect("connects"));
         let (seen, place) = (HashSet::new(), None);
-        Self { live, away: None, leader, guardian: None, dir, person, unit, municipality, place, seen, latencies: None }
+        Self { live, away: None, leader, guardian: None, dir, person, unit, place, seen, latencies: None }
     }
 
     async fn serve(&mut self, mut asked: mpsc::UnboundedReceiver<String>) {
@@ -87,11 +86,7 @@ impl Participant {
                 Some(live) => tokio::select! {
                     line = asked.recv() => line,
                     frame = live.wait() => {
-                        let Ok(frame) = frame else {
-                            eprintln!("the server is gone");
-                            return;
-                        };
-                        self.take(frame).await;
+                        self.take(frame.expect("the stream holds")).await;
                         continue;
                     }
                 },
@@ -114,7 +109,7 @@ impl Participant {
 
     async fn perform(&mut self, name: &str, arg: &Value) -> Done {
         match name {
-            "whoami" => Ok(json!({"person": self.person, "unit": self.unit, "municipality": self.municipality})),
+            "whoami" => Ok(json!({"person": self.person, "unit": self.unit})),
             "create" => self.create().await,
             "invite" => self.invite(&arg["who"]).await,
             "join" => self.join(arg).await,
@@ -213,10 +208,6 @@ impl Participant {
     async fn invite(&mut self, who: &Value) -> Done {
         let place = self.place.as_ref().ok_or("no log here")?;
         let (log, concern) = (place.log.clone(), place.concern.clone());
-        if who["municipality"] != self.municipality.as_str() {
-            let municipality = text(who, "municipality");
-            self.ask(Wish::UnitsOf { municipality }).await?;
-        }
         // Units that are new since the stream opened come with a new stream.
         self.disconnect().await?;
         self.reconnect(0).await?;

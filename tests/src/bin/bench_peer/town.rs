@@ -7,7 +7,6 @@ use stafett_cli::home::Home;
 use stafett_cli::recording::Recording;
 use stafett_cli::session::Session;
 use stafett_client_core::client::input::{Command as Wish, Invitation};
-use stafett_protocol::code::Code;
 use std::path::Path;
 
 pub fn text(value: &Value, key: &str) -> String {
@@ -41,8 +40,6 @@ pub struct Account {
     pub leader: Session,
     pub person: String,
     pub unit: String,
-    /// Its municipality's number.
-    pub municipality: String,
 }
 
 impl Account {
@@ -50,13 +47,11 @@ impl Account {
     pub async fn new(data: &str, dir: &Path, name: &str) -> Self {
         let added = stafettd(&["unit", "add", "--name", name, "--kind", "school"], &home_in(data));
         let added: Value = serde_json::from_slice(&added).expect("JSON");
-        let code = text(&added, "leader_code");
-        let municipality = Code::from_text(&code).expect("a code").municipality.to_string();
-        let (mut leader, _) = join(dir, "leader", code).await;
+        let (mut leader, _) = join(dir, "leader", text(&added, "leader_code")).await;
         let employee = Invitation::Employee { may_hold: true, may_act: true };
         let (mut me, joined) = invited(dir, "me", &mut leader, employee).await;
         me.sync().await.expect("syncs");
-        Self { me, leader, person: text(&joined, "person"), unit: text(&added, "unit"), municipality }
+        Self { me, leader, person: text(&joined, "person"), unit: text(&added, "unit") }
     }
 }
 

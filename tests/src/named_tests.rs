@@ -1,0 +1,64 @@
+//! Tests by name, as tables of assurance name them: `folder/file.rs::function`, relative to the workspace.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The workspace's folder.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+}
+
+/// One test function.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NamedTest {
+    pub file: String,
+    pub function: String,
+}
+
+impl NamedTest {
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (file, function) = text.trim().split_once("::").ok_or_else(|| format!("no test: {text}"))?;
+        Ok(Self { file: file.to_owned(), function: function.to_owned() })
+    }
+
+    /// Whether the function stands in the file, as a test that runs.
+    pub fn check(&self) -> Result<(), String> {
+        let source = fs::read_to_string(root().join(&self.file)).map_err(|e| format!("{}: {e}", self.file))?;
+        let lines: Vec<&str> = source.lines().map(str::trim).collect();
+        let function = |l: &str| ["fn ", "async fn "].iter().any(|f| l.starts_with(&format!("{f}{}(", self.function)));
+        let at = lines.iter().position(|l| function(l)).ok_or_else(|| format!("{self} is not there"))?;
+        let above = lines[..at].iter().rev().take_while(|l| l.starts_with("#[") || l.starts_with("//"));
+        let marks: Vec<&&str> = above.collect();
+        let runs = marks.iter().any(|m| m.starts_with("#[test]") || m.starts_with("#[tokio::test"));
+        let ignored = marks.iter().any(|m| m.starts_with("#[ignore"));
+        if runs && !ignored { Ok(()) } else { Err(format!("{self} is no test that runs")) }
+    }
+
+    /// The arguments of `cargo test` that run it: package, target, filter.
+    pub fn arguments(&self) -> Result<Vec<String>, String> {
+        let mut parts = self.file.split('/');
+        let package = match parts.next() {
+            Some("protocol") => "stafett-protocol",
+            Some("client-core") => "stafett-client-core",
+            Some("client-cli") => "stafett-cli",
+            Some("server") => "stafett-server",
+            Some("tests") => "stafett-tests",
+            other => return Err(format!("{other:?} is no package")),
+        };
+        let target = match (parts.next(), parts.next()) {
+            (Some("src"), _) => vec!["--lib".to_owned()],
+            (Some("tests"), Some(name)) => vec!["--test".to_owned(), name.trim_end_matches(".rs").to_owned()],
+            _ => return Err(format!("{} is in no target", self.file)),
+        };
+        let mut arguments = vec!["-p".to_owned(), package.to_owned()];
+        arguments.extend(target);
+        arguments.push(self.function.clone());
+        Ok(arguments)
+    }
+}
+
+impl std::fmt::Display for NamedTest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}::{}", self.file, self.function)
+    }
+}
