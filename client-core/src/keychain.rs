@@ -179,6 +179,24 @@ impl KeyChain {
         before.carried.as_ref().is_some_and(|c| !newest || epoch <= c.epoch) && before.chain.counts(generation, epoch)
     }
 
+    /// Takes in the keys of another copy of this chain, as far as the chain has published checks for them.
+    pub fn take_from(&mut self, other: &Self) {
+        let mut theirs = Some(other);
+        while let Some(chain) = theirs {
+            if chain.generation == self.generation {
+                let fitting: Vec<_> = chain.keys.iter().filter(|(epoch, _)| self.checks.contains_key(epoch)).collect();
+                for (epoch, key) in fitting {
+                    // An error is about a link further back: a gap.
+                    let _ = self.learn_key(*epoch, key.clone());
+                }
+            }
+            theirs = chain.before.as_ref().map(|before| &before.chain);
+        }
+        if let Some(before) = &mut self.before {
+            before.chain.take_from(other);
+        }
+    }
+
     /// Opens the generation before with the first key of this one, if that is here. A carried key that does not
     /// open or fit is as good as none.
     fn open_before(&mut self) {

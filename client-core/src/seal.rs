@@ -7,8 +7,12 @@ use hmac::{Hmac, Mac};
 use miniz_oxide::deflate::compress_to_vec;
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use sha2::{Digest, Sha256};
+use stafett_protocol::checkpoint::CheckpointHead;
+use stafett_protocol::codec::encode;
 use stafett_protocol::ids::DeviceId;
-use stafett_protocol::limits::{CHANGE_EVENT_BYTES, CHANGE_INFLATED_BYTES, CHANGE_OPERATIONS};
+use stafett_protocol::limits::{
+    CHANGE_EVENT_BYTES, CHANGE_INFLATED_BYTES, CHANGE_OPERATIONS, CHECKPOINT_BYTES, CHECKPOINT_STEP_BYTES,
+};
 use subtle::ConstantTimeEq;
 
 use crate::keychain::ContentKey;
@@ -106,6 +110,40 @@ pub fn open(key: &ContentKey, envelope: &Envelope<'_>, sealed: &[u8]) -> Result<
             _ => SealError::Packing,
         })?;
     unpack(&packed)
+}
+
+/// The header of a checkpoint without its parts: what its seal authenticates.
+fn checkpoint_header(head: &CheckpointHead) -> Vec<u8> {
+    encode(&CheckpointHead { parts: vec![], ..head.clone() })
+}
+
+fn checkpoint_cipher(key: &ContentKey, head: &CheckpointHead) -> Aes256Gcm {
+    Aes256Gcm::new((&*key.derive(&head.salt, "checkpoint", &head.author)).into())
+}
+
+/// Seals a compacted document; the size is rounded up, so that it tells little.
+pub fn seal_checkpoint(key: &ContentKey, head: &CheckpointHead, document: &[u8]) -> Result<Vec<u8>, SealError> {
+    let length = u32::try_from(document.len()).map_err(|_| SealError::SealedSize)?;
+    let mut plain = length.to_be_bytes().to_vec();
+    plain.extend_from_slice(document);
+    plain.resize((plain.len() + GCM_TAG_BYTES).next_multiple_of(CHECKPOINT_STEP_BYTES) - GCM_TAG_BYTES, 0);
+    let payload = Payload { msg: &plain, aad: &checkpoint_header(head) };
+    let sealed = checkpoint_cipher(key, head).encrypt(&Nonce::default(), payload).map_err(|_| SealError::SealedSize)?;
+    if sealed.len() > CHECKPOINT_BYTES + CHECKPOINT_STEP_BYTES { Err(SealError::SealedSize) } else { Ok(sealed) }
+}
+
+/// Opens a checkpoint's joined parts.
+pub fn open_checkpoint(key: &ContentKey, head: &CheckpointHead, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+    if sealed.len() > CHECKPOINT_BYTES + CHECKPOINT_STEP_BYTES {
+        return Err(SealError::SealedSize);
+    }
+    let payload = Payload { msg: sealed, aad: &checkpoint_header(head) };
+    let plain = checkpoint_cipher(key, head).decrypt(&Nonce::default(), payload).map_err(|_| SealError::Opening)?;
+    let (length, rest) = plain.split_first_chunk::<LENGTH_BYTES>().ok_or(SealError::Packing)?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| SealError::Packing)?;
+    let (document, padding) = rest.split_at_checked(length).ok_or(SealError::Packing)?;
+    let fits = sealed.len().is_multiple_of(CHECKPOINT_STEP_BYTES) && padding.iter().all(|byte| *byte == 0);
+    if fits && padding.len() < CHECKPOINT_STEP_BYTES { Ok(document.to_vec()) } else { Err(SealError::Packing) }
 }
 
 /// The size to which a length is rounded up: steps of 64 bytes until 1 KiB, then Padmé (at most 12 % more).

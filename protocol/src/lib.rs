@@ -4,6 +4,7 @@
 //! Read in this order: `ids`, `signed`, `credential`, `event`, `membership`, `consent`, `handover`, `policy`,
 //! `replica`, `transfer`. `wire`, `letter`, `code` and `federation` are what travels around the chain.
 
+pub mod checkpoint;
 pub mod code;
 pub mod codec;
 pub mod commit_view;

@@ -18,6 +18,12 @@ pub const BODY_BYTES: usize = 1024 * 1024;
 pub const FRAME_BYTES: usize = BUNDLE_BYTES + 64 * 1024;
 /// A checkpoint in all.
 pub const CHECKPOINT_BYTES: usize = 16 * 1024 * 1024;
+/// One sealed part of a checkpoint, and the facts beside it.
+pub const CHECKPOINT_PART_BYTES: usize = 1024 * 1024;
+/// Sealed checkpoints are rounded up to a multiple of this.
+pub const CHECKPOINT_STEP_BYTES: usize = 64 * 1024;
+/// Records since the last checkpoint after which a new one is written; half as many ahead it is worth reading.
+pub const CHECKPOINT_RECORDS: u64 = 512;
 /// Leaves in a scope of a log.
 pub const LOG_SCOPE_LEAVES: usize = 64;
 /// Leaves in a unit scope.

@@ -152,18 +152,23 @@ pub fn group_id(scope: crate::ids::ScopeId, generation: u32) -> GroupId {
     GroupId::from_slice(&crate::ids::hash("group", &[&scope.0, &generation.to_be_bytes()]).0)
 }
 
-fn open_group(event: &Event, genesis: &Genesis) -> Result<(PublicGroup, MemoryStorage, Membership, Leaf), Refusal> {
+/// The public group that GroupInfo and tree describe.
+pub(crate) fn public_group(info: &[u8], tree: &[u8]) -> Result<(PublicGroup, MemoryStorage), Refusal> {
     use tls_codec::Deserialize as _;
-    let message =
-        MlsMessageIn::tls_deserialize_exact(genesis.group_info.as_slice()).map_err(|_| Refusal::MlsRefused)?;
+    let message = MlsMessageIn::tls_deserialize_exact(info).map_err(|_| Refusal::MlsRefused)?;
     let MlsMessageBodyIn::GroupInfo(info) = message.extract() else { return Err(Refusal::MlsRefused) };
-    let tree = RatchetTreeIn::tls_deserialize_exact(genesis.tree.as_slice()).map_err(|_| Refusal::MlsRefused)?;
+    let tree = RatchetTreeIn::tls_deserialize_exact(tree).map_err(|_| Refusal::MlsRefused)?;
     if info.ciphersuite() != crate::SUITE {
         return Err(Refusal::MlsRefused);
     }
     let storage = MemoryStorage::default();
     let (group, _) = PublicGroup::from_external(&RustCrypto::default(), &storage, tree, info, ProposalStore::new())
         .map_err(|_| Refusal::MlsRefused)?;
+    Ok((group, storage))
+}
+
+fn open_group(event: &Event, genesis: &Genesis) -> Result<(PublicGroup, MemoryStorage, Membership, Leaf), Refusal> {
+    let (group, storage) = public_group(genesis.group_info.as_slice(), genesis.tree.as_slice())?;
     let membership = Membership::of(group.group_context().extensions()).map_err(|_| Refusal::MembershipMissing)?;
     if group.group_id() != &group_id(event.scope, event.generation) || group.group_context().epoch().as_u64() != 0 {
         return Err(Refusal::WrongGeneration);
@@ -333,6 +338,16 @@ impl Replica {
             .map_err(|_| broken("unreadable group"))?
             .ok_or_else(|| broken("no group"))?;
         Ok(Self { state, group, storage })
+    }
+
+    /// Facts and group that are known to belong together.
+    pub(crate) fn of(state: ScopeState, group: PublicGroup, storage: MemoryStorage) -> Self {
+        Self { state, group, storage }
+    }
+
+    /// This very group with facts that a member claims for the same epoch.
+    pub fn ahead(&self, state: ScopeState) -> Result<Self, Malformed> {
+        Ok(Self { state, ..Self::restore(&self.snapshot())? })
     }
 
     /// Puts counter and position forward to where the store says the chain stands: snapshots are

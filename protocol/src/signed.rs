@@ -134,6 +134,7 @@ signable! {
     crate::federation::PeerFile => "peer file",
     crate::federation::PeerKeys => "peer keys",
     crate::federation::RelayHello => "relay hello",
+    crate::checkpoint::CheckpointHead => "checkpoint",
     crate::letter::LetterBody => "letter",
     crate::wire::KeyPackageOffer => "key package offer",
     crate::wire::CodeOffer => "code offer",

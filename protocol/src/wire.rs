@@ -1,6 +1,7 @@
 //! What client and server say to each other: joining, and the frames of the one stream. Binary, exact
 //! `tls_codec`; events inside are signed themselves (design `protocol.md` 7, Relay and transport).
 
+use crate::checkpoint::{Checkpoint, CheckpointPart};
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 use crate::consent::EmployeeCertificate;
 use crate::credential::{DeviceCertificate, PersonCertificate, PersonKind, PersonRecord};
@@ -107,6 +108,19 @@ pub enum Request {
     /// To the new home: the old one never will. → `Done`
     #[tls_codec(discriminant = 21)]
     Release(Vec<Signed<TransferAbort>>),
+    /// Like `Sync`; but where a checkpoint lies far ahead, it comes first (`Checkpoint`, its `CheckpointPart`s),
+    /// and the records only from there.
+    #[tls_codec(discriminant = 22)]
+    SyncAhead(Vec<ScopePosition>),
+    /// One page of records after a position, without following the scope. → `Records`, or `Done` if there is none
+    #[tls_codec(discriminant = 23)]
+    History(ScopePosition),
+    /// A sealed part of a checkpoint that is being stored. → `Done`
+    #[tls_codec(discriminant = 24)]
+    PutCheckpointPart(CheckpointPart),
+    /// A checkpoint whose parts are all there; it replaces this device's former one. → `Done`
+    #[tls_codec(discriminant = 25)]
+    PutCheckpoint(Checkpoint),
 }
 
 /// From the server.
@@ -159,6 +173,11 @@ pub enum Reply {
     /// After the last records of a scope that has moved: where it went.
     #[tls_codec(discriminant = 16)]
     Moved(Signed<Tombstone>),
+    /// A member's checkpoint; its parts follow, then the records after it.
+    #[tls_codec(discriminant = 17)]
+    Checkpoint(Checkpoint),
+    #[tls_codec(discriminant = 18)]
+    CheckpointPart(CheckpointPart),
 }
 
 /// The first words of a server on a stream, after the waiting mail.

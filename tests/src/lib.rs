@@ -13,6 +13,7 @@ pub mod disk;
 pub mod insider;
 pub mod model_cast;
 pub mod model_chain;
+pub mod model_checkpoints;
 pub mod model_home;
 pub mod model_net;
 pub mod model_people;

@@ -64,6 +64,7 @@ pub struct ModelHome {
     /// Every byte that clients have sent.
     pub heard: Vec<u8>,
     pub scopes: BTreeMap<ScopeId, ScopeChain>,
+    pub checkpoints: crate::model_checkpoints::Checkpoints,
     next_mail: u64,
     /// Frames for devices whose stream is open.
     pub open: BTreeMap<DeviceId, Vec<ServerFrame>>,
@@ -75,7 +76,7 @@ pub struct ModelHome {
     pub(crate) transfers: Transfers,
 }
 
-fn refused(code: &str) -> Reply {
+pub(crate) fn refused(code: &str) -> Reply {
     Reply::Problem(Problem { code: code.into(), detail: String::new(), scope: None })
 }
 
@@ -94,6 +95,7 @@ impl ModelHome {
             packages: BTreeMap::new(),
             heard: vec![],
             scopes: BTreeMap::new(),
+            checkpoints: Default::default(),
             next_mail: 1,
             open: BTreeMap::new(),
             live: BTreeSet::new(),
@@ -252,6 +254,10 @@ impl ModelHome {
             request,
             Request::Submit(_)
                 | Request::Sync(_)
+                | Request::SyncAhead(_)
+                | Request::History(_)
+                | Request::PutCheckpointPart(_)
+                | Request::PutCheckpoint(_)
                 | Request::FetchKeyPackages(_)
                 | Request::Persons(_)
                 | Request::Units
@@ -267,6 +273,13 @@ impl ModelHome {
                 Ok(accepted) => Reply::Submitted(accepted),
                 Err(code) => refused(&code),
             },
+            Request::SyncAhead(positions) => {
+                let from = positions.into_iter().map(|p| self.skip_ahead(device, p)).collect();
+                self.request(device, Request::Sync(from))
+            }
+            Request::History(after) => self.history(device, after),
+            Request::PutCheckpointPart(part) => self.put_part(device, part),
+            Request::PutCheckpoint(checkpoint) => self.put_checkpoint(device, checkpoint),
             Request::Sync(positions) => {
                 let mut synced = vec![];
                 for position in positions {

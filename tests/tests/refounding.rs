@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 use stafett_client_core::client::input::{Command as C, Input};
+use stafett_client_core::rows::Space;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::event::{Body, Commit};
 use stafett_protocol::ids::ScopeId;
@@ -136,4 +137,64 @@ fn m18_a_commit_with_a_false_link_is_rejected_and_the_scope_founded_anew() {
 #[test]
 fn m18_a_commit_with_a_false_check_is_rejected_and_the_scope_founded_anew() {
     rejected_and_founded_anew(bad_check);
+}
+
+/// The teacher's device cannot process a commit that the others can, and founds anew without its epoch. What the
+/// father wrote there in between counts for nobody; he sends it again, and nothing is lost.
+#[test]
+fn what_was_written_under_the_rejected_commit_is_written_again() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let concern = concern(&mut cast, &log);
+    let scope: ScopeId = concern.parse().unwrap();
+    let Cast { home, teacher, mother, father, .. } = &mut cast;
+    glimpse(home, teacher, &concern, "Før");
+    teacher.sync(home);
+    // The teacher's MLS state is from before a commit that the device has followed: it can follow no other.
+    let mls = |device: &Device| {
+        let rows = device.disk.iter().filter(|((space, _), _)| *space == Space::Mls as u8);
+        rows.map(|(k, v)| (k.clone(), v.clone())).collect::<Vec<_>>()
+    };
+    let early = mls(teacher);
+    let mut second = second_device(home, mother);
+    for _ in 0..2 {
+        mother.sync(home);
+        second.sync(home);
+    }
+    teacher.sync(home);
+    father.sync(home);
+    for (key, _) in mls(teacher) {
+        teacher.disk.remove(&key);
+    }
+    teacher.disk.extend(early);
+    teacher.restart();
+    let code = text(&mother.ask(home, C::DeviceLink).unwrap(), "code");
+    mother.sync(home);
+    let mut third = Device::new(71);
+    third.ask(home, C::DeviceAccept { code, name: "telefon".into() }).unwrap();
+    for _ in 0..2 {
+        mother.sync(home);
+        third.sync(home);
+    }
+    father.sync(home);
+    glimpse(home, father, &concern, "I mellomtiden");
+    father.sync(home);
+    glimpse(home, mother, &concern, "Også i mellomtiden");
+    mother.sync(home);
+    third.sync(home);
+    teacher.sync(home);
+    assert_eq!(generation(home, scope), 2, "{}", teacher.last_problem());
+    for _ in 0..3 {
+        for device in [&mut *teacher, &mut *mother, &mut *father, &mut second, &mut third] {
+            device.sync(home);
+        }
+    }
+    for device in [&mut *teacher, &mut *mother, &mut *father, &mut second, &mut third] {
+        let mut found = glimpses(home, device, &concern);
+        found.sort_unstable();
+        assert_eq!(found, ["Før", "I mellomtiden", "Også i mellomtiden"], "{}", device.last_problem());
+        let show = device.ask(home, C::LogShow { log: log.clone() }).unwrap();
+        assert_eq!((&show["audited"], &show["pending"]), (&true.into(), &Value::Array(vec![])), "{show}");
+    }
+    no_violations(home, father, &log);
 }

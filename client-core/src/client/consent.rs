@@ -159,6 +159,9 @@ impl Client {
         let mut received: Received =
             self.table.read(Space::Mail, &key).and_then(|b| decode(b).ok()).ok_or_else(withdrawn)?;
         let request = received.request.clone();
+        if agree {
+            self.audited(request.log)?;
+        }
         let me = self.me()?;
         let (person, person_key) = (me.person, me.person_key()?);
         if request.authority.key(person) != Some(&person_key.verifying_key().to_bytes()) {
@@ -242,6 +245,7 @@ impl Client {
     pub(super) fn access_request(&mut self, log: &str, who: &Who, scopes: &[String], access: AccessWord) -> Answer {
         let log = self.log(log)?;
         let card = self.member_card(log)?;
+        self.audited(log)?;
         let state = self.scopes.get(&card).map(|s| s.replica.state().clone()).ok_or_else(withdrawn)?;
         let me = self.me()?.person;
         stafett_protocol::policy::can(&state, me, stafett_protocol::policy::Action::Admit, self.home_now())?;

@@ -5,7 +5,7 @@ use super::Client;
 use super::group::{self};
 use super::input::{News, Problem};
 use super::scope::{Opened, Scope, Standing, Unopened};
-use crate::document::{Outcome, Received, Writer};
+use crate::document::{Delivered, Outcome, Received, Writer};
 use crate::rows::Space;
 use crate::seal;
 use openmls_traits::OpenMlsProvider as _;
@@ -32,40 +32,54 @@ fn open_one(s: &Scope, sealed: &Unopened) -> Result<Vec<Vec<u8>>, String> {
     Ok(changes)
 }
 
+/// What came of the changes that could be opened.
+pub(super) struct Opening {
+    delivered: Option<Delivered>,
+    unreadable: Vec<(u64, String)>,
+}
+
+/// Opens what the keys here open, in the order of the chain, and lets the document judge it.
+pub(super) fn open_ready(s: &mut Scope) -> Result<Opening, Problem> {
+    let (counts, over): (Vec<Unopened>, Vec<Unopened>) =
+        std::mem::take(&mut s.unopened).into_iter().partition(|u| s.keys.counts(u.context.generation, u.context.epoch));
+    let (ready, later): (Vec<Unopened>, Vec<Unopened>) =
+        counts.into_iter().partition(|u| s.keys.key_of(u.context.generation, u.context.epoch).is_some());
+    s.unopened = later;
+    let mut events: Vec<Received> = vec![];
+    let mut unreadable: Vec<(u64, String)> =
+        over.iter().map(|u| (u.seq, "the scope was founded anew without it".to_owned())).collect();
+    for sealed in ready {
+        let at = Opened { generation: sealed.context.generation, epoch: sealed.context.epoch };
+        s.opened = s.opened.max(at);
+        match open_one(s, &sealed) {
+            Ok(changes) => events.push(Received {
+                device: sealed.context.device,
+                writer: Writer {
+                    person: sealed.author,
+                    role: sealed.role,
+                    received_ms: sealed.time,
+                    event: sealed.seq,
+                },
+                changes,
+            }),
+            Err(why) => unreadable.push((sealed.seq, why)),
+        }
+    }
+    let delivered = match events.is_empty() {
+        true => None,
+        false => Some(s.document.accept(&events).map_err(|e| Problem::data("document", e.to_string()))?),
+    };
+    Ok(Opening { delivered, unreadable })
+}
+
 impl Client {
     /// Opens every change whose key is here, in the order of the chain, and lets the document judge them.
     pub(super) fn open_contents(&mut self, scope: ScopeId) -> Result<(), Problem> {
         let Some(s) = self.scopes.get_mut(&scope).filter(|s| s.standing == Standing::Member) else {
             return Ok(());
         };
-        let (counts, over): (Vec<Unopened>, Vec<Unopened>) = std::mem::take(&mut s.unopened)
-            .into_iter()
-            .partition(|u| s.keys.counts(u.context.generation, u.context.epoch));
-        let (ready, later): (Vec<Unopened>, Vec<Unopened>) =
-            counts.into_iter().partition(|u| s.keys.key_of(u.context.generation, u.context.epoch).is_some());
-        s.unopened = later;
-        let mut events: Vec<Received> = vec![];
-        let mut unreadable: Vec<(u64, String)> =
-            over.iter().map(|u| (u.seq, "the scope was founded anew without it".to_owned())).collect();
-        for sealed in ready {
-            let at = Opened { generation: sealed.context.generation, epoch: sealed.context.epoch };
-            s.opened = s.opened.max(at);
-            match open_one(s, &sealed) {
-                Ok(changes) => events.push(Received {
-                    device: sealed.context.device,
-                    writer: Writer {
-                        person: sealed.author,
-                        role: sealed.role,
-                        received_ms: sealed.time,
-                        event: sealed.seq,
-                    },
-                    changes,
-                }),
-                Err(why) => unreadable.push((sealed.seq, why)),
-            }
-        }
-        if !events.is_empty() {
-            let delivered = s.document.accept(&events).map_err(|e| Problem::data("document", e.to_string()))?;
+        let Opening { delivered, unreadable } = open_ready(s)?;
+        if let Some(delivered) = delivered {
             let refused = delivered.outcomes.iter().filter(|o| matches!(o, Outcome::Quarantined(_))).count();
             self.session.counts.refused += refused as u64;
             let news = delivered.entries.into_iter().map(|(section, entry)| News { scope, section, entry });

@@ -14,7 +14,7 @@ use stafett_protocol::consent::{Reject, RejectReason, Statement};
 use stafett_protocol::event::{Body, Change, Commit, Event, Receipt, Record, SealContext};
 use stafett_protocol::ids::{Hash, Municipality, ScopeId};
 use stafett_protocol::policy::Context;
-use stafett_protocol::replica::{Judged, first_home};
+use stafett_protocol::replica::{Judged, Replica, first_home};
 use stafett_protocol::wire::{Records, SyncedScope};
 
 fn halted_key(scope: ScopeId) -> Vec<u8> {
@@ -32,6 +32,20 @@ pub(super) fn seal_context(event: &Event, change: &Change) -> SealContext {
         seen: event.seen,
         count: change.count,
     }
+}
+
+/// A change that has been judged and not opened yet, with who wrote it in which role.
+pub(super) fn unopened_of(replica: &Replica, judged: &Judged, change: &Change) -> Option<Unopened> {
+    let event = judged.event();
+    let author = replica.state().membership.member_of_device(event.device)?;
+    Some(Unopened {
+        author: author.person,
+        role: author.role,
+        time: judged.record().time,
+        seq: judged.record().seq,
+        context: seal_context(event, change),
+        change: change.clone(),
+    })
 }
 
 impl Client {
@@ -233,17 +247,7 @@ impl Client {
                 };
             }
             Body::Change(change) => {
-                let author = s.replica.state().membership.member_of_device(event.device);
-                if let Some(author) = author {
-                    s.unopened.push(Unopened {
-                        author: author.person,
-                        role: author.role,
-                        time: judged.record().time,
-                        seq: judged.record().seq,
-                        context: seal_context(&event, change),
-                        change: change.clone(),
-                    });
-                }
+                s.unopened.extend(unopened_of(&s.replica, &judged, change));
             }
             Body::Statement(Statement::LinkRepair(repair)) => {
                 // A link that does not fit leaves the gap; the record stands all the same.
@@ -291,8 +295,9 @@ impl Client {
         let joined = group::join(&self.provider, welcome.welcome.as_slice(), tree, &membership, epoch, &mut s.keys);
         // The leaf is ours all the same: with a Welcome that does not open it is taken by a resync.
         s.standing = if joined.is_ok() { Standing::Member } else { Standing::Resyncing };
-        if let Err(problem) = joined {
-            self.report(&problem);
+        match joined {
+            Ok(()) => self.open_checkpoint(scope),
+            Err(problem) => self.report(&problem),
         }
         self.welcome_used(scope);
         Ok(())
@@ -357,7 +362,7 @@ impl Client {
 }
 
 /// The records form the chain that the receipt signs.
-fn check_order(before: &Hash, records: &[Record], receipt: &Receipt, scope: ScopeId) -> Result<(), Problem> {
+pub(super) fn check_order(before: &Hash, records: &[Record], receipt: &Receipt, scope: ScopeId) -> Result<(), Problem> {
     let broken = |why| Err(Problem::rule("chain-broken", why));
     if receipt.scope != scope {
         return broken("the receipt is for another scope");

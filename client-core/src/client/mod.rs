@@ -10,6 +10,7 @@ pub mod input;
 mod baton;
 mod begin;
 mod bundle;
+mod checkpoint;
 mod consent;
 mod content;
 mod contents;
@@ -31,6 +32,7 @@ mod pending;
 mod people;
 mod plan;
 mod post;
+mod rebuild;
 mod refound;
 mod report;
 mod resync;
@@ -71,6 +73,8 @@ pub struct Client {
     call: Option<Call>,
     load: Option<Loading>,
     news: Vec<News>,
+    /// Scopes that are being read again from their first record.
+    rebuilt: BTreeMap<ScopeId, Scope>,
 }
 
 /// What the event rows that were asked for are wanted for.
@@ -108,6 +112,7 @@ impl Client {
             call: None,
             load: None,
             news: vec![],
+            rebuilt: BTreeMap::new(),
             table,
             me,
         })
@@ -144,6 +149,7 @@ impl Client {
             }
             Input::Disconnected => {
                 self.session.close();
+                self.rebuilt.clear();
                 None
             }
             Input::Loaded(rows) => Some(self.loaded(rows)),

@@ -162,6 +162,7 @@ impl Client {
             .iter()
             .filter(|(id, s)| {
                 s.standing == Standing::Member
+                    && s.unaudited.is_none()
                     && s.document.pending().len() > 0
                     && !self.session.busy(**id)
                     && !self.session.blocked.contains(id)

@@ -36,6 +36,8 @@ const PLANNED: &[Step] = &[
     Client::send_cancellations,
     Client::plan_commits,
     Client::send_changes,
+    Client::plan_rebuilds,
+    Client::plan_checkpoint,
 ];
 
 /// Somebody who may come in.
@@ -115,7 +117,8 @@ impl Client {
             .filter(|(id, s)| {
                 let free = !self.session.busy(**id) && !self.session.unplanned.contains(id) && !self.forked(**id);
                 let halted = s.replica.state().rejected == Permit::Yes;
-                s.standing == Standing::Member && free && !halted && self.home_of(**id) == home
+                let read = s.unaudited.is_none();
+                s.standing == Standing::Member && read && free && !halted && self.home_of(**id) == home
             })
             .map(|(id, _)| *id)
             .collect();

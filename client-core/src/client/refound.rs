@@ -2,13 +2,14 @@
 //! exactly those who were there, and with the key of the generation before sealed under the first of the new
 //! one, so that the document goes on.
 
+use super::checkpoint::Claim;
 use super::input::Problem;
 use super::scope::Standing;
 use super::{Client, group};
 use crate::keychain::{KeyChain, check};
 use stafett_protocol::consent::Permit;
 use stafett_protocol::event::{Body, Event};
-use stafett_protocol::ids::{Municipality, ScopeId};
+use stafett_protocol::ids::{Hash, Municipality, ScopeId};
 use stafett_protocol::membership::{Member, Membership};
 use stafett_protocol::policy::{Action, can};
 use stafett_protocol::replica::Judged;
@@ -23,7 +24,8 @@ impl Client {
             let state = s.replica.state();
             let free =
                 !self.session.busy(**id) && !self.session.unplanned.contains(id) && !self.session.blocked.contains(id);
-            free && self.home_of(**id) == home
+            free && s.unaudited.is_none()
+                && self.home_of(**id) == home
                 && matches!(s.standing, Standing::Member | Standing::Halted)
                 && state.rejected == Permit::Yes
                 && state.before_last_commit.iter().any(|m| m.person == me)
@@ -94,6 +96,10 @@ impl Client {
         let Some(s) = self.scopes.get_mut(&scope) else { return Ok(()) };
         if !ours {
             group::forget(&self.provider, &s.replica.state().membership)?;
+        }
+        // What this device took in under an epoch that does not count in the new generation must go.
+        if s.opened.generation != 0 && !s.keys.counts(s.opened.generation, s.opened.epoch) {
+            s.unaudited = Some(Claim { head: None, state: Hash::default(), document: Hash::default() });
         }
         if !s.replica.state().present().any(|m| m.person == me) {
             return self.leave(scope);

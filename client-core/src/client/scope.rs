@@ -1,6 +1,7 @@
 //! One scope as this device has it: the replica that judges, the key chain, the document, and what of the
 //! chain is still unopened. Saved so that a restart goes on exactly where the last transaction ended.
 
+use super::checkpoint::Claim;
 use super::input::Problem;
 use crate::document::Document;
 use crate::keychain::KeyChain;
@@ -74,6 +75,8 @@ pub(super) struct Scope {
     pub standing: Standing,
     pub unopened: Vec<Unopened>,
     pub opened: Opened,
+    /// What here was not read from the events themselves, or must be read from them anew.
+    pub unaudited: Option<Claim>,
     /// Which of them have rows.
     saved_unopened: BTreeSet<u64>,
     /// The last heads of the chain, oldest first.
@@ -91,6 +94,7 @@ fn row_key(scope: ScopeId, part: u8) -> Vec<u8> {
 const SNAPSHOT: u8 = 1;
 const CURSOR: u8 = 2;
 const UNOPENED: u8 = 3;
+const UNAUDITED: u8 = 4;
 
 fn unopened_key(scope: ScopeId, seq: u64) -> Vec<u8> {
     let mut key = row_key(scope, UNOPENED);
@@ -118,6 +122,7 @@ impl Scope {
             standing,
             unopened: vec![],
             opened: Opened::default(),
+            unaudited: None,
             saved_unopened: BTreeSet::new(),
             heads: vec![],
             facts_changed: true,
@@ -170,8 +175,21 @@ impl Scope {
         let waiting = table.scan(Space::Scope, &prefix).map(|(_, value)| decode(value));
         let unopened: Vec<Unopened> = waiting.collect::<Result<_, _>>().map_err(|e| damaged(&e))?;
         let saved_unopened = unopened.iter().map(|u| u.seq).collect();
+        let claimed = table.read(Space::Scope, &row_key(id, UNAUDITED));
+        let unaudited = claimed.map(decode).transpose().map_err(|e| damaged(&e))?;
         let Cursor { standing, heads, opened, .. } = cursor;
-        Ok(Self { replica, keys, document, standing, unopened, opened, saved_unopened, heads, facts_changed: false })
+        Ok(Self {
+            replica,
+            keys,
+            document,
+            standing,
+            unopened,
+            opened,
+            unaudited,
+            saved_unopened,
+            heads,
+            facts_changed: false,
+        })
     }
 
     /// Forgets a scope that was left, so that it can be joined anew.
@@ -201,6 +219,10 @@ impl Scope {
             table.write(Space::Scope, &row_key(id, SNAPSHOT), self.replica.snapshot());
             self.keys.save(table);
         }
+        match &self.unaudited {
+            Some(claim) => table.write(Space::Scope, &row_key(id, UNAUDITED), encode(claim)),
+            None => table.delete(Space::Scope, &row_key(id, UNAUDITED)),
+        }
         let cursor = Cursor {
             standing: self.standing,
             opened: self.opened,
@@ -219,6 +241,7 @@ impl Scope {
         self.keys.wipe();
         self.document = Document::new(self.kind()).map_err(|e| Problem::data("document", e.to_string()))?;
         self.unopened.clear();
+        self.unaudited = None;
         self.standing = Standing::Withdrawn;
         self.facts_changed = true;
         self.save(table)?;

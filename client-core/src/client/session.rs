@@ -2,6 +2,7 @@
 //! lost stream is forgotten, and everything that matters stands in rows and chains.
 
 use super::Client;
+use super::checkpoint::Incoming;
 use super::input::Problem;
 use super::lines::{Line, Stage};
 use serde_json::{Value, json};
@@ -34,6 +35,10 @@ pub(super) enum Sent {
     Prepare(Municipality, Vec<ScopeId>),
     /// The old home is asked to hold changes back.
     Hold,
+    /// A page of a scope's past.
+    History(ScopeId),
+    /// The last word of a checkpoint that goes up to here.
+    Checkpoint(ScopeId, u64),
     /// Tombstones that were shown to a new home.
     Activate,
     /// A frame for another municipality: answered only where it cannot be passed on.
@@ -65,6 +70,10 @@ pub(super) struct Session {
     pub problems: Vec<(String, String)>,
     pub key_packages_left: u32,
     pub published: bool,
+    /// Checkpoints whose parts are coming.
+    pub incoming: BTreeMap<ScopeId, Incoming>,
+    /// Whole ones, until the Welcome brings the key.
+    pub sealed: BTreeMap<ScopeId, Incoming>,
 }
 
 /// What `sync` reports.
@@ -244,7 +253,7 @@ impl Client {
             self.session.line_mut(home).synced = true;
             return;
         }
-        self.session.send(home, Request::Sync(positions), Sent::Sync);
+        self.session.send(home, Request::SyncAhead(positions), Sent::Sync);
     }
 
     pub(super) fn frame(&mut self, bytes: &[u8]) {
@@ -274,6 +283,8 @@ impl Client {
             Reply::Records(records) => self.take_records(records),
             Reply::Mail(item) => self.take_mail(from, item),
             Reply::Welcome(greeting) => self.greeted(from, greeting),
+            Reply::Checkpoint(checkpoint) => self.checkpoint_offered(&checkpoint),
+            Reply::CheckpointPart(part) => self.checkpoint_part(&part),
             Reply::Moved(tombstone) => self.moved(tombstone),
             Reply::Relayed(frame) if from == self.session.own => {
                 self.relayed(frame);
@@ -310,6 +321,14 @@ impl Client {
             (Sent::Prepare(home, _), Reply::TransferPrepared(prepared)) => self.transfer_prepared(home, prepared),
             (Sent::Prepare(_, scopes), Reply::Problem(problem)) => self.bundle_refused(&scopes, &problem),
             (Sent::Row(key), Reply::TransferAborted(freed)) => self.transfer_aborted(&key, freed),
+            (Sent::History(scope), Reply::Records(page)) => return self.take_history(scope, page),
+            (Sent::History(scope), _) => {
+                self.session.blocked.insert(scope);
+            }
+            (Sent::Checkpoint(scope, seq), Reply::Done) => self.checkpoint_stored(scope, seq),
+            (Sent::Checkpoint(scope, _), _) => {
+                self.session.unplanned.insert(scope);
+            }
             (Sent::Event(scope), Reply::Problem(problem)) => self.event_refused(scope, &problem),
             (Sent::Bundle(scopes), Reply::Problem(problem)) => self.bundle_refused(&scopes, &problem),
             (Sent::Relay(to), Reply::Problem(problem)) => self.line_down(to, &problem),

@@ -178,6 +178,7 @@ impl Client {
             "offers": self.offers(Some(log)),
             "pending": self.pending(log),
             "quarantined": self.quarantined(log),
+            "audited": self.audited(log).is_ok(),
         }))
     }
 
@@ -283,6 +284,7 @@ impl Client {
             "category": view.category,
             "goal": view.goal_text(),
             "state": self.concern_state(scope),
+            "audited": self.scopes.get(&scope).is_none_or(|s| s.unaudited.is_none()),
             "measures": measures,
             "missing_arenas": missing,
             "glimpses": glimpses,
@@ -311,9 +313,21 @@ impl Client {
         json!({"id": g.id, "author": g.author.map(|a| self.name_of(a)), "time": time, "text": g.text})
     }
 
+    /// Nothing is granted or exported on a checkpoint's word.
+    pub(super) fn audited(&self, log: LogId) -> Result<(), Problem> {
+        let of_log = |s: &&super::scope::Scope| s.replica.state().log() == log;
+        match self.scopes.values().filter(of_log).all(|s| s.unaudited.is_none()) {
+            true => Ok(()),
+            false => {
+                Err(Problem::rule("not-audited", "the events behind what is shown have not all been read; sync first"))
+            }
+        }
+    }
+
     pub(super) fn begin_loading(&mut self, log: &str, what: fn(LogId) -> Loading) -> Result<(), Problem> {
         let log = self.log(log)?;
         self.member_card(log)?;
+        self.audited(log)?;
         self.load = Some(what(log));
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What the rules must know of the entries that a document already has, and what people are shown of them: who wrote what, when it was
 //! received, in which order. All of it follows from receipts, none from what an author claims.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use stafett_protocol::ids::{Millis, PersonId};
@@ -83,6 +83,21 @@ impl Facts {
     #[must_use]
     pub fn is_evaluated(&self, measure: &str) -> bool {
         self.evaluated.get(measure).is_some_and(|persons| !persons.is_empty())
+    }
+
+    /// Everything in one order, to compare two copies by.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        let entries: BTreeMap<_, _> = self.entries.iter().collect();
+        let written: BTreeSet<_> = self.written.iter().collect();
+        let evaluated: BTreeMap<_, _> = self.evaluated.iter().filter(|(_, by)| !by.is_empty()).collect();
+        // Text and numbers always encode; no facts would equal none but those.
+        crate::packed::pack(&(entries, written, evaluated)).unwrap_or_default()
+    }
+
+    /// Section and key of every entry.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries.keys().filter_map(|address| address.split_once('/'))
     }
 
     pub fn add(&mut self, new: &NewFacts) {

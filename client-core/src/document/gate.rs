@@ -22,7 +22,8 @@ pub fn actor_id(device: DeviceId, incarnation: Incarnation) -> ActorId {
     ActorId::from([&incarnation[..], &bound.first_16()].concat())
 }
 
-fn is_actor_of(actor: &ActorId, device: DeviceId) -> bool {
+/// Whether an actor is a run of this device.
+pub fn is_actor_of(actor: &ActorId, device: DeviceId) -> bool {
     actor.to_bytes().first_chunk().is_some_and(|incarnation| *actor == actor_id(device, *incarnation))
 }
 

@@ -13,6 +13,7 @@ pub mod history;
 pub mod outline;
 pub mod own;
 pub mod reason;
+mod replaced;
 pub mod rules;
 pub mod schema;
 pub mod stored;

@@ -65,9 +65,9 @@ pub struct Draft {
 
 /// Pending edits as they look to the next one.
 #[derive(Debug, Default)]
-struct Fork {
-    document: Automerge,
-    history: History,
+pub(super) struct Fork {
+    pub(super) document: Automerge,
+    pub(super) history: History,
     facts: Facts,
 }
 
@@ -199,8 +199,43 @@ impl Document {
         Ok((value, change, facts))
     }
 
+    pub(super) fn take_fork(&mut self) -> Result<Fork, Stopped> {
+        match self.fork.take() {
+            Some(fork) => Ok(fork),
+            None => self.make_fork(),
+        }
+    }
+
+    pub(super) fn put_fork(&mut self, fork: Fork) {
+        self.fork = Some(fork);
+    }
+
+    /// The accepted part is another: the next edit begins a new line of changes.
+    pub(super) fn restart(&mut self) {
+        (self.fork, self.line) = (None, None);
+    }
+
+    pub(super) fn draft_of(&self, hash: [u8; 32], bytes: Vec<u8>) -> Draft {
+        let history = self
+            .accepted
+            .history()
+            .map(|accepted| Layered { accepted, pending: self.fork.as_ref().map(|f| &f.history) });
+        let lines = history.and_then(|known| plain_lines(self.accepted.kind, &bytes, &known));
+        Draft { hash, bytes, lines: lines.unwrap_or_default() }
+    }
+
+    /// Section and key of every entry that is accepted.
+    pub fn entry_names(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.accepted.facts.names()
+    }
+
     /// Judges one's own change as others will, and lets the fork's layers know it.
-    fn judge_own(&mut self, fork: &mut Fork, editor: &Editor, change: &Change) -> Result<NewFacts, EditError> {
+    pub(super) fn judge_own(
+        &mut self,
+        fork: &mut Fork,
+        editor: &Editor,
+        change: &Change,
+    ) -> Result<NewFacts, EditError> {
         super::outline::scan(change.raw_bytes()).map_err(EditError::Refused)?;
         let writer = Writer { person: editor.person, role: editor.role, received_ms: editor.now_ms, event: u64::MAX };
         let known = Known {

@@ -45,6 +45,13 @@ impl Unsaved {
         Self { next_pending, first_unsaved: next_pending, ..Self::default() }
     }
 
+    /// Nothing of the accepted part in the rows counts any more, nor what waited upon it.
+    pub(super) fn replaced(&mut self, pending: &VecDeque<Pending>) {
+        self.dropped.extend(pending.iter().map(|pending| pending.row));
+        self.steps.clear();
+        self.whole = true;
+    }
+
     pub(super) fn next_row(&mut self) -> u64 {
         self.next_pending += 1;
         self.next_pending - 1

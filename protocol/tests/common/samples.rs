@@ -1,6 +1,7 @@
 //! One golden sample of every wire and signed type.
 
 use super::*;
+use stafett_protocol::checkpoint::*;
 use stafett_protocol::code::Code;
 use stafett_protocol::codec::{Deserialize, Serialize, Size, decode, encode};
 use stafett_protocol::consent::*;
@@ -182,6 +183,24 @@ impl Samples {
         }
     }
 
+    fn checkpoint(&self) -> CheckpointHead {
+        CheckpointHead {
+            scope: CARD,
+            generation: 1,
+            epoch: 2,
+            position: self.receipt().position,
+            author: self.world.device(MOTHER).public(),
+            salt: [3; 32],
+            facts: Hash([4; 32]),
+            parts: vec![Hash([5; 32]), Hash([6; 32])],
+        }
+    }
+
+    fn signed_checkpoint(&self) -> Checkpoint {
+        let facts = CheckpointFacts { state: vec![1; 9].into(), group_info: vec![2].into(), tree: vec![3].into() };
+        Checkpoint { head: Signed::sign(&self.checkpoint(), &key("signer")), facts: encode(&facts).into() }
+    }
+
     fn deletion(&self) -> DeletionReceipt {
         DeletionReceipt { scope: CARD, device: self.world.device(PPT).id(), seq: 9, wiped_at: START }
     }
@@ -221,6 +240,7 @@ impl Samples {
             signed(&peer_keys()),
             signed(&self.relay_hello()),
             signed(&self.body(Content::Deletion(Signed::sign(&self.deletion(), &key("signer"))))),
+            signed(&self.checkpoint()),
             signed(&self.offer()),
             signed(&CodeOffer {
                 ticket: Hash([1; 32]),
@@ -358,6 +378,10 @@ impl Samples {
             Request::AddUnit(NewUnit { name: "PPT".into(), kind: "ppt".into() }),
             Request::RemoveDevice(self.world.device(MOTHER).id()),
             Request::Ping,
+            Request::SyncAhead(vec![ScopePosition { scope: CARD, seq: 3 }]),
+            Request::History(ScopePosition { scope: CARD, seq: 4 }),
+            Request::PutCheckpointPart(CheckpointPart { scope: CARD, bytes: vec![1; 64].into() }),
+            Request::PutCheckpoint(self.signed_checkpoint()),
         ]
         .into_iter()
         .chain(self.transfer_requests())
@@ -398,6 +422,8 @@ impl Samples {
             mail(Mail::Joined(join)),
             mail(Mail::DeviceAsks(Signed::sign(&self.device_claim(), &key("signer")))),
             mail(Mail::Listed(CARD)),
+            Reply::Checkpoint(self.signed_checkpoint()),
+            Reply::CheckpointPart(CheckpointPart { scope: CARD, bytes: vec![1; 64].into() }),
             Reply::Welcome(Greeting {
                 municipality: HOME,
                 time: START,
@@ -422,6 +448,10 @@ impl Samples {
             sample("credential", &credential),
             sample("membership", &world.card_founding().membership),
             sample("municipalities", &world.trusted),
+            sample(
+                "checkpoint facts",
+                &CheckpointFacts { state: vec![1; 9].into(), group_info: vec![2].into(), tree: vec![3].into() },
+            ),
             sample(
                 "opened",
                 &Opened {

@@ -114,6 +114,17 @@ pub const TABLES: &[Table] = &[
         ],
         rules: "PRIMARY KEY (scope, seq), UNIQUE (scope, device, counter), FOREIGN KEY (scope) REFERENCES scopes (scope)",
     },
+    // One of each device, beside the chain; nothing is derived from them.
+    Table {
+        name: "checkpoints",
+        columns: &[("scope", Bytes), ("device", Bytes), ("seq", Int), ("body", Bytes)],
+        rules: "PRIMARY KEY (scope, device), FOREIGN KEY (scope) REFERENCES scopes (scope)",
+    },
+    Table {
+        name: "checkpoint_parts",
+        columns: &[("scope", Bytes), ("device", Bytes), ("hash", Bytes), ("body", Bytes)],
+        rules: "PRIMARY KEY (scope, device, hash), FOREIGN KEY (scope) REFERENCES scopes (scope)",
+    },
     // Who may read a scope, and until when: derived from the replica in the transaction that changes it.
     Table {
         name: "readers",

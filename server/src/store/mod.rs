@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod chain;
+pub mod checkpoints;
 pub mod mail;
 pub mod packages;
 pub mod peers;

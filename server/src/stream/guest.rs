@@ -67,6 +67,10 @@ pub(super) fn may_ask(request: &Request) -> bool {
         request,
         Request::Submit(_)
             | Request::Sync(_)
+            | Request::SyncAhead(_)
+            | Request::History(_)
+            | Request::PutCheckpointPart(_)
+            | Request::PutCheckpoint(_)
             | Request::FetchKeyPackages(_)
             | Request::Persons(_)
             | Request::Units

@@ -3,6 +3,7 @@
 
 mod account;
 mod catch_up;
+mod checkpoints;
 mod guest;
 mod relay;
 mod requests;

@@ -18,7 +18,7 @@ use crate::store::mail::Posted;
 use crate::store::{accounts, mail, packages};
 
 /// Scopes in one sync, persons in one look-up, persons whose key packages are fetched at once.
-const SCOPES: usize = 4096;
+pub(super) const SCOPES: usize = 4096;
 const PERSONS: usize = 256;
 const FETCHED: usize = 64;
 
@@ -34,7 +34,7 @@ impl<E: Into<Fault>> From<E> for Failed {
     }
 }
 
-fn at_most<T>(list: &[T], most: usize) -> Result<(), Fault> {
+pub(super) fn at_most<T>(list: &[T], most: usize) -> Result<(), Fault> {
     if list.len() > most { Err(Fault::TooLarge) } else { Ok(()) }
 }
 
@@ -66,6 +66,10 @@ impl Connection {
             Request::AddUnit(unit) => self.add_unit(unit).await?,
             Request::RemoveDevice(device) => self.remove_device(device).await?,
             Request::Ping => Reply::Done,
+            Request::SyncAhead(positions) => self.sync_ahead(positions).await?,
+            Request::History(after) => self.history(after).await?,
+            Request::PutCheckpointPart(part) => self.put_checkpoint_part(part).await?,
+            Request::PutCheckpoint(checkpoint) => self.put_checkpoint(checkpoint).await?,
             Request::Relay(_)
             | Request::PrepareTransfer(_)
             | Request::CommitTransfer(_)

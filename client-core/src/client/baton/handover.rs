@@ -110,6 +110,7 @@ impl Client {
     fn is_sending(&self, scope: ScopeId) -> bool {
         self.scopes.get(&scope).is_none_or(|s| {
             s.standing != Standing::Member
+                || s.unaudited.is_some()
                 || self.session.busy(scope)
                 || (s.document.pending().len() > 0 && !self.session.blocked.contains(&scope))
         })

@@ -39,6 +39,7 @@ impl Client {
     pub(in crate::client) fn baton_offer(&mut self, log: &str, to: &str, concerns: &[String], words: &str) -> Answer {
         let log = self.log(log)?;
         let card = self.member_card(log)?;
+        self.audited(log)?;
         let words = self.reason(words)?;
         let state = self.card_state(card)?;
         let me = self.me()?.person;

@@ -34,6 +34,7 @@ impl Client {
     pub(in crate::client) fn baton_takeover(&mut self, log: &str, words: &str) -> Answer {
         let log = self.log(log)?;
         let card = self.member_card(log)?;
+        self.audited(log)?;
         let state = self.card_state(card)?;
         let me = self.me()?.person;
         if state.membership.member(me).is_none_or(|m| m.role != Role::Custodian) {
