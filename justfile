@@ -30,6 +30,11 @@ bench EDITS="10000":
 worlds SEEDS="150":
     STAFETT_SEEDS={{SEEDS}} cargo test -p stafett-tests --test client_simulation -- --nocapture
 
+# Test vectors after a change of the protocol, and the independent verifier's word on them and on every verdict
+vectors:
+    UPDATE_VECTORS=1 cargo test -p stafett-tests --test vectors committed
+    cargo test -p stafett-tests --test vectors
+
 # Known vulnerabilities; fetches the advisory database
 advisories:
     cargo deny check advisories

@@ -168,6 +168,11 @@ fn bent_audit_exports_are_noticed_by_both() {
         }
     }
     assert!(bent.len() > 20);
+    let [whole, usurped] = tamper::moved();
+    let reports = replay::reports(&[&whole, &usurped]).unwrap();
+    assert_eq!(reports[0]["violations"], serde_json::json!([]), "a log that has moved");
+    let found = reports[1]["violations"].to_string();
+    assert!(found.contains("not signed by the home"), "F7, the old home goes on after the move: {found}");
     assert_eq!(faults, [""; 0]);
 }
 

@@ -42,7 +42,7 @@ def found(judge, event, membership, leaf):
     """The first facts of a scope."""
     genesis = event.body.value
     refuse(event.scope == membership.scope, "wrong-scope")
-    refuse(membership.home == judge.home, "wrong-home")
+    refuse(membership.home == judge.home or (judge.home is None and membership.home in judge.trusted), "wrong-home")
     refuse((event.generation, membership.generation, event.epoch) == (1, 1, 0), "wrong-generation")
     refuse(event.counter == 1, "counter-gap")
     refuse(genesis.carries is None, "malformed")

@@ -11,6 +11,25 @@ use stafett_protocol::ids::{Hash, ScopeId, to_hex};
 use stafett_protocol::membership::{Role, ScopeKind};
 use stafett_protocol::signed::Signed;
 
+/// A card that has moved to Haugesund, with both homes' receipts; and the same with a record that the old home
+/// took after it had let go.
+pub fn moved() -> [Value; 2] {
+    let world = World::new();
+    let mut card = world.family_card();
+    let basis = world.give_hold(&mut card, HAUGESUND_LEADER, 5);
+    let offer = world.offer(&card, world.to_unit(HAUGESUND_LEADER, Some(HAUGESUND_TEACHER)), basis);
+    card.hand_over(&world, &offer, TEACHER, HAUGESUND_TEACHER).unwrap();
+    let last_of_old = Signed::sign(&card.replica.receipt(), &world.municipality);
+    card.remove_listed(&world, world.device(HAUGESUND_TEACHER)).unwrap();
+    let newest = card.replica.receipt();
+    let export = |receipts| audit::export(&card.records, receipts, &world.trusted, world.log());
+    let usurped = Receipt { home_epoch: 1, ..newest };
+    [
+        export(vec![last_of_old.clone(), Signed::sign(&newest, &world.haugesund)]),
+        export(vec![last_of_old, Signed::sign(&usurped, &world.municipality)]),
+    ]
+}
+
 /// Everything of a log, with every key in hand.
 pub struct Log {
     pub world: World,
