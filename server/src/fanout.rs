@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use stafett_protocol::ids::{DeviceId, ScopeId, from_hex, to_hex};
+use stafett_protocol::signed::Signed;
+use stafett_protocol::transfer::Tombstone;
 use tokio::sync::mpsc;
 
 use crate::args;
@@ -30,6 +32,8 @@ pub struct NewRecords {
     pub frame: Bytes,
     /// Everyone who may read from `last` on, with the time until then; present when it changed.
     pub readers: Option<HashMap<DeviceId, u64>>,
+    /// Where the scope went with the last of them.
+    pub moved: Option<Signed<Tombstone>>,
 }
 
 /// What a connection is told.

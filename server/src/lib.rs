@@ -21,3 +21,4 @@ pub mod store;
 pub mod stream;
 pub mod tls;
 pub mod trace;
+pub mod transfer;

@@ -5,9 +5,9 @@ use sha2::{Digest as _, Sha256};
 use stafett_protocol::code::{Code, key_hash};
 use stafett_protocol::credential::{Municipalities, MunicipalityKey, PersonCertificate};
 use stafett_protocol::event::Receipt;
-use stafett_protocol::federation::{PeerFile, PeerKeys};
+use stafett_protocol::federation::PeerFile;
 use stafett_protocol::ids::PublicKey;
-use stafett_protocol::signed::Signed;
+use stafett_protocol::signed::{Signable, Signed};
 
 use crate::certs::{self, CertificateError};
 use crate::home::Home;
@@ -77,10 +77,10 @@ impl Municipality {
         Signed::sign(&description, &self.key)
     }
 
-    /// What this municipality's devices are told of the others.
+    /// Signs what a home says of itself and of its scopes' moves.
     #[must_use]
-    pub fn vouch(&self, peers: &PeerKeys) -> Signed<PeerKeys> {
-        Signed::sign(peers, &self.key)
+    pub fn sign<T: Signable>(&self, value: &T) -> Signed<T> {
+        Signed::sign(value, &self.key)
     }
 
     #[must_use]

@@ -106,6 +106,7 @@ impl Server {
         });
         tokio::spawn(crate::fanout::listen(Arc::clone(&server)));
         tokio::spawn(federation::peers::follow(Arc::clone(&server)));
+        tokio::spawn(crate::transfer::follow(Arc::clone(&server)));
         tokio::spawn(sweep(Arc::clone(&server)));
         Ok(server)
     }

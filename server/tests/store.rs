@@ -162,7 +162,12 @@ async fn version_one(file: &std::path::Path, url: Option<&str>) {
     db.write::<_, StoreError, _>(move |conn: &mut Conn| {
         Box::pin(async move {
             for sql in [
+                "ALTER TABLE scopes DROP COLUMN standing",
+                "ALTER TABLE scopes DROP COLUMN closed",
+                "ALTER TABLE scopes DROP COLUMN held_ms",
                 "DROP TABLE peers",
+                "DROP TABLE sources",
+                "DROP TABLE targets",
                 "DROP TABLE mailbox",
                 "DROP TABLE readers",
                 "INSERT INTO persons (person, person_key, kind, certificate, joined_ms) VALUES ($1, $1, 1, $1, 0)",

@@ -91,7 +91,20 @@ pub const TABLES: &[Table] = &[
     // One small row a scope: every event rewrites it.
     Table {
         name: "scopes",
-        columns: &[("scope", Bytes), ("log", Bytes), ("card?", Bytes), ("seq", Int), ("head", Bytes), ("time_ms", Int)],
+        columns: &[
+            ("scope", Bytes),
+            ("log", Bytes),
+            ("card?", Bytes),
+            ("seq", Int),
+            ("head", Bytes),
+            ("time_ms", Int),
+            // 0: fetched from another home, 1: this is its home, 2: it has moved away.
+            ("standing", Int),
+            // Closed for good: its readers need no place on the card.
+            ("closed", Int),
+            // No changes before this moment: the log is about to move.
+            ("held_ms", Int),
+        ],
         rules: "PRIMARY KEY (scope)",
     },
     // The replica as of `seq`; the records after it alter no facts but counters.
@@ -140,6 +153,28 @@ pub const TABLES: &[Table] = &[
         ],
         rules: "PRIMARY KEY (scope, device), FOREIGN KEY (scope) REFERENCES scopes (scope)",
     },
+    // This home's side of a scope's move away, at the home epoch under which it serves: states of
+    // `protocol::transfer::Source`.
+    Table {
+        name: "sources",
+        columns: &[("scope", Bytes), ("home_epoch", Int), ("state", Bytes), ("tombstone?", Bytes)],
+        rules: "PRIMARY KEY (scope, home_epoch)",
+    },
+    // This home's side of a scope's move hither, at the home epoch under which it will serve: states of
+    // `protocol::transfer::Target`, with what was signed and the commit that was bound.
+    Table {
+        name: "targets",
+        columns: &[
+            ("scope", Bytes),
+            ("home_epoch", Int),
+            ("state", Bytes),
+            // Whether it is bound and waits for the old home's word.
+            ("bound", Int),
+            ("accept?", Bytes),
+            ("envelope?", Bytes),
+        ],
+        rules: "PRIMARY KEY (scope, home_epoch)",
+    },
 ];
 
 /// Indices beyond the keys.
@@ -148,6 +183,7 @@ const INDICES: &[&str] = &[
     "CREATE INDEX IF NOT EXISTS key_packages_of_device ON key_packages (device, last_resort, offered_ms)",
     "CREATE INDEX IF NOT EXISTS scopes_of_device ON readers (device)",
     "CREATE INDEX IF NOT EXISTS scopes_of_person ON readers (scope, person)",
+    "CREATE INDEX IF NOT EXISTS bound_targets ON targets (bound)",
     "CREATE INDEX IF NOT EXISTS scopes_of_log ON scopes (log)",
     "CREATE INDEX IF NOT EXISTS scopes_of_card ON scopes (card)",
     "CREATE INDEX IF NOT EXISTS codes_of_person ON codes (offered_by)",
@@ -213,7 +249,7 @@ async fn has_meta(conn: &mut Conn) -> Result<bool, StoreError> {
     Ok(conn.row(sql, vec![]).await?.is_some())
 }
 
-/// Mailboxes without accounts, and readers by person.
+/// Mailboxes without accounts, readers by person, scopes that move.
 async fn from_version_1(conn: &mut Conn) -> Result<(), StoreError> {
     if conn.is_pg() {
         conn.execute("ALTER TABLE mailbox DROP CONSTRAINT IF EXISTS mailbox_device_fkey", vec![]).await?;
@@ -227,6 +263,15 @@ async fn from_version_1(conn: &mut Conn) -> Result<(), StoreError> {
         conn.execute("INSERT INTO mailbox (device, id, mail) SELECT device, id, mail FROM old_mailbox", vec![]).await?;
         conn.execute("DROP TABLE old_mailbox", vec![]).await?;
         conn.execute("ALTER TABLE readers ADD COLUMN person BLOB", vec![]).await?;
+    }
+    for sql in [
+        "ALTER TABLE scopes ADD COLUMN standing BIGINT NOT NULL DEFAULT 1",
+        "ALTER TABLE scopes ADD COLUMN closed BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE scopes ADD COLUMN held_ms BIGINT NOT NULL DEFAULT 0",
+    ] {
+        // STRICT tables of SQLite know INTEGER only; both are 64 bits.
+        let sql = if conn.is_pg() { sql.to_owned() } else { sql.replace("BIGINT", "INTEGER") };
+        conn.raw(sql, vec![]).await?;
     }
     conn.execute(
         "UPDATE readers SET person = (SELECT d.person FROM devices d WHERE d.device = readers.device)",

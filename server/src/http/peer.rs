@@ -3,11 +3,14 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{FromRequestParts, State, ws::WebSocketUpgrade};
-use axum::http::{Uri, request::Parts};
-use axum::response::Response;
+use axum::http::{StatusCode, Uri, header, request::Parts};
+use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
+use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::limits::FRAME_BYTES;
+use stafett_protocol::transfer::TombstoneReply;
 
 use crate::accept::{FromPeer, Seat};
 use crate::federation::outgoing::PeerError;
@@ -17,6 +20,7 @@ use crate::home::now_ms;
 use crate::problem::Fault;
 use crate::server::Server;
 use crate::stream;
+use crate::transfer;
 
 /// The peer whose certificate came with the connection, if it is still one.
 pub struct VerifiedPeer(pub Arc<Peer>);
@@ -54,6 +58,33 @@ pub async fn relay(
             stream::run_guest(server, peer, socket).await;
             drop((seat, guest));
         }))
+}
+
+/// One page of a scope that is offered to the peer.
+pub async fn pull(
+    VerifiedPeer(peer): VerifiedPeer,
+    State(server): State<Arc<Server>>,
+    body: Body,
+) -> Result<Response, Fault> {
+    server.admit_peer(peer.number, 1)?;
+    let request = decode(&super::body_of(body).await?)?;
+    Ok(binary(encode(&transfer::offered_page(&server, &peer, request).await?)))
+}
+
+/// What became of acceptances that the peer has signed.
+pub async fn tombstones(
+    VerifiedPeer(peer): VerifiedPeer,
+    State(server): State<Arc<Server>>,
+    body: Body,
+) -> Result<Response, Fault> {
+    server.admit_peer(peer.number, 1)?;
+    let request = decode(&super::body_of(body).await?)?;
+    let fates = transfer::fates(&server, &peer, request).await?;
+    Ok(binary(encode(&TombstoneReply { fates })))
+}
+
+fn binary(bytes: Vec<u8>) -> Response {
+    (StatusCode::OK, [(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
 }
 
 /// A peer of another version hears so; everybody else hears nothing.

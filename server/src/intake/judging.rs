@@ -10,11 +10,14 @@ use stafett_protocol::ids::{DeviceId, ScopeId};
 use stafett_protocol::letter::Letter;
 use stafett_protocol::limits::LOG_SCOPES;
 use stafett_protocol::membership::ScopeKind;
-use stafett_protocol::policy::{Context, Refusal};
+use stafett_protocol::policy::{self, Context, Refusal};
 use stafett_protocol::replica;
 use stafett_protocol::signed::Signed;
-use stafett_protocol::wire::{Accepted, Mail, ScopePosition, WelcomeMail};
+use stafett_protocol::state::Status;
+use stafett_protocol::transfer::{HomeAccept, Tombstone, accept_of};
+use stafett_protocol::wire::{Accepted, Envelope, Mail, ScopePosition, WelcomeMail};
 
+use super::moving::{Leaving, moving_envelope};
 use super::places::Places;
 use super::{Draft, News, Outcome, Shared};
 use crate::db::Conn;
@@ -23,7 +26,7 @@ use crate::federation::peers::Known;
 use crate::home::now_ms;
 use crate::problem::Fault;
 use crate::store::accounts::Device;
-use crate::store::chain::{self, Entry};
+use crate::store::chain::{self, Entry, Standing};
 use crate::store::mail::{self, Posted};
 
 /// Does all of it, and keeps the replicas that are still true.
@@ -31,8 +34,8 @@ pub(super) async fn run(
     conn: &mut Conn,
     shared: &Shared,
     author: &Device,
-    drafts: Vec<Draft>,
-    letters: Vec<Letter>,
+    (drafts, letters): (Vec<Draft>, Vec<Letter>),
+    accepts: Vec<Signed<HomeAccept>>,
 ) -> Result<Outcome, Fault> {
     let scopes: BTreeSet<ScopeId> = drafts.iter().map(|draft| draft.event.scope).collect();
     let mut all = scopes.clone();
@@ -42,6 +45,10 @@ pub(super) async fn run(
             Body::Genesis(genesis) => all.extend(genesis.card),
             // A change is judged by its own scope alone.
             Body::Change(_) => {}
+            // The baton passes in the whole log or not at all.
+            Body::Commit(commit) if commit.handover.is_some() => {
+                all.extend(chain::siblings(conn, draft.event.scope).await?);
+            }
             Body::Commit(_) | Body::Statement(_) => {
                 needs_card.insert(draft.event.scope);
             }
@@ -55,6 +62,10 @@ pub(super) async fn run(
         author,
         places: &mut places,
         now: 0,
+        accepts,
+        handed: Vec::new(),
+        leaving: None,
+        tombstones: Vec::new(),
         written: Vec::new(),
         mail: BTreeSet::new(),
         recheck: BTreeSet::new(),
@@ -79,14 +90,21 @@ impl Written {
     }
 }
 
-struct Judging<'a> {
-    conn: &'a mut Conn,
-    shared: &'a Shared,
+pub(super) struct Judging<'a> {
+    pub conn: &'a mut Conn,
+    pub shared: &'a Shared,
     /// Whom the home believes, at the beginning of the transaction.
-    known: Arc<Known>,
-    author: &'a Device,
-    places: &'a mut Places,
-    now: u64,
+    pub known: Arc<Known>,
+    pub author: &'a Device,
+    pub places: &'a mut Places,
+    pub now: u64,
+    /// New homes' words on the moves in this bundle.
+    pub accepts: Vec<Signed<HomeAccept>>,
+    /// Scopes with a handover in this bundle.
+    pub handed: Vec<ScopeId>,
+    /// The move of the envelope in hand, until its receipt is signed.
+    pub leaving: Option<Leaving>,
+    pub tombstones: Vec<Signed<Tombstone>>,
     written: Vec<Written>,
     mail: BTreeSet<DeviceId>,
     /// Scopes whose readers may have lost their place with the one on the card.
@@ -96,7 +114,8 @@ struct Judging<'a> {
 impl Judging<'_> {
     async fn all(mut self, drafts: Vec<Draft>, letters: Vec<Letter>) -> Result<Outcome, Fault> {
         if let Some(accepted) = self.accepted_before(&drafts).await? {
-            return Ok(Outcome { accepted, news: Vec::new(), mail: Vec::new(), recheck: Vec::new() });
+            let tombstones = self.tombstones_before().await?;
+            return Ok(Outcome { accepted, tombstones, news: Vec::new(), mail: Vec::new(), recheck: Vec::new() });
         }
         // One time for the whole bundle; a clock that went back holds time still.
         self.now = now_ms().max(self.places.newest_time());
@@ -111,6 +130,7 @@ impl Judging<'_> {
             };
             return Err(self.refusal(scope, refused).await?);
         }
+        policy::is_complete(&self.handed, self.places.at_home(), self.now)?;
         for letter in letters {
             // A withdrawal must not fail because somebody's mailbox is full or gone.
             if self.post(letter.to, &Mail::Letter(letter)).await? == Posted::Full {
@@ -161,14 +181,19 @@ impl Judging<'_> {
         let record =
             Record { seq: position.map_or(0, |p| p.seq).saturating_add(1), time: self.now, event: draft.signed };
         let counter = draft.event.counter;
+        self.check_standing(&draft.event).await?;
         self.check_card(&draft.event).await?;
+        let envelope = moving_envelope(&draft.event, &record, draft.welcome.as_deref());
+        if envelope.is_some() {
+            self.handed.push(scope);
+        }
         // A change alters nobody's place; the path of an edit does without the comparison.
         let before = match &draft.event.body {
             Body::Change(_) => None,
             _ => self.places.state(scope).map(|state| chain::readers(state, self.now)),
         };
         let changes = if position.is_some() {
-            self.judge(scope, record.clone())?
+            self.judge(scope, record.clone(), envelope.as_ref()).await?
         } else {
             self.found(scope, record.clone(), &draft.event.body).await?
         };
@@ -182,8 +207,11 @@ impl Judging<'_> {
         let receipt = self
             .places
             .replica(scope)
-            .filter(|_| is_last || removes)
+            .filter(|_| is_last || removes || self.leaving.is_some())
             .map(|replica| self.shared.municipality.receipt(&replica.receipt()));
+        if let (Some(leaving), Some(receipt)) = (self.leaving.take(), &receipt) {
+            self.let_go(leaving, receipt.clone()).await?;
+        }
         self.written.push(Written { scope, counter, record, receipt });
         Ok(())
     }
@@ -192,7 +220,8 @@ impl Judging<'_> {
     /// not name them yet. Stricter than the rules: what is refused here, nobody else is asked about.
     async fn check_card(&mut self, event: &Event) -> Result<(), Fault> {
         let scope = event.scope;
-        let card = self.places.state(scope).and_then(|state| state.card).filter(|card| *card != scope);
+        let state = self.places.state(scope).filter(|state| state.status != Status::Closed);
+        let card = state.and_then(|state| state.card).filter(|card| *card != scope);
         let writes = matches!(event.body, Body::Change(_) | Body::Commit(_));
         match card.filter(|_| writes) {
             Some(card) if !chain::is_on_card(self.conn, card, self.author.person, self.now).await? => {
@@ -202,7 +231,7 @@ impl Judging<'_> {
         }
     }
 
-    fn context<'c>(&'c self, card: Option<ScopeId>) -> Context<'c> {
+    pub fn context<'c>(&'c self, card: Option<ScopeId>) -> Context<'c> {
         Context {
             now: self.now,
             home: self.shared.municipality.number,
@@ -212,11 +241,17 @@ impl Judging<'_> {
     }
 
     /// Judges by the replica's rules and applies; answers whether facts changed.
-    fn judge(&mut self, scope: ScopeId, record: Record) -> Result<bool, Fault> {
+    async fn judge(&mut self, scope: ScopeId, record: Record, envelope: Option<&Envelope>) -> Result<bool, Fault> {
         let replica = self.places.replica(scope).ok_or(Refusal::UnknownScope)?;
         let context = self.context(replica.state().card);
         let judged = replica.judge(record, &context)?;
         let changes = judged.changes_facts();
+        if let Some(envelope) = envelope
+            && judged.next_state().is_some_and(|next| next.membership.home != replica.state().membership.home)
+        {
+            let own = accept_of(replica, &judged, envelope)?;
+            self.leave(own).await?;
+        }
         let place = self.places.place(scope)?;
         place.touched = true;
         let replica = place.replica.as_mut().ok_or(Refusal::UnknownScope)?;
@@ -228,6 +263,10 @@ impl Judging<'_> {
         let Body::Genesis(genesis) = body else {
             return Err(Refusal::UnknownScope.into());
         };
+        // A journal or concern is founded where its card is at home.
+        if let Some(card) = genesis.card.filter(|card| *card != scope) {
+            self.check_home(card).await?;
+        }
         let context = self.context(genesis.card);
         let has_card = context.card.is_some();
         let (replica, _) = replica::found(record, &context)?;
@@ -247,7 +286,7 @@ impl Judging<'_> {
             }
             ScopeKind::Unit | ScopeKind::Personal => {}
         }
-        if !chain::create(self.conn, replica.state()).await? {
+        if !chain::create(self.conn, replica.state(), Standing::Home).await? {
             return Err(Refusal::ScopeExists.into());
         }
         let place = self.places.place(scope)?;
@@ -319,7 +358,7 @@ impl Judging<'_> {
                 receipt: receipt.clone(),
             });
             news.entry(scope)
-                .or_insert_with(|| News { scope, records: Vec::new(), receipt, readers: None })
+                .or_insert_with(|| News { scope, records: Vec::new(), receipt, readers: None, moved: None })
                 .records
                 .push(written.record);
         }
@@ -335,8 +374,15 @@ impl Judging<'_> {
                 news.readers = changed.then(|| chain::readers(state, self.now).into_iter().collect());
             }
         }
+        for signed in &self.tombstones {
+            let scope = signed.peek()?.scope;
+            if let Some(news) = news.get_mut(&scope) {
+                news.moved = Some(signed.clone());
+            }
+        }
         Ok(Outcome {
             accepted,
+            tombstones: self.tombstones,
             news: news.into_values().collect(),
             mail: self.mail.into_iter().collect(),
             recheck: self.recheck.into_iter().collect(),

@@ -2,6 +2,8 @@
 //! by `protocol::replica` and stored with its receipt in one transaction. There is no other way in.
 
 mod judging;
+mod look;
+mod moving;
 mod places;
 
 use std::collections::HashMap;
@@ -15,6 +17,7 @@ use stafett_protocol::letter::Letter;
 use stafett_protocol::limits;
 use stafett_protocol::policy::Refusal;
 use stafett_protocol::signed::Signed;
+use stafett_protocol::transfer::{Tombstone, Transfer, Transferred};
 use stafett_protocol::wire::{Accepted, Bundle, Envelope, Records, Reply, ServerFrame, welcome_hash};
 
 use crate::db::{Conn, Db};
@@ -23,6 +26,8 @@ use crate::federation::peers::Peers;
 use crate::municipality::Municipality;
 use crate::problem::Fault;
 use crate::store::accounts::Device;
+pub use look::Look;
+pub(crate) use moving::epoch_before;
 use places::Hot;
 
 /// Most letters in one bundle.
@@ -51,6 +56,8 @@ pub struct Intake {
 /// What a transaction has done.
 struct Outcome {
     accepted: Vec<Accepted>,
+    /// Of scopes that have moved away with it.
+    tombstones: Vec<Signed<Tombstone>>,
     /// Empty when the bundle had been accepted before.
     news: Vec<News>,
     mail: Vec<DeviceId>,
@@ -63,6 +70,7 @@ struct News {
     records: Vec<Record>,
     receipt: Signed<Receipt>,
     readers: Option<HashMap<DeviceId, u64>>,
+    moved: Option<Signed<Tombstone>>,
 }
 
 impl Intake {
@@ -73,6 +81,13 @@ impl Intake {
 
     /// Judges and stores a bundle of an authenticated device, all or nothing, and tells who may know.
     pub async fn submit(&self, author: &Device, bundle: Bundle) -> Result<Vec<Accepted>, Fault> {
+        let transferred = self.transfer(author, Transfer { bundle, accepts: vec![] }).await?;
+        Ok(transferred.accepted)
+    }
+
+    /// The same for a bundle with which scopes move away, each as its new home has accepted it.
+    pub async fn transfer(&self, author: &Device, transfer: Transfer) -> Result<Transferred, Fault> {
+        let Transfer { bundle, accepts } = transfer;
         let drafts = open(author.device, bundle.envelopes)?;
         check_letters(&bundle.letters)?;
         let letters = bundle.letters;
@@ -81,7 +96,7 @@ impl Intake {
         let outcome = self
             .db
             .write::<Outcome, Fault, _>(move |conn: &mut Conn| {
-                Box::pin(async move { judging::run(conn, &shared, &author, drafts, letters).await })
+                Box::pin(async move { judging::run(conn, &shared, &author, (drafts, letters), accepts).await })
             })
             .await?;
         for news in outcome.news {
@@ -93,7 +108,7 @@ impl Intake {
         for device in outcome.mail {
             self.fanout.mail(device);
         }
-        Ok(outcome.accepted)
+        Ok(Transferred { accepted: outcome.accepted, tombstones: outcome.tombstones })
     }
 
     fn tell(&self, news: News) {
@@ -111,6 +126,7 @@ impl Intake {
             last,
             frame: Bytes::from(encode(&frame)),
             readers: news.readers,
+            moved: news.moved,
         }));
     }
 }

@@ -10,7 +10,7 @@ use stafett_protocol::replica::Replica;
 use stafett_protocol::state::ScopeState;
 
 use crate::db::{Conn, StoreError};
-use crate::store::chain::{self, Locked};
+use crate::store::chain::{self, Locked, Standing};
 
 /// Replicas kept in memory; some 20 kB each.
 const HOT: usize = 512;
@@ -44,6 +44,9 @@ impl Hot {
 /// One locked scope.
 pub(super) struct Place {
     pub replica: Option<Replica>,
+    pub standing: Standing,
+    /// No changes before this moment.
+    pub held_until: u64,
     /// Where the row stood when it was locked; 0 for a scope that does not exist yet.
     pub stored_seq: u64,
     /// Something was applied that is not committed yet.
@@ -79,10 +82,15 @@ impl Places {
                     None => chain::load(conn, scope, locked).await?,
                 }),
             };
-            places.insert(
-                scope,
-                Place { replica, stored_seq: locked.map_or(0, |l| l.position.seq), touched: false, snapshot: false },
-            );
+            let place = Place {
+                replica,
+                standing: locked.as_ref().map_or(Standing::Home, |locked| locked.standing),
+                held_until: locked.as_ref().map_or(0, |locked| locked.held_until),
+                stored_seq: locked.map_or(0, |locked| locked.position.seq),
+                touched: false,
+                snapshot: false,
+            };
+            places.insert(scope, place);
         }
         Ok(Self(places))
     }
@@ -97,6 +105,24 @@ impl Places {
 
     pub fn place(&mut self, scope: ScopeId) -> Result<&mut Place, StoreError> {
         self.0.get_mut(&scope).ok_or(StoreError::Lost)
+    }
+
+    pub fn states(&self) -> impl Iterator<Item = &ScopeState> {
+        self.0.values().filter_map(|place| place.replica.as_ref().map(Replica::state))
+    }
+
+    pub fn standing(&self, scope: ScopeId) -> Option<Standing> {
+        self.0.get(&scope).map(|place| place.standing)
+    }
+
+    pub fn held_until(&self, scope: ScopeId) -> u64 {
+        self.0.get(&scope).map_or(0, |place| place.held_until)
+    }
+
+    /// Every scope whose home this is, as it is now.
+    pub fn at_home(&self) -> impl Iterator<Item = &ScopeState> {
+        let home = self.0.values().filter(|place| place.standing == Standing::Home);
+        home.filter_map(|place| place.replica.as_ref().map(Replica::state))
     }
 
     /// Where the scope stands in the database.

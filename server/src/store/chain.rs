@@ -8,7 +8,7 @@ use stafett_protocol::ids::{DeviceId, Hash, LogId, PersonId, ScopeId};
 use stafett_protocol::membership::{Member, Role};
 use stafett_protocol::replica::Replica;
 use stafett_protocol::signed::Signed;
-use stafett_protocol::state::ScopeState;
+use stafett_protocol::state::{ScopeState, Status};
 
 use super::accounts::{from_db, to_db};
 use crate::args;
@@ -22,10 +22,41 @@ const PAGE_ROWS: i64 = 2000;
 /// A record's framing.
 const RECORD_BYTES: i64 = 32;
 
+/// Whose scope it is: what `protocol::transfer` says, kept where every transaction reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Records of another home's scope; nobody is served.
+    Fetched,
+    Home,
+    /// Its readers are served what was received here, and where it went.
+    Moved,
+}
+
+impl Standing {
+    fn of(number: i64) -> Self {
+        match number {
+            1 => Self::Home,
+            2 => Self::Moved,
+            _ => Self::Fetched,
+        }
+    }
+
+    fn number(self) -> i64 {
+        match self {
+            Self::Fetched => 0,
+            Self::Home => 1,
+            Self::Moved => 2,
+        }
+    }
+}
+
 /// Where a scope stands, with its row locked for this transaction.
 pub struct Locked {
     pub position: Position,
     pub time: u64,
+    pub standing: Standing,
+    /// No changes before this moment.
+    pub held_until: u64,
 }
 
 /// A device's place in the reader table.
@@ -34,6 +65,7 @@ pub struct Reader {
     /// 0 when listed for removal.
     pub until: u64,
     pub removed_at: Option<u64>,
+    pub standing: Standing,
 }
 
 /// A record that has been accepted, as its author asks for it again.
@@ -49,15 +81,47 @@ fn damaged<E>(what: &'static str) -> impl FnOnce(E) -> StoreError {
 
 /// Locks a scope; `None` when there is none.
 pub async fn lock(conn: &mut Conn, scope: ScopeId) -> Result<Option<Locked>, StoreError> {
-    let row =
-        conn.row("UPDATE scopes SET seq = seq WHERE scope = $1 RETURNING seq, head, time_ms", args![&scope.0]).await?;
+    let row = conn
+        .row(
+            "UPDATE scopes SET seq = seq WHERE scope = $1 RETURNING seq, head, time_ms, standing, held_ms",
+            args![&scope.0],
+        )
+        .await?;
     row.map(|row| {
         Ok(Locked {
             position: Position { seq: from_db(row.int(0)?), head: Hash(row.array(1)?) },
             time: from_db(row.int(2)?),
+            standing: Standing::of(row.int(3)?),
+            held_until: from_db(row.int(4)?),
         })
     })
     .transpose()
+}
+
+/// All scopes of a log that this server knows, whoever their home is.
+pub async fn log_of(conn: &mut Conn, log: LogId) -> Result<Vec<ScopeId>, StoreError> {
+    let rows = conn.rows("SELECT scope FROM scopes WHERE log = $1 ORDER BY scope LIMIT 1000", args![&log.0]).await?;
+    rows.iter().map(|row| Ok(ScopeId(row.array(0)?))).collect()
+}
+
+/// The scopes of the log that this scope is in.
+pub async fn siblings(conn: &mut Conn, scope: ScopeId) -> Result<Vec<ScopeId>, StoreError> {
+    let row = conn.row("SELECT log FROM scopes WHERE scope = $1", args![&scope.0]).await?;
+    match row {
+        Some(row) => log_of(conn, LogId(row.array(0)?)).await,
+        None => Ok(vec![]),
+    }
+}
+
+pub async fn set_standing(conn: &mut Conn, scope: ScopeId, standing: Standing) -> Result<(), StoreError> {
+    conn.execute("UPDATE scopes SET standing = $2 WHERE scope = $1", args![&scope.0, standing.number()]).await?;
+    Ok(())
+}
+
+/// Takes no changes in the scopes of a log for a while.
+pub async fn hold(conn: &mut Conn, log: LogId, until: u64) -> Result<(), StoreError> {
+    conn.execute("UPDATE scopes SET held_ms = $2 WHERE log = $1", args![&log.0, to_db(until)]).await?;
+    Ok(())
 }
 
 /// Where a scope stands, without a lock.
@@ -101,15 +165,16 @@ pub async fn load(conn: &mut Conn, scope: ScopeId, locked: &Locked) -> Result<Re
 }
 
 /// A new scope's row; its position is set by [`save`].
-pub async fn create(conn: &mut Conn, state: &ScopeState) -> Result<bool, StoreError> {
+pub async fn create(conn: &mut Conn, state: &ScopeState, standing: Standing) -> Result<bool, StoreError> {
     let created = conn
         .execute(
-            "INSERT INTO scopes (scope, log, card, seq, head, time_ms) VALUES ($1, $2, $3, 0, $4, 0) ON CONFLICT DO NOTHING",
+            "INSERT INTO scopes (scope, log, card, seq, head, time_ms, standing, closed, held_ms) VALUES ($1, $2, $3, 0, $4, 0, $5, 0, 0) ON CONFLICT DO NOTHING",
             args![
                 &state.scope().0,
                 &state.log().0,
                 state.card.map(|card| card.0.to_vec()),
-                &Hash::default().0
+                &Hash::default().0,
+                standing.number()
             ],
         )
         .await?;
@@ -173,12 +238,31 @@ pub async fn save(conn: &mut Conn, replica: &Replica, with_snapshot: bool) -> Re
     )
     .await?;
     if with_snapshot {
-        conn.execute(
-            "INSERT INTO snapshots (scope, seq, body) VALUES ($1, $2, $3) ON CONFLICT (scope) DO UPDATE SET seq = excluded.seq, body = excluded.body",
-            args![&scope.0, seq, replica.snapshot()],
-        )
-        .await?;
+        save_snapshot(conn, state, replica.snapshot()).await?;
     }
+    Ok(())
+}
+
+/// Keeps what was replayed of another home's scope.
+pub async fn save_fetched(conn: &mut Conn, state: &ScopeState, snapshot: Vec<u8>) -> Result<(), StoreError> {
+    let (scope, seq) = (state.scope(), to_db(state.position.seq));
+    conn.execute(
+        "UPDATE scopes SET seq = $2, head = $3, time_ms = $4 WHERE scope = $1",
+        args![&scope.0, seq, &state.position.head.0, to_db(state.time)],
+    )
+    .await?;
+    save_snapshot(conn, state, snapshot).await
+}
+
+async fn save_snapshot(conn: &mut Conn, state: &ScopeState, snapshot: Vec<u8>) -> Result<(), StoreError> {
+    let scope = state.scope();
+    let closed = i64::from(state.status == Status::Closed);
+    conn.execute("UPDATE scopes SET closed = $2 WHERE scope = $1", args![&scope.0, closed]).await?;
+    conn.execute(
+        "INSERT INTO snapshots (scope, seq, body) VALUES ($1, $2, $3) ON CONFLICT (scope) DO UPDATE SET seq = excluded.seq, body = excluded.body",
+        args![&scope.0, to_db(state.position.seq), snapshot],
+    )
+    .await?;
     Ok(())
 }
 
@@ -252,12 +336,18 @@ pub async fn save_readers(
     Ok(lost)
 }
 
+/// Forgets who could read.
+pub async fn forget_readers(conn: &mut Conn, scope: ScopeId) -> Result<(), StoreError> {
+    conn.execute("DELETE FROM readers WHERE scope = $1", args![&scope.0]).await?;
+    Ok(())
+}
+
 /// A device's place in a scope. Whoever is gone from the card is served nothing of the log's other
 /// scopes either, whatever their own lists say.
 pub async fn reader(conn: &mut Conn, scope: ScopeId, device: DeviceId, now: u64) -> Result<Option<Reader>, StoreError> {
     let row = conn
         .row(
-            "SELECT r.until_ms, r.removed_seq, s.card, r.person FROM readers r JOIN scopes s ON s.scope = r.scope WHERE r.scope = $1 AND r.device = $2",
+            "SELECT r.until_ms, r.removed_seq, s.card, r.person, s.closed, s.standing FROM readers r JOIN scopes s ON s.scope = r.scope WHERE r.scope = $1 AND r.device = $2",
             args![&scope.0, &device.0],
         )
         .await?;
@@ -267,11 +357,12 @@ pub async fn reader(conn: &mut Conn, scope: ScopeId, device: DeviceId, now: u64)
         let card = ScopeId(card.try_into().map_err(damaged("scope"))?);
         let person = row.maybe_bytes(3)?.ok_or(StoreError::Damaged("reader"))?;
         let person = PersonId(person.try_into().map_err(damaged("reader"))?);
-        if card != scope && !is_on_card(conn, card, person, now).await? {
+        // Whoever handed a log over keeps what stayed behind, closed, and has left the card.
+        if card != scope && row.int(4)? == 0 && !is_on_card(conn, card, person, now).await? {
             until = 0;
         }
     }
-    Ok(Some(Reader { until, removed_at: row.maybe_int(1)?.map(from_db) }))
+    Ok(Some(Reader { until, removed_at: row.maybe_int(1)?.map(from_db), standing: Standing::of(row.int(5)?) }))
 }
 
 /// Whether this person has a place on the card, with whatever device.
@@ -337,17 +428,19 @@ pub async fn one(conn: &mut Conn, scope: ScopeId, seq: u64) -> Result<Option<(Re
     Ok(Some((record_of(&row)?, receipt_for(conn, scope, seq).await?)))
 }
 
-/// Records after `seq`, ending at one that carries a receipt; `None` when there is nothing newer.
+/// Records after `seq` and up to another, ending at one that carries a receipt; `None` when there is
+/// nothing newer.
 pub async fn page(
     conn: &mut Conn,
     scope: ScopeId,
     after: u64,
+    upto: u64,
 ) -> Result<Option<(Vec<Record>, Signed<Receipt>)>, StoreError> {
     // Sizes first: a page is bounded in bytes before anything large is read.
     let sizes = conn
         .rows(
-            "SELECT seq, CAST(LENGTH(event) AS BIGINT), CAST(CASE WHEN receipt IS NULL THEN 0 ELSE 1 END AS BIGINT) FROM records WHERE scope = $1 AND seq > $2 ORDER BY seq LIMIT $3",
-            args![&scope.0, to_db(after), PAGE_ROWS],
+            "SELECT seq, CAST(LENGTH(event) AS BIGINT), CAST(CASE WHEN receipt IS NULL THEN 0 ELSE 1 END AS BIGINT) FROM records WHERE scope = $1 AND seq > $2 AND seq <= $4 ORDER BY seq LIMIT $3",
+            args![&scope.0, to_db(after), PAGE_ROWS, to_db(upto)],
         )
         .await?;
     let (mut bytes, mut end) = (0, None);

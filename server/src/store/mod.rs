@@ -6,3 +6,4 @@ pub mod checkpoints;
 pub mod mail;
 pub mod packages;
 pub mod peers;
+pub mod transfers;

@@ -12,7 +12,8 @@ use super::{Connection, End, Follow};
 use crate::db::StoreError;
 use crate::federation::peers::Peer;
 use crate::home::now_ms;
-use crate::store::{accounts, chain, mail, packages};
+use crate::store::chain::{Reader, Standing};
+use crate::store::{accounts, chain, mail, packages, transfers};
 
 /// The store failed under a push: the connection ends, and the device syncs when it is back.
 fn lost(error: &StoreError) -> End {
@@ -54,7 +55,7 @@ impl Connection {
         let key = |peer: &Arc<Peer>| PeerKey { number: peer.number, name: peer.name.clone(), key: peer.key };
         let municipality = &self.server.municipality;
         let keys = PeerKeys { by: municipality.number, peers: known.peers.iter().map(key).collect() };
-        Some(municipality.vouch(&keys))
+        Some(municipality.sign(&keys))
     }
 
     pub(super) async fn push_mail(&mut self) -> Result<(), End> {
@@ -100,6 +101,11 @@ impl Connection {
         let reader = async { chain::reader(&mut self.server.db.reader().await?, scope, device, now).await };
         let reader = reader.await.map_err(|e| lost(&e))?;
         let nothing = SyncedScope { scope, position: None };
+        // Whoever was removed earlier does not learn where the log went.
+        let took_part = |reader: &Reader| reader.removed_at.is_none() && (reader.until == 0 || reader.until > now);
+        if let Some(reader) = reader.filter(|reader| reader.standing == Standing::Moved && took_part(reader)) {
+            return self.sync_moved(from, reader.until > now).await;
+        }
         let Some(reader) = reader.filter(|reader| reader.until > now || reader.removed_at.is_some()) else {
             self.unfollow(scope);
             return Ok(nothing);
@@ -114,7 +120,7 @@ impl Connection {
         let position = async { chain::position(&mut self.server.db.reader().await?, scope).await };
         let mut position = position.await.map_err(|e| lost(&e))?.unwrap_or_default();
         let mut cursor = from.seq;
-        while let Some(last) = self.send_page(scope, cursor).await? {
+        while let Some(last) = self.send_page(scope, cursor, u64::MAX).await? {
             cursor = last.seq;
             if last.seq > position.seq {
                 position = last;
@@ -125,8 +131,25 @@ impl Connection {
         Ok(SyncedScope { scope, position: Some(position) })
     }
 
-    async fn send_page(&mut self, scope: ScopeId, after: u64) -> Result<Option<Position>, End> {
-        let page = async { chain::page(&mut self.server.db.reader().await?, scope, after).await };
+    /// A scope that has moved: what was received here, to whoever could still read it then, and where it
+    /// went. Who is listed hears the latter too: the new home removes them, and theirs is the way there.
+    async fn sync_moved(&mut self, from: ScopePosition, reads: bool) -> Result<SyncedScope, End> {
+        let scope = from.scope;
+        let found = async { transfers::tombstone(&mut self.server.db.reader().await?, scope).await };
+        let tombstone = found.await.and_then(|found| found.ok_or(StoreError::Damaged("transfer")));
+        let tombstone = tombstone.map_err(|e| lost(&e))?;
+        let receipt = tombstone.peek().and_then(|tombstone| tombstone.receipt.peek());
+        let position = receipt.map_err(|_| lost(&StoreError::Damaged("transfer")))?.position;
+        let mut cursor = from.seq;
+        while reads && let Some(last) = self.send_page(scope, cursor, position.seq).await? {
+            cursor = last.seq;
+        }
+        self.moved(scope, tombstone).await?;
+        Ok(SyncedScope { scope, position: reads.then_some(position) })
+    }
+
+    async fn send_page(&mut self, scope: ScopeId, after: u64, upto: u64) -> Result<Option<Position>, End> {
+        let page = async { chain::page(&mut self.server.db.reader().await?, scope, after, upto).await };
         let Some((records, receipt)) = page.await.map_err(|e| lost(&e))? else {
             return Ok(None);
         };

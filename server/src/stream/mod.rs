@@ -5,6 +5,7 @@ mod account;
 mod catch_up;
 mod checkpoints;
 mod guest;
+mod moving;
 mod relay;
 mod requests;
 
@@ -19,6 +20,8 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::ids::ScopeId;
 use stafett_protocol::limits::IDLE_TIMEOUT_SECONDS;
+use stafett_protocol::signed::Signed;
+use stafett_protocol::transfer::Tombstone;
 use stafett_protocol::wire::{ClientFrame, Problem, Reply, ServerFrame};
 use tokio::sync::mpsc;
 
@@ -203,15 +206,25 @@ impl Connection {
         if let Some(readers) = &new.readers {
             follow.until = readers.get(&self.device.device).copied().unwrap_or(0);
         }
+        if new.first != follow.cursor + 1 || (new.moved.is_some() && follow.until <= now_ms()) {
+            return self.catch_up(new.scope).await;
+        }
         if follow.until <= now_ms() {
             self.unfollow(new.scope);
             return Ok(());
         }
-        if new.first == follow.cursor + 1 {
-            follow.cursor = new.last;
-            return self.send_message(Message::Binary(new.frame.clone())).await;
+        follow.cursor = new.last;
+        self.send_message(Message::Binary(new.frame.clone())).await?;
+        match &new.moved {
+            Some(tombstone) => self.moved(new.scope, tombstone.clone()).await,
+            None => Ok(()),
         }
-        self.catch_up(new.scope).await
+    }
+
+    /// The last word here on a scope that has moved.
+    async fn moved(&mut self, scope: ScopeId, tombstone: Signed<Tombstone>) -> Result<(), End> {
+        self.unfollow(scope);
+        self.reply(0, Reply::Moved(tombstone)).await
     }
 
     fn unfollow(&mut self, scope: ScopeId) {

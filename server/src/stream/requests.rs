@@ -70,13 +70,14 @@ impl Connection {
             Request::History(after) => self.history(after).await?,
             Request::PutCheckpointPart(part) => self.put_checkpoint_part(part).await?,
             Request::PutCheckpoint(checkpoint) => self.put_checkpoint(checkpoint).await?,
-            Request::Relay(_)
-            | Request::PrepareTransfer(_)
+            // Answered before it comes here.
+            Request::Relay(_) => return Err(Fault::NoSuchRoute.into()),
+            moving @ (Request::PrepareTransfer(_)
             | Request::CommitTransfer(_)
             | Request::HoldTransfer(_)
             | Request::AbortTransfer(_)
             | Request::Activate(_)
-            | Request::Release(_) => return Err(Fault::NoSuchRoute.into()),
+            | Request::Release(_)) => self.transfer(moving).await?,
         })
     }
 

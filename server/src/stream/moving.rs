@@ -1,0 +1,42 @@
+//! Requests of a transfer: to the old home, to the new one. What they do is `crate::transfer`'s.
+
+use stafett_protocol::wire::{Reply, Request};
+
+use super::Connection;
+use super::requests::Failed;
+use crate::problem::Fault;
+use crate::transfer;
+
+impl Connection {
+    pub(super) async fn transfer(&mut self, request: Request) -> Result<Reply, Failed> {
+        let server = &self.server;
+        Ok(match request {
+            Request::PrepareTransfer(asked) => {
+                self.admit_guests(asked.offers.len())?;
+                let guest_of = self.guest_of.as_ref().map(|peer| peer.number);
+                Reply::TransferPrepared(transfer::prepare(server, guest_of, asked).await?)
+            }
+            Request::CommitTransfer(moving) => {
+                let (events, letters) = (moving.bundle.envelopes.len(), moving.bundle.letters.len());
+                self.admit_guests(events + letters)?;
+                server.admit_events(self.device.device, events)?;
+                server.admit_letters(self.device.device, letters)?;
+                Reply::TransferCommitted(server.intake.transfer(&self.device, moving).await?)
+            }
+            Request::HoldTransfer(log) => {
+                transfer::hold(server, &self.device, log).await?;
+                Reply::Done
+            }
+            Request::AbortTransfer(cancelled) => Reply::TransferAborted(transfer::abort(server, cancelled).await?),
+            Request::Activate(tombstones) => {
+                transfer::activate(server, tombstones).await?;
+                Reply::Done
+            }
+            Request::Release(aborts) => {
+                transfer::release(server, aborts).await?;
+                Reply::Done
+            }
+            _ => return Err(Fault::NoSuchRoute.into()),
+        })
+    }
+}

@@ -1,0 +1,180 @@
+//! The old home's answers: records of what is offered, holds, offers taken back, what became of acceptances.
+
+use std::collections::BTreeSet;
+
+use stafett_protocol::handover::SignedAbort;
+use stafett_protocol::ids::{LogId, Municipality};
+use stafett_protocol::membership::{Role, ScopeKind};
+use stafett_protocol::policy::{Refusal, may_abort, may_offer};
+use stafett_protocol::signed::Signed;
+use stafett_protocol::transfer::{
+    Cancellation, Fate, HomeAccept, PullRequest, SourceInput, SourceOutput, TombstoneRequest, TransferAbort,
+};
+use stafett_protocol::wire::Records;
+
+use super::at_most_a_log;
+use crate::federation::peers::Peer;
+use crate::intake::{Look, epoch_before};
+use crate::problem::Fault;
+use crate::server::Server;
+use crate::store::accounts::Device;
+use crate::store::{chain, transfers};
+
+/// Longest pause in which a log takes no changes.
+const HOLD_MS: u64 = 60_000;
+
+/// One page of a scope that is offered to this peer. Whatever is wrong, the answer is that of a scope
+/// which does not exist: a peer learns of nothing that is not offered to it (F9, F15).
+pub async fn offered_page(server: &Server, peer: &Peer, request: PullRequest) -> Result<Records, Fault> {
+    let scope = request.offer.offer.peek()?.scope;
+    let number = peer.number;
+    let offer = request.offer;
+    let receipt = server
+        .intake
+        .look(BTreeSet::from([scope]), move |look| {
+            Box::pin(async move {
+                let state = look.at_home(scope)?;
+                let offered = may_offer(state, &look.context(state), &offer)?;
+                let receipt = look.receipt(scope)?;
+                let home_epoch = state.membership.home_epoch;
+                let source = transfers::source(look.conn, scope, home_epoch).await?;
+                let stands = !source.aborted.contains(&offer.offer.id());
+                let moves = offered.part == stafett_protocol::handover::Part::Moves;
+                if stands && moves && offered.to.municipality == number {
+                    return Ok(receipt);
+                }
+                Err(Refusal::UnknownScope.into())
+            })
+        })
+        .await
+        .map_err(|fault| if matches!(fault, Fault::Refused(..)) { Refusal::UnknownScope.into() } else { fault })?;
+    let head = receipt.position.seq;
+    let page = chain::page(&mut server.db.reader().await?, scope, request.after, head).await?;
+    Ok(match page {
+        Some((records, receipt)) => Records { scope, records, receipt },
+        // Nothing newer: the head, signed, so that the asker knows that it has everything.
+        None => Records { scope, records: vec![], receipt: server.municipality.receipt(&receipt) },
+    })
+}
+
+/// Takes no changes in a log for a while, for whoever could hand it over. Not twice in a row: who only
+/// wants to disturb gets every other minute at most.
+pub async fn hold(server: &Server, author: &Device, log: LogId) -> Result<(), Fault> {
+    let person = author.person;
+    let scopes = chain::log_of(&mut server.db.reader().await?, log).await?;
+    server
+        .intake
+        .look(scopes.into_iter().collect(), move |look| {
+            Box::pin(async move {
+                let card = look.states().find(|state| state.kind() == ScopeKind::Card);
+                let card = card.ok_or(Refusal::UnknownScope)?;
+                let member = card.membership.member(person).ok_or(Refusal::UnknownScope)?;
+                let may = matches!(member.role, Role::Holder | Role::Custodian) || member.role.is_family();
+                if !may {
+                    return Err(Refusal::NotYours.into());
+                }
+                look.at_home(card.scope())?;
+                let (now, before) = (look.now, look.held_until(card.scope()));
+                if now < before {
+                    return Ok(());
+                }
+                if now < before.saturating_add(HOLD_MS) && before != 0 {
+                    return Err(Refusal::TooSoon.into());
+                }
+                chain::hold(look.conn, log, now.saturating_add(HOLD_MS)).await?;
+                Ok(())
+            })
+        })
+        .await
+}
+
+/// Takes offers back for ever, and frees the acceptances that rest on them.
+pub async fn abort(server: &Server, cancelled: Cancellation) -> Result<Vec<Signed<TransferAbort>>, Fault> {
+    server.may_sign()?;
+    at_most_a_log(&cancelled.aborts)?;
+    at_most_a_log(&cancelled.accepts)?;
+    let mut scopes = BTreeSet::new();
+    for signed in &cancelled.aborts {
+        scopes.insert(signed.abort.peek()?.scope);
+    }
+    let (accepts, aborts) = (cancelled.accepts, cancelled.aborts);
+    server
+        .intake
+        .look(scopes, move |look| {
+            Box::pin(async move {
+                for signed in &aborts {
+                    take_back(look, signed).await?;
+                }
+                freed(look, accepts).await
+            })
+        })
+        .await
+}
+
+async fn take_back(look: &mut Look<'_>, signed: &SignedAbort) -> Result<(), Fault> {
+    let scope = signed.abort.peek()?.scope;
+    let state = look.at_home(scope)?;
+    let offer = may_abort(state, &look.context(state), signed)?;
+    let home_epoch = state.membership.home_epoch;
+    let source = transfers::source(look.conn, scope, home_epoch).await?;
+    let (source, _) = source.step(SourceInput::Abort { offer })?;
+    transfers::save_source(look.conn, scope, home_epoch, &source, None).await?;
+    Ok(())
+}
+
+async fn freed(look: &mut Look<'_>, accepts: Vec<Signed<HomeAccept>>) -> Result<Vec<Signed<TransferAbort>>, Fault> {
+    let mut freed = Vec::new();
+    for signed in accepts {
+        let accept = look.verify_accept(&signed)?;
+        if let Some(Fate::Aborted(abort)) = fate(look, &accept).await? {
+            freed.push(abort);
+        }
+    }
+    Ok(freed)
+}
+
+/// What became of a peer's acceptances, as far as it is decided.
+pub async fn fates(server: &Server, peer: &Peer, request: TombstoneRequest) -> Result<Vec<Fate>, Fault> {
+    server.may_sign()?;
+    at_most_a_log(&request.accepts)?;
+    let mut scopes = BTreeSet::new();
+    for signed in &request.accepts {
+        let accept = signed.verify(&peer.key).map_err(|_| Refusal::UnknownScope)?;
+        if accept.to != peer.number {
+            return Err(Refusal::UnknownScope.into());
+        }
+        scopes.insert(accept.scope);
+    }
+    server
+        .intake
+        .look(scopes, move |look| {
+            Box::pin(async move {
+                let mut fates = Vec::new();
+                for signed in &request.accepts {
+                    fates.extend(fate(look, &look.verify_accept(signed)?).await?);
+                }
+                Ok(fates)
+            })
+        })
+        .await
+}
+
+/// The old home's word on one acceptance. A scope that it never had it has no word on.
+async fn fate(look: &mut Look<'_>, accept: &HomeAccept) -> Result<Option<Fate>, Fault> {
+    let Ok(state) = look.known(accept.scope) else { return Ok(None) };
+    let own: Municipality = look.municipality().number;
+    if accept.from != own || accept.log != state.log() {
+        return Ok(None);
+    }
+    let (head, home_epoch) = (state.position, epoch_before(accept));
+    let source = transfers::source(look.conn, accept.scope, home_epoch).await?;
+    let (_, output) = source.step(SourceInput::Ask { accept, head })?;
+    Ok(match output {
+        SourceOutput::Tombstone => transfers::tombstone_at(look.conn, accept.scope, home_epoch).await?.map(Fate::Moved),
+        SourceOutput::Never => {
+            let abort = TransferAbort { scope: accept.scope, accept: stafett_protocol::signed::id_of(accept) };
+            Some(Fate::Aborted(look.municipality().sign(&abort)))
+        }
+        _ => None,
+    })
+}
