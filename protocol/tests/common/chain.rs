@@ -272,6 +272,19 @@ impl Chain {
         answer
     }
 
+    /// Every record as it would be handed in anew, with the Welcome of its commit.
+    pub fn envelopes(&self) -> Vec<stafett_protocol::wire::Envelope> {
+        let welcome_of = |event: &Event| match &event.body {
+            Body::Commit(commit) => self.sent.iter().find(|s| s.mls == commit.mls.as_slice())?.welcome.clone(),
+            _ => None,
+        };
+        let envelope = |record: &Record| stafett_protocol::wire::Envelope {
+            event: record.event.clone(),
+            welcome: welcome_of(&record.event.peek().unwrap()).map(Into::into),
+        };
+        self.records.iter().map(envelope).collect()
+    }
+
     /// An external commit by `device`; its new group replaces the old one only if it is accepted.
     pub fn external(&mut self, world: &World, device: &Device, with: CredentialWithKey) -> Result<(), Refusal> {
         let (group, commit) = self.external_commit(device, with);

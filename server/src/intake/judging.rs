@@ -222,7 +222,12 @@ impl Judging<'_> {
         let scope = event.scope;
         let state = self.places.state(scope).filter(|state| state.status != Status::Closed);
         let card = state.and_then(|state| state.card).filter(|card| *card != scope);
-        let writes = matches!(event.body, Body::Change(_) | Body::Commit(_));
+        let writes = match &event.body {
+            Body::Change(_) => true,
+            // Who hands over the card has left it when the other scopes follow in the same bundle.
+            Body::Commit(commit) => commit.handover.is_none(),
+            Body::Genesis(_) | Body::Statement(_) => false,
+        };
         match card.filter(|_| writes) {
             Some(card) if !chain::is_on_card(self.conn, card, self.author.person, self.now).await? => {
                 Err(Refusal::Listed.into())

@@ -129,6 +129,7 @@ async fn arrive(
     let home: Municipality = replica.state().membership.home;
     let context = Context { now: receipt.time, home, trusted: &known.trusted, card: card.as_ref() };
     let event = envelope.event.peek()?;
+    let before: Vec<DeviceId> = replica.state().membership.devices().map(DeviceId::of_key).collect();
     let record = replica.take(record, &context)?;
     if replica.receipt() != receipt {
         return Err(Refusal::AcceptMismatch.into());
@@ -144,7 +145,7 @@ async fn arrive(
     chain::save(conn, &replica, true).await?;
     chain::set_standing(conn, accept.scope, Standing::Home).await?;
     transfers::save_target(conn, accept.scope, accept.home_epoch, &Hither { envelope: None, ..hither }).await?;
-    welcome(conn, replica.state(), &envelope, receipt, told).await?;
+    welcome(conn, replica.state(), (&envelope, &before), receipt, told).await?;
     notify(conn, News::Scope(accept.scope)).await?;
     Ok(replica.state().clone())
 }
@@ -167,14 +168,12 @@ async fn card_of(
 async fn welcome(
     conn: &mut Conn,
     state: &ScopeState,
-    envelope: &Envelope,
+    (envelope, before): (&Envelope, &[DeviceId]),
     receipt: Receipt,
     told: &mut Vec<DeviceId>,
 ) -> Result<(), Fault> {
     let (scope, seq) = (state.scope(), receipt.position.seq);
     let after = chain::readers(state, receipt.time);
-    let before = state.before_last_commit.iter().flat_map(|member| &member.devices);
-    let before: Vec<DeviceId> = before.map(DeviceId::of_key).collect();
     // A scope that has been here before comes back with other readers.
     chain::forget_readers(conn, scope).await?;
     let listed = chain::save_readers(conn, state, seq, &BTreeMap::new(), &after).await?;

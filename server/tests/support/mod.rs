@@ -1,6 +1,8 @@
 //! A real server in this process (TLS, sockets, database) and devices that talk to it.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod moving;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Once};
@@ -11,8 +13,10 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use rustls::pki_types::ServerName;
 use stafett_protocol::code::ticket_hash;
 use stafett_protocol::codec::{decode, encode};
-use stafett_protocol::credential::{DeviceCertificate, PersonKind, letter_key_hash};
-use stafett_protocol::federation::{PeerFile, RelayChallenge, RelayFrame, RelayLogin, RelayPayload, RelayedPayload};
+use stafett_protocol::credential::{Credential, DeviceCertificate, PersonKind, letter_key_hash};
+use stafett_protocol::federation::{
+    PeerFile, RelayChallenge, RelayFrame, RelayHello, RelayLogin, RelayPayload, RelayedPayload,
+};
 use stafett_protocol::http_signature;
 use stafett_protocol::ids::{PersonId, UnitId};
 use stafett_protocol::signed::Signed;
@@ -318,6 +322,41 @@ async fn put_code(db: &Db, ticket: [u8; 16], kind: PersonKind, unit: Option<Unit
     })
     .await
     .unwrap();
+}
+
+/// A world's device as the account that a join has made of it, with the letter key of these tests.
+pub fn relay_credential(world: &World, who: usize, joined: &JoinReply) -> Credential {
+    let certificate = DeviceCertificate {
+        person: world.id(who),
+        device_key: world.device(who).public(),
+        letter_key: letter_key_hash(&letter_key()),
+        issued_at: START,
+    };
+    Credential {
+        person: joined.certificate.clone().unwrap(),
+        device: Signed::sign(&certificate, &world.person(who).key),
+    }
+}
+
+/// Opens a relay and logs a device of the world in.
+pub async fn visit<'a>(
+    own: &'a mut Client,
+    world: &World,
+    who: usize,
+    credential: &Credential,
+    home: u16,
+) -> Guest<'a> {
+    let device = world.device(who);
+    let mut guest = Guest::open(own, home).await.unwrap();
+    let challenge = guest.challenge().await.unwrap();
+    let hello = RelayHello { challenge, home, device: device.id() };
+    let login = RelayLogin {
+        hello: Signed::sign(&hello, &device.key),
+        credential: credential.clone(),
+        letter_key: letter_key().into(),
+    };
+    guest.log_in(&login).await.unwrap();
+    guest
 }
 
 /// What every device of these tests has letters sealed to.
