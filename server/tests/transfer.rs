@@ -7,12 +7,7 @@ mod common;
 mod support;
 
 use common::*;
-use stafett_protocol::credential::{Credential, PersonKind};
 use stafett_protocol::event::Body;
-use stafett_protocol::handover::*;
-use stafett_protocol::ids::ScopeId;
-use stafett_protocol::membership::ScopeKind;
-use stafett_protocol::signed::Signed;
 use stafett_protocol::transfer::*;
 use stafett_protocol::wire::*;
 use stafett_server::args;

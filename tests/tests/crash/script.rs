@@ -451,7 +451,7 @@ async fn chains(open: &Open) -> Result<BTreeMap<ScopeId, u64>, String> {
     let mut found = BTreeMap::new();
     for scope in SCOPES {
         let (mut head, mut seq) = (Hash::default(), 0);
-        while let Some((records, receipt)) = chain::page(&mut conn, scope, seq).await.map_err(lost)? {
+        while let Some((records, receipt)) = chain::page(&mut conn, scope, seq, u64::MAX).await.map_err(lost)? {
             for record in records {
                 seq += 1;
                 head = record.head_after(&head);
