@@ -19,7 +19,8 @@ impl Connection {
     async fn may_read(&mut self, scope: ScopeId) -> Result<(), Fault> {
         let (device, now) = (self.device.device, now_ms());
         let reader = chain::reader(&mut self.server.db.reader().await?, scope, device, now).await?;
-        let reads = reader.is_some_and(|r| r.until > now && r.removed_at.is_none());
+        let reads =
+            reader.is_some_and(|r| r.standing == chain::Standing::Home && r.until > now && r.removed_at.is_none());
         if reads { Ok(()) } else { Err(Refusal::UnknownScope.into()) }
     }
 
@@ -86,7 +87,7 @@ impl Connection {
 
     pub(super) async fn history(&mut self, after: ScopePosition) -> Result<Reply, Failed> {
         self.may_read(after.scope).await?;
-        let page = chain::page(&mut self.server.db.reader().await?, after.scope, after.seq).await?;
+        let page = chain::page(&mut self.server.db.reader().await?, after.scope, after.seq, u64::MAX).await?;
         Ok(page
             .map_or(Reply::Done, |(records, receipt)| Reply::Records(Records { scope: after.scope, records, receipt })))
     }
