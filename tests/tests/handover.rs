@@ -78,6 +78,8 @@ fn play(database: Option<&str>, kept: &[&Path]) {
         assert_eq!(story.say_yes(parent), 1, "{}", parent.name);
     }
     story.settle(&everyone);
+    let made = first_offer(&teacher);
+    assert_eq!(made["state"], "handed-over", "{made} {}", teacher.ok(&["sync"]));
 
     for home in [&mother, &father, &others.teacher] {
         let shown = home.ok(&["log", "show", &log]);
