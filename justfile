@@ -26,6 +26,10 @@ bench EDITS="10000":
     cargo build --release --bin stafettd --bin bench
     target/release/bench {{EDITS}}
 
+# Breaks the code on purpose, a property at a time, and shows which test notices; `just sabotage --only SP3` for one
+sabotage *ARGS:
+    cargo run -p stafett-tests --bin sabotage -- {{ARGS}}
+
 # More random worlds of crashing clients; STAFETT_SEED=n replays one
 worlds SEEDS="150":
     STAFETT_SEEDS={{SEEDS}} cargo test -p stafett-tests --test client_simulation -- --nocapture
