@@ -22,8 +22,10 @@ pub const CHECKPOINT_BYTES: usize = 16 * 1024 * 1024;
 pub const CHECKPOINT_PART_BYTES: usize = 1024 * 1024;
 /// Sealed checkpoints are rounded up to a multiple of this.
 pub const CHECKPOINT_STEP_BYTES: usize = 64 * 1024;
-/// Records since the last checkpoint after which a new one is written; half as many ahead it is worth reading.
-pub const CHECKPOINT_RECORDS: u64 = 512;
+/// Changes since the last checkpoint after which a new one is written.
+pub const CHECKPOINT_CHANGES: u64 = 512;
+/// A checkpoint that lies this many bytes of events ahead is worth reading.
+pub const CHECKPOINT_AHEAD_BYTES: u64 = 128 * 1024;
 /// Leaves in a scope of a log.
 pub const LOG_SCOPE_LEAVES: usize = 64;
 /// Leaves in a unit scope.

@@ -8,7 +8,7 @@ mod support;
 
 use common::*;
 use stafett_protocol::checkpoint::*;
-use stafett_protocol::event::{Body, Event, Position};
+use stafett_protocol::event::{Body, Change, Event, Position};
 use stafett_protocol::ids::Hash;
 use stafett_protocol::limits::CHECKPOINT_PART_BYTES;
 use stafett_protocol::signed::Signed;
@@ -64,7 +64,9 @@ async fn story(url: Option<&str>) {
     let mut ppts = server.enter(&world, PPT).await;
     let genesis = world.genesis_event(teacher, &world.card_founding());
     let mut events = vec![genesis.clone()];
-    let write = |counter| Event { counter, body: Body::Change(change()), ..genesis.clone() };
+    // Large enough that skipping them is worth a checkpoint.
+    let large = Change { sealed: vec![8; 1024].into(), ..change() };
+    let write = |counter| Event { counter, body: Body::Change(large.clone()), ..genesis.clone() };
     events.extend((2..=RECORDS).map(write));
     for some in events.chunks(200) {
         let envelopes = some.iter().map(|e| Envelope { event: Signed::sign(e, &teacher.key), welcome: None }).collect();

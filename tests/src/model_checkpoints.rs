@@ -3,7 +3,7 @@
 use crate::model_home::{ModelHome, ScopeChain, refused};
 use stafett_protocol::checkpoint::{Checkpoint, CheckpointPart, part_hash};
 use stafett_protocol::ids::{DeviceId, Hash, ScopeId};
-use stafett_protocol::limits::CHECKPOINT_RECORDS;
+use stafett_protocol::limits::CHECKPOINT_AHEAD_BYTES;
 use stafett_protocol::wire::{Records, Reply, ScopePosition};
 use std::collections::BTreeMap;
 
@@ -46,10 +46,17 @@ impl ModelHome {
 
     /// Pushes a checkpoint that lies far ahead; answers from where the records are wanted then.
     pub(crate) fn skip_ahead(&mut self, device: DeviceId, from: ScopePosition) -> ScopePosition {
-        let ahead = from.seq + from.seq.max(CHECKPOINT_RECORDS / 2);
         let of_scope = self.checkpoints.stored.iter().filter(|((scope, _), _)| *scope == from.scope);
         let newest = of_scope.map(|(_, c)| (c.head.peek().unwrap(), c.clone())).max_by_key(|(h, _)| h.position.seq);
-        let Some((head, checkpoint)) = newest.filter(|(h, _)| h.position.seq > ahead) else { return from };
+        let Some((head, checkpoint)) = newest else { return from };
+        let bytes = |range: std::ops::RangeInclusive<u64>| {
+            let records = self.scopes.get(&from.scope).map(|c| c.records.as_slice()).unwrap_or_default();
+            let within = records.iter().filter(|r| range.contains(&r.seq));
+            within.map(|r| r.event.bytes().len() as u64).sum::<u64>()
+        };
+        if bytes(from.seq + 1..=head.position.seq) <= CHECKPOINT_AHEAD_BYTES.max(bytes(1..=from.seq)) {
+            return from;
+        }
         if !self.reads(device, from.scope) {
             return from;
         }

@@ -15,7 +15,7 @@ use stafett_protocol::checkpoint::{
 };
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
 use stafett_protocol::ids::{Hash, Millis, ScopeId, hash};
-use stafett_protocol::limits::{CHECKPOINT_BYTES, CHECKPOINT_PART_BYTES, CHECKPOINT_RECORDS};
+use stafett_protocol::limits::{CHECKPOINT_BYTES, CHECKPOINT_CHANGES, CHECKPOINT_PART_BYTES};
 use stafett_protocol::membership::Role;
 use stafett_protocol::policy::{Action, allows};
 use stafett_protocol::signed::Signed;
@@ -54,7 +54,7 @@ fn damaged(e: &CheckpointError) -> Problem {
     refused(e)
 }
 
-/// Where it stands until when this device knows a scope to have a checkpoint.
+/// How many changes this device had taken in when it last knew of a checkpoint.
 fn written_key(scope: ScopeId) -> Vec<u8> {
     [b"checkpoint/".as_slice(), &scope.0].concat()
 }
@@ -75,7 +75,9 @@ impl Client {
         let due = self.scopes.iter().find(|(id, s)| {
             let state = s.replica.state();
             let written = self.table.read(Space::State, &written_key(**id)).and_then(|b| b.try_into().ok());
-            let since = state.position.seq.saturating_sub(written.map_or(0, u64::from_be_bytes));
+            let written = written.map_or(0, u64::from_be_bytes);
+            // The larger the document, the rarer: all checkpoints together cost little more than the last.
+            let due = CHECKPOINT_CHANGES.max(written / 4);
             // One is enough: the family writes where the holder has not.
             let patience = match state.membership.member(me).map(|m| m.role) {
                 Some(Role::Holder | Role::Leader | Role::Own) => 1,
@@ -83,7 +85,7 @@ impl Client {
                 _ => return false,
             };
             let idle = s.standing == Standing::Member && s.unaudited.is_none() && s.unopened.is_empty();
-            idle && since > patience * CHECKPOINT_RECORDS
+            idle && s.changes.saturating_sub(written) > patience * due
                 && s.document.pending().len() == 0
                 && !self.session.blocked.contains(id)
                 && !self.session.unplanned.contains(id)
@@ -124,14 +126,14 @@ impl Client {
             let part = CheckpointPart { scope, bytes: part.to_vec().into() };
             self.session.send(home, Request::PutCheckpointPart(part), Sent::Acknowledged);
         }
-        let seq = head.position.seq;
+        let changes = s.changes;
         let checkpoint = Checkpoint { head: Signed::sign(&head, &device_key), facts: facts.into() };
-        self.session.send(home, Request::PutCheckpoint(checkpoint), Sent::Checkpoint(scope, seq));
+        self.session.send(home, Request::PutCheckpoint(checkpoint), Sent::Checkpoint(scope, changes));
         Ok(())
     }
 
-    pub(super) fn checkpoint_stored(&mut self, scope: ScopeId, seq: u64) {
-        self.table.write(Space::State, &written_key(scope), seq.to_be_bytes().to_vec());
+    pub(super) fn checkpoint_stored(&mut self, scope: ScopeId, changes: u64) {
+        self.table.write(Space::State, &written_key(scope), changes.to_be_bytes().to_vec());
     }
 
     /// The home offers a checkpoint: what can be checked without its parts is checked now.
@@ -230,9 +232,10 @@ impl Client {
         s.replica = s.replica.ahead(state).map_err(Problem::from_malformed)?;
         s.unaudited = Some(claim);
         s.facts_changed = true;
+        let changes = s.changes;
         let drafts = s.document.rebase(document, &editor).map_err(|e| Problem::data("document", e.to_string()))?;
         drafts.iter().for_each(|draft| self.keep_draft(scope, draft, "quarantined"));
-        self.checkpoint_stored(scope, incoming.head.position.seq);
+        self.checkpoint_stored(scope, changes);
         self.save_scope(scope)
     }
 
@@ -251,7 +254,6 @@ impl Client {
                 self.news.extend(news_of(scope, &document));
                 s.document = document;
                 s.unaudited.iter_mut().for_each(|claim| claim.document = digest);
-                self.checkpoint_stored(scope, incoming.head.position.seq);
             }
             // Nothing to show until the events have been read.
             Err(problem) => self.report(&problem),

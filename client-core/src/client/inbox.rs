@@ -247,6 +247,7 @@ impl Client {
                 };
             }
             Body::Change(change) => {
+                s.changes = s.changes.saturating_add(u64::from(change.count));
                 s.unopened.extend(unopened_of(&s.replica, &judged, change));
             }
             Body::Statement(Statement::LinkRepair(repair)) => {

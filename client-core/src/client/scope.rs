@@ -38,6 +38,7 @@ struct Cursor {
     counters: Vec<DeviceCounter>,
     heads: Vec<Position>,
     opened: Opened,
+    changes: u64,
 }
 
 /// The newest generation and epoch whose changes are in the document.
@@ -75,6 +76,8 @@ pub(super) struct Scope {
     pub standing: Standing,
     pub unopened: Vec<Unopened>,
     pub opened: Opened,
+    /// Changes taken in on this device: when the next checkpoint is due.
+    pub changes: u64,
     /// What here was not read from the events themselves, or must be read from them anew.
     pub unaudited: Option<Claim>,
     /// Which of them have rows.
@@ -122,6 +125,7 @@ impl Scope {
             standing,
             unopened: vec![],
             opened: Opened::default(),
+            changes: 0,
             unaudited: None,
             saved_unopened: BTreeSet::new(),
             heads: vec![],
@@ -177,7 +181,7 @@ impl Scope {
         let saved_unopened = unopened.iter().map(|u| u.seq).collect();
         let claimed = table.read(Space::Scope, &row_key(id, UNAUDITED));
         let unaudited = claimed.map(decode).transpose().map_err(|e| damaged(&e))?;
-        let Cursor { standing, heads, opened, .. } = cursor;
+        let Cursor { standing, heads, opened, changes, .. } = cursor;
         Ok(Self {
             replica,
             keys,
@@ -185,6 +189,7 @@ impl Scope {
             standing,
             unopened,
             opened,
+            changes,
             unaudited,
             saved_unopened,
             heads,
@@ -226,6 +231,7 @@ impl Scope {
         let cursor = Cursor {
             standing: self.standing,
             opened: self.opened,
+            changes: self.changes,
             position: state.position,
             time: state.time,
             heads: self.heads.clone(),

@@ -4,8 +4,9 @@
 use stafett_protocol::checkpoint::{Checkpoint, CheckpointHead, part_hash};
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::ids::{DeviceId, Hash, ScopeId};
+use stafett_protocol::limits::CHECKPOINT_AHEAD_BYTES;
 
-use super::accounts::to_db;
+use super::accounts::{from_db, to_db};
 use crate::args;
 use crate::db::{Conn, StoreError};
 
@@ -73,8 +74,24 @@ async fn forget_parts(conn: &mut Conn, scope: ScopeId, device: DeviceId, keep: &
     Ok(())
 }
 
+/// The newest checkpoint worth reading for a device that stands at `seq`: many bytes of events ahead, and
+/// farther than the device has read.
+pub async fn ahead(conn: &mut Conn, scope: ScopeId, seq: u64) -> Result<Option<Checkpoint>, StoreError> {
+    let Some(checkpoint) = newest(conn, scope, seq).await? else { return Ok(None) };
+    let head = checkpoint.head.peek().map_err(|_| StoreError::Damaged("checkpoint"))?;
+    let bytes = conn
+        .row(
+            "SELECT CAST(COALESCE(SUM(CASE WHEN seq > $2 THEN LENGTH(event) ELSE 0 END), 0) AS BIGINT), CAST(COALESCE(SUM(CASE WHEN seq > $2 THEN 0 ELSE LENGTH(event) END), 0) AS BIGINT) FROM records WHERE scope = $1 AND seq <= $3",
+            args![&scope.0, to_db(seq), to_db(head.position.seq)],
+        )
+        .await?;
+    let Some(bytes) = bytes else { return Ok(None) };
+    let (beyond, read) = (from_db(bytes.int(0)?), from_db(bytes.int(1)?));
+    Ok(Some(checkpoint).filter(|_| beyond > CHECKPOINT_AHEAD_BYTES.max(read)))
+}
+
 /// The newest checkpoint that lies beyond `seq`.
-pub async fn newest(conn: &mut Conn, scope: ScopeId, seq: u64) -> Result<Option<Checkpoint>, StoreError> {
+async fn newest(conn: &mut Conn, scope: ScopeId, seq: u64) -> Result<Option<Checkpoint>, StoreError> {
     let row = conn
         .row(
             "SELECT body FROM checkpoints WHERE scope = $1 AND seq > $2 ORDER BY seq DESC LIMIT 1",

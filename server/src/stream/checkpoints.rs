@@ -3,7 +3,7 @@
 
 use stafett_protocol::checkpoint::{Checkpoint, CheckpointPart};
 use stafett_protocol::ids::ScopeId;
-use stafett_protocol::limits::{CHECKPOINT_BYTES, CHECKPOINT_PART_BYTES, CHECKPOINT_RECORDS};
+use stafett_protocol::limits::{CHECKPOINT_BYTES, CHECKPOINT_PART_BYTES};
 use stafett_protocol::policy::Refusal;
 use stafett_protocol::wire::{Records, Reply, ScopePosition};
 
@@ -70,9 +70,8 @@ impl Connection {
         if self.may_read(from.scope).await.is_err() {
             return Ok(from);
         }
-        let ahead = from.seq.saturating_add(from.seq.max(CHECKPOINT_RECORDS / 2));
-        let newest = checkpoints::newest(&mut self.server.db.reader().await?, from.scope, ahead).await?;
-        let Some(checkpoint) = newest else { return Ok(from) };
+        let ahead = checkpoints::ahead(&mut self.server.db.reader().await?, from.scope, from.seq).await?;
+        let Some(checkpoint) = ahead else { return Ok(from) };
         let head = checkpoint.head.peek().map_err(|_| Fault::Internal)?;
         self.reply(0, Reply::Checkpoint(checkpoint)).await.map_err(Failed::End)?;
         for hash in &head.parts {
