@@ -1,0 +1,91 @@
+//! Model checking of handover, transfer and withdrawal (Stateright): one log with two scopes, its home, the
+//! one it moves to, and one that competes; a client that may do anything at any time, two faults. The
+//! homes decide with the functions that the servers run: `transfer::Source`, `transfer::Target`, the policy.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+mod model {
+    use super::common;
+    pub mod homes;
+    pub mod properties;
+    pub mod records;
+    pub mod rules;
+    pub mod system;
+}
+
+use model::records::To;
+use model::rules::Rule;
+use model::system::Scenario;
+use stateright::{Checker as _, HasDiscoveries, Model as _};
+use std::time::Instant;
+
+const NOTHING: Scenario = Scenario {
+    name: "",
+    to: &[],
+    handover: false,
+    withdrawal: false,
+    edits: 0,
+    faults: 2,
+    under_way: 1,
+    without: None,
+};
+
+/// Each part exhaustively, then in pairs.
+fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario { name: "handover", handover: true, edits: 2, under_way: 3, ..NOTHING },
+        Scenario { name: "withdrawal", withdrawal: true, edits: 2, under_way: 3, ..NOTHING },
+        Scenario { name: "transfer", to: &[To::B], edits: 1, ..NOTHING },
+        Scenario { name: "transfer, two requests at once", to: &[To::B], edits: 1, faults: 1, under_way: 2, ..NOTHING },
+        Scenario { name: "transfer, and a competing home", to: &To::BOTH, ..NOTHING },
+        Scenario {
+            name: "handover and withdrawal",
+            handover: true,
+            withdrawal: true,
+            edits: 1,
+            under_way: 2,
+            ..NOTHING
+        },
+        Scenario { name: "transfer and handover", to: &[To::B], handover: true, ..NOTHING },
+        Scenario { name: "transfer and withdrawal", to: &[To::B], withdrawal: true, ..NOTHING },
+    ]
+}
+
+#[test]
+fn every_state_of_handover_transfer_and_withdrawal_keeps_what_is_promised() {
+    for scenario in scenarios() {
+        let begun = Instant::now();
+        let checker = scenario.checker().threads(2).spawn_bfs().join();
+        println!(
+            "{:<34} {:>9} states, {:>9} visited, depth {:>3}, {} faults, {:.1} s",
+            scenario.name,
+            checker.unique_state_count(),
+            checker.state_count(),
+            checker.max_depth(),
+            scenario.faults,
+            begun.elapsed().as_secs_f32()
+        );
+        assert!(checker.is_done(), "every state was visited");
+        checker.assert_properties();
+    }
+}
+
+#[test]
+fn without_any_one_of_the_rules_something_promised_breaks() {
+    for rule in Rule::ALL {
+        let broken = scenarios().into_iter().find_map(|scenario| {
+            let sabotaged = Scenario { without: Some(*rule), ..scenario };
+            let checker = sabotaged.checker().finish_when(HasDiscoveries::AnyFailures);
+            let checker = checker.threads(2).spawn_bfs().join();
+            let found = checker.discoveries().into_iter().find(|(name, _)| {
+                sabotaged
+                    .properties()
+                    .iter()
+                    .any(|p| p.name == *name && p.expectation == stateright::Expectation::Always)
+            });
+            found.map(|(name, path)| (scenario.name, name, path.into_actions()))
+        });
+        let (scenario, property, path) = broken.unwrap_or_else(|| panic!("nothing breaks without {rule:?}"));
+        println!("without {rule:?}: \"{property}\" fails in {scenario} after {} steps", path.len());
+    }
+}
