@@ -73,12 +73,14 @@ impl Client {
         }
         for requested in &request.grants {
             // The asker's words, where nobody else has told a name.
-            let key = match requested.grant.grantee {
-                Grantee::Person(p) if self.told_name(p.person).is_none() => mail_key("name", &[&p.person.0]),
-                Grantee::Unit(unit) => mail_key("unit-name", &[&unit.unit.0]),
+            let (space, key) = match requested.grant.grantee {
+                Grantee::Person(p) if self.told_name(p.person).is_none() => {
+                    (Space::Mail, mail_key("name", &[&p.person.0]))
+                }
+                Grantee::Unit(unit) => (Space::State, mail_key("unit-name", &[&unit.unit.0])),
                 Grantee::Person(_) => continue,
             };
-            self.table.write(Space::Mail, &key, people::clean(&requested.grantee_name).into_bytes());
+            self.table.write(space, &key, people::clean(&requested.grantee_name).into_bytes());
         }
         let key = mail_key("request", &[&request_id(request).0]);
         if self.table.read(Space::Mail, &key).is_none() {

@@ -80,7 +80,9 @@ impl Client {
             rows.push(row(Space::Identity, b"employee", &encode(employee)));
         }
         rows.extend(self.table.scan(Space::Pin, b"").map(|(key, value)| row(Space::Pin, key, value)));
-        rows.extend(self.table.scan(Space::State, b"device/").map(|(key, value)| row(Space::State, key, value)));
+        for told in [b"device/".as_slice(), b"unit-name/", b"person-home/"] {
+            rows.extend(self.table.scan(Space::State, told).map(|(key, value)| row(Space::State, key, value)));
+        }
         Ok(DeviceBundle {
             person_secret: me.person_secret.unwrap_or_default().to_vec().into(),
             name: me.name.clone(),

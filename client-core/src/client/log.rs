@@ -275,7 +275,7 @@ impl Client {
 
     pub(super) fn unit_name(&self, unit: UnitId) -> String {
         let known = self.known_units().into_iter().find(|u| u.unit == unit).map(|u| u.name);
-        let told = || self.table.read(Space::Mail, &super::post::mail_key("unit-name", &[&unit.0]));
+        let told = || self.table.read(Space::State, &super::post::mail_key("unit-name", &[&unit.0]));
         let told = || told().and_then(|name| String::from_utf8(name.to_vec()).ok());
         known.or_else(told).unwrap_or_else(|| unit.to_string())
     }

@@ -25,12 +25,17 @@ pub struct Server {
 impl Server {
     /// `stafettd init` in a folder under `dir`; SQLite where `database` is absent.
     pub fn init(dir: &Path, database: Option<&str>) -> Self {
+        Self::init_as(dir, ("3209", "Ullensaker"), database)
+    }
+
+    /// Another municipality's: number and name.
+    pub fn init_as(dir: &Path, (number, name): (&str, &str), database: Option<&str>) -> Self {
         let (home, log) = (dir.join("server"), dir.join("server-output"));
         fs::create_dir_all(&log).unwrap();
         let database = database.map(str::to_owned);
         let mut server =
             Self { home, log: log.join("log"), database: database.clone(), said: Value::Null, child: None };
-        let mut words = vec!["init", "--number", "3209", "--name", "Ullensaker"];
+        let mut words = vec!["init", "--number", number, "--name", name];
         words.extend(database.iter().flat_map(|url| ["--database", url.as_str()]));
         server.said = server.ask(&words);
         server
@@ -50,6 +55,14 @@ impl Server {
         // As talkative as it can be: the log is searched at the end.
         command.env("STAFETT_LOG", "debug");
         command
+    }
+
+    /// Both operators add the other's peer file.
+    pub fn peer_with(&self, other: &Self) {
+        for (one, two) in [(self, other), (other, self)] {
+            let file = two.home.join("peer.json");
+            one.ask(&["peer", "add", file.to_str().unwrap()]);
+        }
     }
 
     /// Serves from now on; back when it says that it is ready. Its port may be taken for a moment by some outgoing
