@@ -254,6 +254,8 @@ pub enum Baton {
         log: String,
         #[arg(long, value_name = "PERSON|UNIT")]
         to: String,
+        #[arg(long, value_name = "NNNN")]
+        municipality: Option<String>,
         /// Concerns that go along, `all` or `none`; within the unit all of them unless said.
         #[arg(long, num_args = 1.., action = ArgAction::Append)]
         concern: Vec<String>,

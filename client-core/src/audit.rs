@@ -7,10 +7,11 @@ use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::consent::Statement;
 use stafett_protocol::credential::{Municipalities, MunicipalityKey};
 use stafett_protocol::event::{Body, Receipt, Record};
+use stafett_protocol::handover::Part;
 use stafett_protocol::ids::{LogId, Municipality, ScopeId, bytes_from_hex, from_hex, to_hex};
 use stafett_protocol::membership::{Role, ScopeKind};
 use stafett_protocol::policy::Context;
-use stafett_protocol::replica::{self, Replica};
+use stafett_protocol::replica::{self, Replica, first_home};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::{GrantStanding, ScopeState, Status};
 use std::collections::BTreeMap;
@@ -128,6 +129,8 @@ fn replay(
 ) -> Result<(), String> {
     let mut own = replicas.remove(&scope);
     let card = cards.iter().find(|c| **c != scope).and_then(|c| replicas.get(c)).map(Replica::state);
+    // Each record is judged by its scope's own home; a log that moves changes it on the way.
+    let home = own.as_ref().map(|r| r.state().membership.home).or_else(|| first_home(record).ok()).unwrap_or(home);
     let context = Context { now, home, trusted, card };
     let taken = match &mut own {
         Some(replica) => replica.take(record.clone(), &context).map(drop).map_err(|r| r.code().to_owned()),
@@ -221,7 +224,7 @@ pub fn verify_export(file: &Value) -> Result<Report, String> {
     for value in file["receipts"].as_array().into_iter().flatten() {
         receipts.push(decode(&hex(value)?).map_err(|e| e.to_string())?);
     }
-    check_receipts(&mut report, &receipts, &records, &trusted, home);
+    check_receipts(&mut report, &receipts, &records, &trusted);
     Ok(report)
 }
 
@@ -232,13 +235,12 @@ pub fn check_receipts(
     receipts: &[Signed<Receipt>],
     records: &[Record],
     trusted: &Municipalities,
-    home: Municipality,
 ) {
-    let stand: Vec<bool> = receipts.iter().map(|r| check_receipt(report, r, records, trusted, home)).collect();
+    let stand: Vec<bool> = receipts.iter().map(|r| check_receipt(report, r, records, trusted)).collect();
     check_covered(report, receipts, &stand, records);
     let ours: Vec<&Signed<Receipt>> = receipts.iter().zip(&stand).filter_map(|(r, fits)| fits.then_some(r)).collect();
     for (receipt, _) in receipts.iter().zip(&stand).filter(|(_, fits)| !**fits) {
-        let Some(theirs) = trusted.key(home).and_then(|key| receipt.verify(key).ok()) else { continue };
+        let Some((_, theirs)) = signed_by(receipt, trusted) else { continue };
         let covers = |r: &Receipt| r.scope == theirs.scope && r.position.seq >= theirs.position.seq;
         if let Some(covering) = ours.iter().find(|r| r.peek().is_ok_and(|r| covers(&r))) {
             let receipts = [(*covering).clone(), receipt.clone()];
@@ -250,15 +252,28 @@ pub fn check_receipts(
     }
 }
 
+fn signed_by(receipt: &Signed<Receipt>, trusted: &Municipalities) -> Option<(Municipality, Receipt)> {
+    trusted.0.iter().find_map(|m| receipt.verify(&m.key).ok().map(|r| (m.number, r)))
+}
+
+/// Whose word a chain is at a place: a commit that moves it is the old home's last.
+fn home_at(chain: &[&Record], seq: u64) -> Option<Municipality> {
+    let mut home = first_home(chain.first()?).ok()?;
+    for record in chain.iter().take_while(|r| r.seq < seq) {
+        let Ok(Body::Commit(commit)) = record.event.peek().map(|e| e.body) else { continue };
+        let offer = commit.handover.and_then(|h| h.offer.offer.peek().ok());
+        home = offer.filter(|o| o.part == Part::Moves).map_or(home, |o| o.to.municipality);
+    }
+    Some(home)
+}
+
 fn check_receipt(
     report: &mut Report,
     receipt: &Signed<Receipt>,
     records: &[Record],
     trusted: &Municipalities,
-    home: Municipality,
 ) -> bool {
-    let verified = trusted.key(home).and_then(|key| receipt.verify(key).ok());
-    let Some(receipt) = verified else {
+    let Some((signer, receipt)) = signed_by(receipt, trusted) else {
         report.check(ScopeId::default(), 0, false, "a receipt is not signed by the home");
         return false;
     };
@@ -267,6 +282,8 @@ fn check_receipt(
     let (scope, seq) = (receipt.scope, receipt.position.seq);
     report.check(scope, seq, !chain.is_empty(), "a scope that the home has signed is left out");
     chain.sort_by_key(|r| r.seq);
+    let homes = [home_at(&chain, seq), home_at(&chain, u64::MAX)];
+    report.check(scope, seq, homes.contains(&Some(signer)), "a receipt is not signed by the home");
     let covered: Vec<&&Record> = chain.iter().take_while(|r| r.seq <= seq).collect();
     let there = covered.last().is_some_and(|r| (r.seq, r.time) == (seq, receipt.time));
     let head = covered.iter().fold(stafett_protocol::ids::Hash::default(), |head, r| r.head_after(&head));

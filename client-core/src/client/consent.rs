@@ -197,6 +197,10 @@ impl Client {
     /// For a log that exists every scope must be one of it that we are in, under the authority that we know.
     fn check_scopes(&self, request: &ConsentRequest) -> Result<(), Problem> {
         for requested in request.grants.iter().filter(|_| request.draft.is_none()) {
+            let offered = self.offered_authority(request.log, requested.grant.scope);
+            if offered.is_some_and(|a| a.id() == request.authority.id()) {
+                continue;
+            }
             let state = self.scopes.get(&requested.grant.scope).map(|s| s.replica.state());
             let state = state
                 .ok_or_else(|| Problem::rule("unknown-scope", "this part of the log is not here yet; sync first"))?;
@@ -222,7 +226,8 @@ impl Client {
             };
             let founded = self.scopes.get(&grant.scope).map(|s| s.replica.state().authority());
             let planned = self.foundings.get(&grant.scope).map(|f| &f.plan.authority);
-            let key = founded.or(planned).and_then(|authority| authority.key(from)).copied();
+            let offered = || self.offered_authority(grant.log, grant.scope);
+            let key = founded.or(planned).or_else(offered).and_then(|authority| authority.key(from)).copied();
             if key.is_none_or(|key| signed.grant.verify(&key).is_err()) {
                 return Err(Problem::rule("consent-answer", "the signature does not hold"));
             }

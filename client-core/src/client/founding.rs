@@ -176,6 +176,12 @@ impl Client {
                         return scopes.into_iter().map(|(_, scope)| scope).collect();
                     }
                 }
+                // Of a log that has come from another municipality.
+                ScopeKind::Journal if founding.plan.card.is_some_and(|card| self.scopes.contains_key(&card)) => {
+                    if self.quorum_signed(&founding.plan) {
+                        return vec![founding.plan.scope];
+                    }
+                }
                 ScopeKind::Concern => {
                     let card = founding.plan.card.and_then(|card| self.scopes.get(&card));
                     if card.is_some_and(|c| !self.session.unplanned.contains(&c.id()))

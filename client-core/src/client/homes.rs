@@ -81,6 +81,7 @@ impl Client {
         wanted.extend(announced.map(|at: WelcomeAt| at.home));
         let asked = self.table.scan(Space::State, b"interest/");
         wanted.extend(asked.filter_map(|(key, _)| number(key.strip_prefix(b"interest/")?)));
+        wanted.extend(self.unconfirmed_homes());
         wanted.remove(&self.own_number());
         wanted
     }

@@ -202,6 +202,8 @@ pub enum Command {
     BatonOffer {
         log: String,
         to: String,
+        /// Where the recipient is, to be sure; a unit's id says it, too.
+        municipality: Option<String>,
         concerns: Vec<String>,
         reason: String,
     },

@@ -235,7 +235,12 @@ impl Client {
     }
 
     pub(super) fn journal_of(&self, log: LogId) -> Option<ScopeId> {
-        self.scopes_of(log, ScopeKind::Journal).into_iter().next()
+        // A log that has moved has left one behind, closed.
+        let all = self.scopes_of(log, ScopeKind::Journal);
+        let closed = |scope: &ScopeId| {
+            self.scopes.get(scope).is_some_and(|s| s.replica.state().status == stafett_protocol::state::Status::Closed)
+        };
+        all.iter().find(|s| !closed(s)).or(all.first()).copied()
     }
 
     /// The founded card of a log that this device is in.

@@ -212,7 +212,9 @@ impl Client {
             C::ConsentList { log } => self.consent_list(&log),
             C::ConsentWithdraw { log, target } => self.consent_withdraw(&log, &target),
             C::AccessRequest { log, who, scopes, access } => self.access_request(&log, &who, &scopes, access),
-            C::BatonOffer { log, to, concerns, reason } => self.baton_offer(&log, &to, &concerns, &reason),
+            C::BatonOffer { log, to, municipality, concerns, reason } => {
+                self.baton_offer(&log, (&to, municipality.as_deref()), &concerns, &reason)
+            }
             C::BatonList => self.baton_list(),
             C::BatonAccept { offer, person } => self.baton_accept(&offer, person.as_deref()),
             C::BatonDecline { offer, reason } => self.baton_decline(&offer, reason.as_deref()),

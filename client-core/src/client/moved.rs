@@ -50,7 +50,9 @@ impl Client {
     /// Whether this municipality can have signed these records at all: as a home of the scope, of the past,
     /// of now, or by a move among them.
     pub(super) fn may_sign(&self, scope: ScopeId, signer: Municipality, fresh: &[Record]) -> bool {
-        if signer == self.home_of(scope) || self.next_home(scope) == Some(signer) {
+        // A chain that is read from its beginning tells by itself who its homes were.
+        let begun = self.scopes.get(&scope).is_some_and(|s| s.standing != Standing::Joining);
+        if !begun || signer == self.home_of(scope) || self.next_home(scope) == Some(signer) {
             return true;
         }
         let moves = self.scopes.get(&scope).map(|s| s.replica.state().moves.as_slice()).unwrap_or_default();
@@ -159,6 +161,19 @@ impl Client {
         if !for_home.is_empty() {
             self.session.send(home, Request::Activate(for_home), Sent::Activate);
         }
+    }
+
+    /// Homes that have not confirmed yet that a scope is theirs.
+    pub(super) fn unconfirmed_homes(&self) -> Vec<Municipality> {
+        let kept = self.table.scan(Space::State, b"tombstone/").filter_map(|(_, value)| decode::<Kept>(value).ok());
+        kept.filter(|k| k.served == Permit::No).filter_map(|k| Some(k.tombstone.peek().ok()?.to)).collect()
+    }
+
+    /// A new home has taken the tombstones that it was shown.
+    pub(super) fn activated(&mut self, home: Municipality) {
+        let rows = self.table.scan(Space::State, b"tombstone/").filter_map(|(_, value)| decode::<Kept>(value).ok());
+        let scopes: Vec<ScopeId> = rows.filter_map(|k| Some(k.tombstone.peek().ok()?.scope)).collect();
+        scopes.into_iter().for_each(|scope| self.served(home, scope));
     }
 
     /// The new home has served the scope.

@@ -80,6 +80,7 @@ impl Client {
             };
             if devices.is_empty() {
                 self.ask_persons(&[out.to]);
+                self.ask_elsewhere(out.to);
                 continue;
             }
             // Letters lie at the recipient's own municipality; while it is away they wait here.
@@ -120,7 +121,30 @@ impl Client {
         let new: Vec<PersonId> = persons.iter().filter(|p| !self.session.asked.contains(p)).copied().collect();
         if !new.is_empty() && self.reach(home) {
             self.session.asked.extend(&new);
+            self.session.asked_at.extend(new.iter().map(|p| (*p, home)));
             self.session.send(home, Request::Persons(new), Sent::Persons);
+        }
+    }
+
+    /// Somebody of whom only others have spoken is not where we thought: the municipalities that ours works with are
+    /// asked, one after another.
+    fn ask_elsewhere(&mut self, person: PersonId) {
+        if !self.session.asked.contains(&person) || self.session.waits_for(&Sent::Persons) {
+            return;
+        }
+        let Ok(trusted) = self.me().map(super::me::Me::trusted) else { return };
+        for home in trusted.0.iter().map(|m| m.number) {
+            if self.session.asked_at.contains(&(person, home)) {
+                continue;
+            }
+            if self.reach(home) {
+                self.session.asked_at.insert((person, home));
+                self.session.send(home, Request::Persons(vec![person]), Sent::Persons);
+                return;
+            }
+            if self.is_opening(home) {
+                return;
+            }
         }
     }
 
@@ -282,7 +306,8 @@ impl Client {
             Content::HandoverAborted(letter) => self.take_abort(from, letter),
             Content::Takeover(letter) => self.take_takeover(from.person, &letter),
             // Letters that nothing reads yet wait.
-            Content::LateContribution(_) | Content::HandoverDone(_) => {
+            Content::HandoverDone(letter) => self.take_done(from, &letter),
+            Content::LateContribution(_) => {
                 let key = mail_key("late", &[&opened.body.id().0]);
                 self.table.write(Space::Mail, &key, encode(&opened));
                 Ok(())

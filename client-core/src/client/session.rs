@@ -57,6 +57,7 @@ pub(super) struct Session {
     pub packages: BTreeMap<PersonId, Vec<Signed<KeyPackageOffer>>>,
     /// Persons already asked for in this session.
     pub asked: BTreeSet<PersonId>,
+    pub asked_at: BTreeSet<(PersonId, Municipality)>,
     pub asked_packages: BTreeSet<PersonId>,
     /// Scopes in which the last try was refused for good: not tried again on this connection.
     pub blocked: BTreeSet<ScopeId>,
@@ -318,6 +319,7 @@ impl Client {
                 return self.submitted(accepted);
             }
             (Sent::Bundle(_), Reply::TransferCommitted(done)) => return self.transfer_committed(from, done),
+            (Sent::Activate, Reply::Done) => self.activated(from),
             (Sent::Prepare(home, _), Reply::TransferPrepared(prepared)) => self.transfer_prepared(home, prepared),
             (Sent::Prepare(_, scopes), Reply::Problem(problem)) => self.bundle_refused(&scopes, &problem),
             (Sent::Row(key), Reply::TransferAborted(freed)) => self.transfer_aborted(&key, freed),

@@ -45,7 +45,6 @@ pub(super) fn moving_key(home: Municipality) -> Vec<u8> {
 }
 
 impl Moving {
-    #[expect(dead_code, reason = "the baton calls it, which is not merged yet")]
     pub fn new(to: Municipality, offers: Vec<SignedOffer>, acceptances: Vec<Signed<HandoverAcceptance>>) -> Self {
         Self { to, offers, acceptances, fetched: Permit::No, accepts: vec![] }
     }
@@ -62,7 +61,6 @@ impl Client {
 
     /// Begins to move what `bundle` hands over. Called only when the new home can be reached: until this ends
     /// nothing else is written in these scopes here.
-    #[expect(dead_code, reason = "the baton calls it, which is not merged yet")]
     pub(super) fn begin_transfer(&mut self, moving: &Moving, bundle: &Bundle, scopes: &[ScopeId]) {
         let home = self.home_of(scopes.first().copied().unwrap_or_default());
         self.table.write(Space::State, &moving_key(home), encode(moving));
@@ -128,7 +126,6 @@ impl Client {
     }
 
     /// The offers no longer stand: no home will commit them, and what the new one has promised is freed.
-    #[expect(dead_code, reason = "the baton calls it, which is not merged yet")]
     pub(super) fn cancel_transfer(&mut self, home: Municipality, to: Municipality, aborts: Vec<SignedAbort>) {
         let accepts = self.moving(home).map(|m| m.accepts).unwrap_or_default();
         if self.table.read(Space::State, &moving_key(home)).is_some() {

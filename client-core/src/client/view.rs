@@ -256,10 +256,9 @@ impl Client {
     }
 
     fn notes(&self, log: LogId) -> Vec<Value> {
-        let journal = self.journal_of(log).and_then(|j| self.document(j));
-        let notes = journal.map(|j| j.journal().notes).unwrap_or_default();
-        notes
-            .iter()
+        let journals = self.scopes_of(log, ScopeKind::Journal).into_iter().filter_map(|j| self.document(j));
+        journals
+            .flat_map(|j| j.journal().notes)
             .map(|n| json!({"id": n.id, "author": n.author.map(|a| self.name_of(a)), "text": n.text("text")}))
             .collect()
     }
@@ -350,7 +349,7 @@ impl Client {
         match loading {
             Loading::Verify(log) => {
                 let mut report = audit::verify(&records, &me.trusted(), home, log);
-                audit::check_receipts(&mut report, &self.receipts(log), &records, &me.trusted(), home);
+                audit::check_receipts(&mut report, &self.receipts(log), &records, &me.trusted());
                 Ok(report.to_json())
             }
             Loading::Export(log) => Ok(audit::export(&records, self.receipts(log), &me.trusted(), log)),

@@ -6,6 +6,7 @@ use crate::client::input::Problem;
 use crate::client::plan::without;
 use crate::client::scope::{Scope, Standing};
 use crate::client::session::Sent;
+use crate::client::transfer::Moving;
 use crate::client::{Client, group, people};
 use crate::document::edit;
 use openmls::prelude::KeyPackage;
@@ -67,7 +68,7 @@ impl Client {
             fact.is_some_and(|f| f.standing(self.home_now()) == GrantStanding::InForce)
         };
         let offers: Vec<HandoverOffer> = baton.offers().map(|(offer, _)| offer).collect();
-        if !offers.iter().filter(|o| o.part == Part::Moves).all(consented) {
+        if !offers.iter().filter(|o| o.part == Part::Moves).all(consented) || !self.journal_consented(baton) {
             waits.push(Waiting::Consent);
         }
         if self.is_outdated(baton, &offers) {
@@ -151,6 +152,11 @@ impl Client {
             return Ok(true);
         }
         let accepted = baton.acceptance().ok_or_else(|| Problem::data("offer", "nobody has accepted"))?;
+        let to = baton.card().map(|card| card.to.municipality);
+        let away = to.filter(|to| baton.offers().next().is_some_and(|(card, _)| self.home_of(card.scope) != *to));
+        if let Some(to) = away.filter(|to| !self.reach(*to)) {
+            return Ok(self.is_opening(to));
+        }
         let Some(packages) = self.packages_for_handover(baton, &accepted)? else { return Ok(true) };
         let mut envelopes = vec![];
         let mut scopes = vec![];
@@ -161,7 +167,15 @@ impl Client {
             envelopes.push(self.handover_commit(&offer, handover, &accepted, baton, (nth, &packages))?);
             scopes.push(offer.scope);
         }
-        self.submit_bundle(Bundle { envelopes, letters: vec![] }, scopes);
+        let bundle = Bundle { envelopes, letters: vec![] };
+        match away {
+            None => self.submit_bundle(bundle, scopes),
+            Some(to) => {
+                let moving = baton.offers().filter(|(o, _)| o.part == Part::Moves).map(|(_, s)| s.offer.clone());
+                let moving = Moving::new(to, moving.collect(), baton.acceptances.clone());
+                self.begin_transfer(&moving, &bundle, &scopes);
+            }
+        }
         Ok(true)
     }
 

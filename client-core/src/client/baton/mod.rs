@@ -3,6 +3,7 @@
 
 mod answer;
 mod handover;
+mod journal;
 mod offer;
 mod takeover;
 mod view;
@@ -164,12 +165,16 @@ impl Client {
             };
             baton.progress = if by_this { Progress::HandedOver } else { Progress::Aborted };
             self.keep_baton(&baton);
+            if by_this && baton.side == Side::Offered {
+                self.tell_done(&baton);
+            }
         }
         // Where the old holder could not, the new one writes on the card why the baton passed.
         let taken = |b: &Baton| b.side == Side::Received && b.progress == Progress::HandedOver;
         for baton in self.batons().into_iter().filter(taken) {
             self.write_reason(&baton)?;
         }
+        self.found_journals()?;
         self.leave_handed_over()
     }
 

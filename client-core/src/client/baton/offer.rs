@@ -9,7 +9,7 @@ use crate::client::{Answer, Client, people};
 use serde_json::json;
 use stafett_protocol::consent::{Access, ConsentGrant, Grantee, PersonGrantee, UnitGrantee};
 use stafett_protocol::credential::PersonKind;
-use stafett_protocol::handover::{Destination, HandoverOffer, Part, Reason, SignedOffer};
+use stafett_protocol::handover::{Destination, HandoverAbort, HandoverOffer, Part, Reason, SignedAbort, SignedOffer};
 use stafett_protocol::ids::{Hash, LogId, PersonId, ScopeId};
 use stafett_protocol::letter::{
     AbortLetter, ConsentRequest, Content, NamedPerson, OfferLetter, OfferedScope, RequestedGrant,
@@ -36,7 +36,13 @@ struct Handed {
 
 impl Client {
     /// K1, K4, K5: whoever carries the baton, or stands in for who does, offers it with a reason.
-    pub(in crate::client) fn baton_offer(&mut self, log: &str, to: &str, concerns: &[String], words: &str) -> Answer {
+    pub(in crate::client) fn baton_offer(
+        &mut self,
+        log: &str,
+        (to, municipality): (&str, Option<&str>),
+        concerns: &[String],
+        words: &str,
+    ) -> Answer {
         let log = self.log(log)?;
         let card = self.member_card(log)?;
         self.audited(log)?;
@@ -47,6 +53,11 @@ impl Client {
         self.check_no_offer(log)?;
         let holder = state.membership.holder().map(|h| h.person).unwrap_or_default();
         let recipient = self.recipient(to, &state)?;
+        if municipality.is_some_and(|m| m.parse() != Ok(recipient.to.municipality)) {
+            return Err(Problem::caller("unknown-municipality", "whom you name belongs to another municipality"));
+        }
+        let leaves = recipient.to.municipality != state.membership.home;
+        let journal = leaves.then(|| ScopeId(self.random()));
         let family = state.authority().key(recipient.addressee).is_some();
         if recipient.addressee == holder || family {
             return Err(Problem::rule("not-a-holder", "offer the baton to somebody else, and to nobody of the family"));
@@ -54,12 +65,13 @@ impl Client {
         let present = state.hold_grant().map(|f| f.grant.grantee);
         let same_unit = state.status_at(self.home_now()) == Status::Active
             && present.is_some_and(|g| g.is_same_party(&Grantee::Unit(recipient.unit)));
-        let handed = self.handed(log, concerns, same_unit)?;
+        let handed = self.handed(log, concerns, (same_unit, leaves))?;
         let (bases, request) = match same_unit {
             true => (self.present_bases(&handed), None),
-            false => self.fresh_bases(log, &state, &recipient, &handed, &words.text)?,
+            false => self.fresh_bases(&state, &recipient, &handed, journal, &words.text)?,
         };
-        let letter = self.offer_letter(log, holder, &recipient, &handed, &bases, words)?;
+        let mut letter = self.offer_letter(log, holder, &recipient, &handed, &bases, words)?;
+        letter.journal = journal;
         let baton = Baton {
             side: Side::Offered,
             progress: Progress::Open,
@@ -92,9 +104,9 @@ impl Client {
 
     /// A unit by its id, whose leader then accepts or names an employee; or a person by theirs.
     fn recipient(&self, to: &str, card: &ScopeState) -> Result<Recipient, Problem> {
-        let municipality = card.membership.home;
         match self.unit(to) {
             Ok(unit) => {
+                let municipality = self.unit_home(unit.unit);
                 let (unit, name) = self.pinned_unit(&unit.unit.to_string(), card)?;
                 let to = Destination { municipality, unit: Some(unit), person: None };
                 Ok(Recipient { to, unit, addressee: unit.leader, name })
@@ -106,6 +118,7 @@ impl Client {
                 let unit = pin.unit.filter(|_| works).ok_or_else(|| {
                     Problem::rule("not-a-holder", "the baton is carried by an employee or leader of a unit")
                 })?;
+                let municipality = self.unit_home(unit);
                 let (unit, _) = self.pinned_unit(&unit.to_string(), card)?;
                 let person = PersonGrantee { person: pin.person, person_key: pin.person_key };
                 let to = Destination { municipality, unit: Some(unit), person: Some(person) };
@@ -126,8 +139,14 @@ impl Client {
         }
     }
 
-    /// Every open scope of the log: card, journal and the chosen concerns move, the others are closed.
-    fn handed(&self, log: LogId, concerns: &[String], same_unit: bool) -> Result<Vec<Handed>, Problem> {
+    /// Every open scope of the log: card, journal and the chosen concerns move, the others are closed; where the
+    /// log leaves the municipality its journal is, too.
+    fn handed(
+        &self,
+        log: LogId,
+        concerns: &[String],
+        (same_unit, leaves): (bool, bool),
+    ) -> Result<Vec<Handed>, Problem> {
         if self.foundings.values().any(|f| f.plan.log == log) {
             return Err(Problem::rule("concern-unsent", "a part of the log has not been sent yet; sync first"));
         }
@@ -154,7 +173,8 @@ impl Client {
         };
         let part = |scope: &ScopeId| if chosen.contains(scope) { Part::Moves } else { Part::Closes };
         let fixed = [ScopeKind::Card, ScopeKind::Journal].into_iter().flat_map(|kind| {
-            self.scopes_of(log, kind).into_iter().map(move |scope| Handed { scope, kind, part: Part::Moves })
+            let part = if leaves && kind == ScopeKind::Journal { Part::Closes } else { Part::Moves };
+            self.scopes_of(log, kind).into_iter().map(move |scope| Handed { scope, kind, part })
         });
         let concerns = all.iter().map(|s| Handed { scope: *s, kind: ScopeKind::Concern, part: part(s) });
         Ok(fixed.filter(|h| open(&h.scope)).chain(concerns).collect())
@@ -172,21 +192,24 @@ impl Client {
     /// Another unit, or a dormant log: the family signs anew, scope by scope; the new leader's seat with it.
     fn fresh_bases(
         &mut self,
-        log: LogId,
         card: &ScopeState,
         recipient: &Recipient,
         handed: &[Handed],
+        journal: Option<ScopeId>,
         reason: &str,
     ) -> Result<(Vec<Hash>, Option<ConsentRequest>), Problem> {
-        let authority = card.authority().clone();
+        let (authority, log) = (card.authority().clone(), card.log());
+        // Only with the baton does a log move.
+        let moves_to = journal.map(|_| recipient.to.municipality);
         let grantee = Grantee::Unit(recipient.unit);
         let grantee_name = self.unit_name(recipient.unit.unit);
         let titles: Vec<String> =
             handed.iter().filter(|h| h.part == Part::Moves).map(|h| self.scope_title(h.scope)).collect();
         let titles: Vec<String> = titles.into_iter().filter(|t| !t.is_empty()).collect();
         let leader = self.name_of(recipient.unit.leader);
+        let place = moves_to.map_or_else(String::new, |m| format!(" i kommune {m:04}, og loggen flytter dit"));
         let text = format!(
-            "Stafetten går til {grantee_name}, med {}. Grunn: {reason}. {}",
+            "Stafetten går til {grantee_name}{place}, med {}. Grunn: {reason}. {}",
             if titles.is_empty() { "ingen oppmerksomheter".to_owned() } else { titles.join(", ") },
             custody_text(&leader)
         );
@@ -204,10 +227,19 @@ impl Client {
                 scope_title: scope_title.clone(),
                 grantee_name: grantee_name.clone(),
             };
-            let hold = self.new_grant(log, h.scope, grantee, Access::Hold, &authority, &text);
-            bases.push(id_of(&hold));
-            grants.push(requested(hold));
-            grants.push(requested(self.new_grant(log, h.scope, grantee, Access::Custody, &authority, &text)));
+            for access in [Access::Hold, Access::Custody] {
+                let grant = self.new_grant(log, h.scope, grantee, access, &authority, &text);
+                let grant = ConsentGrant { moves_to: moves_to.filter(|_| access == Access::Hold), ..grant };
+                bases.extend((access == Access::Hold).then(|| id_of(&grant)));
+                grants.push(requested(grant));
+            }
+        }
+        // The new holder's own journal, which does not exist yet.
+        for (scope, access) in journal.into_iter().flat_map(|j| [(j, Access::Hold), (j, Access::Custody)]) {
+            let grant = self.new_grant(log, scope, grantee, access, &authority, &text);
+            let grant = ConsentGrant { moves_to: moves_to.filter(|_| access == Access::Hold), ..grant };
+            let (kind, grantee_name) = (ScopeKind::Journal, grantee_name.clone());
+            grants.push(RequestedGrant { grant, kind, scope_title: String::new(), grantee_name });
         }
         Ok((bases, Some(ConsentRequest { log, draft: None, authority, grants, text })))
     }
@@ -294,5 +326,22 @@ impl Client {
         (baton.progress, baton.words) = (progress, words);
         self.keep_baton(&baton);
         self.close_requests(&baton);
+        self.take_back(&baton);
+    }
+
+    /// What another municipality may have promised for this offer is freed: no home commits it any more.
+    fn take_back(&mut self, baton: &Baton) {
+        let (Ok(me), Some(card)) = (self.me(), baton.card()) else { return };
+        let (Ok(key), by, home) = (me.person_key(), me.person, self.home_of(card.scope)) else { return };
+        if baton.letter.journal.is_none() || home == card.to.municipality {
+            return;
+        }
+        let moving = baton.offers().filter(|(o, _)| o.part == Part::Moves);
+        let aborts = moving.map(|(o, s)| {
+            let abort = HandoverAbort { log: o.log, scope: o.scope, offer: s.offer.offer.id() };
+            SignedAbort { by, abort: Signed::sign(&abort, &key) }
+        });
+        let aborts = aborts.collect();
+        self.cancel_transfer(home, card.to.municipality, aborts);
     }
 }
