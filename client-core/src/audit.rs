@@ -230,12 +230,7 @@ pub fn verify_export(file: &Value) -> Result<Report, String> {
 
 /// Compares what the home has signed with the records. A receipt that contradicts them, beside one that covers
 /// them, is proof of two histories.
-pub fn check_receipts(
-    report: &mut Report,
-    receipts: &[Signed<Receipt>],
-    records: &[Record],
-    trusted: &Municipalities,
-) {
+pub fn check_receipts(report: &mut Report, receipts: &[Signed<Receipt>], records: &[Record], trusted: &Municipalities) {
     let stand: Vec<bool> = receipts.iter().map(|r| check_receipt(report, r, records, trusted)).collect();
     check_covered(report, receipts, &stand, records);
     let ours: Vec<&Signed<Receipt>> = receipts.iter().zip(&stand).filter_map(|(r, fits)| fits.then_some(r)).collect();
@@ -267,12 +262,7 @@ fn home_at(chain: &[&Record], seq: u64) -> Option<Municipality> {
     Some(home)
 }
 
-fn check_receipt(
-    report: &mut Report,
-    receipt: &Signed<Receipt>,
-    records: &[Record],
-    trusted: &Municipalities,
-) -> bool {
+fn check_receipt(report: &mut Report, receipt: &Signed<Receipt>, records: &[Record], trusted: &Municipalities) -> bool {
     let Some((signer, receipt)) = signed_by(receipt, trusted) else {
         report.check(ScopeId::default(), 0, false, "a receipt is not signed by the home");
         return false;

@@ -61,6 +61,8 @@ pub struct Homes {
     pipes: BTreeMap<(DeviceId, Municipality), Pipe>,
     /// Servers that no other server reaches now.
     pub away: BTreeSet<Municipality>,
+    /// Words of the old home do not come through to the new one.
+    pub no_activation: bool,
     challenges: u64,
 }
 
@@ -91,7 +93,7 @@ impl Homes {
             let number = home.number;
             home.peers = keys.iter().filter(|k| k.number != number).copied().collect();
         }
-        Self { first, homes, pipes: BTreeMap::new(), away: BTreeSet::new(), challenges: 0 }
+        Self { first, homes, pipes: BTreeMap::new(), away: BTreeSet::new(), no_activation: false, challenges: 0 }
     }
 
     pub fn at(&mut self, number: Municipality) -> &mut ModelHome {

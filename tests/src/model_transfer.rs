@@ -2,7 +2,7 @@
 
 use crate::model_home::{ModelHome, ScopeChain};
 use crate::model_net::Homes;
-use stafett_protocol::event::{Receipt, Record};
+use stafett_protocol::event::{Position, Receipt, Record};
 use stafett_protocol::handover::{Part, SignedOffer};
 use stafett_protocol::ids::{DeviceId, Municipality, ScopeId};
 use stafett_protocol::policy::{self, Context, Refusal};
@@ -59,6 +59,7 @@ impl Homes {
             Request::CommitTransfer(transfer) => {
                 self.at(at).commit_transfer(device, transfer).map_or_else(problem, Reply::TransferCommitted)
             }
+            Request::Activate(_) if self.no_activation => problem("peer-unreachable".into()),
             Request::Activate(tombstones) => done(self.at(at).activate(tombstones)),
             Request::AbortTransfer(cancellation) => {
                 self.at(at).abort_transfer(cancellation).map_or_else(problem, Reply::TransferAborted)
@@ -154,6 +155,15 @@ impl ModelHome {
             tombstones.push(self.tombstones.entry(scope).or_insert(tombstone).clone());
         }
         Ok(Transferred { accepted, tombstones })
+    }
+
+    /// How a home lies that has let go: it signs the next record of a scope that is no longer its own.
+    pub fn sign_on(&self, scope: ScopeId, chain: &[Record]) -> Records {
+        let last = self.receipt(scope, self.scopes[&scope].records.len() as u64).peek().unwrap();
+        let record = chain[last.position.seq as usize].clone();
+        let position = Position { seq: record.seq, head: record.head_after(&last.position.head) };
+        let receipt = Signed::sign(&Receipt { position, time: record.time, ..last }, &self.key);
+        Records { scope, records: vec![record], receipt }
     }
 
     /// The old home has let go, whoever brings the word.

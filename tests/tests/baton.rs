@@ -74,7 +74,13 @@ fn l3_the_leader_has_a_seat_that_the_family_sees_and_may_end() {
 
 fn offer(to: &str, log: &str, concerns: &[&str]) -> C {
     let concerns = concerns.iter().map(|c| (*c).to_owned()).collect();
-    C::BatonOffer { log: log.into(), to: to.into(), municipality: None, concerns, reason: "Tone skal ut i permisjon".into() }
+    C::BatonOffer {
+        log: log.into(),
+        to: to.into(),
+        municipality: None,
+        concerns,
+        reason: "Tone skal ut i permisjon".into(),
+    }
 }
 
 fn first_offer(device: &mut Device, cast: &mut Cast) -> Value {
@@ -103,7 +109,13 @@ fn k1_k2_k3_k4_within_the_unit_the_family_is_told_and_the_colleague_accepts() {
     let (mut kari, kari_id) = colleague(&mut cast);
     let refused = cast.teacher.ask(
         &mut cast.home,
-        C::BatonOffer { log: log.clone(), to: kari_id.clone(), municipality: None, concerns: vec![], reason: " ".into() },
+        C::BatonOffer {
+            log: log.clone(),
+            to: kari_id.clone(),
+            municipality: None,
+            concerns: vec![],
+            reason: " ".into(),
+        },
     );
     assert_eq!(refused.unwrap_err().code, "reason-missing", "K4");
     let made = cast.teacher.ask(&mut cast.home, offer(&kari_id, &log, &[])).unwrap();

@@ -197,14 +197,13 @@ impl Client {
     /// For a log that exists every scope must be one of it that we are in, under the authority that we know.
     fn check_scopes(&self, request: &ConsentRequest) -> Result<(), Problem> {
         for requested in request.grants.iter().filter(|_| request.draft.is_none()) {
-            let offered = self.offered_authority(request.log, requested.grant.scope);
-            if offered.is_some_and(|a| a.id() == request.authority.id()) {
+            let (scope, authority) = (requested.grant.scope, request.authority.id());
+            if self.offered_authority(request.log, scope).is_some_and(|a| a.id() == authority) {
                 continue;
             }
-            let state = self.scopes.get(&requested.grant.scope).map(|s| s.replica.state());
-            let state = state
-                .ok_or_else(|| Problem::rule("unknown-scope", "this part of the log is not here yet; sync first"))?;
-            if state.log() != request.log || state.authority().id() != request.authority.id() {
+            let unknown = || Problem::rule("unknown-scope", "this part of the log is not here yet; sync first");
+            let state = self.scopes.get(&scope).map(|s| s.replica.state()).ok_or_else(unknown)?;
+            if state.log() != request.log || state.authority().id() != authority {
                 return Err(Problem::rule("grant-mismatch", "the request is not about the log that it names"));
             }
         }

@@ -177,11 +177,7 @@ impl Client {
                     }
                 }
                 // Of a log that has come from another municipality.
-                ScopeKind::Journal if founding.plan.card.is_some_and(|card| self.scopes.contains_key(&card)) => {
-                    if self.quorum_signed(&founding.plan) {
-                        return vec![founding.plan.scope];
-                    }
-                }
+                ScopeKind::Journal if self.stands_alone(&founding.plan) => return vec![founding.plan.scope],
                 ScopeKind::Concern => {
                     let card = founding.plan.card.and_then(|card| self.scopes.get(&card));
                     if card.is_some_and(|c| !self.session.unplanned.contains(&c.id()))
@@ -194,6 +190,10 @@ impl Client {
             }
         }
         vec![]
+    }
+
+    fn stands_alone(&self, journal: &Plan) -> bool {
+        journal.card.is_some_and(|card| self.scopes.contains_key(&card)) && self.quorum_signed(journal)
     }
 
     fn quorum_signed(&self, plan: &Plan) -> bool {

@@ -239,6 +239,23 @@ impl Client {
         Ok(())
     }
 
+    /// What a server answers of a person: believed as far as its municipality and our inviter make it.
+    pub(super) fn learn_person(&mut self, record: &stafett_protocol::credential::PersonRecord) -> Result<(), Problem> {
+        let trusted = self.me()?.trusted();
+        let person = people::learn(&mut self.table, &trusted, record)?;
+        let known = people::pin(&self.table, person).map_or(0, |p| p.devices.len());
+        if known < record.devices.len() {
+            let why = "the server shows a device that its person has not certified; it gets nothing";
+            self.report(&Problem::rule("strange-device", why));
+        }
+        let inviter = self.me()?.inviter;
+        if let Some(mut pin) = people::pin(&self.table, person).filter(|p| key_hash(&p.person_key) == inviter) {
+            pin.trust = pin.trust.max(people::Trust::Authenticated);
+            people::save(&mut self.table, &pin);
+        }
+        Ok(())
+    }
+
     /// Somebody we trust names a person; the key must still be certified when we meet it.
     pub(super) fn introduce(&mut self, person: &NamedPerson, by: PersonId) {
         match people::pin(&self.table, person.person) {

@@ -3,11 +3,9 @@
 
 use super::input::Problem;
 use super::lines::{Line, Stage};
-use super::people;
 use super::scope::Standing;
 use super::session::Sent;
 use super::{Client, group};
-use stafett_protocol::code::key_hash;
 use stafett_protocol::codec::decode;
 use stafett_protocol::consent::{Access, Grantee, Permit, SignedWithdrawal, Voucher};
 use stafett_protocol::event::{Body, Commit};
@@ -367,22 +365,6 @@ impl Client {
         };
         !state.spent.contains(&signed.withdrawal.id())
             && state.membership.members.iter().any(|m| super::withdrawal::ends(state, &withdrawal.target, m))
-    }
-
-    pub(super) fn learn_person(&mut self, record: &stafett_protocol::credential::PersonRecord) -> Result<(), Problem> {
-        let trusted = self.me()?.trusted();
-        let person = people::learn(&mut self.table, &trusted, record)?;
-        let known = people::pin(&self.table, person).map_or(0, |p| p.devices.len());
-        if known < record.devices.len() {
-            let why = "the server shows a device that its person has not certified; it gets nothing";
-            self.report(&Problem::rule("strange-device", why));
-        }
-        let inviter = self.me()?.inviter;
-        if let Some(mut pin) = people::pin(&self.table, person).filter(|p| key_hash(&p.person_key) == inviter) {
-            pin.trust = pin.trust.max(people::Trust::Authenticated);
-            people::save(&mut self.table, &pin);
-        }
-        Ok(())
     }
 }
 

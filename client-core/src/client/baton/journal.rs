@@ -43,8 +43,7 @@ impl Client {
         let Some(journal) = baton.letter.journal else { return true };
         let Some(authority) = self.offered_authority(baton.letter.log, journal) else { return false };
         let holds = |g: &SignedGrant| g.grant.peek().is_ok_and(|grant| grant.access == Access::Hold);
-        let signers: Vec<PersonId> =
-            self.journal_grants(baton).into_iter().filter(holds).map(|g| g.signer).collect();
+        let signers: Vec<PersonId> = self.journal_grants(baton).into_iter().filter(holds).map(|g| g.signer).collect();
         authority.quorum_met(&signers, self.home_now())
     }
 
@@ -56,13 +55,16 @@ impl Client {
         let moved = baton.offers().filter(|(o, s)| o.part == Part::Moves && s.kind == ScopeKind::Concern);
         let concerns = moved.map(|(o, s)| NamedScope { scope: o.scope, title: s.title.clone() }).collect();
         let journal = CarriedJournal { scope, grants: self.journal_grants(baton), concerns, notes: vec![] };
-        let letter =
-            DoneLetter { log: baton.letter.log, card: card.scope, offer: baton.id(), journal: Some(journal) };
+        let letter = DoneLetter { log: baton.letter.log, card: card.scope, offer: baton.id(), journal: Some(journal) };
         self.write_letter(taken.person, Content::HandoverDone(letter));
     }
 
     /// From the offerer, to whoever has taken the baton.
-    pub(in crate::client) fn take_done(&mut self, from: &PersonCertificate, letter: &DoneLetter) -> Result<(), Problem> {
+    pub(in crate::client) fn take_done(
+        &mut self,
+        from: &PersonCertificate,
+        letter: &DoneLetter,
+    ) -> Result<(), Problem> {
         let baton = self.baton(&letter.offer).filter(|b| b.letter.log == letter.log);
         let ours = baton.is_some_and(|b| {
             b.letter.offerer.person == from.person && letter.journal.as_ref().map(|j| j.scope) == b.letter.journal
@@ -102,7 +104,8 @@ impl Client {
             let of = |g: &&SignedGrant| g.grant.peek().is_ok_and(|grant| grant.access == access);
             journal.grants.iter().find(of).map(|g| g.grant.id())
         };
-        let basis = id(Access::Hold).ok_or_else(|| Problem::rule("grant-missing", "nobody has agreed to the journal"))?;
+        let basis =
+            id(Access::Hold).ok_or_else(|| Problem::rule("grant-missing", "nobody has agreed to the journal"))?;
         let (scope, me) = (journal.scope, self.me()?.person);
         self.plan_scope(Plan {
             scope,
