@@ -2,6 +2,7 @@
 //! only room that names the server crate. It is told in bokmål, as the guide that the story comes from.
 
 mod attack;
+mod moving;
 mod process;
 pub mod search;
 mod story;

@@ -110,8 +110,9 @@ pub struct Server {
 
 impl Server {
     /// Sets up a server's home; gives what `init` said.
-    pub fn init(world: &Path, number: &str, name: &str) -> Result<(Self, Value), DemoError> {
-        let server = Self { home: world.join("server"), log: world.join("log").join("server.log"), child: None };
+    pub fn init(world: &Path, folder: &str, number: &str, name: &str) -> Result<(Self, Value), DemoError> {
+        let log = world.join("log").join(format!("{folder}.log"));
+        let server = Self { home: world.join(folder), log, child: None };
         let said = server.ask(&["init", "--number", number, "--name", name])?;
         Ok((server, said))
     }

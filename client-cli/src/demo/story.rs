@@ -1,4 +1,4 @@
-//! The story of Ella, act by act: people, consent, work, the PPT, the forger, no net, withdrawal, the reckoning. Texts
+//! The story of Ella, act by act: people, consent, work, the PPT, the forger, no net, withdrawal, the move, the reckoning. Texts
 //! about Ella are the guide's own.
 
 use std::collections::BTreeSet;
@@ -6,31 +6,31 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::Telling;
 use super::attack::{Insider, holdings};
 use super::process::{DemoError, Device, Server};
 use super::search::{Search, planted};
 use super::texts::*;
 use super::world::{World, concern_texts, contains, status};
+use super::{Telling, moving};
 
 /// Ids that the acts hand on to each other.
 #[derive(Default)]
-struct Ids {
+pub struct Ids {
     ppt_unit: String,
     leader_codes: Vec<String>,
     teacher: String,
     mother: String,
     father: String,
     ppt: String,
-    log: String,
-    homework: String,
+    pub log: String,
+    pub homework: String,
     school_measure: String,
-    absence: String,
+    pub absence: String,
 }
 
 /// Tells everything, in order.
 pub async fn tell(dir: &Path, telling: &mut Telling<'_>) -> Result<(), DemoError> {
-    let (mut server, said) = Server::init(dir, "3209", "Ullensaker")?;
+    let (mut server, said) = Server::init(dir, "server", "3209", "Ullensaker")?;
     server.start()?;
     telling.tell(format!(
         "Ullensaker kommune starter sin server ({}). Den snakker bare TLS 1.3, og vet ikke noe om noen ennå.",
@@ -47,7 +47,11 @@ pub async fn tell(dir: &Path, telling: &mut Telling<'_>) -> Result<(), DemoError
     without_net(&mut world, &ids, telling)?;
     withdrawal(&mut world, &ids, telling).await?;
     audit(&world, &ids, telling)?;
+    moving::tell(&mut world, &ids, telling)?;
     world.server.stop()?;
+    if let Some(neighbour) = &mut world.neighbour {
+        neighbour.stop()?;
+    }
     reckoning(&world, telling)
 }
 
@@ -327,9 +331,12 @@ fn audit(world: &World, ids: &Ids, telling: &mut Telling<'_>) -> Result<(), Demo
 fn reckoning(world: &World, telling: &mut Telling<'_>) -> Result<(), DemoError> {
     let texts = secrets();
     let search = Search::of(texts.iter().copied());
-    for (what, folder) in
-        [("serverens filer", "server"), ("serverens logg", "log"), ("alt som gikk inne i TLS", "traffic")]
-    {
+    for (what, folder) in [
+        ("serverens filer", "server"),
+        ("filene til Haugesunds server", "server-haugesund"),
+        ("servernes logg", "log"),
+        ("alt som gikk inne i TLS", "traffic"),
+    ] {
         let dir = world.dir.join(folder);
         let plant = dir.join("plantet");
         std::fs::write(&plant, planted(MARKER))?;

@@ -13,6 +13,10 @@ pub const BY_TEACHER: &str = "I dag fant Ella fram bøkene helt av seg selv.";
 pub const BY_MOTHER: &str = "Ella satte seg ved kjøkkenbordet klokka fem, uten at noen sa det.";
 pub const NEW_TEXT: &str = "Ella gjennomgår ukeplanen sammen med lærer hver mandag og torsdag.";
 pub const AFTERWARDS: &str = "Ella ba om hjelp to ganger denne uka.";
+pub const IN_BETWEEN: &str = "Ella fortalte selv om den nye skolen i dag.";
+pub const WELCOME: &str = "Ella hilste på klassen og ville vise boka si.";
+pub const NEW_LEADER: &str = "Kari Haukås";
+pub const NEW_HOLDER: &str = "Silje Tveit";
 pub const FORGED: &str = "Falsk setning som ingen har lov til å skrive.";
 pub const CONTROL: &str = "Prøve: slik ser en ekte setning ut på samme vei.";
 pub const MARKER: &str = "plantet-blåbær-4711";
@@ -34,6 +38,10 @@ pub fn secrets() -> Vec<&'static str> {
         BY_MOTHER,
         NEW_TEXT,
         AFTERWARDS,
+        IN_BETWEEN,
+        WELCOME,
+        NEW_LEADER,
+        NEW_HOLDER,
         FORGED,
         "Fjellstad",
         "2015-03-12",

@@ -1,4 +1,4 @@
-//! The people of the story, their devices, and the one server.
+//! The people of the story, their devices, and their servers.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,8 @@ pub struct World {
     pub dir: PathBuf,
     /// Ullensaker's server.
     pub server: Server,
+    /// Haugesund's, once Ella has moved there.
+    pub neighbour: Option<Server>,
     /// The school's leader.
     pub leader: Device,
     /// The teacher, who holds the baton.
@@ -39,6 +41,7 @@ impl World {
         Self {
             dir: dir.to_owned(),
             server,
+            neighbour: None,
             leader: device("rektor"),
             teacher: device("laerer"),
             mother: device("mor"),
