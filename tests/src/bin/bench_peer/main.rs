@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         // The server's own commands, for this program's other half.
         Some("stafettd") => stafett_server::cli::run(std::iter::once(own).chain(words)),
         _ => {
-            eprintln!("bench-peer server | bench-peer participant; see docs/operations.md");
+            eprintln!("bench-peer server | bench-peer participant; see docs/architecture.md, Tests");
             ExitCode::from(2)
         }
     }
