@@ -18,7 +18,7 @@ use super::{Telling, moving};
 pub struct Ids {
     ppt_unit: String,
     leader_codes: Vec<String>,
-    teacher: String,
+    pub teacher: String,
     mother: String,
     father: String,
     ppt: String,
