@@ -240,8 +240,8 @@ pub async fn follow(server: Arc<Server>) {
             () = tokio::time::sleep(ASK) => {}
             () = crate::accept::stopped(&mut stop) => return,
         }
-        if let Err(fault) = ask_all(&server).await {
-            tracing::warn!(error = %fault, "bound transfers were not settled; asking again");
+        if let Err(error) = ask_all(&server).await {
+            tracing::warn!(%error, "bound transfers were not settled; asking again");
         }
     }
 }
@@ -256,8 +256,8 @@ async fn ask_all(server: &Server) -> Result<(), Fault> {
     for (home, logs) in by_home {
         for accepts in logs.into_values() {
             // One home that does not answer, or answers nonsense, does not keep the others waiting for ever.
-            if let Err(fault) = ask_one(server, home, accepts).await {
-                tracing::debug!(error = %fault, "an old home has not said what became of a transfer");
+            if let Err(error) = ask_one(server, home, accepts).await {
+                tracing::debug!(%error, "an old home has not said what became of a transfer");
             }
         }
     }
