@@ -166,6 +166,22 @@ pub struct SealContext {
     pub count: u16,
 }
 
+impl SealContext {
+    /// Of the change in this event that holds `count` Automerge changes.
+    #[must_use]
+    pub fn of(event: &Event, count: u16) -> Self {
+        Self {
+            scope: event.scope,
+            generation: event.generation,
+            epoch: event.epoch,
+            device: event.device,
+            counter: event.counter,
+            seen: event.seen,
+            count,
+        }
+    }
+}
+
 /// Whose log a scope belongs to, as its genesis says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Belongs {

@@ -40,6 +40,8 @@ pub enum Fault {
     TooSlow,
     #[error("this server was restored from a backup and signs nothing until its operator opens it")]
     Restored,
+    #[error("another device of this account is not yet in every scope of the one that shall go; let both sync first")]
+    DeviceNeeded,
     #[error("no relay to that municipality is open; open it first")]
     RelayClosed,
     /// Another municipality's server did not do its part.
@@ -79,6 +81,7 @@ impl Fault {
             Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests"),
             Self::MailboxFull => (StatusCode::INSUFFICIENT_STORAGE, "mailbox-full"),
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too-slow"),
+            Self::DeviceNeeded => (StatusCode::CONFLICT, "device-needed"),
             Self::RelayClosed => (StatusCode::CONFLICT, "relay-closed"),
             Self::Peer(error) => (StatusCode::BAD_GATEWAY, peer_code(error)),
             Self::Restored => (StatusCode::SERVICE_UNAVAILABLE, "home-restored"),

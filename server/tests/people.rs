@@ -110,8 +110,11 @@ async fn full_mailbox(world: &World, server: &Running, teachers: &mut Client) {
     let accepted = teachers.submit(bundle(&genesis, None)).await.unwrap();
     let card = world.found_event(teacher, genesis, accepted[0].time, None).unwrap();
     let basis = card.membership().authority.id();
-    let next = card.with(world, FATHER, &[0], stafett_protocol::membership::Role::Guardian, basis);
-    let plan = Plan { adds: vec![father.key_package()], membership: Some(next), ..Plan::default() };
+    let with = |who| card.with(world, who, &[0], stafett_protocol::membership::Role::Guardian, basis);
+    let (mut next, mother) = (with(FATHER), with(MOTHER));
+    next.members.extend(mother.member(world.id(MOTHER)).cloned());
+    let adds = vec![father.key_package(), world.device(MOTHER).key_package()];
+    let plan = Plan { adds, membership: Some(next.sorted()), ..Plan::default() };
     let (commit, welcome) = card.commit(teacher, plan);
     teachers.submit(bundle(&card.event(teacher, Body::Commit(commit)), welcome)).await.unwrap();
     let mut fathers = server.open(&father.key).await.unwrap();
@@ -150,7 +153,8 @@ async fn further_device(world: &World, server: &Running, mothers: &mut Client, t
     };
     let asked = Signed::sign(&asked, &second.key);
     assert!(server.join(&JoinRequest::Device(asked.clone())).await.unwrap().certificate.is_none());
-    assert_eq!(mothers.push_until(mail).await.mail, Mail::DeviceAsks(asked));
+    let asks = |reply| mail(reply).filter(|item| matches!(item.mail, Mail::DeviceAsks(_)));
+    assert_eq!(mothers.push_until(asks).await.mail, Mail::DeviceAsks(asked));
     assert_eq!(server.open(&second.key).await.err(), Some(401), "not certified yet");
     let certificate = DeviceCertificate {
         person: world.id(MOTHER),
@@ -170,6 +174,8 @@ async fn further_device(world: &World, server: &Running, mothers: &mut Client, t
         panic!()
     };
     assert_eq!((found.len(), found[0].devices.len()), (1, 2));
+    // The card knows the first device alone: without it the mother would be outside of her log.
+    assert_eq!(seconds.problem(Request::RemoveDevice(first.id())).await, "device-needed");
     assert_eq!(mothers.ask(Request::RemoveDevice(second.id())).await, Reply::Done);
     assert!(seconds.frame().await.is_none(), "its stream ends at once");
     assert_eq!(server.open(&second.key).await.err(), Some(401));

@@ -25,19 +25,6 @@ pub struct Insider {
     pub scope: ScopeId,
 }
 
-/// The clear header that authenticates a change's seal.
-pub fn seal_context(event: &Event, count: u16) -> SealContext {
-    SealContext {
-        scope: event.scope,
-        generation: event.generation,
-        epoch: event.epoch,
-        device: event.device,
-        counter: event.counter,
-        seen: event.seen,
-        count,
-    }
-}
-
 /// A section of a document.
 pub fn section(document: &AutoCommit, name: &str) -> ObjId {
     document.get(ROOT, name).unwrap().expect("the section").1
@@ -115,7 +102,7 @@ impl Insider {
         let empty = Change { salt, count, tag: [0; 32], sealed: vec![].into() };
         let mut event = self.event(state, Body::Change(empty));
         let key = self.key(event.generation, event.epoch).expect("the present key");
-        let header = encode(&seal_context(&event, count));
+        let header = encode(&SealContext::of(&event, count));
         let envelope = seal::Envelope { salt, device: event.device, counter: event.counter, header: &header };
         let sealed = seal::seal(&key, &envelope, changes).unwrap();
         let tag = seal::change_tag(&key, &salt, changes);

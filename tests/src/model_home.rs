@@ -57,6 +57,7 @@ pub struct ModelHome {
     pub now: u64,
     pub accounts: BTreeMap<PersonId, Account>,
     devices: BTreeMap<DeviceId, PersonId>,
+    gone: BTreeSet<DeviceId>,
     tickets: BTreeMap<Hash, Ticket>,
     pub units: BTreeMap<UnitId, Unit>,
     pub mail: BTreeMap<DeviceId, Vec<MailItem>>,
@@ -89,6 +90,7 @@ impl ModelHome {
             now: 1_800_000_000_000,
             accounts: BTreeMap::new(),
             devices: BTreeMap::new(),
+            gone: BTreeSet::new(),
             tickets: BTreeMap::new(),
             units: BTreeMap::new(),
             mail: BTreeMap::new(),
@@ -144,6 +146,11 @@ impl ModelHome {
         if let Some(frames) = self.open.get_mut(&device) {
             frames.push(ServerFrame { id: 0, reply });
         }
+    }
+
+    /// Whether its owner has ended it.
+    pub fn has_ended(&self, device: DeviceId) -> bool {
+        self.gone.contains(&device)
     }
 
     fn devices_of(&self, person: PersonId) -> Vec<DeviceId> {
@@ -350,7 +357,15 @@ impl ModelHome {
                 Reply::UnitAdded(AddedUnit { unit: *self.units.keys().last().unwrap(), leader_code })
             }
             Request::RemoveDevice(gone) => {
-                self.devices.remove(&gone);
+                let reads = |device: DeviceId, chain: &ScopeChain| chain.replica.state().may_read(device, self.now);
+                if self.scopes.values().any(|chain| reads(gone, chain) && !reads(device, chain)) {
+                    return refused("device-needed");
+                }
+                if let Some(person) = self.devices.remove(&gone) {
+                    self.gone.insert(gone);
+                    let kept = |r: &DeviceRecord| DeviceId::of_key(&r.certificate.peek().unwrap().device_key) != gone;
+                    self.accounts.get_mut(&person).unwrap().record.devices.retain(kept);
+                }
                 Reply::Done
             }
             Request::Ping => Reply::Done,

@@ -13,7 +13,7 @@ fn number(name: &str) -> Option<u64> {
 fn worlds_hold_every_invariant_at_every_step() {
     let (from, worlds) = match number("STAFETT_SEED") {
         Some(seed) => (seed, 1),
-        None => (1, number("STAFETT_WORLDS").unwrap_or(8)),
+        None => (1, number("STAFETT_WORLDS").unwrap_or(24)),
     };
     let seeds = Mutex::new(from..from + worlds);
     let (found, all) = (Mutex::new(vec![]), Mutex::new(Tally::default()));

@@ -238,16 +238,7 @@ fn client(rows: &[Row]) -> Result<Client, DemoError> {
 }
 
 fn opens(key: &ContentKey, event: &Event, change: &Change) -> bool {
-    let context = SealContext {
-        scope: event.scope,
-        generation: event.generation,
-        epoch: event.epoch,
-        device: event.device,
-        counter: event.counter,
-        seen: event.seen,
-        count: change.count,
-    };
-    let header = encode(&context);
+    let header = encode(&SealContext::of(event, change.count));
     let envelope = seal::Envelope { salt: change.salt, device: event.device, counter: event.counter, header: &header };
     seal::open(key, &envelope, change.sealed.as_slice()).is_ok()
 }

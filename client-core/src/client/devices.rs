@@ -12,6 +12,7 @@ use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::credential::{DeviceCertificate, PersonCertificate, letter_key_hash};
 use stafett_protocol::ids::DeviceId;
 use stafett_protocol::letter::{BundledRow, Content, DeviceBundle, Opened};
+use stafett_protocol::membership::Membership;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{CertifiedDevice, CodeKind, DeviceClaim, Request};
 
@@ -50,11 +51,11 @@ impl Client {
         };
         let certificate = Signed::sign(&certificate, &me.person_key()?);
         let device = DeviceId::of_key(&claim.device_key);
+        let name = super::invite::open_name(&secret, &claim.ticket, claim.sealed_name.as_slice());
+        self.table.write(Space::State, &own_device_key(device), name.into_bytes());
         let bundle = self.device_bundle(&certificate)?;
         invite.person = Some(claim.person);
         self.keep_invite(&claim.ticket, &invite);
-        let name = super::invite::open_name(&secret, &claim.ticket, claim.sealed_name.as_slice());
-        self.table.write(Space::State, &own_device_key(device), name.into_bytes());
         self.queue_request(&Request::CertifyDevice(CertifiedDevice {
             certificate,
             letter_key: claim.letter_key.clone(),
@@ -145,17 +146,42 @@ impl Client {
             .collect()
     }
 
-    /// Ends a device of one's own: the server turns it away, and its leaves go with the next plan.
+    /// Ends a device of one's own, once the server agrees that another one has all that it has: the server turns
+    /// it away, and its leaves go with the next plan.
     pub(super) fn device_remove(&mut self, device: &str) -> Answer {
         let own = self.me()?.device();
         let id = people::unique("device", device, self.own_devices())?;
         if id == own {
             return Err(Problem::rule("own-device", "a device cannot remove itself; use another of your devices"));
         }
-        self.table.delete(Space::State, &own_device_key(id));
-        self.table.write(Space::State, &[b"gone/".as_slice(), &id.0].concat(), vec![]);
         self.queue_request(&Request::RemoveDevice(id));
         Ok(json!({"device": id.to_string()}))
+    }
+
+    /// A device of ours is no more: no leaf of it is added again, and those it has are removed.
+    pub(super) fn device_gone(&mut self, device: DeviceId) {
+        self.table.delete(Space::State, &own_device_key(device));
+        self.table.write(Space::State, &[b"gone/".as_slice(), &device.0].concat(), vec![]);
+    }
+
+    /// What one of our devices adds to a scope or removes from it, all of them know, with or without its name.
+    pub(super) fn note_own_devices(&mut self, author: DeviceId, before: &Membership, after: &Membership) {
+        let Ok(me) = self.me() else { return };
+        let (own, person) = (me.device(), me.person);
+        let devices = |m: &Membership| m.member(person).map_or_else(Vec::new, |m| m.devices.clone());
+        let (had, has) = (devices(before), devices(after));
+        // Where all of them left together, it was not a device that ended.
+        if has.is_empty() || !had.iter().any(|key| DeviceId::of_key(key) == author) {
+            return;
+        }
+        for gone in had.iter().filter(|key| !has.contains(key)).map(DeviceId::of_key).filter(|d| *d != own) {
+            self.device_gone(gone);
+        }
+        for new in has.iter().filter(|key| !had.contains(key)).map(|key| own_device_key(DeviceId::of_key(key))) {
+            if self.table.read(Space::State, &new).is_none() {
+                self.table.write(Space::State, &new, vec![]);
+            }
+        }
     }
 
     pub(super) fn removed_devices(&self) -> Vec<DeviceId> {

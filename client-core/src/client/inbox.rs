@@ -11,7 +11,7 @@ use super::scope::{Scope, Standing, Unopened, save_record};
 use crate::rows::{self, Space};
 use openmls_traits::OpenMlsProvider as _;
 use stafett_protocol::consent::{Reject, RejectReason, Statement};
-use stafett_protocol::event::{Body, Change, Commit, Event, Receipt, Record, SealContext};
+use stafett_protocol::event::{Body, Change, Commit, Receipt, Record, SealContext};
 use stafett_protocol::ids::{Hash, Municipality, ScopeId};
 use stafett_protocol::policy::Context;
 use stafett_protocol::replica::{Judged, Replica, first_home};
@@ -19,19 +19,6 @@ use stafett_protocol::wire::{Records, SyncedScope};
 
 fn halted_key(scope: ScopeId) -> Vec<u8> {
     [b"halted/".as_slice(), &scope.0].concat()
-}
-
-/// The clear header that a change's seal authenticates.
-pub(super) fn seal_context(event: &Event, change: &Change) -> SealContext {
-    SealContext {
-        scope: event.scope,
-        generation: event.generation,
-        epoch: event.epoch,
-        device: event.device,
-        counter: event.counter,
-        seen: event.seen,
-        count: change.count,
-    }
 }
 
 /// A change that has been judged and not opened yet, with who wrote it in which role.
@@ -43,7 +30,7 @@ pub(super) fn unopened_of(replica: &Replica, judged: &Judged, change: &Change) -
         role: author.role,
         time: judged.record().time,
         seq: judged.record().seq,
-        context: seal_context(event, change),
+        context: SealContext::of(event, change.count),
         change: change.clone(),
     })
 }
@@ -283,10 +270,16 @@ impl Client {
     pub(super) fn apply(&mut self, scope: ScopeId, judged: Judged) -> Result<(), Problem> {
         let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
         s.facts_changed |= judged.changes_facts();
+        let author = judged.event().device;
+        let before = matches!(judged.event().body, Body::Commit(_)).then(|| s.replica.state().membership.clone());
         let record = s.replica.apply(judged)?;
         s.note_head();
         save_record(&mut self.table, scope, &record);
         let joining = s.standing == Standing::Joining;
+        if let Some(before) = before {
+            let after = s.replica.state().membership.clone();
+            self.note_own_devices(author, &before, &after);
+        }
         let Some(welcome) = self.welcome(scope).filter(|w| joining && w.seq == record.seq) else {
             return Ok(());
         };

@@ -8,7 +8,7 @@ use aes_gcm::Nonce;
 use aes_gcm::aead::Aead;
 use serde_json::json;
 use stafett_protocol::code::{Code, Proof, key_hash, proof_holds, ticket_hash};
-use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
+use stafett_protocol::codec::{Malformed, TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
 use stafett_protocol::consent::{EmployeeCertificate, Permit};
 use stafett_protocol::credential::{PersonCertificate, PersonKind};
 use stafett_protocol::ids::{PersonId, UnitId};
@@ -139,6 +139,11 @@ impl Client {
             self.table.read(Space::State, &invite_key(ticket)).and_then(|b| decode(b).ok()).ok_or_else(unknown)?;
         let secret = Code::from_text(&invite.code).ok().and_then(|c| c.secret).ok_or_else(unknown)?;
         Ok((invite, secret))
+    }
+
+    /// Whether this code is not ours, and another device of ours may have drawn it.
+    pub(super) fn drew_another(&self, ticket: Result<[u8; 16], Malformed>) -> bool {
+        ticket.is_ok_and(|ticket| self.invite_of(&ticket).is_err()) && self.own_devices().len() > 1
     }
 
     /// Somebody used our code: the proof under its secret authenticates the key, whatever the server says.

@@ -2,7 +2,6 @@
 //! way; changes wait in their documents. Everything is sealed and counted when it is sent, under today's
 //! key, and leaves the outbox when the chain or the server says that it stands.
 
-use super::inbox::seal_context;
 use super::input::Problem;
 use super::scope::Standing;
 use super::session::{Sent, is_final};
@@ -12,7 +11,7 @@ use crate::rows::Space;
 use crate::seal;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
 use stafett_protocol::consent::{Permit, Statement};
-use stafett_protocol::event::{Body, Change, Event, Record};
+use stafett_protocol::event::{Body, Change, Event, Record, SealContext};
 use stafett_protocol::ids::ScopeId;
 use stafett_protocol::limits;
 use stafett_protocol::policy::Context;
@@ -89,12 +88,17 @@ impl Client {
 
     pub(super) fn row_done(&mut self, key: &[u8]) {
         self.session.counts.sent += 1;
+        let row = self.table.read(Space::Outbox, key).map(decode::<Request>);
         self.table.delete(Space::Outbox, key);
+        if let Some(Ok(Request::RemoveDevice(device))) = row {
+            self.device_gone(device);
+        }
     }
 
     /// What the server will never take goes, and the problem stays; everything else waits for the next time.
     pub(super) fn row_refused(&mut self, key: &[u8], problem: &WireProblem) {
-        const FINAL: &[&str] = &["not-allowed", "inconsistent", "code-invalid", "malformed", "too-large"];
+        const FINAL: &[&str] =
+            &["not-allowed", "inconsistent", "code-invalid", "malformed", "too-large", "device-needed"];
         if FINAL.contains(&problem.code.as_str()) {
             self.table.delete(Space::Outbox, key);
         } else {
@@ -196,10 +200,9 @@ impl Client {
         }
         let count = u16::try_from(changes.len()).unwrap_or(u16::MAX);
         let empty = Change { salt, count, tag: [0; 32], sealed: vec![].into() };
-        let mut event = self.next_event(scope, Body::Change(empty.clone()))?;
-        let context = seal_context(&event, &empty);
+        let mut event = self.next_event(scope, Body::Change(empty))?;
         let key = s.keys.key(event.epoch).ok_or_else(|| group::mls_problem("the present key is missing"))?;
-        let header = encode(&context);
+        let header = encode(&SealContext::of(&event, count));
         let envelope = seal::Envelope { salt, device: event.device, counter: event.counter, header: &header };
         let sealed = seal::seal(key, &envelope, &changes).map_err(|e| Problem::data("seal", e.to_string()))?;
         let tag = seal::change_tag(key, &salt, &changes);

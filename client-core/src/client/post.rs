@@ -172,6 +172,9 @@ impl Client {
                 self.keep_welcome(from, welcome);
                 Ok(())
             }
+            // The server tells every device of ours; the one that drew the code answers.
+            Mail::Joined(notice) if self.drew_another(notice.claim.peek().map(|c| c.ticket)) => Ok(()),
+            Mail::DeviceAsks(claim) if self.drew_another(claim.peek().map(|c| c.ticket)) => Ok(()),
             Mail::Joined(notice) => self.joined(&notice),
             Mail::DeviceAsks(claim) => self.device_asks(&claim),
             Mail::Listed(scope) => {

@@ -82,8 +82,16 @@ async fn join_route(
     server.admit_address(address)?;
     let request = decode(&body_of(body).await?)?;
     let reply = join::join(&server, request).await?;
-    let headers = [(header::CONTENT_TYPE, "application/octet-stream")];
-    Ok((StatusCode::OK, headers, encode(&reply)).into_response())
+    Ok(binary(encode(&reply)))
+}
+
+fn binary(bytes: Vec<u8>) -> Response {
+    (StatusCode::OK, [(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
+}
+
+/// A stream of frames within their limits.
+fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
+    upgrade.max_message_size(FRAME_BYTES).max_frame_size(FRAME_BYTES).read_buffer_size(8 * 1024).write_buffer_size(0)
 }
 
 async fn stream_route(
@@ -99,16 +107,11 @@ async fn stream_route(
     server.fanout.admit(device.device)?;
     // Only a known device learns whether its upgrade was well formed.
     let upgrade = upgrade.map_err(|_| Fault::NoSuchRoute)?;
-    Ok(upgrade
-        .max_message_size(FRAME_BYTES)
-        .max_frame_size(FRAME_BYTES)
-        .read_buffer_size(8 * 1024)
-        .write_buffer_size(0)
-        .on_upgrade(move |socket| async move {
-            seat.belongs_to_a_device();
-            stream::run(server, device, socket).await;
-            drop(seat);
-        }))
+    Ok(bounded(upgrade).on_upgrade(move |socket| async move {
+        seat.belongs_to_a_device();
+        stream::run(server, device, socket).await;
+        drop(seat);
+    }))
 }
 
 /// The device that signed this very request on this very connection.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, State, ws::WebSocketUpgrade};
-use axum::http::{StatusCode, Uri, header, request::Parts};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::{Uri, request::Parts};
+use axum::response::Response;
 use axum::{Extension, Json};
 use stafett_protocol::codec::{decode, encode};
-use stafett_protocol::limits::FRAME_BYTES;
 use stafett_protocol::transfer::TombstoneReply;
 
+use super::{binary, body_of, bounded};
 use crate::accept::{FromPeer, Seat};
 use crate::federation::outgoing::PeerError;
 use crate::federation::peers::Peer;
@@ -47,17 +47,12 @@ pub async fn relay(
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Fault> {
     let guest = server.admit_guest(peer.number)?;
-    Ok(upgrade
-        .max_message_size(FRAME_BYTES)
-        .max_frame_size(FRAME_BYTES)
-        .read_buffer_size(8 * 1024)
-        .write_buffer_size(0)
-        .on_upgrade(move |socket| async move {
-            // All guests of a municipality come from one address.
-            seat.belongs_to_a_device();
-            stream::run_guest(server, peer, socket).await;
-            drop((seat, guest));
-        }))
+    Ok(bounded(upgrade).on_upgrade(move |socket| async move {
+        // All guests of a municipality come from one address.
+        seat.belongs_to_a_device();
+        stream::run_guest(server, peer, socket).await;
+        drop((seat, guest));
+    }))
 }
 
 /// One page of a scope that is offered to the peer.
@@ -67,7 +62,7 @@ pub async fn pull(
     body: Body,
 ) -> Result<Response, Fault> {
     server.admit_peer(peer.number, 1)?;
-    let request = decode(&super::body_of(body).await?)?;
+    let request = decode(&body_of(body).await?)?;
     Ok(binary(encode(&transfer::offered_page(&server, &peer, request).await?)))
 }
 
@@ -78,13 +73,9 @@ pub async fn tombstones(
     body: Body,
 ) -> Result<Response, Fault> {
     server.admit_peer(peer.number, 1)?;
-    let request = decode(&super::body_of(body).await?)?;
+    let request = decode(&body_of(body).await?)?;
     let fates = transfer::fates(&server, &peer, request).await?;
     Ok(binary(encode(&TombstoneReply { fates })))
-}
-
-fn binary(bytes: Vec<u8>) -> Response {
-    (StatusCode::OK, [(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
 }
 
 /// A peer of another version hears so; everybody else hears nothing.

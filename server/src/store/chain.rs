@@ -376,6 +376,22 @@ pub async fn is_on_card(conn: &mut Conn, card: ScopeId, person: PersonId, now: u
     Ok(row.is_some())
 }
 
+/// Whether one device reads a scope of this home that the other has not been let into.
+pub async fn has_scope_without(
+    conn: &mut Conn,
+    device: DeviceId,
+    other: DeviceId,
+    now: u64,
+) -> Result<bool, StoreError> {
+    let row = conn
+        .row(
+            "SELECT r.scope FROM readers r WHERE r.device = $1 AND r.until_ms > $3 AND NOT EXISTS (SELECT 1 FROM readers o WHERE o.scope = r.scope AND o.device = $2 AND o.until_ms > $3) LIMIT 1",
+            args![&device.0, &other.0, to_db(now)],
+        )
+        .await?;
+    Ok(row.is_some())
+}
+
 /// The scopes that hang on this card.
 pub async fn hanging_on(conn: &mut Conn, card: ScopeId) -> Result<Vec<ScopeId>, StoreError> {
     let rows = conn.rows("SELECT scope FROM scopes WHERE card = $1 AND scope <> $1", args![&card.0]).await?;

@@ -19,6 +19,7 @@ use crate::home::{now_ms, random};
 use crate::offers;
 use crate::problem::Fault;
 use crate::store::accounts::{self, Person, StoredCode};
+use crate::store::chain;
 use crate::store::packages;
 
 /// Codes that may wait for use, of one person.
@@ -156,12 +157,15 @@ impl Connection {
     }
 
     pub(super) async fn remove_device(&mut self, device: DeviceId) -> Result<Reply, Failed> {
-        let person = self.device.person;
+        let (own, person) = (self.device.device, self.device.person);
         let removed = self
             .server
             .db
             .write::<bool, Fault, _>(move |conn: &mut Conn| {
                 Box::pin(async move {
+                    if chain::has_scope_without(conn, device, own, now_ms()).await? {
+                        return Err(Fault::DeviceNeeded);
+                    }
                     let removed = accounts::remove_device(conn, device, person).await?;
                     if removed {
                         notify(conn, News::Ended(device)).await?;

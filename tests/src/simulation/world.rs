@@ -305,6 +305,7 @@ impl World {
             }
             Step::Network { rounds } => (0..*rounds).for_each(|_| self.round()),
         }
+        self.note_removed();
     }
 
     fn perform_wish(&mut self, wish: Wish) {
@@ -436,9 +437,18 @@ impl World {
             return;
         };
         let device = self.nodes[node].id.clone();
-        if self.wish(by, C::DeviceRemove { device }).is_some() {
-            self.cut(node);
-            self.nodes[node].removed = true;
+        self.wish(by, C::DeviceRemove { device });
+    }
+
+    /// Whom their home turns away since the step before.
+    fn note_removed(&mut self) {
+        for at in 0..self.nodes.len() {
+            let node = &self.nodes[at];
+            let (id, number, removed) = (node.device.id, node.device.home, node.removed);
+            if !removed && id.is_some_and(|id| self.home.at(number).has_ended(id)) {
+                self.cut(at);
+                self.nodes[at].removed = true;
+            }
         }
     }
 

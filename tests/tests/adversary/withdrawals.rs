@@ -6,11 +6,11 @@ use stafett_client_core::keychain::open_link;
 use stafett_client_core::rows::Space;
 use stafett_client_core::seal;
 use stafett_protocol::codec::encode;
-use stafett_protocol::event::Body;
+use stafett_protocol::event::{Body, SealContext};
 use stafett_protocol::ids::ScopeId;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{Greeting, Records, Reply, ServerFrame};
-use stafett_tests::insider::{Insider, seal_context};
+use stafett_tests::insider::Insider;
 use stafett_tests::model_cast::{Cast, cast, concern, join, log, sign, text};
 use stafett_tests::model_people::Device;
 
@@ -73,7 +73,7 @@ fn c6_old_keys_and_the_whole_chain_open_nothing_that_came_after_the_removal() {
         assert!(!keys.is_empty());
         match &event.body {
             Body::Change(change) => {
-                let header = encode(&seal_context(&event, change.count));
+                let header = encode(&SealContext::of(&event, change.count));
                 let envelope =
                     seal::Envelope { salt: change.salt, device: event.device, counter: event.counter, header: &header };
                 let opens = keys.iter().any(|key| seal::open(key, &envelope, change.sealed.as_slice()).is_ok());

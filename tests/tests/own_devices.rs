@@ -1,0 +1,81 @@
+//! Several devices of one person: the next one has all before the last one goes, and all of them learn of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use stafett_client_core::client::input::Command as C;
+use stafett_tests::model_cast::{Cast, cast, list, log, text};
+use stafett_tests::model_home::ModelHome;
+use stafett_tests::model_people::Device;
+
+/// A further device of this person, not yet certified by the first.
+fn further(home: &mut ModelHome, first: &mut Device, seed: u8) -> Device {
+    let code = text(&first.ask(home, C::DeviceLink).unwrap(), "code");
+    first.sync(home);
+    let mut device = Device::new(seed);
+    device.ask(home, C::DeviceAccept { code, name: format!("nettbrett {seed}") }).unwrap();
+    device
+}
+
+fn devices(home: &mut ModelHome, of: &mut Device) -> usize {
+    list(&of.ask(home, C::DeviceList).unwrap(), "devices").len()
+}
+
+fn own_id(home: &mut ModelHome, of: &mut Device) -> String {
+    let known = of.ask(home, C::DeviceList).unwrap();
+    let this = list(&known, "devices").iter().find(|d| d["this"] == true);
+    text(this.unwrap_or_else(|| panic!("{known} {}", of.last_problem())), "device")
+}
+
+/// Simulated worlds 9 and 12: a device that went before its successor was in every scope left its person
+/// outside of the log for good.
+#[test]
+fn a_device_goes_only_when_another_has_all_that_it_has() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let Cast { home, mother, .. } = &mut cast;
+    let mut second = further(home, mother, 80);
+    // Certified, and in no scope yet: its key packages go up with the stream that comes after.
+    mother.sync(home);
+    second.sync(home);
+    let first_id = own_id(home, mother);
+    second.ask(home, C::DeviceRemove { device: first_id.clone() }).unwrap();
+    second.sync(home);
+    assert!(second.last_problem().contains("device-needed"), "{}", second.last_problem());
+    assert_eq!(devices(home, &mut second), 2, "it still counts");
+
+    mother.sync(home);
+    second.sync(home);
+    assert_eq!(second.ask(home, C::LogShow { log: log.clone() }).unwrap()["child"], "Ella");
+    second.ask(home, C::DeviceRemove { device: first_id }).unwrap();
+    second.sync(home);
+    assert_eq!(devices(home, &mut second), 1);
+    let audit = second.ask(home, C::AuditVerify { log }).unwrap();
+    assert_eq!(list(&audit, "violations").len(), 0, "{audit}");
+}
+
+/// The removal of its leaves, signed by a device of ours, tells every other device that one is gone.
+#[test]
+fn a_persons_other_devices_learn_that_one_is_gone() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let Cast { home, mother, father, .. } = &mut cast;
+    let mut second = further(home, mother, 81);
+    let mut third = further(home, mother, 82);
+    for _ in 0..3 {
+        for device in [&mut *mother, &mut second, &mut third] {
+            device.sync(home);
+        }
+    }
+    let second_id = own_id(home, &mut second);
+    mother.ask(home, C::DeviceRemove { device: second_id.clone() }).unwrap();
+    mother.sync(home);
+    third.sync(home);
+    let known = third.ask(home, C::DeviceList).unwrap();
+    assert!(list(&known, "devices").iter().all(|d| d["device"] != second_id.as_str()), "{known}");
+    // Nobody lets it in again, and the others' devices are not touched by it.
+    third.sync(home);
+    mother.sync(home);
+    father.sync(home);
+    assert!(!home.connect(second.id.unwrap()), "its home turns it away");
+    let audit = father.ask(home, C::AuditVerify { log }).unwrap();
+    assert_eq!(list(&audit, "violations").len(), 0, "{audit}");
+}
