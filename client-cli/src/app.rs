@@ -13,10 +13,11 @@ use stafett_client_core::client::input::Command as Wish;
 use stafett_protocol::code::Code;
 use zeroize::Zeroizing;
 
-use crate::args::{Audit, Command, CommandLine, Invite, Join};
+use crate::args::{Audit, Command, CommandLine, Invite, Join, Keyring};
 use crate::commands::{Asked, asked};
 use crate::fault::{Exit, Fault};
-use crate::home::{Home, default_dir, passphrase};
+use crate::home::{Home, default_dir, given_passphrase, passphrase};
+use crate::keyring;
 use crate::messages::{Language, Messages};
 use crate::output::{Output, Said};
 use crate::recording::Recording;
@@ -70,6 +71,7 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
         Command::Join(join) => Command::Join(named(overridden(join)?, output)),
         #[cfg(feature = "demo")]
         Command::Demo { keep, fast } => return crate::demo::run(keep.as_deref(), fast, output).await,
+        Command::Keyring(command) => return key_in_keyring(&dir, command, output),
         Command::Audit(Audit::Verify { what }) if Path::new(&what).is_file() => {
             return verify_file(Path::new(&what), output);
         }
@@ -150,15 +152,36 @@ async fn own_unit(session: &mut Session, unit: &str) -> Result<(), Fault> {
     }
 }
 
+/// `keyring keep`, `keyring forget`: the only commands that need the home and nothing in it.
+fn key_in_keyring(dir: &Path, command: Keyring, output: &Output) -> Result<Exit, Fault> {
+    let home = Home::hold(dir)?;
+    let name = match command {
+        Keyring::Keep => {
+            let question = output.messages().say("ask.passphrase", &[]);
+            keyring::keep(&home, &*home.unlock(passphrase(&question, None)?.as_bytes())?)?;
+            "keyring.keep"
+        }
+        Keyring::Forget => {
+            keyring::forget(&home)?;
+            "keyring.forget"
+        }
+    };
+    say(output, name, json!({"kept": name == "keyring.keep"}));
+    Ok(Exit::Done)
+}
+
 /// Opens the home; only `join` and `device accept` make one.
 async fn open(dir: &Path, command: &Command, recording: Recording, output: &Output) -> Result<Session, Fault> {
     let begins = matches!(command, Command::Join(_) | Command::Device(crate::args::Device::Accept { .. }));
     let home = if begins { Home::hold_new(dir)? } else { Home::hold(dir)? };
     let ask = |key: &str| output.messages().say(key, &[]);
-    let key: Zeroizing<[u8; 32]> = if home.is_set_up() {
-        home.unlock(passphrase(&ask("ask.passphrase"), None)?.as_bytes())?
-    } else {
+    let kept = || keyring::recall(&home).filter(|_| given_passphrase().is_none());
+    let key: Zeroizing<[u8; 32]> = if !home.is_set_up() {
         home.set_up(passphrase(&ask("ask.new_passphrase"), Some(&ask("ask.again")))?.as_bytes())?
+    } else if let Some(key) = kept() {
+        key
+    } else {
+        home.unlock(passphrase(&ask("ask.passphrase"), None)?.as_bytes())?
     };
     Session::open(home, &key, recording).await
 }

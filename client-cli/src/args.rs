@@ -28,6 +28,8 @@ pub enum Command {
     Join(Join),
     #[command(subcommand)]
     Device(Device),
+    #[command(subcommand)]
+    Keyring(Keyring),
     Invite(Invite),
     People {
         #[arg(long)]
@@ -116,6 +118,12 @@ pub enum Device {
     Remove {
         device: String,
     },
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum Keyring {
+    Keep,
+    Forget,
 }
 
 #[derive(Debug, Args)]

@@ -16,7 +16,7 @@ pub struct Asked {
     pub name: &'static str,
 }
 
-/// The wish behind a command; `None` for what the host does itself (`sync`, `audit export`, `demo`).
+/// The wish behind a command; `None` for what the host does itself (`sync`, `audit export`, `keyring`, `demo`).
 pub fn asked(command: Command) -> Option<Asked> {
     let (name, wish) = match command {
         Command::Join(join) => ("join", Wish::Join { code: join.code, name: join.name.unwrap_or_default() }),
@@ -46,7 +46,7 @@ pub fn asked(command: Command) -> Option<Asked> {
         Command::Note { log, text } => ("note", Wish::Note { log, text }),
         Command::Audit(Audit::Verify { what }) => ("audit.verify", Wish::AuditVerify { log: what }),
         Command::Audit(Audit::Export { log, .. }) => ("audit.export", Wish::AuditExport { log }),
-        Command::Sync { .. } => return None,
+        Command::Sync { .. } | Command::Keyring(_) => return None,
         #[cfg(feature = "demo")]
         Command::Demo { .. } | Command::Server { .. } => return None,
     };

@@ -124,13 +124,23 @@ impl Home {
         Ok(key)
     }
 
-    /// The home key, for whoever knows the passphrase.
-    pub fn unlock(&self, passphrase: &[u8]) -> Result<Zeroizing<[u8; 32]>, HomeError> {
+    fn wrapping(&self) -> Result<Wrapping, HomeError> {
         let path = self.dir.join("home.json");
         let text = std::fs::read(&path).map_err(|error| HomeError::Io(path, error))?;
         let wrapping: Wrapping =
             serde_json::from_slice(&text).map_err(|error| HomeError::Damaged(error.to_string()))?;
         wrapping.check()?;
+        Ok(wrapping)
+    }
+
+    /// What tells this home from any other, also from one made anew in its place.
+    pub fn name(&self) -> Result<String, HomeError> {
+        self.wrapping().map(|wrapping| wrapping.salt)
+    }
+
+    /// The home key, for whoever knows the passphrase.
+    pub fn unlock(&self, passphrase: &[u8]) -> Result<Zeroizing<[u8; 32]>, HomeError> {
+        let wrapping = self.wrapping()?;
         let nonce: [u8; 12] = fixed(&wrapping.nonce)?;
         let wrapped: [u8; 48] = fixed(&wrapping.wrapped_key)?;
         let plain = wrapping
@@ -210,12 +220,15 @@ pub fn default_dir() -> Option<PathBuf> {
     base.map(|base| base.join("stafett"))
 }
 
+/// `STAFETT_PASSPHRASE`.
+pub fn given_passphrase() -> Option<Zeroizing<String>> {
+    std::env::var("STAFETT_PASSPHRASE").ok().filter(|given| !given.is_empty()).map(Zeroizing::new)
+}
+
 /// `STAFETT_PASSPHRASE`, else a question at the terminal; asked twice for a new home.
 pub fn passphrase(question: &str, again: Option<&str>) -> Result<Zeroizing<String>, HomeError> {
-    if let Ok(given) = std::env::var("STAFETT_PASSPHRASE")
-        && !given.is_empty()
-    {
-        return Ok(Zeroizing::new(given));
+    if let Some(given) = given_passphrase() {
+        return Ok(given);
     }
     let ask = |text: &str| rpassword::prompt_password(text).map(Zeroizing::new).map_err(|_| HomeError::NoPassphrase);
     let first = ask(&format!("{question} "))?;

@@ -13,6 +13,7 @@ pub mod demo;
 pub mod fault;
 pub mod help;
 pub mod home;
+pub mod keyring;
 pub mod live;
 pub mod messages;
 pub mod output;
