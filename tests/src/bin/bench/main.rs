@@ -1,5 +1,5 @@
 //! `cargo run --release -p stafett-tests --bin bench`: a first set of the figures of the design's performance
-//! table, on one server, with the product's own client, host and server, beside the limits of this machine in
+//! table, on one server and on two, with the product's own client, host and server, beside the limits of this machine in
 //! the same run. Read the ratios; machines are shared and noisy.
 
 #![allow(
@@ -10,7 +10,10 @@
     reason = "a bench stops at the first surprise"
 )]
 
+mod federation;
 mod limits;
+mod live;
+mod municipality;
 mod people;
 mod prose;
 
@@ -57,42 +60,19 @@ async fn run(edits: usize) {
     show("P3", "reader returns after those edits: connect to all visible", back, floor, "s");
     let cold = town.cold_device(edits).await;
     show("P4", "new device: connect to all visible", cold, floor, "s");
-    println!("server: {} kB resident, {} kB on disk", town.server_memory_kb(), town.server_disk_kb());
+    println!("server: {} kB resident, {} kB on disk", town.here.memory_kb(), town.here.disk_kb());
+    federation::run(&mut town, &limits, edits).await;
 }
 
 async fn live(town: &mut Town, limits: &limits::Limits) {
-    const EDITS: usize = 200;
     let (writer, reader) = (town.take("teacher").await, town.take("mother").await);
-    let mut writer = Live::open(writer).await.expect("connects");
-    let mut reader = Live::open(reader).await.expect("connects");
-    let concern = town.concern.clone();
-    let before = people::measures(&mut reader, &concern).await;
-    let (news, mut arrived) = tokio::sync::mpsc::unbounded_channel();
-    let reading = tokio::spawn(async move {
-        // Every message is one edit: taken in and saved, hence visible.
-        for _ in 0..EDITS {
-            assert!(reader.next(Duration::from_secs(10)).await.expect("the stream holds").0, "an edit does not arrive");
-            news.send(Instant::now()).expect("is heard");
-        }
-        reader
-    });
-    let mut times = vec![];
-    for i in 0..EDITS {
-        let start = Instant::now();
-        writer.perform(measure(&concern, i as u64)).await.expect("is saved");
-        let seen = arrived.recv().await.expect("the reader goes on");
-        times.push(seen.duration_since(start).as_secs_f64() * 1000.0);
-        while writer.next(Duration::from_millis(40)).await.expect("the stream holds").0 {}
-    }
-    let mut reader = reading.await.expect("reads to the end");
-    assert_eq!(people::measures(&mut reader, &concern).await, before + EDITS, "all are visible");
-    times.sort_by(f64::total_cmp);
+    let (times, writer, mut readers) = live::paced(writer, vec![reader], &town.concern.clone(), 1).await;
     // The floor: three durable commits one after another (writer, server, reader).
     let floor = 3000.0 / limits.commits;
-    show("P1a", "live edit, one server, 200 edits, one at a time: p50", percentile(&times, 0.5), floor, "ms");
-    show("P1b", "live edit, one server, 200 edits, one at a time: p99", percentile(&times, 0.99), floor, "ms");
-    town.give("teacher", writer.close().await.expect("closes"));
-    town.give("mother", reader.close().await.expect("closes"));
+    show("P1a", "live edit, one server, 200 edits 50 ms apart: p50", percentile(&times, 0.5), floor, "ms");
+    show("P1b", "live edit, one server, 200 edits 50 ms apart: p99", percentile(&times, 0.99), floor, "ms");
+    town.give("teacher", writer);
+    town.give("mother", readers.remove(0));
 }
 
 async fn burst(town: &mut Town, edits: usize) -> (f64, f64) {

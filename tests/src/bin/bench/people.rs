@@ -1,5 +1,6 @@
 //! A town for the bench: a real server process, and people whose homes are real ones.
 
+use crate::municipality::Municipality;
 use crate::prose;
 use serde_json::Value;
 use stafett_cli::home::Home;
@@ -8,23 +9,14 @@ use stafett_cli::recording::Recording;
 use stafett_cli::session::Session;
 use stafett_client_core::client::input::{Command as Wish, Invitation, NewMeasure};
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 pub struct Town {
     dir: tempfile::TempDir,
-    server: Child,
+    pub here: Municipality,
     people: BTreeMap<String, Session>,
+    pub log: String,
     pub concern: String,
-}
-
-impl Drop for Town {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
 }
 
 pub fn measure(concern: &str, i: u64) -> Wish {
@@ -44,43 +36,18 @@ pub async fn measures_of(session: &mut Session, concern: &str) -> usize {
     count(&session.perform(Wish::ConcernShow { concern: concern.into() }).await.expect("is shown"))
 }
 
-fn text(value: &Value, key: &str) -> String {
+pub fn text(value: &Value, key: &str) -> String {
     value[key].as_str().unwrap_or_else(|| panic!("no {key} in {value}")).to_owned()
-}
-
-fn stafettd() -> PathBuf {
-    let own = std::env::current_exe().expect("has a path");
-    let beside = own.with_file_name("stafettd");
-    assert!(beside.exists(), "build the server first: cargo build --release --bin stafettd");
-    beside
 }
 
 impl Town {
     pub async fn found() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let home = dir.path().join("server");
-        let run = |words: &[&str]| {
-            let out =
-                Command::new(stafettd()).args(words).arg("--home").arg(&home).arg("--json").output().expect("runs");
-            assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-            serde_json::from_slice::<Value>(&out.stdout).expect("JSON")
-        };
-        run(&["init", "--number", "3209", "--name", "Ullensaker"]);
-        let mut server = Command::new(stafettd())
-            .args(["serve", "--json", "--home"])
-            .arg(&home)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("serves");
-        let mut line = String::new();
-        BufReader::new(server.stdout.take().expect("piped")).read_line(&mut line).expect("is ready");
-        let code = text(&run(&["unit", "add", "--name", "Solvang skole", "--kind", "school"]), "leader_code");
-        let mut town = Self { dir, server, people: BTreeMap::new(), concern: String::new() };
+        let here = Municipality::start(dir.path().join("here"), "3209", "Ullensaker");
+        let (_, code) = here.unit("Solvang skole", "school");
+        let mut town = Self { dir, here, people: BTreeMap::new(), log: String::new(), concern: String::new() };
         town.join("leader", code).await;
-        let employee = Invitation::Employee { may_hold: true, may_act: true };
-        let code = town.invite("leader", employee).await;
-        town.join("teacher", code).await;
+        town.employ("leader", "teacher").await;
         let mut guardians = vec![];
         for guardian in ["mother", "father"] {
             let code = town.invite("teacher", Invitation::Guardian).await;
@@ -95,16 +62,31 @@ impl Town {
         let new = Wish::LogNew { child: "Ella".into(), born: "2015-03-04".into(), guardians, level: 1 };
         let log = text(&self.ask("teacher", new).await, "log");
         self.sync("teacher").await;
-        for guardian in ["mother", "father"] {
-            self.sync(guardian).await;
-            let request = text(&self.ask(guardian, Wish::ConsentPending).await["requests"][0], "request");
-            self.ask(guardian, Wish::ConsentGrant { request, custody: true }).await;
-            self.sync(guardian).await;
-        }
+        self.parents_say_yes().await;
+        self.log.clone_from(&log);
         let measure = NewMeasure { text: prose::text(0), ..NewMeasure::default() };
         let new = Wish::ConcernNew { log, title: "Lekser".into(), goal: "Mål".into(), category: None, measure };
         self.concern = text(&self.ask("teacher", new).await, "concern");
         self.rounds(3).await;
+    }
+
+    /// To everything that waits.
+    pub async fn parents_say_yes(&mut self) {
+        for guardian in ["mother", "father"] {
+            self.sync(guardian).await;
+            let pending = self.ask(guardian, Wish::ConsentPending).await;
+            for request in pending["requests"].as_array().expect("a list") {
+                let request = text(request, "request");
+                self.ask(guardian, Wish::ConsentGrant { request, custody: true }).await;
+            }
+            self.sync(guardian).await;
+        }
+    }
+
+    /// A leader registers somebody who may hold and act. Answers the person.
+    pub async fn employ(&mut self, leader: &str, name: &str) -> String {
+        let code = self.invite(leader, Invitation::Employee { may_hold: true, may_act: true }).await;
+        self.join(name, code).await
     }
 
     async fn open(&self, name: &str) -> Session {
@@ -113,7 +95,7 @@ impl Town {
         Session::open(home, &key, Recording::none()).await.expect("opens")
     }
 
-    async fn join(&mut self, name: &str, code: String) -> String {
+    pub async fn join(&mut self, name: &str, code: String) -> String {
         let mut session = self.open(name).await;
         let joined = session.perform(Wish::Join { code, name: name.into() }).await.expect("joins");
         session.sync().await.expect("syncs");
@@ -127,20 +109,24 @@ impl Town {
         code
     }
 
-    async fn ask(&mut self, who: &str, wish: Wish) -> Value {
+    pub async fn ask(&mut self, who: &str, wish: Wish) -> Value {
         self.people.get_mut(who).expect("is here").perform(wish).await.expect("is answered")
     }
 
-    async fn sync(&mut self, who: &str) {
+    pub async fn sync(&mut self, who: &str) {
         self.people.get_mut(who).expect("is here").sync().await.expect("syncs");
     }
 
-    async fn rounds(&mut self, rounds: usize) {
+    pub async fn rounds(&mut self, rounds: usize) {
         for _ in 0..rounds {
             for who in self.people.keys().cloned().collect::<Vec<_>>() {
                 self.sync(&who).await;
             }
         }
+    }
+
+    pub fn folder(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     pub async fn take(&mut self, who: &str) -> Session {
@@ -151,31 +137,28 @@ impl Town {
         self.people.insert(who.into(), session);
     }
 
-    /// Seconds from the connection of a new, certified and admitted device until it shows everything.
-    pub async fn cold_device(&mut self, edits: usize) -> f64 {
+    /// A further device of the mother's, certified and let in, that has not read anything yet.
+    pub async fn further_device(&mut self, name: &str) {
         let code = text(&self.ask("mother", Wish::DeviceLink).await, "code");
         self.sync("mother").await;
-        let mut second = self.open("second").await;
-        second.perform(Wish::DeviceAccept { code, name: "nettbrett".into() }).await.expect("is accepted");
+        let mut second = self.open(name).await;
+        second.perform(Wish::DeviceAccept { code, name: name.into() }).await.expect("is accepted");
         self.sync("mother").await;
         second.sync().await.expect("syncs");
         self.sync("mother").await;
+        self.people.insert(name.into(), second);
+    }
+
+    /// Seconds from the connection of a new, certified and admitted device until it shows everything.
+    pub async fn cold_device(&mut self, edits: usize) -> f64 {
+        self.further_device("second").await;
+        let mut second = self.take("second").await;
         let start = Instant::now();
         second.sync().await.expect("syncs");
         let seen = measures_of(&mut second, &self.concern).await;
         let time = start.elapsed().as_secs_f64();
         assert!(seen >= edits, "the new device sees {seen}");
+        self.give("second", second);
         time
-    }
-
-    pub fn server_memory_kb(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.id())).unwrap_or_default();
-        let line = status.lines().find(|l| l.starts_with("VmRSS"));
-        line.and_then(|l| l.split_whitespace().nth(1)).and_then(|n| n.parse().ok()).unwrap_or(0)
-    }
-
-    pub fn server_disk_kb(&self) -> u64 {
-        let files = std::fs::read_dir(self.dir.path().join("server")).expect("a folder");
-        files.flatten().filter_map(|f| f.metadata().ok()).map(|m| m.len()).sum::<u64>() / 1024
     }
 }
