@@ -133,7 +133,22 @@ pub fn now_ms() -> u64 {
     let now = since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
     #[cfg(feature = "test-support")]
     let now = now.saturating_add_signed(CLOCK_OFFSET_MS.load(std::sync::atomic::Ordering::Relaxed));
+    #[cfg(feature = "test-support")]
+    let now = match CLOCK_STOPPED_MS.load(std::sync::atomic::Ordering::Relaxed) {
+        0 => now,
+        stopped => stopped,
+    };
     now
+}
+
+/// The moment at which tests let the clock stand; 0 while it runs.
+#[cfg(feature = "test-support")]
+static CLOCK_STOPPED_MS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+/// Tests only: for this process's servers it is this moment until another is named.
+#[cfg(feature = "test-support")]
+pub fn stop_clock(at_ms: u64) {
+    CLOCK_STOPPED_MS.store(at_ms, std::sync::atomic::Ordering::Relaxed);
 }
 
 #[cfg(feature = "test-support")]

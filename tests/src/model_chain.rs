@@ -1,9 +1,9 @@
 //! The chains of a home in memory: intake, receipts, sync.
 
-use crate::model_home::{ModelHome, ScopeChain};
+use crate::model_home::{Answered, ModelHome, ScopeChain};
 use stafett_protocol::event::{Body, Receipt, Record};
 use stafett_protocol::ids::{DeviceId, Hash, ScopeId};
-use stafett_protocol::policy::Context;
+use stafett_protocol::policy::{Context, Refusal};
 use stafett_protocol::replica::{self, Replica};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::transfer::HomeAccept;
@@ -58,7 +58,10 @@ impl ModelHome {
 
     /// All or nothing, idempotent by (scope, device, counter).
     pub fn submit(&mut self, device: DeviceId, bundle: Bundle) -> Result<Vec<Accepted>, String> {
-        self.submit_with(device, bundle, &[])
+        let asked = bundle.clone();
+        let answer = self.submit_with(device, bundle, &[]);
+        self.answered.push(Answered { device, bundle: asked, at: self.now, answer: answer.clone() });
+        answer
     }
 
     /// With the words of new homes, where scopes move.
@@ -145,7 +148,7 @@ impl ModelHome {
         }
         let trusted = self.trusted();
         let now = self.now;
-        let refused = |r: stafett_protocol::policy::Refusal| r.code().to_owned();
+        let refused = |r: Refusal| r.code().to_owned();
         let Some(mut chain) = self.scopes.remove(&event.scope) else {
             let card = match &event.body {
                 Body::Genesis(g) => g.card.and_then(|c| self.scopes.get(&c)).map(|c| c.replica.state()),
@@ -171,8 +174,13 @@ impl ModelHome {
                 chain.removed.insert(*gone, seq);
             });
         }
+        // Strangers do not learn that there is such a scope.
+        let known_here = before.contains(&event.device) || chain.removed.contains_key(&event.device);
         self.scopes.insert(event.scope, chain);
-        taken.map_err(refused)?;
+        taken.map_err(|refusal| match refusal {
+            Refusal::NotAMember if !known_here => Refusal::UnknownScope.code().to_owned(),
+            other => refused(other),
+        })?;
         Ok((event.scope, seq))
     }
 

@@ -75,6 +75,17 @@ pub struct ModelHome {
     /// Scopes that have left, and whose they are now.
     pub(crate) tombstones: BTreeMap<ScopeId, Signed<Tombstone>>,
     pub(crate) transfers: Transfers,
+    /// Every bundle that was handed in, and what came of it.
+    pub answered: Vec<Answered>,
+}
+
+/// A bundle and its verdict, for whoever wants to compare it with another home's.
+#[derive(Clone)]
+pub struct Answered {
+    pub device: DeviceId,
+    pub bundle: Bundle,
+    pub at: u64,
+    pub answer: Result<Vec<Accepted>, String>,
 }
 
 pub(crate) fn refused(code: &str) -> Reply {
@@ -104,6 +115,20 @@ impl ModelHome {
             added: BTreeMap::new(),
             tombstones: BTreeMap::new(),
             transfers: Transfers::default(),
+            answered: vec![],
+        }
+    }
+
+    /// The same municipality with the same accounts, before its first scope.
+    pub fn emptied(&self) -> Self {
+        Self {
+            scopes: BTreeMap::new(),
+            live: BTreeSet::new(),
+            added: BTreeMap::new(),
+            tombstones: BTreeMap::new(),
+            transfers: Transfers::default(),
+            answered: vec![],
+            ..self.clone()
         }
     }
 
