@@ -39,6 +39,10 @@ vectors:
     UPDATE_VECTORS=1 cargo test -p stafett-tests --test vectors committed
     cargo test -p stafett-tests --test vectors
 
+# Coverage-guided fuzzing of every target, SECONDS each, from the kept corpus; what is new and small enough is kept
+fuzz SECONDS="60" TARGETS="decode text snapshot judge gate":
+    tests/fuzz/run {{SECONDS}} {{TARGETS}}
+
 # Known vulnerabilities; fetches the advisory database
 advisories:
     cargo deny check advisories

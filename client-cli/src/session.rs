@@ -167,11 +167,25 @@ impl Session {
         Ok(done)
     }
 
-    /// Inputs that came together: handled in their order, saved in one transaction, and only then shown and sent. None of
-    /// them may ask for a load or a call.
+    /// Inputs that came together: handled in their order, saved in one transaction, and only then shown and sent. What the
+    /// last of them asks of the disk is answered at once; none may ask for a call.
     pub(crate) async fn steps(&mut self, inputs: impl IntoIterator<Item = Input>) -> Result<Steps, Fault> {
         let mut done = Steps::default();
-        let mut rows = Vec::new();
+        let mut wanted = self.handle_all(inputs, &mut done).await?;
+        while let Some(prefixes) = wanted {
+            let loaded = Input::Loaded(self.load(&prefixes).await?);
+            wanted = self.handle_all([loaded], &mut done).await?;
+        }
+        Ok(done)
+    }
+
+    /// Handles and saves; answers what the last input asks of the disk.
+    async fn handle_all(
+        &mut self,
+        inputs: impl IntoIterator<Item = Input>,
+        done: &mut Steps,
+    ) -> Result<Option<Vec<Vec<u8>>>, Fault> {
+        let (mut rows, mut wanted) = (Vec::new(), None);
         for input in inputs {
             let effects: Effects = self.client.handle(now_ms(), input);
             rows.extend(effects.rows);
@@ -179,9 +193,10 @@ impl Session {
             done.news.extend(effects.news);
             done.settled = effects.settled;
             done.answers.extend(effects.answer.map(|answer| answer.map_err(Fault::from)));
+            wanted = effects.load;
         }
         self.store.write(&rows).await?;
-        Ok(done)
+        Ok(wanted)
     }
 
     /// The text of an entry, as it stands now.

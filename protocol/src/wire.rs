@@ -121,6 +121,9 @@ pub enum Request {
     /// A checkpoint whose parts are all there; it replaces this device's former one. → `Done`
     #[tls_codec(discriminant = 25)]
     PutCheckpoint(Checkpoint),
+    /// To a home behind its own receipt: that, and what lies behind it, in parts. → `Synced`: where it stands; or `Done`
+    #[tls_codec(discriminant = 26)]
+    Return(Records),
 }
 
 /// From the server.

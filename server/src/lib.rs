@@ -16,6 +16,7 @@ pub mod offers;
 #[cfg(feature = "test-support")]
 pub mod pg;
 pub mod problem;
+pub mod restored;
 pub mod server;
 pub mod store;
 pub mod stream;

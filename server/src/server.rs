@@ -11,13 +11,14 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use stafett_protocol::ids::DeviceId;
 use tokio::sync::watch;
 
-use crate::db::{Conn, Db, StoreError, schema};
+use crate::db::{Conn, Db, StoreError};
 use crate::fanout::Fanout;
 use crate::federation::{self, Federation};
 use crate::home::now_ms;
 use crate::intake::Intake;
 use crate::municipality::Municipality;
 use crate::problem::Fault;
+use crate::restored;
 use crate::store::accounts;
 
 /// Joins and stream openings of one address.
@@ -59,8 +60,6 @@ pub struct Server {
     pub federation: Federation,
     /// Turns true when the server drains.
     pub stop: watch::Receiver<bool>,
-    /// A restored server signs nothing (design `protocol.md` 3, Two histories).
-    restored: bool,
     limits: Limits,
 }
 
@@ -77,7 +76,6 @@ impl Server {
         federation: Federation,
         stop: watch::Receiver<bool>,
     ) -> Result<Arc<Self>, StoreError> {
-        let restored = schema::meta(&mut db.reader().await?, crate::cli::RESTORED).await?;
         let municipality = Arc::new(municipality);
         let fanout = Arc::new(Fanout::default());
         federation.peers.refresh(&db).await?;
@@ -93,7 +91,6 @@ impl Server {
             municipality,
             fanout,
             stop,
-            restored: restored.unwrap_or(0) != 0,
             limits: Limits {
                 addresses: RateLimiter::keyed(quota(PER_ADDRESS)),
                 devices: RateLimiter::keyed(quota(PER_DEVICE)),
@@ -112,8 +109,11 @@ impl Server {
     }
 
     /// A restored server signs neither receipts nor certificates.
-    pub fn may_sign(&self) -> Result<(), Fault> {
-        if self.restored { Err(Fault::Restored) } else { Ok(()) }
+    pub async fn may_sign(&self) -> Result<(), Fault> {
+        match restored::is_restored(&mut self.db.reader().await?).await? {
+            true => Err(Fault::Restored),
+            false => Ok(()),
+        }
     }
 
     /// One join or stream opening from an address.
@@ -128,7 +128,6 @@ impl Server {
 
     /// Events that a device wants to have accepted.
     pub fn admit_events(&self, device: DeviceId, count: usize) -> Result<(), Fault> {
-        self.may_sign()?;
         admit(&self.limits.events, device, count)
     }
 

@@ -393,7 +393,7 @@ impl ModelHome {
                 }
                 Reply::Done
             }
-            Request::Ping => Reply::Done,
+            Request::Ping | Request::Return(_) => Reply::Done,
             Request::Relay(_) => refused("unknown-peer"),
             Request::PrepareTransfer(_)
             | Request::CommitTransfer(_)

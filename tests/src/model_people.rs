@@ -20,13 +20,15 @@ pub struct Device {
     pub home: Municipality,
     /// Every batch that was saved, in order.
     pub saved: Vec<Vec<Row>>,
+    /// Every frame that a sync has brought, in order.
+    pub heard: Vec<Vec<u8>>,
     seed: u8,
 }
 
 impl Device {
     pub fn new(seed: u8) -> Self {
         let client = Client::open(vec![], [seed; 32]).unwrap();
-        Self { client, disk: BTreeMap::new(), id: None, home: 0, saved: vec![], seed }
+        Self { client, disk: BTreeMap::new(), id: None, home: 0, saved: vec![], heard: vec![], seed }
     }
 
     fn rows(&self) -> Vec<Row> {
@@ -75,10 +77,7 @@ impl Device {
                 });
                 Input::CallAnswered(reply)
             }
-            (_, Some(prefixes)) => {
-                let wanted = |row: &Row| row.space == Space::Event && prefixes.iter().any(|p| row.key.starts_with(p));
-                Input::Loaded(self.rows().into_iter().filter(wanted).collect())
-            }
+            (_, Some(prefixes)) => Input::Loaded(self.events(&prefixes)),
             _ => panic!("neither answer nor call nor load"),
         };
         let effects = self.client.handle(net.now(), next);
@@ -93,6 +92,12 @@ impl Device {
         answer
     }
 
+    /// Event rows under these prefixes, as a host loads them.
+    pub fn events(&self, prefixes: &[Vec<u8>]) -> Vec<Row> {
+        let wanted = |row: &Row| row.space == Space::Event && prefixes.iter().any(|p| row.key.starts_with(p));
+        self.rows().into_iter().filter(wanted).collect()
+    }
+
     /// `stafett sync`: until nothing more can be done alone.
     pub fn sync(&mut self, net: &mut impl Net) {
         net.pass(1000);
@@ -105,12 +110,18 @@ impl Device {
         loop {
             let mut settled = false;
             for input in std::mem::take(&mut queue) {
-                let effects = self.client.handle(net.now(), input);
-                self.save(&effects);
-                effects.frames.iter().for_each(|f| net.frame(home, id, f));
-                settled = effects.settled;
+                let mut next = Some(input);
+                while let Some(input) = next.take() {
+                    let effects = self.client.handle(net.now(), input);
+                    self.save(&effects);
+                    effects.frames.iter().for_each(|f| net.frame(home, id, f));
+                    settled = effects.settled;
+                    next = effects.load.map(|prefixes| Input::Loaded(self.events(&prefixes)));
+                }
             }
-            queue.extend(net.inbound(home, id).iter().map(|f| Input::Frame(encode(f))));
+            let frames: Vec<Vec<u8>> = net.inbound(home, id).iter().map(encode).collect();
+            self.heard.extend(frames.iter().cloned());
+            queue.extend(frames.into_iter().map(Input::Frame));
             steps += 1;
             assert!(steps < 500, "sync does not settle");
             if queue.is_empty() {

@@ -57,7 +57,7 @@ impl Client {
         self.table.read(Space::State, &row_key("fork", scope)).is_some()
     }
 
-    fn newest_receipt(&self, scope: ScopeId) -> Option<Signed<Receipt>> {
+    pub(super) fn newest_receipt(&self, scope: ScopeId) -> Option<Signed<Receipt>> {
         self.table.read(Space::State, &row_key("receipt", scope)).and_then(|b| decode(b).ok())
     }
 

@@ -53,6 +53,9 @@ impl Client {
                 self.withheld(scope, position.seq);
             }
         }
+        for synced in &scopes {
+            self.compare_with_receipt(synced.scope, synced.position);
+        }
         for synced in scopes.iter().filter(|s| s.position.is_none()) {
             self.session.blocked.insert(synced.scope);
             // Our own copy says so too: the consent has run out, or we are listed.

@@ -36,6 +36,7 @@ mod rebuild;
 mod refound;
 mod report;
 mod resync;
+mod returning;
 mod scope;
 mod session;
 mod transfer;
@@ -78,11 +79,19 @@ pub struct Client {
 }
 
 /// What the event rows that were asked for are wanted for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Loading {
-    Verify(stafett_protocol::ids::LogId),
-    Export(stafett_protocol::ids::LogId),
-    History(stafett_protocol::ids::LogId),
+    /// A command's answer about a log.
+    Answer(Wanted, stafett_protocol::ids::LogId),
+    /// What a home lacks of a scope after this record.
+    Return { scope: stafett_protocol::ids::ScopeId, after: u64 },
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Wanted {
+    Verify,
+    Export,
+    History,
 }
 
 impl core::fmt::Debug for Client {
@@ -152,7 +161,7 @@ impl Client {
                 self.rebuilt.clear();
                 None
             }
-            Input::Loaded(rows) => Some(self.loaded(rows)),
+            Input::Loaded(rows) => self.loaded(rows),
         };
         self.next_steps();
         let mut rows = self.provider_rows();
@@ -165,7 +174,7 @@ impl Client {
             call: self.call.take(),
             load,
             news: std::mem::take(&mut self.news),
-            settled: self.is_settled(),
+            settled: self.is_settled() && self.load.is_none(),
         }
     }
 
@@ -183,13 +192,13 @@ impl Client {
                 return self.device_accept(&code, name).err().map(Err);
             }
             C::AuditVerify { log } => {
-                return self.begin_loading(&log, Loading::Verify).err().map(Err);
+                return self.begin_loading(&log, Wanted::Verify).err().map(Err);
             }
             C::AuditExport { log } => {
-                return self.begin_loading(&log, Loading::Export).err().map(Err);
+                return self.begin_loading(&log, Wanted::Export).err().map(Err);
             }
             C::LogHistory { log } => {
-                return self.begin_loading(&log, Loading::History).err().map(Err);
+                return self.begin_loading(&log, Wanted::History).err().map(Err);
             }
             C::DeviceLink => self.device_link(),
             C::DeviceList => self.device_list(),

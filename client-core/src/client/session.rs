@@ -13,7 +13,7 @@ use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{
     ClientFrame, KeyPackageOffer, Problem as WireProblem, Reply, Request, ScopePosition, ServerFrame,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What a request under way was for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub(super) enum Sent {
     History(ScopeId),
     /// The last word of a checkpoint that goes up to here.
     Checkpoint(ScopeId, u64),
+    /// A receipt, or records, that the home lacks.
+    Return(ScopeId),
     /// Tombstones that were shown to a new home.
     Activate,
     /// A frame for another municipality: answered only where it cannot be passed on.
@@ -52,6 +54,11 @@ pub(super) struct Session {
     lines: BTreeMap<Municipality, Line>,
     /// How far others were shown a scope when its news were asked for.
     pub expected: BTreeMap<ScopeId, u64>,
+    /// Scopes whose home was shown its own receipt on this connection, and those whose records it asked for.
+    pub shown_to_home: BTreeSet<ScopeId>,
+    pub asked_back: BTreeSet<ScopeId>,
+    /// What homes lack, and after which record; loaded one by one.
+    pub owed: VecDeque<(ScopeId, u64)>,
     frames: Vec<Vec<u8>>,
     /// Key packages fetched and not used yet.
     pub packages: BTreeMap<PersonId, Vec<Signed<KeyPackageOffer>>>,
@@ -301,6 +308,7 @@ impl Client {
                 self.session.line_mut(from).synced = true;
                 self.synced(from, &scopes);
             }
+            (Sent::Return(_), Reply::Synced(scopes)) => self.home_stands_at(&scopes),
             (Sent::Units, Reply::Units(units)) => self.learn_units(from, &units),
             (Sent::Persons, Reply::Persons(records)) => {
                 for record in &records {

@@ -6,7 +6,7 @@ use super::log::rfc3339;
 use super::people;
 use super::scope::{Standing, role_word};
 use super::session::Sent;
-use super::{Answer, Client, Loading};
+use super::{Answer, Client, Loading, Wanted};
 use crate::audit;
 use crate::document::view::{GlimpseView, MeasureView};
 use crate::rows::{Row, Space};
@@ -323,37 +323,55 @@ impl Client {
         }
     }
 
-    pub(super) fn begin_loading(&mut self, log: &str, what: fn(LogId) -> Loading) -> Result<(), Problem> {
+    pub(super) fn begin_loading(&mut self, log: &str, wanted: Wanted) -> Result<(), Problem> {
         let log = self.log(log)?;
         self.member_card(log)?;
         self.audited(log)?;
-        self.load = Some(what(log));
+        // A command goes before what a home is owed; that is loaded after it.
+        if let Some(Loading::Return { scope, after }) = self.load.replace(Loading::Answer(wanted, log)) {
+            self.session.owed.push_front((scope, after));
+        }
         Ok(())
     }
 
     pub(super) fn prefixes(&self, loading: &Loading) -> Vec<Vec<u8>> {
-        let (Loading::Verify(log) | Loading::Export(log) | Loading::History(log)) = loading;
-        self.scopes.values().filter(|s| s.replica.state().log() == *log).map(|s| s.id().0.to_vec()).collect()
+        match loading {
+            Loading::Return { scope, .. } => vec![scope.0.to_vec()],
+            Loading::Answer(_, log) => {
+                self.scopes.values().filter(|s| s.replica.state().log() == *log).map(|s| s.id().0.to_vec()).collect()
+            }
+        }
     }
 
-    /// The records that were asked for are here.
-    pub(super) fn loaded(&mut self, rows: Vec<Row>) -> Answer {
-        let loading = self.load.take().ok_or_else(|| Problem::caller("nothing-asked", "no rows were asked for"))?;
+    /// The records that were asked for are here: by a command, or for a home that lacks them.
+    pub(super) fn loaded(&mut self, rows: Vec<Row>) -> Option<Answer> {
+        let answer = match self.load.take() {
+            Some(Loading::Return { scope, after }) => {
+                self.return_loaded(scope, after, &rows);
+                None
+            }
+            Some(Loading::Answer(wanted, log)) => Some(self.answer_loaded(wanted, log, &rows)),
+            None => Some(Err(Problem::caller("nothing-asked", "no rows were asked for"))),
+        };
+        self.load_owed();
+        answer
+    }
+
+    fn answer_loaded(&mut self, wanted: Wanted, log: LogId, rows: &[Row]) -> Answer {
         let mut records: Vec<Record> = vec![];
         for row in rows.iter().filter(|r| r.space == Space::Event) {
             records.push(decode(row.value.as_deref().unwrap_or_default()).map_err(Problem::from_malformed)?);
         }
         let me = self.me()?;
-        let (Loading::Verify(log) | Loading::Export(log) | Loading::History(log)) = loading;
         let home = self.card_of(log).map_or_else(|| me.number(), |card| self.home_of(card));
-        match loading {
-            Loading::Verify(log) => {
+        match wanted {
+            Wanted::Verify => {
                 let mut report = audit::verify(&records, &me.trusted(), home, log);
                 audit::check_receipts(&mut report, &self.receipts(log), &records, &me.trusted());
                 Ok(report.to_json())
             }
-            Loading::Export(log) => Ok(audit::export(&records, self.receipts(log), &me.trusted(), log)),
-            Loading::History(log) => Ok(self.history(log, &records)),
+            Wanted::Export => Ok(audit::export(&records, self.receipts(log), &me.trusted(), log)),
+            Wanted::History => Ok(self.history(log, &records)),
         }
     }
 

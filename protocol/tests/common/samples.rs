@@ -385,14 +385,19 @@ impl Samples {
         ]
         .into_iter()
         .chain(self.transfer_requests())
+        .chain([Request::Return(self.records())])
         .collect()
+    }
+
+    fn records(&self) -> Records {
+        let record = Record { seq: 4, time: START, event: self.signed_event() };
+        Records { scope: CARD, records: vec![record], receipt: Signed::sign(&self.receipt(), &key("signer")) }
     }
 
     fn replies(&self) -> Vec<Reply> {
         let receipt = Signed::sign(&self.receipt(), &key("signer"));
         let unit =
             Unit { unit: SCHOOL, name: "Solvang".into(), kind: "school".into(), leader: Some(self.world.id(LEADER)) };
-        let record = Record { seq: 4, time: START, event: self.signed_event() };
         let person = PersonRecord {
             certificate: Signed::sign(&self.person_certificate(), &key("signer")),
             devices: vec![DeviceRecord { certificate: self.device_certificate(), letter_key: vec![1].into() }],
@@ -411,7 +416,7 @@ impl Samples {
                 scope: Some(ScopePosition { scope: CARD, seq: 1 }),
             }),
             Reply::Submitted(vec![Accepted { scope: CARD, counter: 1, seq: 2, time: START, receipt: receipt.clone() }]),
-            Reply::Records(Records { scope: CARD, records: vec![record], receipt }),
+            Reply::Records(self.records()),
             Reply::Synced(vec![SyncedScope { scope: CARD, position: Some(self.receipt().position) }]),
             Reply::KeyPackages(vec![Signed::sign(&self.offer(), &key("signer"))]),
             Reply::Persons(vec![person]),

@@ -13,12 +13,10 @@ use crate::args;
 use crate::db::schema::{self, Kind, TABLES, Table};
 use crate::db::{Arg, Conn, Db, Row, StoreError};
 use crate::home::{FILES, Home, SETTINGS, Settings, now_ms, write_private};
+use crate::restored;
 
 /// Rows copied in one transaction.
 const PAGE: i64 = 1000;
-/// Name of the mark that a restored database carries.
-pub const RESTORED: &str = "restored";
-
 pub async fn backup(dir: &Path, file: &Path) -> Result<Said, CliError> {
     let (home, db) = super::open(dir).await?;
     if file.exists() {
@@ -78,7 +76,7 @@ pub async fn restore(dir: &Path, file: &Path, database: Option<String>) -> Resul
     let rows = copy_tables(&mut source, &db).await?;
     drop(source);
     db.write::<_, StoreError, _>(|conn: &mut Conn| {
-        Box::pin(async move { schema::set_meta(conn, RESTORED, to_i64(now_ms())).await })
+        Box::pin(async move { restored::stop_signing(conn).await.map(drop) })
     })
     .await?;
     db.close().await;
@@ -87,7 +85,9 @@ pub async fn restore(dir: &Path, file: &Path, database: Option<String>) -> Resul
     let text = serde_json::to_vec_pretty(&settings).map_err(|error| CliError::Damaged(error.to_string()))?;
     write_private(&dir.join(SETTINGS), &text)?;
     Ok(Said::new(
-        format!("{rows} rows restored. The server reads only until `stafettd open`."),
+        format!(
+            "{rows} rows restored. Start it: it signs nothing, and devices bring back what it lacks. Then `stafettd open`."
+        ),
         json!({"rows": rows, "restored": true}),
     ))
 }
@@ -115,10 +115,12 @@ async fn restore_files(source: &mut Conn, dir: &Path, file: &Path) -> Result<Set
 
 pub async fn open(dir: &Path) -> Result<Said, CliError> {
     let (_, db) = super::open(dir).await?;
-    db.write::<_, StoreError, _>(|conn: &mut Conn| Box::pin(async move { schema::set_meta(conn, RESTORED, 0).await }))
-        .await?;
+    db.write::<_, StoreError, _>(|conn: &mut Conn| {
+        Box::pin(async move { schema::set_meta(conn, restored::RESTORED, 0).await })
+    })
+    .await?;
     db.close().await;
-    Ok(Said::new("The server signs again after its next start.".to_owned(), json!({"open": true})))
+    Ok(Said::new("The server signs again.".to_owned(), json!({"open": true})))
 }
 
 async fn copy_files(home: &Home, copy: &Db) -> Result<(), CliError> {

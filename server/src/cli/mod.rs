@@ -7,7 +7,6 @@ mod peer;
 mod serve;
 mod unit;
 
-pub use backup::RESTORED;
 pub use unit::NAME_CHARS;
 
 use std::ffi::OsString;
@@ -56,15 +55,15 @@ enum Command {
     Doctor,
     /// Writes everything into one file.
     Backup { file: PathBuf },
-    /// Makes a home out of a backup. The restored server signs nothing until `open`.
+    /// Makes a home out of a backup. The restored server signs nothing until `open`; devices bring back what it lacks.
     Restore {
         file: PathBuf,
         /// Another PostgreSQL database than the one that was backed up; it must be empty.
         #[arg(long, value_name = "URL")]
         database: Option<String>,
     },
-    /// Lets a restored server sign again. Only where nothing was receipted after the backup: the
-    /// server would else tell two histories, and devices that know the other one stop.
+    /// Lets a restored server sign again, also while it runs. Only once the devices have brought back what it lacked:
+    /// it would else tell two histories, and devices that know the other one stop.
     Open,
 }
 

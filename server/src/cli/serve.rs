@@ -16,6 +16,7 @@ use crate::federation::Federation;
 use crate::home::Home;
 use crate::http;
 use crate::municipality::Municipality;
+use crate::restored;
 use crate::server::Server;
 use crate::tls::{self, Leaf};
 
@@ -25,6 +26,7 @@ pub async fn run(dir: &Path) -> Result<(), CliError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (home, db) = super::open(dir).await?;
+    restored::count_start(&db, dir).await?;
     let leaf = Leaf::new(certs::new_leaf(&authority(&home)?, host(&home))?)?;
     let municipality = Municipality::of(&home)?;
     let federation = Federation::new(&municipality, &authority(&home)?)?;

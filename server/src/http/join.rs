@@ -22,7 +22,7 @@ const SEALED_NAME_BYTES: usize = 1024;
 
 /// Answers a join of either kind.
 pub async fn join(server: &Server, request: JoinRequest) -> Result<JoinReply, Fault> {
-    server.may_sign()?;
+    server.may_sign().await?;
     let (certificate, unit, told) = match request {
         JoinRequest::Person(join) => {
             let (certificate, unit, told) = person(server, join).await?;

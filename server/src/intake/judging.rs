@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use stafett_protocol::codec::encode;
-use stafett_protocol::event::{Body, Event, Receipt, Record};
+use stafett_protocol::event::{Body, Event, Record};
 use stafett_protocol::ids::{DeviceId, ScopeId};
 use stafett_protocol::letter::Letter;
 use stafett_protocol::limits::LOG_SCOPES;
@@ -19,14 +19,15 @@ use stafett_protocol::wire::{Accepted, Envelope, Mail, ScopePosition, WelcomeMai
 
 use super::moving::{Leaving, moving_envelope};
 use super::places::Places;
-use super::{Draft, News, Outcome, Shared};
+use super::written::Written;
+use super::{Draft, Outcome, Shared};
 use crate::db::Conn;
-use crate::fanout;
 use crate::federation::peers::Known;
 use crate::home::now_ms;
 use crate::problem::Fault;
+use crate::restored;
 use crate::store::accounts::Device;
-use crate::store::chain::{self, Entry, Standing};
+use crate::store::chain::{self, Standing};
 use crate::store::mail::{self, Posted};
 
 /// Does all of it, and keeps the replicas that are still true.
@@ -55,39 +56,10 @@ pub(super) async fn run(
         }
     }
     let mut places = Places::lock(conn, &shared.hot, all, &needs_card).await?;
-    let result = Judging {
-        conn,
-        shared,
-        known: shared.peers.known(),
-        author,
-        places: &mut places,
-        now: 0,
-        accepts,
-        handed: Vec::new(),
-        leaving: None,
-        tombstones: Vec::new(),
-        written: Vec::new(),
-        mail: BTreeSet::new(),
-        recheck: BTreeSet::new(),
-    }
-    .all(drafts, letters)
-    .await;
+    let judging = Judging { accepts, ..Judging::new(conn, shared, author, &mut places) };
+    let result = judging.all(drafts, letters).await;
     places.give_back(&shared.hot, result.is_ok());
     result
-}
-
-/// One envelope that was applied in this transaction.
-struct Written {
-    scope: ScopeId,
-    counter: u64,
-    record: Record,
-    receipt: Option<Signed<Receipt>>,
-}
-
-impl Written {
-    fn entry(&self, device: DeviceId) -> Entry<'_> {
-        Entry { scope: self.scope, record: &self.record, device, counter: self.counter, receipt: self.receipt.as_ref() }
-    }
 }
 
 pub(super) struct Judging<'a> {
@@ -105,17 +77,39 @@ pub(super) struct Judging<'a> {
     /// The move of the envelope in hand, until its receipt is signed.
     pub leaving: Option<Leaving>,
     pub tombstones: Vec<Signed<Tombstone>>,
-    written: Vec<Written>,
-    mail: BTreeSet<DeviceId>,
+    pub written: Vec<Written>,
+    pub mail: BTreeSet<DeviceId>,
     /// Scopes whose readers may have lost their place with the one on the card.
-    recheck: BTreeSet<ScopeId>,
+    pub recheck: BTreeSet<ScopeId>,
 }
 
-impl Judging<'_> {
+impl<'a> Judging<'a> {
+    pub fn new(conn: &'a mut Conn, shared: &'a Shared, author: &'a Device, places: &'a mut Places) -> Self {
+        Self {
+            conn,
+            shared,
+            known: shared.peers.known(),
+            author,
+            places,
+            now: 0,
+            accepts: Vec::new(),
+            handed: Vec::new(),
+            leaving: None,
+            tombstones: Vec::new(),
+            written: Vec::new(),
+            mail: BTreeSet::new(),
+            recheck: BTreeSet::new(),
+        }
+    }
+
     async fn all(mut self, drafts: Vec<Draft>, letters: Vec<Letter>) -> Result<Outcome, Fault> {
         if let Some(accepted) = self.accepted_before(&drafts).await? {
             let tombstones = self.tombstones_before().await?;
             return Ok(Outcome { accepted, tombstones, news: Vec::new(), mail: Vec::new(), recheck: Vec::new() });
+        }
+        // Under the scopes' locks: whoever has found this database to be old holds them, or has written its mark.
+        if restored::is_restored(self.conn).await? {
+            return Err(Fault::Restored);
         }
         // One time for the whole bundle; a clock that went back holds time still.
         self.now = now_ms().max(self.places.newest_time());
@@ -137,12 +131,7 @@ impl Judging<'_> {
                 tracing::warn!("a letter beside a bundle met a full mailbox");
             }
         }
-        let device = self.author.device;
-        let entries: Vec<Entry<'_>> = self.written.iter().map(|written| written.entry(device)).collect();
-        chain::append(self.conn, &entries).await?;
-        for (replica, snapshot) in self.places.touched() {
-            chain::save(self.conn, replica, snapshot).await?;
-        }
+        self.store().await?;
         self.finish().await
     }
 
@@ -212,7 +201,8 @@ impl Judging<'_> {
         if let (Some(leaving), Some(receipt)) = (self.leaving.take(), &receipt) {
             self.let_go(leaving, receipt.clone()).await?;
         }
-        self.written.push(Written { scope, counter, record, receipt });
+        let device = self.author.device;
+        self.written.push(Written { scope, device, counter, record, receipt });
         Ok(())
     }
 
@@ -246,7 +236,7 @@ impl Judging<'_> {
     }
 
     /// Judges by the replica's rules and applies; answers whether facts changed.
-    async fn judge(&mut self, scope: ScopeId, record: Record, envelope: Option<&Envelope>) -> Result<bool, Fault> {
+    pub async fn judge(&mut self, scope: ScopeId, record: Record, envelope: Option<&Envelope>) -> Result<bool, Fault> {
         let replica = self.places.replica(scope).ok_or(Refusal::UnknownScope)?;
         let context = self.context(replica.state().card);
         let judged = replica.judge(record, &context)?;
@@ -264,7 +254,7 @@ impl Judging<'_> {
         Ok(changes)
     }
 
-    async fn found(&mut self, scope: ScopeId, record: Record, body: &Body) -> Result<bool, Fault> {
+    pub async fn found(&mut self, scope: ScopeId, record: Record, body: &Body) -> Result<bool, Fault> {
         let Body::Genesis(genesis) = body else {
             return Err(Refusal::UnknownScope.into());
         };
@@ -300,7 +290,7 @@ impl Judging<'_> {
     }
 
     /// Readers, Welcomes, and word to those who lost their place. Answers whether a leaf was removed.
-    async fn facts_changed(
+    pub async fn facts_changed(
         &mut self,
         scope: ScopeId,
         seq: u64,
@@ -342,55 +332,5 @@ impl Judging<'_> {
         }
         let position = known_here.then(|| ScopePosition { scope, seq: self.places.stored_seq(scope) });
         Ok(Fault::Refused(refused, position))
-    }
-
-    async fn finish(self) -> Result<Outcome, Fault> {
-        let mut accepted: Vec<Accepted> = Vec::with_capacity(self.written.len());
-        let mut news: BTreeMap<ScopeId, News> = BTreeMap::new();
-        // Backwards: the first receipt behind a record is the one that covers it.
-        for written in self.written.into_iter().rev() {
-            let scope = written.scope;
-            let covering = written.receipt.or_else(|| {
-                let later = accepted.iter().rev().find(|a: &&Accepted| a.scope == scope);
-                later.map(|a| a.receipt.clone())
-            });
-            let receipt = covering.ok_or(Fault::Internal)?;
-            accepted.push(Accepted {
-                scope,
-                counter: written.counter,
-                seq: written.record.seq,
-                time: written.record.time,
-                receipt: receipt.clone(),
-            });
-            news.entry(scope)
-                .or_insert_with(|| News { scope, records: Vec::new(), receipt, readers: None, moved: None })
-                .records
-                .push(written.record);
-        }
-        accepted.reverse();
-        for scope in &self.recheck {
-            fanout::notify(self.conn, fanout::News::Scope(*scope)).await?;
-        }
-        for (replica, changed) in self.places.touched() {
-            let state = replica.state();
-            fanout::notify(self.conn, fanout::News::Scope(state.scope())).await?;
-            if let Some(news) = news.get_mut(&state.scope()) {
-                news.records.reverse();
-                news.readers = changed.then(|| chain::readers(state, self.now).into_iter().collect());
-            }
-        }
-        for signed in &self.tombstones {
-            let scope = signed.peek()?.scope;
-            if let Some(news) = news.get_mut(&scope) {
-                news.moved = Some(signed.clone());
-            }
-        }
-        Ok(Outcome {
-            accepted,
-            tombstones: self.tombstones,
-            news: news.into_values().collect(),
-            mail: self.mail.into_iter().collect(),
-            recheck: self.recheck.into_iter().collect(),
-        })
     }
 }

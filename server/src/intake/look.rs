@@ -19,6 +19,7 @@ use crate::federation::peers::Known;
 use crate::home::now_ms;
 use crate::municipality::Municipality;
 use crate::problem::Fault;
+use crate::restored;
 use crate::store::chain::Standing;
 
 /// Locked scopes and their cards.
@@ -31,7 +32,8 @@ pub struct Look<'a> {
 }
 
 impl Intake {
-    /// Runs `work` on scopes that nobody changes meanwhile; all of what it writes stands, or nothing.
+    /// Runs `work` on scopes that nobody changes meanwhile; all of what it writes stands, or nothing. Not while nothing
+    /// may be signed: what transfers are told here is signed, or leads to it.
     pub async fn look<T, F>(&self, scopes: BTreeSet<ScopeId>, work: F) -> Result<T, Fault>
     where
         T: Send + 'static,
@@ -44,7 +46,11 @@ impl Intake {
                     let mut places = Places::lock(conn, &shared.hot, scopes.clone(), &scopes).await?;
                     let now = now_ms().max(places.newest_time());
                     let known = shared.peers.known();
-                    let result = work(&mut Look { conn, now, shared: &shared, known, places: &mut places }).await;
+                    let result = if restored::is_restored(conn).await? {
+                        Err(Fault::Restored)
+                    } else {
+                        work(&mut Look { conn, now, shared: &shared, known, places: &mut places }).await
+                    };
                     places.give_back(&shared.hot, result.is_ok());
                     result
                 })

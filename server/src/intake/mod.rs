@@ -5,6 +5,8 @@ mod judging;
 mod look;
 mod moving;
 mod places;
+mod returning;
+mod written;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -99,6 +101,11 @@ impl Intake {
                 Box::pin(async move { judging::run(conn, &shared, &author, (drafts, letters), accepts).await })
             })
             .await?;
+        Ok(self.announce(outcome))
+    }
+
+    /// After COMMIT: tells who may know.
+    fn announce(&self, outcome: Outcome) -> Transferred {
         for news in outcome.news {
             self.tell(news);
         }
@@ -108,7 +115,7 @@ impl Intake {
         for device in outcome.mail {
             self.fanout.mail(device);
         }
-        Ok(Transferred { accepted: outcome.accepted, tombstones: outcome.tombstones })
+        Transferred { accepted: outcome.accepted, tombstones: outcome.tombstones }
     }
 
     fn tell(&self, news: News) {

@@ -136,15 +136,25 @@ impl Connection {
     async fn sync_moved(&mut self, from: ScopePosition, reads: bool) -> Result<SyncedScope, End> {
         let scope = from.scope;
         let found = async { transfers::tombstone(&mut self.server.db.reader().await?, scope).await };
-        let tombstone = found.await.and_then(|found| found.ok_or(StoreError::Damaged("transfer")));
-        let tombstone = tombstone.map_err(|e| lost(&e))?;
-        let receipt = tombstone.peek().and_then(|tombstone| tombstone.receipt.peek());
-        let position = receipt.map_err(|_| lost(&StoreError::Damaged("transfer")))?.position;
+        // A restored home that was given back the commit which moved the scope has the records, but not its own last word.
+        let tombstone = found.await.map_err(|e| lost(&e))?;
+        let position = match &tombstone {
+            Some(tombstone) => {
+                let receipt = tombstone.peek().and_then(|tombstone| tombstone.receipt.peek());
+                receipt.map_err(|_| lost(&StoreError::Damaged("transfer")))?.position
+            }
+            None => {
+                let position = async { chain::position(&mut self.server.db.reader().await?, scope).await };
+                position.await.map_err(|e| lost(&e))?.unwrap_or_default()
+            }
+        };
         let mut cursor = from.seq;
         while reads && let Some(last) = self.send_page(scope, cursor, position.seq).await? {
             cursor = last.seq;
         }
-        self.moved(scope, tombstone).await?;
+        if let Some(tombstone) = tombstone {
+            self.moved(scope, tombstone).await?;
+        }
         Ok(SyncedScope { scope, position: reads.then_some(position) })
     }
 

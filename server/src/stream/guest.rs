@@ -77,6 +77,7 @@ pub(super) fn may_ask(request: &Request) -> bool {
             | Request::Letters(_)
             | Request::Acknowledge(_)
             | Request::Ping
+            | Request::Return(_)
             | Request::PrepareTransfer(_)
             | Request::CommitTransfer(_)
             | Request::HoldTransfer(_)

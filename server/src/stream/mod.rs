@@ -8,6 +8,7 @@ mod guest;
 mod moving;
 mod relay;
 mod requests;
+mod returning;
 
 pub use guest::run_guest;
 
@@ -22,7 +23,7 @@ use stafett_protocol::ids::ScopeId;
 use stafett_protocol::limits::IDLE_TIMEOUT_SECONDS;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::transfer::Tombstone;
-use stafett_protocol::wire::{ClientFrame, Problem, Reply, ServerFrame};
+use stafett_protocol::wire::{ClientFrame, Problem, Records, Reply, ServerFrame};
 use tokio::sync::mpsc;
 
 use crate::accept::stopped;
@@ -59,6 +60,8 @@ struct Connection {
     follows: HashMap<ScopeId, Follow>,
     /// Mail that was pushed and not yet acknowledged.
     mailed: HashSet<u64>,
+    /// What the device has begun to give back.
+    returning: Option<Records>,
 }
 
 /// Why a connection ends. Faults of single requests are answered and do not end it.
@@ -87,6 +90,7 @@ async fn serve(server: Arc<Server>, device: Device, guest_of: Option<Arc<Peer>>,
         listener,
         follows: HashMap::new(),
         mailed: HashSet::new(),
+        returning: None,
     };
     let end = connection.serve(pushes, relayed).await;
     let scopes = connection.follows.keys().copied();

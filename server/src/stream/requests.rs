@@ -66,6 +66,7 @@ impl Connection {
             Request::AddUnit(unit) => self.add_unit(unit).await?,
             Request::RemoveDevice(device) => self.remove_device(device).await?,
             Request::Ping => Reply::Done,
+            Request::Return(part) => self.returned(part).await?,
             Request::SyncAhead(positions) => self.sync_ahead(positions).await?,
             Request::History(after) => self.history(after).await?,
             Request::PutCheckpointPart(part) => self.put_checkpoint_part(part).await?,

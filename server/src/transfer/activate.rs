@@ -59,7 +59,7 @@ fn verify(known: &Known, own: &Own, signed: &Signed<Tombstone>) -> Result<Verifi
 
 /// Serves the scopes of these tombstones from now on. The same ones again change nothing.
 pub async fn activate(server: &Server, tombstones: Vec<Signed<Tombstone>>) -> Result<(), Fault> {
-    server.may_sign()?;
+    server.may_sign().await?;
     at_most_a_log(&tombstones)?;
     let known = server.federation.peers.known();
     let mut verified = Vec::with_capacity(tombstones.len());

@@ -17,6 +17,7 @@ use super::fetch::Fetching;
 use crate::db::Conn;
 use crate::home::now_ms;
 use crate::problem::Fault;
+use crate::restored;
 use crate::server::Server;
 use crate::store::chain;
 use crate::store::transfers::{self, Hither};
@@ -28,7 +29,7 @@ const ROUND: Duration = Duration::from_secs(4);
 ///
 /// `guest_of`: the municipality through which the caller has come. The offerer comes through the log's home.
 pub async fn prepare(server: &Server, guest_of: Option<Municipality>, asked: Preparation) -> Result<Prepared, Fault> {
-    server.may_sign()?;
+    server.may_sign().await?;
     at_most_a_log(&asked.offers)?;
     let offers = offers(server, &asked)?;
     let started = Instant::now();
@@ -131,6 +132,9 @@ async fn bind(server: &Server, judged: Vec<(HomeAccept, Envelope)>) -> Result<Ve
         .write::<_, Fault, _>(move |conn: &mut Conn| {
             Box::pin(async move {
                 let mut accepts = Vec::with_capacity(judged.len());
+                if restored::is_restored(conn).await? {
+                    return Err(Fault::Restored);
+                }
                 for (accept, envelope) in judged {
                     let locked = chain::lock(conn, accept.scope).await?.ok_or(Refusal::UnknownScope)?;
                     if locked.position != accept.extends {

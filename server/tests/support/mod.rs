@@ -103,6 +103,21 @@ impl Running {
         Self { dir, db, server, address, stop, serving, connector: connector(&authority.certificate_pem), url }
     }
 
+    /// A server on a home that is there already, somewhere else.
+    pub async fn again(dir: tempfile::TempDir, url: Option<&str>) -> Self {
+        set_clock();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::serve(dir, listener, url.map(str::to_owned)).await
+    }
+
+    /// Stops in good order; the home stays.
+    pub async fn end(self) -> tempfile::TempDir {
+        let _ = self.stop.send(true);
+        self.serving.await.unwrap();
+        self.db.close().await;
+        self.dir
+    }
+
     pub fn home(&self) -> Home {
         Home::open(&self.dir.path().join("home")).unwrap()
     }
