@@ -34,26 +34,20 @@ impl NamedTest {
         if runs && !ignored { Ok(()) } else { Err(format!("{self} is no test that runs")) }
     }
 
-    /// The arguments of `cargo test` that run it: package, target, filter.
+    /// The arguments of `cargo test` that run it: target and filter. The whole workspace is named, since a package alone
+    /// would have other features, and all its dependencies would be built a second time.
     pub fn arguments(&self) -> Result<Vec<String>, String> {
         let mut parts = self.file.split('/');
-        let package = match parts.next() {
-            Some("protocol") => "stafett-protocol",
-            Some("client-core") => "stafett-client-core",
-            Some("client-cli") => "stafett-cli",
-            Some("server") => "stafett-server",
-            Some("tests") => "stafett-tests",
-            other => return Err(format!("{other:?} is no package")),
-        };
+        let package = parts.next();
+        if !["protocol", "client-core", "client-cli", "server", "tests"].map(Some).contains(&package) {
+            return Err(format!("{package:?} is no package"));
+        }
         let target = match (parts.next(), parts.next()) {
             (Some("src"), _) => vec!["--lib".to_owned()],
             (Some("tests"), Some(name)) => vec!["--test".to_owned(), name.trim_end_matches(".rs").to_owned()],
             _ => return Err(format!("{} is in no target", self.file)),
         };
-        let mut arguments = vec!["-p".to_owned(), package.to_owned()];
-        arguments.extend(target);
-        arguments.push(self.function.clone());
-        Ok(arguments)
+        Ok([vec!["--workspace".to_owned()], target, vec![self.function.clone()]].concat())
     }
 }
 
