@@ -9,11 +9,12 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use stafett_client_core::audit;
-use stafett_client_core::client::input::Command as Wish;
+use stafett_client_core::client::input::{AttachTo, Command as Wish};
 use stafett_protocol::code::Code;
 use zeroize::Zeroizing;
 
-use crate::args::{Audit, Command, CommandLine, Invite, Join, Keyring};
+use crate::args::{Attachment, Audit, Command, CommandLine, Invite, Join, Keyring};
+use crate::attachments;
 use crate::commands::{Asked, asked};
 use crate::fault::{Exit, Fault};
 use crate::home::{Home, default_dir, given_passphrase, passphrase};
@@ -92,6 +93,17 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
             let broken = has_violations(&written);
             say(output, "audit.export", written);
             return Ok(if broken { Exit::Damaged } else { Exit::Done });
+        }
+        Command::Note { log, text, attach } => {
+            let wish = attachments::written(AttachTo::Note(log), text, attach.as_deref())?;
+            say(output, "note", session.perform(wish).await?);
+        }
+        Command::Glimpse { concern, text, attach } => {
+            let wish = attachments::written(AttachTo::Glimpse(concern), text, attach.as_deref())?;
+            say(output, "glimpse", session.perform(wish).await?);
+        }
+        Command::Attachment(Attachment::Get { attachment, out }) => {
+            say(output, "attachment.get", attachments::get(&mut session, attachment, &out).await?);
         }
         other => {
             if let Command::Invite(Invite { unit: Some(unit), .. }) = &other {

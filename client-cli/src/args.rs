@@ -62,6 +62,8 @@ pub enum Command {
     Glimpse {
         concern: String,
         text: String,
+        #[arg(long, value_name = "FILE.pdf")]
+        attach: Option<PathBuf>,
     },
     Comment {
         concern: String,
@@ -70,7 +72,11 @@ pub enum Command {
     Note {
         log: String,
         text: String,
+        #[arg(long, value_name = "FILE.pdf")]
+        attach: Option<PathBuf>,
     },
+    #[command(subcommand)]
+    Attachment(Attachment),
     Sync {
         #[arg(long)]
         watch: bool,
@@ -376,6 +382,15 @@ pub enum Colour {
     Green,
     Yellow,
     Red,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Attachment {
+    Get {
+        attachment: String,
+        #[arg(long = "out", value_name = "FILE")]
+        out: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -41,12 +41,15 @@ pub fn asked(command: Command) -> Option<Asked> {
             let result = word(e.result);
             ("evaluate", Wish::Evaluate { measure: e.measure, result, text: e.text, family_agrees: e.family_agrees })
         }
-        Command::Glimpse { concern, text } => ("glimpse", Wish::Glimpse { concern, text }),
         Command::Comment { concern, text } => ("comment", Wish::Comment { concern, text }),
-        Command::Note { log, text } => ("note", Wish::Note { log, text }),
         Command::Audit(Audit::Verify { what }) => ("audit.verify", Wish::AuditVerify { log: what }),
         Command::Audit(Audit::Export { log, .. }) => ("audit.export", Wish::AuditExport { log }),
-        Command::Sync { .. } | Command::Keyring(_) => return None,
+        // What the host does itself: it reads and writes files, and speaks with the server.
+        Command::Sync { .. }
+        | Command::Keyring(_)
+        | Command::Glimpse { .. }
+        | Command::Note { .. }
+        | Command::Attachment(_) => return None,
         #[cfg(feature = "demo")]
         Command::Demo { .. } | Command::Server { .. } => return None,
     };

@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod args;
+mod attachments;
 pub mod commands;
 pub mod dates;
 #[cfg(feature = "demo")]

@@ -37,6 +37,7 @@ pub struct Session {
 #[derive(Default)]
 pub(crate) struct Step {
     pub answer: Option<Value>,
+    pub file: Option<Vec<u8>>,
     pub frames: Vec<Vec<u8>>,
     pub news: Vec<News>,
     pub settled: bool,
@@ -66,6 +67,12 @@ impl Session {
     pub async fn perform(&mut self, wish: Wish) -> Result<Value, Fault> {
         let step = self.step(Input::Command(wish)).await?;
         step.answer.ok_or_else(|| Fault::new(Exit::Damaged, "no-answer", "the core did not answer"))
+    }
+
+    /// A wish whose answer brings a file.
+    pub async fn fetch(&mut self, wish: Wish) -> Result<(Value, Vec<u8>), Fault> {
+        let step = self.step(Input::Command(wish)).await?;
+        step.answer.zip(step.file).ok_or_else(|| Fault::new(Exit::Damaged, "no-answer", "the core did not answer"))
     }
 
     /// Everything that can be done with the server now. Gives the counts.
@@ -155,6 +162,7 @@ impl Session {
             done.frames.extend(effects.frames);
             done.news.extend(effects.news);
             done.settled = effects.settled;
+            done.file = effects.file.or(done.file);
             if let Some(answer) = effects.answer {
                 done.answer = Some(answer?);
             }

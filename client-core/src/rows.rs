@@ -29,7 +29,7 @@ pub enum Space {
     Scope = 9,
     /// Refused changes of one's own, kept as drafts.
     Draft = 10,
-    /// Received events, never loaded at start.
+    /// What is never loaded at start, and leaves the memory once it is saved: received events, parts of attachments.
     Event = 11,
 }
 
@@ -136,6 +136,13 @@ impl Table {
         }
     }
 
+    /// Deletes a row of [`Space::Event`], which may be here or only in the host's store.
+    pub fn erase(&mut self, key: &[u8]) {
+        let address = (Space::Event, key.to_vec());
+        let former = self.rows.remove(&address);
+        self.undo.push((address, former));
+    }
+
     /// Deletes every row of a space whose key starts with `prefix`.
     pub fn delete_all(&mut self, space: Space, prefix: &[u8]) {
         let keys: Vec<Vec<u8>> = self.scan(space, prefix).map(|(key, _)| key.to_vec()).collect();
@@ -174,10 +181,11 @@ impl Table {
         for former in undo.iter_mut().filter_map(|(_, former)| former.as_mut()) {
             former.zeroize();
         }
-        touched
-            .into_iter()
-            .map(|address| Row { value: self.rows.get(&address).cloned(), space: address.0, key: address.1 })
-            .collect()
+        let mut saved = |address: &Address| match address.0 {
+            Space::Event => self.rows.remove(address),
+            _ => self.rows.get(address).cloned(),
+        };
+        touched.into_iter().map(|at| Row { value: saved(&at), space: at.0, key: at.1 }).collect()
     }
 }
 
@@ -199,6 +207,22 @@ mod tests {
         assert!(table.take_dirty().is_empty());
         table.delete(Space::State, b"a");
         assert_eq!(table.take_dirty(), vec![Row { space: Space::State, key: b"a".to_vec(), value: None }]);
+    }
+
+    #[test]
+    fn rows_on_demand_leave_the_memory_once_saved_and_can_be_deleted_all_the_same() {
+        let mut table = Table::default();
+        let row = |value: Option<&[u8]>| Row { space: Space::Event, key: vec![1], value: value.map(<[u8]>::to_vec) };
+        table.write(Space::Event, &[1], vec![7]);
+        assert_eq!(table.read(Space::Event, &[1]), Some(&[7][..]), "until the host has it");
+        assert_eq!(table.take_dirty(), vec![row(Some(&[7]))]);
+        assert_eq!(table.read(Space::Event, &[1]), None);
+        let mark = table.mark();
+        table.erase(&[1]);
+        table.rollback(mark);
+        assert!(table.take_dirty().is_empty());
+        table.erase(&[1]);
+        assert_eq!(table.take_dirty(), vec![row(None)]);
     }
 
     #[test]

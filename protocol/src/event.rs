@@ -123,6 +123,9 @@ pub struct Change {
     pub count: u16,
     /// `HMAC(HKDF(k[e], salt ‖ "tag"), change hashes)`.
     pub tag: [u8; 32],
+    /// [`crate::attachment::AttachmentManifest::id`] of what this change is the first to refer to; it is at the home
+    /// before the change is.
+    pub attachments: Vec<Hash>,
     pub sealed: VLBytes,
 }
 
@@ -164,12 +167,17 @@ pub struct SealContext {
     pub counter: u64,
     pub seen: Position,
     pub count: u16,
+    pub attachments: Vec<Hash>,
 }
 
 impl SealContext {
     /// Of the change in this event that holds `count` Automerge changes.
     #[must_use]
     pub fn of(event: &Event, count: u16) -> Self {
+        let attachments = match &event.body {
+            Body::Change(change) => change.attachments.clone(),
+            _ => vec![],
+        };
         Self {
             scope: event.scope,
             generation: event.generation,
@@ -178,6 +186,7 @@ impl SealContext {
             counter: event.counter,
             seen: event.seen,
             count,
+            attachments,
         }
     }
 }

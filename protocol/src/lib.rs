@@ -4,6 +4,7 @@
 //! Read in this order: `ids`, `signed`, `credential`, `event`, `membership`, `consent`, `handover`, `policy`,
 //! `replica`, `transfer`. `wire`, `letter`, `code` and `federation` are what travels around the chain.
 
+pub mod attachment;
 pub mod checkpoint;
 pub mod code;
 pub mod codec;
@@ -15,6 +16,7 @@ pub mod federation;
 pub mod handover;
 pub mod http_signature;
 pub mod ids;
+pub mod joining;
 pub mod letter;
 pub mod limits;
 pub mod membership;

@@ -26,6 +26,24 @@ pub const CHECKPOINT_STEP_BYTES: usize = 64 * 1024;
 pub const CHECKPOINT_CHANGES: u64 = 512;
 /// A checkpoint that lies this many bytes of events ahead is worth reading.
 pub const CHECKPOINT_AHEAD_BYTES: u64 = 128 * 1024;
+/// An attachment as its author has it.
+pub const ATTACHMENT_BYTES: usize = 25 * 1024 * 1024;
+/// One sealed part of an attachment; all but the last have this size.
+pub const ATTACHMENT_PART_BYTES: usize = 1024 * 1024;
+/// The last part is rounded up to a multiple of this.
+pub const ATTACHMENT_STEP_BYTES: usize = 64 * 1024;
+/// Parts of one attachment: 25 MiB, and room for length and tags.
+pub const ATTACHMENT_PARTS: usize = 26;
+/// Attachments that one change names.
+pub const CHANGE_ATTACHMENTS: usize = 4;
+/// Attachments of one scope.
+pub const SCOPE_ATTACHMENTS: usize = 256;
+/// Attachments of one device that are being stored and no change names yet, in all scopes of a home.
+pub const DEVICE_ATTACHMENTS_WAITING: usize = 8;
+/// Sealed attachments of one scope at its home.
+pub const SCOPE_ATTACHMENT_BYTES: u64 = 1024 * 1024 * 1024;
+/// How long a home keeps parts of an attachment that no change has named.
+pub const ATTACHMENT_WAIT_MILLIS: u64 = 7 * DAY_MILLIS;
 /// Leaves in a scope of a log.
 pub const LOG_SCOPE_LEAVES: usize = 64;
 /// Leaves in a unit scope.

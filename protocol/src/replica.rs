@@ -223,8 +223,10 @@ impl Replica {
 
     fn effect(&self, event: &Event, context: &Context<'_>) -> Result<Effect, Refusal> {
         match &event.body {
-            Body::Change(change) => policy::decide_change(&self.state, context, event, change).map(|_| Effect::Change),
-            Body::Statement(_) => {
+            Body::Change(change) if change.attachments.is_empty() => {
+                policy::decide_change(&self.state, context, event, change).map(|_| Effect::Change)
+            }
+            Body::Change(_) | Body::Statement(_) => {
                 policy::decide(&self.state, context, event, &MlsView::None).map(|s| Effect::State(Box::new(s)))
             }
             Body::Commit(commit) => {

@@ -199,6 +199,8 @@ pub struct ScopeState {
     pub takeovers: Vec<TakenOver>,
     /// The scope's moves between homes, oldest first.
     pub moves: Vec<Moved>,
+    /// What changes have referred to, in the order of their receipt.
+    pub attachments: Vec<Hash>,
 }
 
 impl ScopeState {

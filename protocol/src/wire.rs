@@ -1,13 +1,15 @@
-//! What client and server say to each other: joining, and the frames of the one stream. Binary, exact
+//! What client and server say to each other: the frames of the one stream, and with `joining` how it begins. Binary, exact
 //! `tls_codec`; events inside are signed themselves (design `protocol.md` 7, Relay and transport).
 
+use crate::attachment::{AttachmentManifest, AttachmentPart, AttachmentPlace, AttachmentWants};
 use crate::checkpoint::{Checkpoint, CheckpointPart};
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 use crate::consent::EmployeeCertificate;
-use crate::credential::{DeviceCertificate, PersonCertificate, PersonKind, PersonRecord};
+use crate::credential::{PersonCertificate, PersonRecord};
 use crate::event::{Event, Position, Receipt, Record};
 use crate::federation::{PeerKeys, RelayFrame, RelayedFrame};
-use crate::ids::{DeviceId, Hash, LogId, Millis, Municipality, PersonId, PublicKey, ScopeId, UnitId};
+use crate::ids::{DeviceId, Hash, LogId, Millis, Municipality, PersonId, ScopeId, UnitId};
+pub use crate::joining::*;
 use crate::letter::Letter;
 use crate::signed::Signed;
 use crate::transfer::{Cancellation, Preparation, Prepared, Tombstone, Transfer, TransferAbort, Transferred};
@@ -124,6 +126,15 @@ pub enum Request {
     /// To a home behind its own receipt: that, and what lies behind it, in parts. → `Synced`: where it stands; or `Done`
     #[tls_codec(discriminant = 26)]
     Return(Records),
+    /// An attachment that is to be stored, or asked how far it is. → `AttachmentWants`
+    #[tls_codec(discriminant = 27)]
+    PutAttachment(AttachmentManifest),
+    /// A sealed part of an announced attachment. → `Done`
+    #[tls_codec(discriminant = 28)]
+    PutAttachmentPart(AttachmentPart),
+    /// → `AttachmentPart`
+    #[tls_codec(discriminant = 29)]
+    GetAttachmentPart(AttachmentPlace),
 }
 
 /// From the server.
@@ -181,6 +192,10 @@ pub enum Reply {
     Checkpoint(Checkpoint),
     #[tls_codec(discriminant = 18)]
     CheckpointPart(CheckpointPart),
+    #[tls_codec(discriminant = 20)]
+    AttachmentWants(AttachmentWants),
+    #[tls_codec(discriminant = 21)]
+    AttachmentPart(AttachmentPart),
 }
 
 /// The first words of a server on a stream, after the waiting mail.
@@ -279,103 +294,6 @@ pub struct JoinNotice {
     pub claim: Signed<JoinClaim>,
     /// The certificate that the municipality issued on it.
     pub certificate: Signed<PersonCertificate>,
-}
-
-/// A key package, signed by its device with the time of upload: freshness is our own rule, since MLS
-/// lifetimes would lock out whoever was offline (`libraries.md` 1.6).
-#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
-pub struct KeyPackageOffer {
-    pub device: DeviceId,
-    pub offered_at: Millis,
-    pub last_resort: crate::consent::Permit,
-    /// `MlsMessage(KeyPackage)`.
-    pub package: VLBytes,
-}
-
-/// What a one-time code is for.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
-pub struct CodeOffer {
-    /// [`crate::code::ticket_hash`] of the server's part of the code.
-    pub ticket: Hash,
-    pub kind: CodeKind,
-    pub unit: Option<UnitId>,
-    pub expires_at: Millis,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
-#[repr(u8)]
-pub enum CodeKind {
-    /// A new person of this kind.
-    #[tls_codec(discriminant = 1)]
-    Person(PersonKind),
-    /// A further device of the offering person.
-    #[tls_codec(discriminant = 2)]
-    Device,
-}
-
-/// A new person presents a code. Signed by the new device's key (which proves possession).
-#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
-pub struct JoinClaim {
-    /// The server's part of the code.
-    pub ticket: [u8; 16],
-    pub person_key: PublicKey,
-    pub device_key: PublicKey,
-    pub device: Signed<DeviceCertificate>,
-    pub letter_key: VLBytes,
-    /// HMAC under the code's secret over ticket and person key, for the inviter; all zero for codes
-    /// without a secret. The home cannot put a key of its own in between.
-    pub proof: [u8; 32],
-    /// The joiner's name, sealed under the code's secret; empty without one.
-    pub sealed_name: VLBytes,
-}
-
-/// → `POST /v1/join`
-#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
-#[repr(u8)]
-pub enum JoinRequest {
-    #[tls_codec(discriminant = 1)]
-    Person(PersonJoin),
-    /// The server only passes it on to the person's devices.
-    #[tls_codec(discriminant = 2)]
-    Device(Signed<DeviceClaim>),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
-pub struct PersonJoin {
-    pub claim: Signed<JoinClaim>,
-    /// Uploaded with the claim, so that the person can be added from the first moment.
-    pub key_packages: Vec<Signed<KeyPackageOffer>>,
-}
-
-/// ← `POST /v1/join`
-#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
-pub struct JoinReply {
-    pub municipality: Municipality,
-    pub municipality_key: PublicKey,
-    /// Absent for a further device: its own person certifies it.
-    pub certificate: Option<Signed<PersonCertificate>>,
-    pub unit: Option<Unit>,
-}
-
-/// A new device asks its person's other devices for certification. Signed by the new device key.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
-pub struct DeviceClaim {
-    pub ticket: [u8; 16],
-    pub person: PersonId,
-    pub device_key: PublicKey,
-    pub letter_key: VLBytes,
-    /// HMAC under the code's secret over ticket, device key and letter key hash.
-    pub proof: [u8; 32],
-    pub sealed_name: VLBytes,
-    pub key_packages: Vec<Signed<KeyPackageOffer>>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
-pub struct CertifiedDevice {
-    pub certificate: Signed<DeviceCertificate>,
-    pub letter_key: VLBytes,
-    /// From the claim.
-    pub key_packages: Vec<Signed<KeyPackageOffer>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]

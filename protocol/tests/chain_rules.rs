@@ -218,6 +218,38 @@ fn changes_and_statements_stay_within_their_limits() {
 }
 
 #[test]
+fn the_chain_says_which_attachments_there_are() {
+    use stafett_protocol::ids::Hash;
+    let world = World::new();
+    let mut card = world.card_with_reader();
+    let (mother, reader) = (world.device(MOTHER), world.device(PPT));
+    let naming = |ids: &[u8]| {
+        let attachments = ids.iter().map(|id| Hash([*id; 32])).collect();
+        Body::Change(Change { attachments, ..change() })
+    };
+    let before = card.replica.root();
+    assert_eq!(card.submit(&world, reader, naming(&[1])), Err(R::ReadOnly), "a reader attaches nothing");
+    assert_eq!(card.submit(&world, mother, naming(&[1, 2, 2])), Ok(()));
+    assert_eq!(card.state().attachments, [Hash([1; 32]), Hash([2; 32])]);
+    assert_ne!(card.replica.root(), before);
+    // The list counts in the root, not only the head: another list on the very same chain has another root.
+    let (mut other, now) = (card.state().clone(), card.replica.root());
+    other.attachments.pop();
+    assert_ne!(card.replica.ahead(other).unwrap().root(), now);
+    assert_eq!(card.submit(&world, mother, naming(&[2, 3, 4, 5])), Ok(()), "named again: once is enough");
+    assert_eq!(card.submit(&world, mother, naming(&[6, 7, 8, 9, 10])), Err(R::TooManyAttachments), "in one change");
+    let mut next = 6;
+    while card.state().attachments.len() + 4 <= limits::SCOPE_ATTACHMENTS {
+        let some: Vec<u8> = (0..4).map(|n| next + n).collect();
+        let attachments = some.iter().map(|id| Hash([[*id; 16], [1; 16]].concat().try_into().unwrap())).collect();
+        card.submit(&world, mother, Body::Change(Change { attachments, ..change() })).unwrap();
+        next = next.wrapping_add(4);
+    }
+    assert_eq!(card.submit(&world, mother, naming(&[250, 251, 252, 253])), Err(R::TooManyAttachments), "in one scope");
+    card.write(&world, mother).unwrap();
+}
+
+#[test]
 fn a_removed_devices_deletion_receipt_is_its_own() {
     use stafett_protocol::consent::{DeletionReceipt, DeletionWitness, Target};
     let world = World::new();

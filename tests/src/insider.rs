@@ -99,14 +99,14 @@ impl Insider {
     pub fn seal(&self, home: &ModelHome, changes: &[Vec<u8>]) -> Signed<Event> {
         let state = home.scopes[&self.scope].replica.state();
         let (salt, count) = ([9; 32], changes.len() as u16);
-        let empty = Change { salt, count, tag: [0; 32], sealed: vec![].into() };
+        let empty = Change { salt, count, tag: [0; 32], attachments: vec![], sealed: vec![].into() };
         let mut event = self.event(state, Body::Change(empty));
         let key = self.key(event.generation, event.epoch).expect("the present key");
         let header = encode(&SealContext::of(&event, count));
         let envelope = seal::Envelope { salt, device: event.device, counter: event.counter, header: &header };
         let sealed = seal::seal(&key, &envelope, changes).unwrap();
         let tag = seal::change_tag(&key, &salt, changes);
-        event.body = Body::Change(Change { salt, count, tag, sealed: sealed.into() });
+        event.body = Body::Change(Change { salt, count, tag, attachments: vec![], sealed: sealed.into() });
         self.sign(&event)
     }
 

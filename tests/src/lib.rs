@@ -11,6 +11,7 @@
 pub mod bombs;
 pub mod disk;
 pub mod insider;
+pub mod model_attachments;
 pub mod model_cast;
 pub mod model_chain;
 pub mod model_checkpoints;

@@ -146,6 +146,7 @@ impl ModelHome {
         if self.transfers.is_bound(event.scope) {
             return Err("not-activated".into());
         }
+        self.check_attachments(&event)?;
         let trusted = self.trusted();
         let now = self.now;
         let refused = |r: Refusal| r.code().to_owned();

@@ -20,7 +20,7 @@ pub struct Checkpoints {
 }
 
 impl ModelHome {
-    fn reads(&self, device: DeviceId, scope: ScopeId) -> bool {
+    pub(crate) fn reads(&self, device: DeviceId, scope: ScopeId) -> bool {
         let reads = |chain: &ScopeChain| chain.replica.state().may_read(device, self.now);
         self.scopes.get(&scope).is_some_and(reads)
     }

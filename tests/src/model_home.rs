@@ -66,6 +66,7 @@ pub struct ModelHome {
     pub heard: Vec<u8>,
     pub scopes: BTreeMap<ScopeId, ScopeChain>,
     pub checkpoints: crate::model_checkpoints::Checkpoints,
+    pub attachments: crate::model_attachments::Attachments,
     next_mail: u64,
     /// Frames for devices whose stream is open.
     pub open: BTreeMap<DeviceId, Vec<ServerFrame>>,
@@ -109,6 +110,7 @@ impl ModelHome {
             heard: vec![],
             scopes: BTreeMap::new(),
             checkpoints: Default::default(),
+            attachments: Default::default(),
             next_mail: 1,
             open: BTreeMap::new(),
             live: BTreeSet::new(),
@@ -290,6 +292,9 @@ impl ModelHome {
                 | Request::History(_)
                 | Request::PutCheckpointPart(_)
                 | Request::PutCheckpoint(_)
+                | Request::PutAttachment(_)
+                | Request::PutAttachmentPart(_)
+                | Request::GetAttachmentPart(_)
                 | Request::FetchKeyPackages(_)
                 | Request::Persons(_)
                 | Request::Units
@@ -312,6 +317,9 @@ impl ModelHome {
             Request::History(after) => self.history(device, after),
             Request::PutCheckpointPart(part) => self.put_part(device, part),
             Request::PutCheckpoint(checkpoint) => self.put_checkpoint(device, checkpoint),
+            Request::PutAttachment(manifest) => self.put_attachment(device, manifest),
+            Request::PutAttachmentPart(part) => self.put_attachment_part(device, part),
+            Request::GetAttachmentPart(place) => self.attachment_part(device, place),
             Request::Sync(positions) => {
                 let mut synced = vec![];
                 for position in positions {

@@ -22,13 +22,15 @@ pub struct Device {
     pub saved: Vec<Vec<Row>>,
     /// Every frame that a sync has brought, in order.
     pub heard: Vec<Vec<u8>>,
+    /// The file that came with the last answer.
+    pub file: Option<Vec<u8>>,
     seed: u8,
 }
 
 impl Device {
     pub fn new(seed: u8) -> Self {
         let client = Client::open(vec![], [seed; 32]).unwrap();
-        Self { client, disk: BTreeMap::new(), id: None, home: 0, saved: vec![], heard: vec![], seed }
+        Self { client, disk: BTreeMap::new(), id: None, home: 0, saved: vec![], heard: vec![], file: None, seed }
     }
 
     fn rows(&self) -> Vec<Row> {
@@ -68,6 +70,7 @@ impl Device {
         let effects = self.client.handle(net.now(), Input::Command(command));
         self.save(&effects);
         if let Some(answer) = effects.answer {
+            self.file = effects.file;
             return answer;
         }
         let next = match (effects.call, effects.load) {
@@ -82,6 +85,7 @@ impl Device {
         };
         let effects = self.client.handle(net.now(), next);
         self.save(&effects);
+        self.file = effects.file;
         let answer = effects.answer.expect("an answer");
         if let Ok(value) = &answer
             && let Some(device) = value["device"].as_str()

@@ -1,5 +1,6 @@
 //! Scopes that move between homes in memory: the protocol's own state machines over plain maps.
 
+use crate::model_attachments::Attachments;
 use crate::model_home::{ModelHome, ScopeChain};
 use crate::model_net::Homes;
 use stafett_protocol::event::{Position, Receipt, Record};
@@ -71,7 +72,7 @@ impl Homes {
     }
 
     /// What the old home lets the other one read: offered scopes, while the offer may be committed.
-    fn pull(&mut self, to: Municipality, signed: &SignedOffer) -> Result<ScopeChain, String> {
+    fn pull(&mut self, to: Municipality, signed: &SignedOffer) -> Result<(ScopeChain, Attachments), String> {
         let offer = signed.offer.peek().map_err(|_| "malformed")?;
         let holds = |h: &&ModelHome| h.scopes.contains_key(&offer.scope) && !h.tombstones.contains_key(&offer.scope);
         let from = self.all().find(holds).ok_or("unknown-scope")?;
@@ -87,14 +88,16 @@ impl Homes {
         if offer.part != Part::Moves || offer.to.municipality != to {
             return Err("unknown-scope".into());
         }
-        Ok(chain.clone())
+        Ok((chain.clone(), from.attachments.clone()))
     }
 
     fn prepare(&mut self, to: Municipality, preparation: &Preparation) -> Result<Prepared, String> {
         let mut chains: BTreeMap<ScopeId, ScopeChain> = BTreeMap::new();
         for offer in &preparation.offers {
-            let chain = self.pull(to, offer)?;
-            chains.insert(chain.replica.state().scope(), chain);
+            let (chain, files) = self.pull(to, offer)?;
+            let state = chain.replica.state();
+            self.at(to).copy_attachments(&files, state.scope(), &state.attachments)?;
+            chains.insert(state.scope(), chain);
         }
         let position = |c: &ScopeChain| ScopePosition { scope: c.replica.state().scope(), seq: c.records.len() as u64 };
         let fetched = chains.values().map(position).collect();

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use serde_json::Value;
-use stafett_client_core::client::input::{Command as C, Input, Invitation, NewMeasure, Problem};
+use stafett_client_core::client::input::{
+    AttachTo, Command as C, Input, Invitation, NewAttachment, NewMeasure, Problem,
+};
 use stafett_protocol::codec::encode;
 use stafett_protocol::wire::{Reply, ServerFrame};
 use stafett_tests::model_cast::{cast, join, log, text};
@@ -192,6 +194,54 @@ fn k1_a_log_moves_with_one_concern_and_its_people_find_it() {
     let scope = it.absence.parse().unwrap();
     assert!(it.homes.at(ULLENSAKER).scopes.contains_key(&scope));
     assert!(!it.homes.at(HAUGESUND).scopes.contains_key(&scope));
+}
+
+/// A PDF on a concern that moves opens at the other home, byte for byte; one that stays is read where it stayed. While
+/// the old home cannot show every part, nothing moves.
+#[test]
+fn attachments_move_with_their_concern() {
+    let mut it = Move::new();
+    let pdf = |n: u8| [b"%PDF-1.7 ".as_slice(), &vec![n; 100_000]].concat();
+    let attach = |to, n| {
+        let file = NewAttachment { name: "plan.pdf".into(), bytes: pdf(n) };
+        C::Attach { to, text: "Se vedlegg".into(), file }
+    };
+    let Move { homes, mother, teacher, homework, absence, .. } = &mut it;
+    let mut ids = vec![];
+    for (concern, n) in [(&*homework, 1), (&*absence, 2)] {
+        let answer = mother.ask(homes, attach(AttachTo::Glimpse(concern.clone()), n)).unwrap();
+        ids.push(text(&answer, "attachment"));
+    }
+    mother.sync(homes);
+    teacher.sync(homes);
+    let scope = homework.parse().unwrap();
+    let attachments = &mut homes.at(ULLENSAKER).attachments;
+    let (lost, part) =
+        attachments.parts.iter().find(|((s, _, n), _)| *s == scope && *n == 0).map(|(k, b)| (*k, b.clone())).unwrap();
+    attachments.parts.remove(&lost);
+    it.agree();
+    it.everyone(2);
+    assert_eq!(it.homes_of_log(), (4, 0), "not without its attachment");
+    it.homes.at(ULLENSAKER).attachments.parts.insert(lost, part);
+    it.everyone(4);
+    assert_eq!(it.homes_of_log(), (2, 3));
+    let Move { homes, kari, father, .. } = &mut it;
+    for device in [&mut *kari, &mut *father] {
+        assert_eq!(
+            device.ask(homes, C::AttachmentGet { attachment: ids[0].clone() }).unwrap_err().code,
+            "attachment-away"
+        );
+        device.sync(homes);
+        device.ask(homes, C::AttachmentGet { attachment: ids[0].clone() }).unwrap_or_else(|e| panic!("{e:?}"));
+        assert_eq!(device.file.take().unwrap(), pdf(1));
+    }
+    assert_eq!(kari.ask(homes, C::AttachmentGet { attachment: ids[1].clone() }).unwrap_err().code, "unknown-id");
+    assert_eq!(father.ask(homes, C::AttachmentGet { attachment: ids[1].clone() }).unwrap_err().code, "attachment-away");
+    father.sync(homes);
+    father.ask(homes, C::AttachmentGet { attachment: ids[1].clone() }).unwrap_or_else(|e| panic!("{e:?}"));
+    assert_eq!(father.file.take().unwrap(), pdf(2));
+    let absent = it.absence.parse().unwrap();
+    assert!(it.homes.at(HAUGESUND).attachments.parts.keys().all(|(s, ..)| *s != absent), "F9");
 }
 
 /// F2: the servers lose each other after the commit. Whoever knows of the move carries the word; nobody is stuck

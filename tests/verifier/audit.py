@@ -143,6 +143,9 @@ class Chain:
         judge.allow(facts, author, "Change")
         change = event.body.value
         refuse(len(change.sealed) <= 256 << 10 and 1 <= change.count <= 10_000, "too-large")
+        named = change.attachments
+        refuse(len(named) <= 4 and (not named or len(facts.attachments) + len(named) <= 256), "too-many-attachments")
+        facts.attachments.extend(a for i, a in enumerate(named) if a not in facts.attachments and a not in named[:i])
         refuse(not facts.listed_at(judge.now), "removal-first")
         graceful = facts.gentle and event.epoch + 1 == facts.epoch and judge.now - facts.epoch_since <= 60_000
         refuse(event.epoch == facts.epoch or graceful, "wrong-epoch")

@@ -103,6 +103,7 @@ class Facts:
     tenures: list = field(default_factory=list)
     takeovers: list = field(default_factory=list)
     moves: list = field(default_factory=list)
+    attachments: list = field(default_factory=list)
 
     def copy(self):
         out = copy(self)

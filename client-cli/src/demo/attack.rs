@@ -112,15 +112,23 @@ impl Insider {
         let own =
             self.records.iter().filter_map(|record| record.event.peek().ok()).filter(|event| event.device == device);
         let counter = own.map(|event| event.counter).max().unwrap_or(0) + 1;
-        let context =
-            SealContext { scope: self.scope, generation, epoch, device, counter, seen: self.position(), count: 1 };
+        let context = SealContext {
+            scope: self.scope,
+            generation,
+            epoch,
+            device,
+            counter,
+            seen: self.position(),
+            count: 1,
+            attachments: vec![],
+        };
         let keys = self.keys(generation);
         let key = keys.key(epoch).ok_or_else(|| odd("content key", "none"))?;
         let header = encode(&context);
         let envelope = seal::Envelope { salt, device, counter, header: &header };
         let sealed = seal::seal(key, &envelope, &changes).map_err(|error| odd("seal", error))?;
         let tag = seal::change_tag(key, &salt, &changes);
-        let body = Body::Change(Change { salt, count: 1, tag, sealed: sealed.into() });
+        let body = Body::Change(Change { salt, count: 1, tag, attachments: vec![], sealed: sealed.into() });
         let event = Event { scope: self.scope, generation, epoch, device, counter, seen: context.seen, body };
         Ok(Signed::sign(&event, &self.key()))
     }

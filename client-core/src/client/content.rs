@@ -2,7 +2,7 @@
 //! once and sent when it can be; the rules of the content are the document's.
 
 use super::founding::Plan;
-use super::input::{NewMeasure, Problem};
+use super::input::{NewAttachment, NewMeasure, Problem};
 use super::log::{check_date, date_after, rfc3339, withdrawn};
 use super::outbox::OutStatement;
 use super::people;
@@ -204,12 +204,13 @@ impl Client {
         }
     }
 
-    pub(super) fn glimpse(&mut self, concern: &str, text: String) -> Answer {
+    pub(super) fn glimpse(&mut self, concern: &str, text: String, file: Option<&NewAttachment>) -> Answer {
         let scope = self.concern(concern)?;
         let text = required("glimpse", &text)?;
         let (author, id, time) = (self.me()?.person, self.entry_id(), rfc3339(self.now));
-        self.edit(scope, |to| edit::add_glimpse(to, author, &id, &text, Some(&time)))?;
-        Ok(json!({"id": id}))
+        self.edit_with_file(scope, ("glimpses", id), file, |to, id| {
+            edit::add_glimpse(to, author, id, &text, Some(&time))
+        })
     }
 
     pub(super) fn comment(&mut self, concern: &str, text: String) -> Answer {
@@ -220,7 +221,7 @@ impl Client {
         Ok(json!({"id": id}))
     }
 
-    pub(super) fn note(&mut self, log: &str, text: String) -> Answer {
+    pub(super) fn note(&mut self, log: &str, text: String, file: Option<&NewAttachment>) -> Answer {
         let log = self.log(log)?;
         if self.card_of(log).and_then(|c| self.scopes.get(&c)).is_some_and(|s| s.standing == Standing::Withdrawn) {
             return Err(withdrawn());
@@ -229,8 +230,7 @@ impl Client {
             self.journal_of(log).ok_or_else(|| Problem::rule("not-yours", "you are not in this log's journal"))?;
         let text = required("note", &text)?;
         let (author, id) = (self.me()?.person, self.entry_id());
-        self.edit(journal, |to| edit::add_text(to, author, "notes", &id, &text))?;
-        Ok(json!({"id": id}))
+        self.edit_with_file(journal, ("notes", id), file, |to, id| edit::add_text(to, author, "notes", id, &text))
     }
 
     /// Closes a concern: its chain takes no more content, everyone in it reads on.

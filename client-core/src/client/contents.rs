@@ -117,6 +117,7 @@ impl Client {
         self.table.delete(Space::State, &[b"resync/".as_slice(), &scope.0].concat());
         drafts.iter().for_each(|draft| self.keep_draft(scope, draft, "withdrawn"));
         self.drop_queue(scope);
+        self.wipe_files(scope);
         let receipt = Signed::sign(&receipt, &key);
         for person in family {
             self.write_letter(person, Content::Deletion(receipt.clone()));

@@ -33,6 +33,8 @@ pub struct Effects {
     pub call: Option<Call>,
     /// Rows of [`crate::rows::Space::Event`] to read: every row whose key starts with one of these.
     pub load: Option<Vec<Vec<u8>>>,
+    /// The file that `answer` is about.
+    pub file: Option<Vec<u8>>,
     /// What others wrote and can be shown now, for views that do not begin anew with every message.
     pub news: Vec<News>,
     /// Nothing more will happen until the server or a person says something: `sync` may end.
@@ -268,6 +270,16 @@ pub enum Command {
         concern: String,
         text: String,
     },
+    /// A note or glimpse with a file on it. → `id attachment`
+    Attach {
+        to: AttachTo,
+        text: String,
+        file: NewAttachment,
+    },
+    /// → `attachment name size`, and [`Effects::file`].
+    AttachmentGet {
+        attachment: String,
+    },
     /// → `id`
     Comment {
         concern: String,
@@ -288,6 +300,29 @@ pub enum Command {
     AuditExport {
         log: String,
     },
+}
+
+/// What is written with the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttachTo {
+    /// A note in this log.
+    Note(String),
+    /// A glimpse in this concern.
+    Glimpse(String),
+}
+
+/// A PDF to hang on an entry.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewAttachment {
+    /// As others see it.
+    pub name: String,
+    pub bytes: Vec<u8>,
+}
+
+impl core::fmt::Debug for NewAttachment {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "NewAttachment({} bytes)", self.bytes.len())
+    }
 }
 
 /// For whom a code is.

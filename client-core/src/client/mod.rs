@@ -7,6 +7,7 @@
 
 pub mod input;
 
+mod attachments;
 mod baton;
 mod begin;
 mod bundle;
@@ -41,6 +42,7 @@ mod scope;
 mod session;
 mod transfer;
 mod unit;
+mod uploads;
 mod view;
 mod withdrawal;
 
@@ -52,7 +54,7 @@ pub use scope::Standing;
 use crate::mls::Provider;
 use crate::rows::{Row, Space, Table};
 use founding::Founding;
-use input::{Account, Call, Command, Effects, Input, News, Problem};
+use input::{Account, AttachTo, Call, Command, Effects, Input, News, Problem};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
 use scope::Scope;
@@ -73,16 +75,20 @@ pub struct Client {
     now: Millis,
     call: Option<Call>,
     load: Option<Loading>,
+    /// What the answer brings beside it.
+    file: Option<Vec<u8>>,
     news: Vec<News>,
     /// Scopes that are being read again from their first record.
     rebuilt: BTreeMap<ScopeId, Scope>,
 }
 
-/// What the event rows that were asked for are wanted for.
-#[derive(Debug, Clone, Copy)]
+/// What the rows that were asked for are wanted for.
+#[derive(Debug, Clone)]
 enum Loading {
     /// A command's answer about a log.
     Answer(Wanted, stafett_protocol::ids::LogId),
+    /// A file that somebody wants.
+    Attachment(attachments::FileAt),
     /// What a home lacks of a scope after this record.
     Return { scope: stafett_protocol::ids::ScopeId, after: u64 },
 }
@@ -120,6 +126,7 @@ impl Client {
             now: 0,
             call: None,
             load: None,
+            file: None,
             news: vec![],
             rebuilt: BTreeMap::new(),
             table,
@@ -173,6 +180,7 @@ impl Client {
             frames: self.session.take_frames(),
             call: self.call.take(),
             load,
+            file: self.file.take(),
             news: std::mem::take(&mut self.news),
             settled: self.is_settled() && self.load.is_none(),
         }
@@ -240,9 +248,12 @@ impl Client {
             C::Evaluate { measure, result, text, family_agrees } => {
                 self.evaluate(&measure, &result, text, family_agrees)
             }
-            C::Glimpse { concern, text } => self.glimpse(&concern, text),
+            C::AttachmentGet { attachment } => return self.attachment_get(&attachment),
+            C::Glimpse { concern, text } => self.glimpse(&concern, text, None),
+            C::Attach { to: AttachTo::Note(log), text, file } => self.note(&log, text, Some(&file)),
+            C::Attach { to: AttachTo::Glimpse(concern), text, file } => self.glimpse(&concern, text, Some(&file)),
             C::Comment { concern, text } => self.comment(&concern, text),
-            C::Note { log, text } => self.note(&log, text),
+            C::Note { log, text } => self.note(&log, text, None),
             C::SyncCounts => Ok(self.sync_counts()),
         };
         Some(answer)

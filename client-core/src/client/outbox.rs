@@ -2,6 +2,7 @@
 //! way; changes wait in their documents. Everything is sealed and counted when it is sent, under today's
 //! key, and leaves the outbox when the chain or the server says that it stands.
 
+use super::attachments::is_file;
 use super::input::Problem;
 use super::scope::Standing;
 use super::session::{Sent, is_final};
@@ -56,7 +57,7 @@ impl Client {
             .map(|s| s.document.pending().len())
             .chain(self.foundings.values().map(|f| f.document.pending().len()))
             .sum();
-        self.table.scan(Space::Outbox, b"").count() + changes
+        self.table.scan(Space::Outbox, b"").filter(|(key, _)| !is_file(key)).count() + changes
     }
 
     pub(super) fn queue_request(&mut self, request: &Request) {
@@ -176,6 +177,7 @@ impl Client {
                     && s.replica.state().rejected == Permit::No
                     && !self.warned_of_withdrawal(**id)
                     && !self.forked(**id)
+                    && self.files_sent(**id)
             })
             .map(|(id, _)| *id)
             .collect();
@@ -199,14 +201,15 @@ impl Client {
             changes.push(pending.bytes.clone());
         }
         let count = u16::try_from(changes.len()).unwrap_or(u16::MAX);
-        let empty = Change { salt, count, tag: [0; 32], sealed: vec![].into() };
+        let attachments = self.named_files(scope);
+        let empty = Change { salt, count, tag: [0; 32], attachments: attachments.clone(), sealed: vec![].into() };
         let mut event = self.next_event(scope, Body::Change(empty))?;
         let key = s.keys.key(event.epoch).ok_or_else(|| group::mls_problem("the present key is missing"))?;
         let header = encode(&SealContext::of(&event, count));
         let envelope = seal::Envelope { salt, device: event.device, counter: event.counter, header: &header };
         let sealed = seal::seal(key, &envelope, &changes).map_err(|e| Problem::data("seal", e.to_string()))?;
         let tag = seal::change_tag(key, &salt, &changes);
-        event.body = Body::Change(Change { salt, count, tag, sealed: sealed.into() });
+        event.body = Body::Change(Change { salt, count, tag, attachments, sealed: sealed.into() });
         Ok(event)
     }
 
@@ -255,6 +258,9 @@ impl Client {
         self.table.delete(Space::Outbox, &sent_key(scope));
         if let Body::Statement(statement) = &event.body {
             self.drop_statement(scope, statement.clone());
+        }
+        if let Body::Change(change) = &event.body {
+            self.files_stand(scope, &change.attachments);
         }
         for (home, bundle) in self.bundles() {
             let last = bundle.envelopes.last().and_then(|e| e.event.peek().ok());
@@ -330,10 +336,12 @@ impl Client {
 
     /// A refused edit is kept in plain on this device, with the reason: no edit vanishes (SP23).
     pub(super) fn keep_draft(&mut self, scope: ScopeId, draft: &Draft, reason: &str) {
+        // Words are kept for their author to read; the key of a file that was not sent is none.
+        let lines: Vec<_> = draft.lines.iter().filter(|(place, _)| !place.ends_with("/attachment_key")).collect();
         let kept = serde_json::json!({
             "scope": scope.to_string(),
             "reason": reason,
-            "lines": draft.lines,
+            "lines": lines,
             "at": self.now,
         });
         self.table.write(Space::Draft, &[scope.0.as_slice(), &draft.hash].concat(), kept.to_string().into_bytes());

@@ -33,6 +33,7 @@ const PLANNED: &[Step] = &[
     Client::send_statements,
     Client::send_cancellations,
     Client::plan_commits,
+    Client::send_files,
     Client::send_changes,
     Client::plan_rebuilds,
     Client::plan_checkpoint,

@@ -2,13 +2,15 @@
 //! lost stream is forgotten, and everything that matters stands in rows and chains.
 
 use super::Client;
+use super::attachments::FileAt;
 use super::checkpoint::Incoming;
 use super::input::Problem;
 use super::lines::{Line, Stage};
+use super::uploads::Upload;
 use serde_json::{Value, json};
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::federation::{RelayFrame, RelayPayload};
-use stafett_protocol::ids::{Municipality, PersonId, ScopeId};
+use stafett_protocol::ids::{Hash, Municipality, PersonId, ScopeId};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{
     ClientFrame, KeyPackageOffer, Problem as WireProblem, Reply, Request, ScopePosition, ServerFrame,
@@ -41,6 +43,11 @@ pub(super) enum Sent {
     Checkpoint(ScopeId, u64),
     /// A receipt, or records, that the home lacks.
     Return(ScopeId),
+    /// A file is announced, or asked how far it is.
+    File(FileAt),
+    FilePart,
+    /// A part of a file that somebody wants.
+    FileWanted(FileAt, u16),
     /// Tombstones that were shown to a new home.
     Activate,
     /// A frame for another municipality: answered only where it cannot be passed on.
@@ -82,6 +89,8 @@ pub(super) struct Session {
     pub incoming: BTreeMap<ScopeId, Incoming>,
     /// Whole ones, until the Welcome brings the key.
     pub sealed: BTreeMap<ScopeId, Incoming>,
+    /// Files on their way to a home.
+    pub uploads: BTreeMap<(Municipality, Hash), Upload>,
 }
 
 /// What `sync` reports.
@@ -107,6 +116,7 @@ const LOST: &[&str] = &[
     "held",
     "moved",
     "not-activated",
+    "attachment-missing",
 ];
 
 /// Whether a refusal is a rule's last word. Everything else may be otherwise tomorrow, and nothing is thrown away
@@ -339,6 +349,10 @@ impl Client {
             (Sent::Checkpoint(scope, _), _) => {
                 self.session.unplanned.insert(scope);
             }
+            (Sent::File(at), Reply::AttachmentWants(wants)) => self.file_wanted(from, at, &wants),
+            (Sent::File(at), Reply::Problem(problem)) => self.file_refused(from, at, &problem),
+            (Sent::FileWanted(at, part), Reply::AttachmentPart(came)) => return self.file_part(at, part, &came),
+            (Sent::FileWanted(at, _), Reply::Problem(problem)) => self.file_away(at, &problem),
             (Sent::Event(scope), Reply::Problem(problem)) => self.event_refused(scope, &problem),
             (Sent::Bundle(scopes), Reply::Problem(problem)) => self.bundle_refused(&scopes, &problem),
             (Sent::Relay(to), Reply::Problem(problem)) => self.line_down(to, &problem),
@@ -358,6 +372,10 @@ impl Client {
         *tries += 1;
         if *tries > RETRIES || !LOST.contains(&problem.code.as_str()) {
             return false;
+        }
+        if problem.code == "attachment-missing" {
+            // The home has lost what it had: it is asked anew.
+            self.session.uploads.clear();
         }
         self.sync_scope(scope);
         true

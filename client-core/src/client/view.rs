@@ -174,6 +174,7 @@ impl Client {
             "participants": self.participants(log, card),
             "concerns": self.concerns(log),
             "notes": self.notes(log),
+            "attachments": self.scopes_of(log, ScopeKind::Journal).into_iter().flat_map(|j| self.attachments_of(j)).collect::<Vec<_>>(),
             "handovers": self.handovers(&view),
             "offers": self.offers(Some(log)),
             "pending": self.pending(log),
@@ -287,6 +288,7 @@ impl Client {
             "measures": measures,
             "missing_arenas": missing,
             "glimpses": glimpses,
+            "attachments": self.attachments_of(scope),
             "comments": comments,
         }))
     }
@@ -327,16 +329,21 @@ impl Client {
         let log = self.log(log)?;
         self.member_card(log)?;
         self.audited(log)?;
-        // A command goes before what a home is owed; that is loaded after it.
-        if let Some(Loading::Return { scope, after }) = self.load.replace(Loading::Answer(wanted, log)) {
+        self.load_for_command(Loading::Answer(wanted, log));
+        Ok(())
+    }
+
+    /// A command goes before what a home is owed; that is loaded after it.
+    pub(super) fn load_for_command(&mut self, loading: Loading) {
+        if let Some(Loading::Return { scope, after }) = self.load.replace(loading) {
             self.session.owed.push_front((scope, after));
         }
-        Ok(())
     }
 
     pub(super) fn prefixes(&self, loading: &Loading) -> Vec<Vec<u8>> {
         match loading {
             Loading::Return { scope, .. } => vec![scope.0.to_vec()],
+            Loading::Attachment(at) => vec![at.id.0.to_vec()],
             Loading::Answer(_, log) => {
                 self.scopes.values().filter(|s| s.replica.state().log() == *log).map(|s| s.id().0.to_vec()).collect()
             }
@@ -350,6 +357,7 @@ impl Client {
                 self.return_loaded(scope, after, &rows);
                 None
             }
+            Some(Loading::Attachment(at)) => Some(self.file_loaded(at, rows)),
             Some(Loading::Answer(wanted, log)) => Some(self.answer_loaded(wanted, log, &rows)),
             None => Some(Err(Problem::caller("nothing-asked", "no rows were asked for"))),
         };

@@ -4,6 +4,7 @@ use automerge::transaction::Transactable;
 use automerge::{AutomergeError, ObjType, ROOT, ReadDoc, ScalarValue};
 use stafett_protocol::ids::{PersonId, ScopeId, to_hex};
 
+use super::attached::Attached;
 use super::schema::AUTHOR;
 
 type Written = Result<(), AutomergeError>;
@@ -221,6 +222,16 @@ pub fn mark_as_family(
 /// A glimpse (lysglimt); `time` is the author's claim of when it was.
 pub fn add_glimpse(to: &mut impl Transactable, author: PersonId, id: &str, text: &str, time: Option<&str>) -> Written {
     add(to, "glimpses", id, Fields::by(author).text("text", text).maybe("time", time))
+}
+
+/// Hangs a sealed file on an entry that is added in the same change (I4).
+pub fn attach(to: &mut impl Transactable, section: &str, id: &str, file: &Attached) -> Written {
+    let fields = Fields::default()
+        .text("attachment", to_hex(&file.id.0))
+        .text("attachment_key", to_hex(&file.key))
+        .text("attachment_name", &file.name)
+        .value("attachment_size", i64::try_from(file.size).unwrap_or(i64::MAX));
+    set(to, section, Some(id), fields)
 }
 
 pub fn add_comment(to: &mut impl Transactable, author: PersonId, id: &str, text: &str, on: Option<&str>) -> Written {

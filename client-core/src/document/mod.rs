@@ -4,6 +4,7 @@
 //! (what it writes), `rules` (who may write that). What fails is quarantined with its `reason`; everybody comes to the same verdict.
 
 pub mod accepted;
+pub mod attached;
 pub mod checkpoint;
 mod columns;
 pub mod edit;

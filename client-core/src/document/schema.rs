@@ -4,6 +4,7 @@
 
 use automerge::transaction::{CommitOptions, Transactable};
 use automerge::{ActorId, AutoCommit, Change, ObjType, ROOT, ScalarValue};
+use stafett_protocol::limits::ATTACHMENT_BYTES;
 use stafett_protocol::membership::ScopeKind;
 
 /// A part of a document.
@@ -28,7 +29,7 @@ pub enum Keys {
 }
 
 /// A field of an entry or record.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
     pub name: &'static str,
     pub kind: Kind,
@@ -77,6 +78,14 @@ const fn section(name: &'static str, keys: Keys, fields: &'static [Field]) -> Se
     Section { name, keys, fields }
 }
 
+/// A file beside the chain, and the key that opens it.
+const FILE: [Field; 4] = [
+    may("attachment", Kind::Text(64)),
+    may("attachment_key", Kind::Text(64)),
+    may("attachment_name", NAME),
+    may("attachment_size", Kind::Number(1, ATTACHMENT_BYTES as i64)),
+];
+
 const CARD: &[Section] = &[
     section(
         "log",
@@ -104,7 +113,7 @@ const CARD: &[Section] = &[
 
 const JOURNAL: &[Section] = &[
     section("concerns", Keys::Scope, &[must("title", LINE), late("state", Kind::Word(&["open", "closed"]))]),
-    section("notes", Keys::Random, &[must("text", LONG), may("time", TIME)]),
+    section("notes", Keys::Random, &[must("text", LONG), may("time", TIME), FILE[0], FILE[1], FILE[2], FILE[3]]),
     section("consent_texts", Keys::Random, &[must("text", LONG), may("title", LINE)]),
     section("requests", Keys::Random, &[must("text", PASSAGE), may("time", TIME), late("answer", PASSAGE)]),
 ];
@@ -160,7 +169,7 @@ const CONCERN: &[Section] = &[
         Keys::Random,
         &[must("measure", Kind::Id), must("agrees", Kind::Flag), may("text", PASSAGE)],
     ),
-    section("glimpses", Keys::Random, &[must("text", PASSAGE), may("time", TIME)]),
+    section("glimpses", Keys::Random, &[must("text", PASSAGE), may("time", TIME), FILE[0], FILE[1], FILE[2], FILE[3]]),
     section("comments", Keys::Random, &[must("text", PASSAGE), may("on", Kind::Id), may("time", TIME)]),
     section("proposals", Keys::Random, &[must("text", PASSAGE), may("arena", ARENA), late("adopted", Kind::Id)]),
 ];

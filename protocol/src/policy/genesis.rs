@@ -83,6 +83,7 @@ fn fresh(genesis: &Genesis, membership: &Membership, founder: PersonId, now: u64
         tenures: vec![],
         takeovers: vec![],
         moves: vec![],
+        attachments: vec![],
     }
 }
 

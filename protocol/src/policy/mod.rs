@@ -100,7 +100,13 @@ pub fn decide(state: &ScopeState, context: &Context<'_>, event: &Event, mls: &Ml
     let mut next = match (&event.body, mls) {
         (Body::Change(change), _) => {
             check_change(state, context, &author, event, change)?;
-            state.clone()
+            let mut next = state.clone();
+            for attachment in &change.attachments {
+                if !next.attachments.contains(attachment) {
+                    next.attachments.push(*attachment);
+                }
+            }
+            next
         }
         (Body::Commit(commit), MlsView::Commit(view)) => commit::decide(state, context, &author, event, commit, view)?,
         (Body::Statement(statement), _) => statement::decide(state, context, &author, statement)?,
@@ -127,8 +133,8 @@ pub fn found(
     Ok(state)
 }
 
-/// Judges a change without copying the scope's facts: the path that must be fast. The caller then
-/// raises the device's counter.
+/// Judges a change that names no attachment without copying the scope's facts: the path that must be fast. The
+/// caller then raises the device's counter.
 pub fn decide_change(
     state: &ScopeState,
     context: &Context<'_>,
@@ -186,6 +192,12 @@ fn check_change(
     }
     if usize::from(change.count) > limits::CHANGE_OPERATIONS || change.count == 0 {
         return Err(Refusal::TooLarge);
+    }
+    let named = change.attachments.len();
+    if named > limits::CHANGE_ATTACHMENTS
+        || (named > 0 && state.attachments.len().saturating_add(named) > limits::SCOPE_ATTACHMENTS)
+    {
+        return Err(Refusal::TooManyAttachments);
     }
     if !state.listed_at(context.now).is_empty() {
         return Err(Refusal::RemovalFirst);

@@ -86,5 +86,7 @@ refusals! {
     AcceptMismatch "accept-mismatch" "the new home has not accepted exactly this",
     TransferAborted "transfer-aborted" "the offer has been taken back",
     Bound "bound" "the new home waits for the old one's word on an earlier acceptance",
+    TooManyAttachments "too-many-attachments" "the scope, or one change, has no room for more attachments",
+    AttachmentMissing "attachment-missing" "an attachment that is named here is not at the home; upload it first",
     NotActivated "not-activated" "the new home has not seen the old one's tombstone; show it",
 }

@@ -7,7 +7,8 @@ mod target;
 pub use source::{Gone, Source, SourceInput, SourceOutput};
 pub use target::{Standing, Target, TargetInput, TargetOutput};
 
-use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, encode};
+use crate::attachment::AttachmentManifest;
+use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes, encode};
 use crate::event::{Body, Position, Receipt};
 use crate::handover::{HandoverAcceptance, SignedAbort, SignedOffer};
 use crate::ids::{Hash, LogId, Municipality, ScopeId, hash};
@@ -73,6 +74,21 @@ pub struct PullRequest {
     pub offer: SignedOffer,
     /// Records after this one.
     pub after: u64,
+}
+
+/// → `POST /v1/peer/attachment`: one part of an attachment of an offered scope. ← [`PulledPart`]
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct AttachmentRequest {
+    pub offer: SignedOffer,
+    pub attachment: Hash,
+    pub part: u16,
+}
+
+/// One part, and which parts there are.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct PulledPart {
+    pub manifest: AttachmentManifest,
+    pub bytes: VLBytes,
 }
 
 /// → `POST /v1/peer/tombstones`: what became of these? ← [`TombstoneReply`]

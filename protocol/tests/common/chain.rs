@@ -399,7 +399,7 @@ pub fn without(mut membership: Membership, keys: &[PublicKey]) -> Membership {
 
 /// A change as far as the rules see one.
 pub fn change() -> Change {
-    Change { salt: [6; 32], count: 1, tag: [7; 32], sealed: vec![8; 64].into() }
+    Change { salt: [6; 32], count: 1, tag: [7; 32], attachments: vec![], sealed: vec![8; 64].into() }
 }
 
 fn follow(device: &Device, group: &mut MlsGroup, sent: &Sent) {

@@ -207,6 +207,14 @@ impl Samples {
         vec![
             sample("handover", &handover),
             sample("pull request", &PullRequest { offer: self.signed_offer(), after: 3 }),
+            sample(
+                "attachment request",
+                &AttachmentRequest { offer: self.signed_offer(), attachment: Hash([6; 32]), part: 1 },
+            ),
+            sample(
+                "pulled part",
+                &PulledPart { manifest: super::samples::attachment_manifest(), bytes: vec![2].into() },
+            ),
             sample("tombstone request", &TombstoneRequest { accepts: vec![seal(&self.home_accept())] }),
             sample("tombstone reply", &TombstoneReply { fates }),
             sample("relay challenge", &RelayChallenge { challenge: [1; 32] }),

@@ -1,6 +1,7 @@
 //! One golden sample of every wire and signed type.
 
 use super::*;
+use stafett_protocol::attachment::*;
 use stafett_protocol::checkpoint::*;
 use stafett_protocol::code::Code;
 use stafett_protocol::codec::{Deserialize, Serialize, Size, decode, encode};
@@ -382,6 +383,9 @@ impl Samples {
             Request::History(ScopePosition { scope: CARD, seq: 4 }),
             Request::PutCheckpointPart(CheckpointPart { scope: CARD, bytes: vec![1; 64].into() }),
             Request::PutCheckpoint(self.signed_checkpoint()),
+            Request::PutAttachment(attachment_manifest()),
+            Request::PutAttachmentPart(attachment_part()),
+            Request::GetAttachmentPart(attachment_part().place),
         ]
         .into_iter()
         .chain(self.transfer_requests())
@@ -429,6 +433,8 @@ impl Samples {
             mail(Mail::Listed(CARD)),
             Reply::Checkpoint(self.signed_checkpoint()),
             Reply::CheckpointPart(CheckpointPart { scope: CARD, bytes: vec![1; 64].into() }),
+            Reply::AttachmentWants(AttachmentWants { attachment: attachment_manifest().id(), parts: vec![0, 1] }),
+            Reply::AttachmentPart(attachment_part()),
             Reply::Welcome(Greeting {
                 municipality: HOME,
                 time: START,
@@ -484,6 +490,7 @@ impl Samples {
                 &JoinReply { municipality: HOME, municipality_key: [1; 32], certificate: None, unit: None },
             ),
             sample("code", &code()),
+            sample("attachment part context", &AttachmentPartContext { scope: CARD, part: 1, count: 2 }),
             sample(
                 "seal context",
                 &SealContext {
@@ -494,6 +501,7 @@ impl Samples {
                     counter: 3,
                     seen: self.event.seen,
                     count: 1,
+                    attachments: vec![Hash([9; 32])],
                 },
             ),
         ];
@@ -508,6 +516,15 @@ impl Samples {
         all.extend(self.replies().into_iter().map(|r| sample(&variant_of("reply", &r), &says(r))));
         all
     }
+}
+
+pub fn attachment_manifest() -> AttachmentManifest {
+    AttachmentManifest { scope: CARD, parts: vec![attachment_part_hash(&[1]), attachment_part_hash(&[2])] }
+}
+
+fn attachment_part() -> AttachmentPart {
+    let place = AttachmentPlace { scope: CARD, attachment: attachment_manifest().id(), part: 1 };
+    AttachmentPart { place, bytes: vec![2].into() }
 }
 
 pub fn code() -> Code {

@@ -3,7 +3,7 @@
 use super::{Arg, Conn, Db, StoreError};
 
 /// Raised with every change of the tables; an older binary refuses a newer database.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// How a column is declared. NULL is allowed only where the name ends in `?`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +138,26 @@ pub const TABLES: &[Table] = &[
         columns: &[("scope", Bytes), ("device", Bytes), ("hash", Bytes), ("body", Bytes)],
         rules: "PRIMARY KEY (scope, device, hash), FOREIGN KEY (scope) REFERENCES scopes (scope)",
     },
+    // What parts an attachment has; kept for good once a change has named it.
+    Table {
+        name: "attachments",
+        columns: &[
+            ("scope", Bytes),
+            ("attachment", Bytes),
+            ("device", Bytes),
+            // How many.
+            ("parts", Int),
+            ("manifest", Bytes),
+            ("announced_ms", Int),
+            ("named", Int),
+        ],
+        rules: "PRIMARY KEY (scope, attachment), FOREIGN KEY (scope) REFERENCES scopes (scope)",
+    },
+    Table {
+        name: "attachment_parts",
+        columns: &[("scope", Bytes), ("attachment", Bytes), ("part", Int), ("body", Bytes)],
+        rules: "PRIMARY KEY (scope, attachment, part), FOREIGN KEY (scope, attachment) REFERENCES attachments (scope, attachment) ON DELETE CASCADE",
+    },
     // Who may read a scope, and until when: derived from the replica in the transaction that changes it.
     Table {
         name: "readers",
@@ -184,6 +204,7 @@ const INDICES: &[&str] = &[
     "CREATE INDEX IF NOT EXISTS scopes_of_device ON readers (device)",
     "CREATE INDEX IF NOT EXISTS scopes_of_person ON readers (scope, person)",
     "CREATE INDEX IF NOT EXISTS bound_targets ON targets (bound)",
+    "CREATE INDEX IF NOT EXISTS attachments_waiting ON attachments (named, device)",
     "CREATE INDEX IF NOT EXISTS scopes_of_log ON scopes (log)",
     "CREATE INDEX IF NOT EXISTS scopes_of_card ON scopes (card)",
     "CREATE INDEX IF NOT EXISTS codes_of_person ON codes (offered_by)",

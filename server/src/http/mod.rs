@@ -28,7 +28,7 @@ use crate::server::Server;
 use crate::store::accounts::{self, Device};
 use crate::stream;
 use crate::tls::ChannelBinding;
-use crate::transfer::{PULL_PATH, TOMBSTONES_PATH};
+use crate::transfer::{ATTACHMENT_PATH, PULL_PATH, TOMBSTONES_PATH};
 
 const STREAM_PATH: &str = "/v1/stream";
 
@@ -41,6 +41,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .route(HELLO_PATH, get(peer::hello))
         .route(RELAY_PATH, get(peer::relay))
         .route(PULL_PATH, post(peer::pull))
+        .route(ATTACHMENT_PATH, post(peer::attachment))
         .route(TOMBSTONES_PATH, post(peer::tombstones))
         .fallback(peer::fallback)
         .method_not_allowed_fallback(|| async { Fault::NoSuchRoute })

@@ -66,6 +66,17 @@ pub async fn pull(
     Ok(binary(encode(&transfer::offered_page(&server, &peer, request).await?)))
 }
 
+/// One part of an attachment of such a scope.
+pub async fn attachment(
+    VerifiedPeer(peer): VerifiedPeer,
+    State(server): State<Arc<Server>>,
+    body: Body,
+) -> Result<Response, Fault> {
+    server.admit_peer(peer.number, 1)?;
+    let request = decode(&super::body_of(body).await?)?;
+    Ok(binary(encode(&transfer::offered_part(&server, &peer, request).await?)))
+}
+
 /// What became of acceptances that the peer has signed.
 pub async fn tombstones(
     VerifiedPeer(peer): VerifiedPeer,

@@ -178,7 +178,7 @@ impl<'a> Judging<'a> {
         }
         // A change alters nobody's place; the path of an edit does without the comparison.
         let before = match &draft.event.body {
-            Body::Change(_) => None,
+            Body::Change(change) if change.attachments.is_empty() => None,
             _ => self.places.state(scope).map(|state| chain::readers(state, self.now)),
         };
         let changes = if position.is_some() {
@@ -186,6 +186,7 @@ impl<'a> Judging<'a> {
         } else {
             self.found(scope, record.clone(), &draft.event.body).await?
         };
+        self.keep_attachments(&draft.event).await?;
         let place = self.places.place(scope)?;
         place.touched = true;
         place.snapshot |= changes;

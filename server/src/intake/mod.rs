@@ -1,6 +1,7 @@
 //! The door: whatever enters a chain was decoded whole, comes from an authenticated device, was judged
 //! by `protocol::replica` and stored with its receipt in one transaction. There is no other way in.
 
+mod attachments;
 mod judging;
 mod look;
 mod moving;

@@ -1,6 +1,7 @@
 //! What the database holds, in the words of the protocol. No rule is decided here.
 
 pub mod accounts;
+pub mod attachments;
 pub mod chain;
 pub mod checkpoints;
 pub mod mail;

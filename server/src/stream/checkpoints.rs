@@ -16,7 +16,7 @@ use crate::store::{chain, checkpoints};
 
 impl Connection {
     /// Unknown and forbidden look alike.
-    async fn may_read(&mut self, scope: ScopeId) -> Result<(), Fault> {
+    pub(super) async fn may_read(&mut self, scope: ScopeId) -> Result<(), Fault> {
         let (device, now) = (self.device.device, now_ms());
         let reader = chain::reader(&mut self.server.db.reader().await?, scope, device, now).await?;
         let reads =

@@ -71,6 +71,9 @@ pub(super) fn may_ask(request: &Request) -> bool {
             | Request::History(_)
             | Request::PutCheckpointPart(_)
             | Request::PutCheckpoint(_)
+            | Request::PutAttachment(_)
+            | Request::PutAttachmentPart(_)
+            | Request::GetAttachmentPart(_)
             | Request::FetchKeyPackages(_)
             | Request::Persons(_)
             | Request::Units

@@ -2,6 +2,7 @@
 //! guest, a device of another municipality that came through its own server, is served by the same task.
 
 mod account;
+mod attachments;
 mod catch_up;
 mod checkpoints;
 mod guest;

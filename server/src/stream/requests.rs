@@ -71,6 +71,9 @@ impl Connection {
             Request::History(after) => self.history(after).await?,
             Request::PutCheckpointPart(part) => self.put_checkpoint_part(part).await?,
             Request::PutCheckpoint(checkpoint) => self.put_checkpoint(checkpoint).await?,
+            Request::PutAttachment(manifest) => self.put_attachment(manifest).await?,
+            Request::PutAttachmentPart(part) => self.put_attachment_part(part).await?,
+            Request::GetAttachmentPart(place) => self.attachment_part(place).await?,
             // Answered before it comes here.
             Request::Relay(_) => return Err(Fault::NoSuchRoute.into()),
             moving @ (Request::PrepareTransfer(_)

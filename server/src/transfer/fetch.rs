@@ -30,7 +30,7 @@ const RECORDS: u64 = 1_000_000;
 pub struct Fetching {
     pub scope: ScopeId,
     log: LogId,
-    from: Municipality,
+    pub(super) from: Municipality,
     known: Arc<Known>,
     replica: Option<Replica>,
 }

@@ -3,11 +3,12 @@
 
 mod activate;
 mod fetch;
+mod files;
 mod old_home;
 mod prepare;
 
 pub use activate::{activate, follow, release};
-pub use old_home::{abort, fates, hold, offered_page};
+pub use old_home::{abort, fates, hold, offered_page, offered_part};
 pub use prepare::prepare;
 
 use stafett_protocol::codec::{Deserialize, Size, decode};
@@ -17,6 +18,8 @@ use crate::problem::Fault;
 
 /// Where an offered scope's records are asked for.
 pub const PULL_PATH: &str = "/v1/peer/pull";
+/// Where parts of its attachments are asked for.
+pub const ATTACHMENT_PATH: &str = "/v1/peer/attachment";
 /// Where it is asked what became of acceptances.
 pub const TOMBSTONES_PATH: &str = "/v1/peer/tombstones";
 

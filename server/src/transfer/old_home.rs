@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use stafett_protocol::handover::SignedAbort;
-use stafett_protocol::ids::{LogId, Municipality};
+use stafett_protocol::attachment::AttachmentPlace;
+use stafett_protocol::event::Receipt;
+use stafett_protocol::handover::{SignedAbort, SignedOffer};
+use stafett_protocol::ids::{Hash, LogId, Municipality};
 use stafett_protocol::membership::{Role, ScopeKind};
 use stafett_protocol::policy::{Refusal, may_abort, may_offer};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::transfer::{
-    Cancellation, Fate, HomeAccept, PullRequest, SourceInput, SourceOutput, TombstoneRequest, TransferAbort,
+    AttachmentRequest, Cancellation, Fate, HomeAccept, PullRequest, PulledPart, SourceInput, SourceOutput,
+    TombstoneRequest, TransferAbort,
 };
 use stafett_protocol::wire::Records;
 
@@ -18,7 +21,7 @@ use crate::intake::{Look, epoch_before};
 use crate::problem::Fault;
 use crate::server::Server;
 use crate::store::accounts::Device;
-use crate::store::{chain, transfers};
+use crate::store::{attachments, chain, transfers};
 
 /// Longest pause in which a log takes no changes.
 const HOLD_MS: u64 = 60_000;
@@ -27,9 +30,36 @@ const HOLD_MS: u64 = 60_000;
 /// which does not exist: a peer learns of nothing that is not offered to it (F9, F15).
 pub async fn offered_page(server: &Server, peer: &Peer, request: PullRequest) -> Result<Records, Fault> {
     let scope = request.offer.offer.peek()?.scope;
+    let (receipt, _) = offered(server, peer, request.offer).await?;
+    let head = receipt.position.seq;
+    let page = chain::page(&mut server.db.reader().await?, scope, request.after, head).await?;
+    Ok(match page {
+        Some((records, receipt)) => Records { scope, records, receipt },
+        // Nothing newer: the head, signed, so that the asker knows that it has everything.
+        None => Records { scope, records: vec![], receipt: server.municipality.receipt(&receipt) },
+    })
+}
+
+/// One part of an attachment that the offered scope's chain names.
+pub async fn offered_part(server: &Server, peer: &Peer, request: AttachmentRequest) -> Result<PulledPart, Fault> {
+    let scope = request.offer.offer.peek()?.scope;
+    let (_, named) = offered(server, peer, request.offer).await?;
+    if !named.contains(&request.attachment) {
+        return Err(Refusal::UnknownScope.into());
+    }
+    let mut conn = server.db.reader().await?;
+    let manifest = attachments::manifest(&mut conn, scope, &request.attachment).await?;
+    let place = AttachmentPlace { scope, attachment: request.attachment, part: request.part };
+    let bytes = attachments::part(&mut conn, place).await?;
+    let (manifest, bytes) = manifest.zip(bytes).ok_or(Refusal::AttachmentMissing)?;
+    Ok(PulledPart { manifest, bytes: bytes.into() })
+}
+
+/// Where the offered scope stands, and which attachments it has, for the peer to which it is offered.
+async fn offered(server: &Server, peer: &Peer, offer: SignedOffer) -> Result<(Receipt, Vec<Hash>), Fault> {
+    let scope = offer.offer.peek()?.scope;
     let number = peer.number;
-    let offer = request.offer;
-    let receipt = server
+    server
         .intake
         .look(BTreeSet::from([scope]), move |look| {
             Box::pin(async move {
@@ -41,20 +71,13 @@ pub async fn offered_page(server: &Server, peer: &Peer, request: PullRequest) ->
                 let stands = !source.aborted.contains(&offer.offer.id());
                 let moves = offered.part == stafett_protocol::handover::Part::Moves;
                 if stands && moves && offered.to.municipality == number {
-                    return Ok(receipt);
+                    return Ok((receipt, look.known(scope)?.attachments.clone()));
                 }
                 Err(Refusal::UnknownScope.into())
             })
         })
         .await
-        .map_err(|fault| if matches!(fault, Fault::Refused(..)) { Refusal::UnknownScope.into() } else { fault })?;
-    let head = receipt.position.seq;
-    let page = chain::page(&mut server.db.reader().await?, scope, request.after, head).await?;
-    Ok(match page {
-        Some((records, receipt)) => Records { scope, records, receipt },
-        // Nothing newer: the head, signed, so that the asker knows that it has everything.
-        None => Records { scope, records: vec![], receipt: server.municipality.receipt(&receipt) },
-    })
+        .map_err(|fault| if matches!(fault, Fault::Refused(..)) { Refusal::UnknownScope.into() } else { fault })
 }
 
 /// Takes no changes in a log for a while, for whoever could hand it over. Not twice in a row: who only

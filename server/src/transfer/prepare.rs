@@ -41,6 +41,9 @@ pub async fn prepare(server: &Server, guest_of: Option<Municipality>, asked: Pre
         while !whole && started.elapsed() < ROUND {
             whole = fetching.page(server, signed).await?;
         }
+        if whole {
+            whole = fetching.files(server, signed, started + ROUND).await?;
+        }
         complete &= whole;
         fetched.push(fetching);
     }

@@ -1,6 +1,7 @@
 //! A real server in this process (TLS, sockets, database) and devices that talk to it.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod files;
 pub mod moving;
 
 use std::collections::VecDeque;

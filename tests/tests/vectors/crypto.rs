@@ -165,6 +165,7 @@ pub fn changes() -> File {
         counter: 4,
         seen: Position { seq: 9, head: Hash([9; 32]) },
         count,
+        attachments: vec![],
     };
     let (key_bytes, key) = content_key(1);
     let salt = [2; 32];

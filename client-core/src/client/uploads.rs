@@ -1,0 +1,163 @@
+//! Attachments between this device and their homes: brought before the change that names them, fetched when somebody
+//! wants one.
+
+use super::Client;
+use super::attachments::{FileAt, Held, Waiting, part_key, waiting_key, waiting_part_key};
+use super::input::Problem;
+use super::scope::{Scope, Standing};
+use super::session::{RETRIES, Sent, is_final};
+use crate::attachment;
+use crate::rows::Space;
+use stafett_protocol::attachment::{
+    AttachmentManifest, AttachmentPart, AttachmentPartContext, AttachmentPlace, AttachmentWants, attachment_part_hash,
+};
+use stafett_protocol::codec::decode;
+use stafett_protocol::consent::Permit;
+use stafett_protocol::ids::{Hash, Municipality, ScopeId};
+use stafett_protocol::limits::CHANGE_ATTACHMENTS;
+use stafett_protocol::wire::{Problem as WireProblem, Request};
+
+/// An upload on this connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Upload {
+    /// So many times asked for.
+    Asked(u32),
+    /// All of it is at the home.
+    Whole,
+    /// Not on this connection.
+    Refused,
+}
+
+impl Client {
+    /// Whether the home has every file that the waiting edits of a scope refer to.
+    pub(super) fn files_sent(&self, scope: ScopeId) -> bool {
+        let home = self.home_of(scope);
+        let sent = |at: &FileAt| self.session.uploads.get(&(home, at.id)) == Some(&Upload::Whole);
+        self.waiting_files(scope).iter().all(|(at, _)| sent(at))
+    }
+
+    /// What the next change of a scope names.
+    pub(super) fn named_files(&self, scope: ScopeId) -> Vec<Hash> {
+        self.waiting_files(scope).into_iter().map(|(at, _)| at.id).take(CHANGE_ATTACHMENTS).collect()
+    }
+
+    /// Brings to their homes the files whose edits wait, and asks for those that people want.
+    pub(super) fn send_files(&mut self) -> Result<(), Problem> {
+        let open = |s: &Scope| s.standing == Standing::Member && s.unaudited.is_none();
+        let scopes: Vec<ScopeId> = self.scopes.iter().filter(|(_, s)| open(s)).map(|(id, _)| *id).collect();
+        for scope in scopes {
+            if !self.informed(scope) || self.session.blocked.contains(&scope) || self.forked(scope) {
+                continue;
+            }
+            let home = self.home_of(scope);
+            for (at, waiting) in self.waiting_files(scope) {
+                let stands = self.document(scope).and_then(|d| d.entry(&waiting.section, &waiting.entry)).is_some();
+                if !stands {
+                    // The edit has become a draft; the file is where its author took it from.
+                    self.drop_waiting(at, &waiting.manifest);
+                } else if !self.session.uploads.contains_key(&(home, at.id)) {
+                    self.session.uploads.insert((home, at.id), Upload::Asked(0));
+                    self.session.send(home, Request::PutAttachment(waiting.manifest), Sent::File(at));
+                }
+            }
+            self.fetch_files(home, scope);
+        }
+        Ok(())
+    }
+
+    /// The home has said which parts it has not.
+    pub(super) fn file_wanted(&mut self, home: Municipality, at: FileAt, wants: &AttachmentWants) {
+        let row = self.table.read(Space::Outbox, &waiting_key(at)).and_then(|row| decode::<Waiting>(row).ok());
+        let (Some(Waiting { manifest, .. }), true) = (row, wants.attachment == at.id) else { return };
+        if wants.parts.is_empty() {
+            self.session.uploads.insert((home, at.id), Upload::Whole);
+            return;
+        }
+        let tries = match self.session.uploads.get(&(home, at.id)) {
+            Some(Upload::Asked(tries)) if *tries < RETRIES => tries + 1,
+            _ => {
+                self.session.uploads.insert((home, at.id), Upload::Refused);
+                return;
+            }
+        };
+        self.session.uploads.insert((home, at.id), Upload::Asked(tries));
+        for part in wants.parts.iter().filter(|part| usize::from(**part) < manifest.parts.len()) {
+            let Some(bytes) = self.table.read(Space::Outbox, &waiting_part_key(&at.id, *part)) else { continue };
+            let place = AttachmentPlace { scope: at.scope, attachment: at.id, part: *part };
+            let part = AttachmentPart { place, bytes: bytes.to_vec().into() };
+            self.session.send(home, Request::PutAttachmentPart(part), Sent::FilePart);
+        }
+        // Its answer says whether that was all.
+        self.session.send(home, Request::PutAttachment(manifest), Sent::File(at));
+    }
+
+    /// A rule's last word makes a draft of the edit; anything else is tried on the next connection.
+    pub(super) fn file_refused(&mut self, home: Municipality, at: FileAt, problem: &WireProblem) {
+        self.session.uploads.insert((home, at.id), Upload::Refused);
+        if is_final(&problem.code) {
+            self.refuse_pending(at.scope, &problem.code);
+        }
+        self.report(&Problem::rule(&problem.code, problem.detail.clone()));
+    }
+
+    /// A change of ours stands: the files that it names are kept here as everyone keeps them.
+    pub(super) fn files_stand(&mut self, scope: ScopeId, named: &[Hash]) {
+        for (at, Waiting { manifest, .. }) in self.waiting_files(scope) {
+            if !named.contains(&at.id) {
+                continue;
+            }
+            for (part, _) in (0..).zip(&manifest.parts) {
+                if let Some(bytes) = self.table.read(Space::Outbox, &waiting_part_key(&at.id, part)) {
+                    let bytes = bytes.to_vec();
+                    self.table.write(Space::Event, &part_key(&at.id, part), bytes);
+                }
+            }
+            let count = u16::try_from(manifest.parts.len()).unwrap_or(u16::MAX);
+            self.hold(at, &Held { count, parts: manifest.parts.clone(), damaged: Permit::No });
+            self.drop_waiting(at, &manifest);
+        }
+    }
+
+    /// Asks for the next part of each file that somebody wants.
+    fn fetch_files(&mut self, home: Municipality, scope: ScopeId) {
+        for (at, held) in self.held_files(scope) {
+            let part = u16::try_from(held.parts.len()).unwrap_or(u16::MAX);
+            let purpose = Sent::FileWanted(at, part);
+            if held.is_whole() || held.damaged == Permit::Yes || self.session.waits_for(&purpose) {
+                continue;
+            }
+            let place = AttachmentPlace { scope, attachment: at.id, part };
+            self.session.send(home, Request::GetAttachmentPart(place), purpose);
+        }
+    }
+
+    /// A part has come. Whether it is one, its seal tells; whether all are those that the change names, their hashes.
+    pub(super) fn file_part(&mut self, at: FileAt, part: u16, came: &AttachmentPart) -> Result<(), Problem> {
+        let Some(mut held) = self.held(at).filter(|held| held.parts.len() == usize::from(part)) else { return Ok(()) };
+        let Some(file) = self.file_of(at) else {
+            self.erase_file(at, &held);
+            return Ok(());
+        };
+        let (scope, bytes) = (at.scope, came.bytes.as_slice());
+        let context = AttachmentPartContext { scope, part, count: held.count };
+        held.parts.push(attachment_part_hash(bytes));
+        let manifest = AttachmentManifest { scope, parts: held.parts.clone() };
+        let fits = attachment::open_part(&file.key, context, bytes).is_ok();
+        if !fits || (held.is_whole() && manifest.id() != at.id) {
+            self.erase_file(at, &held);
+            self.hold(at, &Held { parts: vec![], damaged: Permit::Yes, ..held });
+            return Err(Problem::data("attachment-damaged", "what the home has is not what was attached"));
+        }
+        self.table.write(Space::Event, &part_key(&at.id, part), bytes.to_vec());
+        self.hold(at, &held);
+        Ok(())
+    }
+
+    /// The home has it not, or not for us: asked for again when somebody wants it again.
+    pub(super) fn file_away(&mut self, at: FileAt, problem: &WireProblem) {
+        if let Some(held) = self.held(at) {
+            self.erase_file(at, &held);
+        }
+        self.report(&Problem::rule(&problem.code, problem.detail.clone()));
+    }
+}

@@ -1,0 +1,20 @@
+//! A change refers to attachments that are here already, all their parts, or it does not enter the chain.
+
+use stafett_protocol::event::{Body, Event};
+use stafett_protocol::policy::Refusal;
+
+use super::judging::Judging;
+use crate::problem::Fault;
+use crate::store::attachments;
+
+impl Judging<'_> {
+    pub async fn keep_attachments(&mut self, event: &Event) -> Result<(), Fault> {
+        let Body::Change(change) = &event.body else { return Ok(()) };
+        for attachment in &change.attachments {
+            if !attachments::keep(self.conn, event.scope, attachment).await? {
+                return Err(Refusal::AttachmentMissing.into());
+            }
+        }
+        Ok(())
+    }
+}
