@@ -17,6 +17,8 @@ const REASON: &str = "Familien flytter til Haugesund";
 const LEADER: &str = "Hanne Haukås";
 const TEACHER: &str = "Torbjørn Tysvær";
 const NUMBER: &str = "1106";
+const FILE: &str = "ukeplan for Ella.pdf";
+const INSIDE: &str = "Bilder av lekseplassen hjemme";
 
 struct There {
     server: Server,
@@ -77,6 +79,36 @@ fn agree(story: &mut Story, there: &There) {
     }
 }
 
+/// A PDF of two sealed parts.
+fn pdf() -> Vec<u8> {
+    let noise = (0..40_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes());
+    format!("%PDF-1.7 {INSIDE} ").into_bytes().into_iter().chain(noise.cycle().take(1_100_000)).collect()
+}
+
+/// I4: the father hangs a PDF on the concern that goes along, the teacher one on a note that stays.
+fn attach(story: &Story, father: &Home, teacher: &Home) -> (String, String) {
+    let path = story.world.dir.path().join(FILE);
+    let file = path.to_str().unwrap();
+    std::fs::write(&path, b"PK\x03\x04 ukeplan").unwrap();
+    let homework = story.ids.homework.as_str();
+    father.refused(&["glimpse", homework, "Slik ser det ut", "--attach", file], 1, "attachment-not-pdf");
+    father.refused(&["glimpse", homework, "Slik ser det ut", "--attach", "/finnes/ikke.pdf"], 2, "file");
+    std::fs::write(&path, pdf()).unwrap();
+    let goes = father.ok(&["glimpse", homework, "Slik ser det ut", "--attach", file]);
+    let stays = teacher.ok(&["note", &story.ids.log, "Planen for uka", "--attach", file]);
+    (text(&goes, "attachment"), text(&stays, "attachment"))
+}
+
+/// The file as this device gets it, fetching it where it must.
+fn saved(story: &Story, home: &Home, attachment: &str) -> Vec<u8> {
+    let out = story.world.dir.path().join(format!("{}-{}.pdf", home.name, &attachment[..8]));
+    let words = ["attachment", "get", attachment, "--out", out.to_str().unwrap()];
+    let said = home.ok(&words);
+    assert_eq!((text(&said, "name"), text(&said, "file")), (FILE.into(), out.to_str().unwrap().into()));
+    home.refused(&words, 2, "file");
+    std::fs::read(out).unwrap()
+}
+
 fn play(other: Option<&str>) {
     let mut story = Story::new(None, Mishaps::none());
     story.play_until("a concern about absence");
@@ -84,6 +116,12 @@ fn play(other: Option<&str>) {
     agree(&mut story, &there);
     let (teacher, mother, father) = (story.teacher.clone(), story.mother.clone(), story.father.clone());
     let (log, homework, absence) = (story.ids.log.clone(), story.ids.homework.clone(), story.ids.absence.clone());
+
+    let (goes, stays) = attach(&story, &father, &teacher);
+    story.settle(&[&father, &teacher, &mother]);
+    let shown = mother.ok(&["concern", "show", &homework]);
+    assert_eq!(list(&shown, "attachments")[0]["name"], FILE, "{shown}");
+    assert_eq!(saved(&story, &mother, &goes[..12]), pdf(), "at the old home");
 
     // The new home is away just now: nothing has moved, nothing is lost.
     there.server.kill();
@@ -111,6 +149,11 @@ fn play(other: Option<&str>) {
     let titles: Vec<&Value> = list(&shown, "concerns").iter().map(|c| &c["title"]).collect();
     assert_eq!(titles, [HOMEWORK], "{shown}");
 
+    assert_eq!(saved(&story, &there.teacher, &goes), pdf(), "byte for byte at the new home");
+    let shown = mother.ok(&["log", "show", &log]);
+    assert_eq!(saved(&story, &mother, &stays), pdf(), "what hangs on a note stays where it is: {shown}");
+    there.teacher.refused(&["attachment", "get", &stays, "--out", "/dev/null"], 2, "unknown-id");
+
     // What was not chosen stayed, closed, and is read at the old home.
     let stayed = mother.ok(&["concern", "show", &absence]);
     assert_eq!((text(&stayed, "state"), text(&stayed, "title")), ("closed".into(), ABSENCE.into()));
@@ -123,7 +166,7 @@ fn play(other: Option<&str>) {
     story.world.server.stop();
     let servers = [&story.world.server, &there.server];
     let folders: Vec<_> = servers.iter().flat_map(|s| [s.home.as_path(), s.log.parent().unwrap()]).collect();
-    nothing_leaked(&[SECRETS, &[REASON, LEADER, TEACHER]].concat(), &folders);
+    nothing_leaked(&[SECRETS, &[REASON, LEADER, TEACHER, FILE, INSIDE]].concat(), &folders);
 }
 
 #[test]

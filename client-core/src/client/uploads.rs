@@ -20,8 +20,8 @@ use stafett_protocol::wire::{Problem as WireProblem, Request};
 /// An upload on this connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Upload {
-    /// So many times asked for.
-    Asked(u32),
+    /// So many parts were missing at last, and so often nothing has changed.
+    Asked { missing: usize, tries: u32 },
     /// All of it is at the home.
     Whole,
     /// Not on this connection.
@@ -56,7 +56,7 @@ impl Client {
                     // The edit has become a draft; the file is where its author took it from.
                     self.drop_waiting(at, &waiting.manifest);
                 } else if !self.session.uploads.contains_key(&(home, at.id)) {
-                    self.session.uploads.insert((home, at.id), Upload::Asked(0));
+                    self.session.uploads.insert((home, at.id), Upload::Asked { missing: usize::MAX, tries: 0 });
                     self.session.send(home, Request::PutAttachment(waiting.manifest), Sent::File(at));
                 }
             }
@@ -73,21 +73,20 @@ impl Client {
             self.session.uploads.insert((home, at.id), Upload::Whole);
             return;
         }
-        let tries = match self.session.uploads.get(&(home, at.id)) {
-            Some(Upload::Asked(tries)) if *tries < RETRIES => tries + 1,
-            _ => {
-                self.session.uploads.insert((home, at.id), Upload::Refused);
-                return;
-            }
+        let missing = wants.parts.len();
+        let next = match self.session.uploads.get(&(home, at.id)) {
+            Some(Upload::Asked { missing: before, .. }) if missing < *before => Upload::Asked { missing, tries: 0 },
+            Some(Upload::Asked { tries, .. }) if *tries < RETRIES => Upload::Asked { missing, tries: tries + 1 },
+            _ => Upload::Refused,
         };
-        self.session.uploads.insert((home, at.id), Upload::Asked(tries));
-        for part in wants.parts.iter().filter(|part| usize::from(**part) < manifest.parts.len()) {
-            let Some(bytes) = self.table.read(Space::Outbox, &waiting_part_key(&at.id, *part)) else { continue };
-            let place = AttachmentPlace { scope: at.scope, attachment: at.id, part: *part };
-            let part = AttachmentPart { place, bytes: bytes.to_vec().into() };
-            self.session.send(home, Request::PutAttachmentPart(part), Sent::FilePart);
-        }
-        // Its answer says whether that was all.
+        self.session.uploads.insert((home, at.id), next);
+        let part = wants.parts.first().copied().filter(|part| usize::from(*part) < manifest.parts.len());
+        let bytes = part.and_then(|part| self.table.read(Space::Outbox, &waiting_part_key(&at.id, part)));
+        let (Some(part), Some(bytes), true) = (part, bytes, next != Upload::Refused) else { return };
+        // One at a time: many at once would stand in the way of all else on the line.
+        let place = AttachmentPlace { scope: at.scope, attachment: at.id, part };
+        let part = AttachmentPart { place, bytes: bytes.to_vec().into() };
+        self.session.send(home, Request::PutAttachmentPart(part), Sent::FilePart);
         self.session.send(home, Request::PutAttachment(manifest), Sent::File(at));
     }
 

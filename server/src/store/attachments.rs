@@ -124,8 +124,15 @@ pub async fn put_fetched(
     bytes: &[u8],
     now: u64,
 ) -> Result<bool, StoreError> {
-    let place = AttachmentPlace { scope: manifest.scope, attachment: manifest.id(), part };
-    Ok(insert(conn, manifest, (DeviceId::default(), true), now).await? && put_part(conn, place, bytes).await?)
+    let (scope, attachment) = (manifest.scope, manifest.id());
+    if self::manifest(conn, scope, &attachment).await?.is_none()
+        && !insert(conn, manifest, (DeviceId::default(), true), now).await?
+    {
+        return Ok(false);
+    }
+    // Somebody may have announced it here long ago, when this was the home before.
+    name(conn, scope, &attachment).await?;
+    put_part(conn, AttachmentPlace { scope, attachment, part }, bytes).await
 }
 
 /// One sealed part.
@@ -145,10 +152,12 @@ pub async fn keep(conn: &mut Conn, scope: ScopeId, attachment: &Hash) -> Result<
     if !missing(conn, &manifest).await?.is_empty() {
         return Ok(false);
     }
-    conn.execute(
-        "UPDATE attachments SET named = 1 WHERE scope = $1 AND attachment = $2",
-        args![&scope.0, &attachment.0],
-    )
-    .await?;
+    name(conn, scope, attachment).await?;
     Ok(true)
+}
+
+async fn name(conn: &mut Conn, scope: ScopeId, attachment: &Hash) -> Result<(), StoreError> {
+    let sql = "UPDATE attachments SET named = 1 WHERE scope = $1 AND attachment = $2";
+    conn.execute(sql, args![&scope.0, &attachment.0]).await?;
+    Ok(())
 }
