@@ -100,6 +100,29 @@ fn an_offer_that_was_taken_back_is_never_committed_however_late() {
 }
 
 #[test]
+fn an_acceptance_that_was_let_go_makes_room_for_another_of_the_same_offer() {
+    let (mut home, mut new) = (Source::default(), Target::default());
+    let a = accept(HAUGESUND, 7, 1);
+    let again = HomeAccept { envelope: Hash([9; 32]), ..a.clone() };
+    assert_eq!(target(&mut new, T::Prepare { accept: &a }), Ok(Answer::Accepted));
+    assert_eq!(target(&mut new, T::Prepare { accept: &again }), Err(R::Bound), "it might be committed yet");
+    for _ in 0..2 {
+        assert_eq!(source(&mut home, S::Drop { accept: &a }), Ok(Out::Never));
+    }
+    assert_eq!(home.dropped.len(), 1);
+    assert_eq!(commit(&mut home, &a, &a), Err(R::TransferAborted));
+    assert_eq!(ask(&mut home, &a, 7), Ok(Out::Never), "whoever asks hears the same");
+    assert_eq!(ask(&mut home, &again, 7), Ok(Out::Undecided), "the offer stands");
+    assert_eq!(target(&mut new, T::Release { accept: id_of(&a) }), Ok(Answer::Released));
+    assert_eq!(target(&mut new, T::Prepare { accept: &again }), Ok(Answer::Accepted));
+    assert_eq!(commit(&mut home, &again, &again), Ok(Out::Tombstone));
+    // Too late for the one that stands; for any other it is true for ever.
+    assert_eq!(source(&mut home, S::Drop { accept: &again }), Ok(Out::Tombstone));
+    assert_eq!(source(&mut home, S::Drop { accept: &a }), Ok(Out::Never));
+    assert_eq!(ask(&mut home, &again, 8), Ok(Out::Tombstone));
+}
+
+#[test]
 fn f5_an_acceptance_of_anything_else_is_not_committed() {
     let own = accept(HAUGESUND, 7, 1);
     let mut home = Source::default();

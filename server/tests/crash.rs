@@ -4,6 +4,8 @@
 
 #[path = "../../protocol/tests/common/mod.rs"]
 mod common;
+#[path = "support/remote.rs"]
+mod remote;
 mod support;
 
 use std::io::{BufRead as _, BufReader};
@@ -12,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::*;
+use remote::Remote;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::event::{Body, Change, Event, Position};
 use stafett_protocol::ids::{Hash, ScopeId};

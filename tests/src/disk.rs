@@ -38,6 +38,8 @@ enum Entry {
 #[derive(Default)]
 pub struct Recording {
     tape: Mutex<Vec<Entry>>,
+    /// What lay on the disk before the first step.
+    base: BTreeMap<String, Vec<u8>>,
     /// What `PRAGMA synchronous` is set to whatever is asked for: the sabotage that must be noticed.
     synchronous: Option<&'static str>,
 }
@@ -50,6 +52,18 @@ impl Disk for Recording {
 
     fn pragma(&self, name: &str, _value: &str) -> Option<&'static str> {
         self.synchronous.filter(|_| name.eq_ignore_ascii_case("synchronous"))
+    }
+}
+
+/// One folder of several that one tape is kept of: a file's name begins with the folder's.
+pub struct Folder {
+    pub name: &'static str,
+    pub tape: std::sync::Arc<Recording>,
+}
+
+impl Disk for Folder {
+    fn step(&self, file: &str, op: Op<'_>) -> Result<(), Failure> {
+        self.tape.step(&format!("{}/{file}", self.name), op)
     }
 }
 
@@ -100,6 +114,11 @@ impl Recording {
         Self { synchronous, ..Self::default() }
     }
 
+    /// A disk with files on it.
+    pub fn onto(base: BTreeMap<String, Vec<u8>>) -> Self {
+        Self { base, ..Self::default() }
+    }
+
     fn tape(&self) -> MutexGuard<'_, Vec<Entry>> {
         self.tape.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -123,7 +142,7 @@ impl Recording {
         let tape = self.tape();
         let all = states(&tape, modes);
         let chosen: HashSet<(usize, Mode)> = all.iter().copied().step_by(every(all.len(), some)).collect();
-        replay(&tape, &chosen, &mut show);
+        replay(&self.base, &tape, &chosen, &mut show);
         all.len()
     }
 }
@@ -164,8 +183,14 @@ fn states(tape: &[Entry], modes: &[Mode]) -> Vec<(usize, Mode)> {
 /// Stands for the moment after the last step.
 static END: Entry = Entry::Step(String::new(), Step::Sync);
 
-fn replay<'a>(tape: &'a [Entry], chosen: &HashSet<(usize, Mode)>, show: &mut impl FnMut(Crash<'a>)) {
-    let mut files: BTreeMap<&str, File<'_>> = BTreeMap::new();
+fn replay<'a>(
+    base: &'a BTreeMap<String, Vec<u8>>,
+    tape: &'a [Entry],
+    chosen: &HashSet<(usize, Mode)>,
+    show: &mut impl FnMut(Crash<'a>),
+) {
+    let there = |bytes: &Vec<u8>| File { live: Some(bytes.clone()), durable: Some(bytes.clone()), pending: vec![] };
+    let mut files: BTreeMap<&str, File<'_>> = base.iter().map(|(name, bytes)| (name.as_str(), there(bytes))).collect();
     let (mut at, mut acknowledged) = (0, 0);
     for entry in tape.iter().chain([&END]) {
         let Entry::Step(name, step) = entry else {

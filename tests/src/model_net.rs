@@ -63,6 +63,8 @@ pub struct Homes {
     pub away: BTreeSet<Municipality>,
     /// Words of the old home do not come through to the new one.
     pub no_activation: bool,
+    /// The old home is not able to commit a move just now.
+    pub no_commit: bool,
     challenges: u64,
 }
 
@@ -93,7 +95,15 @@ impl Homes {
             let number = home.number;
             home.peers = keys.iter().filter(|k| k.number != number).copied().collect();
         }
-        Self { first, homes, pipes: BTreeMap::new(), away: BTreeSet::new(), no_activation: false, challenges: 0 }
+        Self {
+            first,
+            homes,
+            pipes: BTreeMap::new(),
+            away: BTreeSet::new(),
+            no_activation: false,
+            no_commit: false,
+            challenges: 0,
+        }
     }
 
     pub fn at(&mut self, number: Municipality) -> &mut ModelHome {
@@ -146,6 +156,10 @@ impl Homes {
     /// A frame at the home that it is meant for.
     fn hear(&mut self, at: Municipality, device: DeviceId, bytes: &[u8]) {
         let frame: ClientFrame = decode(bytes).expect("the client's frames are well-formed");
+        if self.no_commit && matches!(frame.request, Request::CommitTransfer(_)) {
+            let problem = Problem { code: "unavailable".into(), detail: "try again".into(), scope: None };
+            return self.say(at, device, frame.id, Reply::Problem(problem));
+        }
         match self.transfer(at, device, &frame.request) {
             Some(reply) => self.say(at, device, frame.id, reply),
             None => self.at(at).frame(device, bytes),

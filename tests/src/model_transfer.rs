@@ -115,7 +115,15 @@ impl Homes {
             let judged = chain.replica.judge(record, &context).map_err(code)?;
             let accept = accept_of(&chain.replica, &judged, envelope).map_err(code)?;
             let target = home.transfers.targets.entry(scope).or_default();
-            *target = target.step(TargetInput::Prepare { accept: &accept }).map_err(code)?.0;
+            match target.step(TargetInput::Prepare { accept: &accept }) {
+                Ok((next, _)) => *target = next,
+                Err(Refusal::Bound) => {
+                    let Standing::Bound(bound) = &target.standing else { unreachable!("it said so") };
+                    let accepts = vec![Signed::sign(bound, &home.key)];
+                    return Ok(Prepared { accepts, fetched });
+                }
+                Err(refusal) => return Err(code(refusal)),
+            }
             accepts.push(Signed::sign(&accept, &home.key));
             let mut next = chain.clone().replica;
             next.apply(next.judge(judged.record().clone(), &context).map_err(code)?).map_err(code)?;
@@ -127,6 +135,11 @@ impl Homes {
 }
 
 impl ModelHome {
+    /// Whether the scope waits here for its old home's word.
+    pub fn is_bound(&self, scope: ScopeId) -> bool {
+        self.transfers.is_bound(scope)
+    }
+
     /// Before an event is taken in: a commit that moves its scope needs the new home's word.
     pub(crate) fn check_move(&mut self, envelope: &Envelope, accepts: &[Signed<HomeAccept>]) -> Result<(), String> {
         let event = envelope.event.peek().map_err(|_| "malformed")?;
@@ -215,6 +228,9 @@ impl ModelHome {
             let accept = signed.peek().map_err(|_| "malformed")?;
             let Some(chain) = self.scopes.get(&accept.scope) else { continue };
             let source = self.transfers.sources.entry(accept.scope).or_default();
+            if accept.extends == chain.replica.state().position {
+                *source = source.step(SourceInput::Drop { accept: &accept }).map_err(code)?.0;
+            }
             let input = SourceInput::Ask { accept: &accept, head: chain.replica.state().position };
             if let SourceOutput::Never = source.step(input).map_err(code)?.1 {
                 freed.push(Signed::sign(&TransferAbort { scope: accept.scope, accept: signed.id() }, &self.key));

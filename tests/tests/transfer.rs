@@ -3,9 +3,10 @@
 
 use serde_json::Value;
 use stafett_client_core::client::input::{
-    AttachTo, Command as C, Input, Invitation, NewAttachment, NewMeasure, Problem,
+    AttachTo, Command as C, Input, Invitation, NewAttachment, NewMeasure, Problem, WithdrawTarget,
 };
 use stafett_protocol::codec::encode;
+use stafett_protocol::ids::DeviceId;
 use stafett_protocol::wire::{Reply, ServerFrame};
 use stafett_tests::model_cast::{cast, join, log, text};
 use stafett_tests::model_home::ModelHome;
@@ -122,6 +123,26 @@ impl Move {
         accepted.unwrap_or_else(|e| panic!("{e:?} {}", kari.last_problem()));
         kari.sync(homes);
         offer
+    }
+
+    /// The new home has given its word; the old one did not commit.
+    fn bound(&mut self) {
+        let Self { homes, teacher, homework, .. } = self;
+        homes.no_commit = true;
+        teacher.sync(homes);
+        assert!(homes.at(HAUGESUND).is_bound(homework.parse().unwrap()), "{}", teacher.last_problem());
+        homes.no_commit = false;
+    }
+
+    fn arrived(&mut self) {
+        self.teacher.sync(&mut self.homes);
+        self.teacher.sync(&mut self.homes);
+        self.everyone(3);
+        let Self { homes, teacher, mother, kari, log, .. } = self;
+        for device in [&mut *mother, &mut *kari] {
+            assert_eq!(text(&show(homes, device, log), "home"), "1106", "{}", teacher.last_problem());
+            sound(homes, device, log);
+        }
     }
 
     /// Which home has each scope of the log as its own to order.
@@ -297,6 +318,36 @@ fn f7_a_receipt_after_the_move_is_refused_and_kept() {
     mother.sync(homes);
     assert_eq!(glimpses(homes, mother, homework), ["Videre"], "from its home it is");
     sound(homes, mother, log);
+}
+
+/// The old home fails when the new one is bound already; the commits are made anew on the same heads. The new home is
+/// freed of its first word and gives another.
+#[test]
+fn f1_a_move_that_failed_at_the_commit_is_made_anew() {
+    let mut it = Move::new();
+    it.agree();
+    it.bound();
+    it.arrived();
+}
+
+/// C15: a withdrawal while the new home is bound: it holds there, and the log moves all the same.
+#[test]
+fn c15_a_withdrawal_while_the_new_home_is_bound_holds_after_the_move() {
+    let mut it = Move::new();
+    it.agree();
+    it.bound();
+    let Move { homes, mother, leader, log, .. } = &mut it;
+    let consents = mother.ask(homes, C::ConsentList { log: log.clone() }).unwrap();
+    let seat = |c: &&Value| c["access"] == "custody" && c["grantee"] == "Solvang skole" && c["state"] == "active";
+    let seat = text(list(&consents, "consents").iter().find(seat).unwrap(), "id");
+    let withdraw = C::ConsentWithdraw { log: log.clone(), target: WithdrawTarget::Grant(seat) };
+    mother.ask(homes, withdraw).unwrap();
+    mother.sync(homes);
+    let leader = leader.id.unwrap();
+    it.arrived();
+    let scope = it.homework.parse().unwrap();
+    let there = it.homes.at(HAUGESUND).scopes[&scope].replica.state().membership.clone();
+    assert!(!there.devices().any(|key| DeviceId::of_key(key) == leader), "what was withdrawn stays so");
 }
 
 /// The offer is taken back after the other home has got ready: nothing moves, and nothing stays bound.

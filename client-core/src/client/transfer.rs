@@ -13,7 +13,7 @@ use stafett_protocol::handover::{HandoverAcceptance, SignedAbort, SignedOffer};
 use stafett_protocol::ids::{Municipality, ScopeId};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::transfer::{
-    Cancellation, HomeAccept, Preparation, Prepared, Transfer, TransferAbort, Transferred,
+    Cancellation, HomeAccept, Preparation, Prepared, Transfer, TransferAbort, Transferred, envelope_hash,
 };
 use stafett_protocol::wire::{Bundle, Problem as WireProblem, Request};
 
@@ -78,7 +78,8 @@ impl Client {
         if !moving.accepts.is_empty() {
             let transfer = Transfer { bundle, accepts: moving.accepts };
             self.session.send(home, Request::CommitTransfer(transfer), Sent::Bundle(scopes));
-        } else if self.reach(moving.to) {
+        } else if self.queued_rows("t").is_empty() && self.reach(moving.to) {
+            // First what the new home has promised for other commits is freed.
             let mut bundle = bundle;
             // Only what moves is shown to the new home.
             bundle
@@ -94,7 +95,18 @@ impl Client {
     pub(super) fn transfer_prepared(&mut self, home: Municipality, prepared: Prepared) {
         let Some(mut moving) = self.moving(home) else { return };
         moving.fetched = Permit::Yes;
-        moving.accepts = prepared.accepts;
+        // Promised for commits that were never made: an earlier try's, whose answer may have been lost.
+        let envelopes = self.open_bundle(home).map(|b| b.envelopes).unwrap_or_default();
+        let ours = |accept: &Signed<HomeAccept>| {
+            accept.peek().is_ok_and(|a| envelopes.iter().any(|e| envelope_hash(e) == a.envelope))
+        };
+        let (accepts, others): (Vec<_>, Vec<_>) = prepared.accepts.into_iter().partition(ours);
+        if others.is_empty() {
+            moving.accepts = accepts;
+        } else {
+            let cancellation = Cancellation { aborts: vec![], accepts: others };
+            self.queue("t", encode(&TakenBack { home, to: moving.to, cancellation, freed: vec![] }));
+        }
         self.table.write(Space::State, &moving_key(home), encode(&moving));
         self.drive_transfer(home);
     }

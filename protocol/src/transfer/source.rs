@@ -13,6 +13,8 @@ use crate::signed::id_of;
 pub struct Source {
     /// Offers that were taken back: none of them is ever committed.
     pub aborted: Vec<Hash>,
+    /// Acceptances that were let go before anything stood on them: none of them is ever committed.
+    pub dropped: Vec<Hash>,
     /// The acceptance with which the scope moved, and its offer. Never taken back.
     pub moved: Option<Gone>,
 }
@@ -33,6 +35,9 @@ pub enum SourceInput<'a> {
     Commit { accept: &'a HomeAccept, own: &'a HomeAccept },
     /// Whoever may take an offer back does.
     Abort { offer: Hash },
+    /// Whoever hands over will not commit this acceptance, and needs the new home for another one: it has
+    /// heard of this offer, and nothing but the old home's word frees it.
+    Drop { accept: &'a HomeAccept },
     /// What became of this acceptance? The chain stands at `head`.
     Ask { accept: &'a HomeAccept, head: Position },
 }
@@ -72,21 +77,34 @@ impl Source {
                 }
                 Ok((next, SourceOutput::TakenBack))
             }
-            (SourceInput::Ask { accept, .. }, Some(gone)) if gone.accept == id_of(accept) => {
+            (SourceInput::Ask { accept, .. } | SourceInput::Drop { accept }, Some(gone))
+                if gone.accept == id_of(accept) =>
+            {
                 stays(SourceOutput::Tombstone)
             }
-            (SourceInput::Ask { .. }, Some(_)) => stays(SourceOutput::Never),
+            (SourceInput::Ask { .. } | SourceInput::Drop { .. }, Some(_)) => stays(SourceOutput::Never),
+            (SourceInput::Drop { accept }, None) => {
+                let mut next = self.clone();
+                if !next.dropped.contains(&id_of(accept)) {
+                    next.dropped.push(id_of(accept));
+                }
+                Ok((next, SourceOutput::Never))
+            }
             (SourceInput::Ask { accept, head }, None) => {
-                // The chain has gone on without it, or it was taken back: either is for ever.
+                // The chain has gone on without it, or it was taken back or let go: each is for ever.
                 let passed = head.seq > accept.extends.seq;
-                let never = passed || self.aborted.contains(&accept.offer);
+                let never = passed || self.is_dead(accept);
                 stays(if never { SourceOutput::Never } else { SourceOutput::Undecided })
             }
         }
     }
 
+    fn is_dead(&self, accept: &HomeAccept) -> bool {
+        self.aborted.contains(&accept.offer) || self.dropped.contains(&id_of(accept))
+    }
+
     fn commit(&self, accept: &HomeAccept, own: &HomeAccept) -> Result<(Self, SourceOutput), Refusal> {
-        if self.aborted.contains(&own.offer) {
+        if self.aborted.contains(&own.offer) || self.is_dead(accept) {
             return Err(Refusal::TransferAborted);
         }
         if accept.extends != own.extends {

@@ -53,6 +53,8 @@ pub enum Msg {
     },
     Abort(To),
     Ask(Bundle),
+    /// The client will not commit it.
+    Drop(Bundle),
     Never {
         scope: usize,
         of: Bundle,
@@ -146,6 +148,7 @@ impl Disk {
             (None, Msg::Commit(bundle)) => next.commit(bundle, without)?,
             (None, Msg::Abort(to)) => next.abort(*to, without)?,
             (None, Msg::Ask(bundle)) => next.fate(bundle)?,
+            (None, Msg::Drop(bundle)) => next.let_go(bundle, without)?,
             (Some(_), Msg::Prepare(bundle)) => next.prepare(bundle, without)?,
             (Some(_), Msg::Tombstones { of, .. }) => next.activate(of, without)?,
             (Some(_), Msg::Never { scope, of }) => next.release(*scope, of)?,
@@ -219,6 +222,19 @@ impl Disk {
             self.sources = Default::default();
         }
         Ok(vec![])
+    }
+
+    fn let_go(&mut self, bundle: &Bundle, without: Without) -> Result<Vec<Out>, Refusal> {
+        let before = self.sources.clone();
+        for scope in SCOPES {
+            self.source(scope, SourceInput::Drop { accept: &accept(scope, &bundle.on[scope], bundle.rec) })?;
+        }
+        let said = self.fate(bundle);
+        if without == Some(Rule::DropHolds) {
+            // It says no, and forgets.
+            self.sources = before;
+        }
+        said
     }
 
     fn fate(&mut self, bundle: &Bundle) -> Result<Vec<Out>, Refusal> {

@@ -15,6 +15,8 @@ pub enum Rule {
     WholeBundle,
     /// An offer that was taken back is never committed.
     AbortHolds,
+    /// An acceptance that was let go is never committed.
+    DropHolds,
     /// Only the old home's word ends an acceptance.
     BoundUntilWord,
     /// A home is bound to one acceptance at a time.
@@ -31,6 +33,7 @@ impl Rule {
         Self::ExactHeads,
         Self::WholeBundle,
         Self::AbortHolds,
+        Self::DropHolds,
         Self::BoundUntilWord,
         Self::OnePromise,
         Self::OwnTombstone,

@@ -19,6 +19,8 @@ pub struct Scenario {
     pub faults: u8,
     /// The client and waiting homes ask nothing more while this much is under way.
     pub under_way: usize,
+    /// The client may let acceptances go.
+    pub lets_go: bool,
     pub without: Without,
 }
 
@@ -77,7 +79,7 @@ fn who(place: usize) -> Option<To> {
 fn at(msg: &Msg) -> Option<usize> {
     match msg {
         Msg::Append { home, .. } => Some(place(*home)),
-        Msg::Hand | Msg::Commit(_) | Msg::Abort(_) | Msg::Ask(_) => Some(0),
+        Msg::Hand | Msg::Commit(_) | Msg::Abort(_) | Msg::Ask(_) | Msg::Drop(_) => Some(0),
         Msg::Prepare(b) | Msg::Never { of: b, .. } => Some(place(Some(b.to()))),
         Msg::Tombstones { at, .. } => at.map(|to| place(Some(to))),
         Msg::Accepted(_) => None,
@@ -190,6 +192,9 @@ impl Scenario {
             let disk = &state.homes[place(Some(*to))].disk;
             if let Some(promise) = disk.promise.as_ref().filter(|_| !disk.serves(Some(*to), 0)) {
                 send(Msg::Ask(promise.clone()));
+                if self.lets_go {
+                    send(Msg::Drop(promise.clone()));
+                }
             }
         }
         for bundle in state.accepted.iter().flatten().filter(|_| state.tombstones.is_none()) {

@@ -27,7 +27,9 @@ impl Connection {
                 transfer::hold(server, &self.device, log).await?;
                 Reply::Done
             }
-            Request::AbortTransfer(cancelled) => Reply::TransferAborted(transfer::abort(server, cancelled).await?),
+            Request::AbortTransfer(cancelled) => {
+                Reply::TransferAborted(transfer::abort(server, &self.device, cancelled).await?)
+            }
             Request::Activate(tombstones) => {
                 transfer::activate(server, tombstones).await?;
                 Reply::Done

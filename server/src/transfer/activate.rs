@@ -236,12 +236,13 @@ async fn free(
 pub async fn follow(server: Arc<Server>) {
     let mut stop = server.stop.clone();
     loop {
+        // First of all after a start: what was committed while this server was down waits for nobody.
+        if let Err(error) = ask_all(&server).await {
+            tracing::warn!(%error, "bound transfers were not settled; asking again");
+        }
         tokio::select! {
             () = tokio::time::sleep(ASK) => {}
             () = crate::accept::stopped(&mut stop) => return,
-        }
-        if let Err(error) = ask_all(&server).await {
-            tracing::warn!(%error, "bound transfers were not settled; asking again");
         }
     }
 }

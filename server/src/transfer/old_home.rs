@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use stafett_protocol::attachment::AttachmentPlace;
 use stafett_protocol::event::Receipt;
 use stafett_protocol::handover::{SignedAbort, SignedOffer};
-use stafett_protocol::ids::{Hash, LogId, Municipality};
+use stafett_protocol::ids::{Hash, LogId, Municipality, PersonId};
 use stafett_protocol::membership::{Role, ScopeKind};
 use stafett_protocol::policy::{Refusal, may_abort, may_offer};
 use stafett_protocol::signed::Signed;
+use stafett_protocol::state::ScopeState;
 use stafett_protocol::transfer::{
     AttachmentRequest, Cancellation, Fate, HomeAccept, PullRequest, PulledPart, SourceInput, SourceOutput,
     TombstoneRequest, TransferAbort,
@@ -80,6 +81,13 @@ async fn offered(server: &Server, peer: &Peer, offer: SignedOffer) -> Result<(Re
         .map_err(|fault| if matches!(fault, Fault::Refused(..)) { Refusal::UnknownScope.into() } else { fault })
 }
 
+/// Whoever could hand the log over, and nobody else, disturbs a move that is under way.
+fn answers_for(state: &ScopeState, person: PersonId) -> Result<(), Refusal> {
+    let member = state.membership.member(person).ok_or(Refusal::UnknownScope)?;
+    let may = matches!(member.role, Role::Holder | Role::Custodian) || member.role.is_family();
+    if may { Ok(()) } else { Err(Refusal::NotYours) }
+}
+
 /// Takes no changes in a log for a while, for whoever could hand it over. Not twice in a row: who only
 /// wants to disturb gets every other minute at most.
 pub async fn hold(server: &Server, author: &Device, log: LogId) -> Result<(), Fault> {
@@ -91,11 +99,7 @@ pub async fn hold(server: &Server, author: &Device, log: LogId) -> Result<(), Fa
             Box::pin(async move {
                 let card = look.states().find(|state| state.kind() == ScopeKind::Card);
                 let card = card.ok_or(Refusal::UnknownScope)?;
-                let member = card.membership.member(person).ok_or(Refusal::UnknownScope)?;
-                let may = matches!(member.role, Role::Holder | Role::Custodian) || member.role.is_family();
-                if !may {
-                    return Err(Refusal::NotYours.into());
-                }
+                answers_for(card, person)?;
                 look.at_home(card.scope())?;
                 let (now, before) = (look.now, look.held_until(card.scope()));
                 if now < before {
@@ -111,15 +115,23 @@ pub async fn hold(server: &Server, author: &Device, log: LogId) -> Result<(), Fa
         .await
 }
 
-/// Takes offers back for ever, and frees the acceptances that rest on them.
-pub async fn abort(server: &Server, cancelled: Cancellation) -> Result<Vec<Signed<TransferAbort>>, Fault> {
+/// Takes offers back for ever, and lets the acceptances go that are named: whoever hands over will not commit
+/// them, and the new home is free for others.
+pub async fn abort(
+    server: &Server,
+    author: &Device,
+    cancelled: Cancellation,
+) -> Result<Vec<Signed<TransferAbort>>, Fault> {
     at_most_a_log(&cancelled.aborts)?;
     at_most_a_log(&cancelled.accepts)?;
     let mut scopes = BTreeSet::new();
     for signed in &cancelled.aborts {
         scopes.insert(signed.abort.peek()?.scope);
     }
-    let (accepts, aborts) = (cancelled.accepts, cancelled.aborts);
+    for signed in &cancelled.accepts {
+        scopes.insert(signed.peek()?.scope);
+    }
+    let (person, accepts, aborts) = (author.person, cancelled.accepts, cancelled.aborts);
     server
         .intake
         .look(scopes, move |look| {
@@ -127,7 +139,7 @@ pub async fn abort(server: &Server, cancelled: Cancellation) -> Result<Vec<Signe
                 for signed in &aborts {
                     take_back(look, signed).await?;
                 }
-                freed(look, accepts).await
+                freed(look, person, accepts).await
             })
         })
         .await
@@ -144,15 +156,33 @@ async fn take_back(look: &mut Look<'_>, signed: &SignedAbort) -> Result<(), Faul
     Ok(())
 }
 
-async fn freed(look: &mut Look<'_>, accepts: Vec<Signed<HomeAccept>>) -> Result<Vec<Signed<TransferAbort>>, Fault> {
+async fn freed(
+    look: &mut Look<'_>,
+    person: PersonId,
+    accepts: Vec<Signed<HomeAccept>>,
+) -> Result<Vec<Signed<TransferAbort>>, Fault> {
     let mut freed = Vec::new();
     for signed in accepts {
         let accept = look.verify_accept(&signed)?;
+        let_go(look, person, &accept).await?;
         if let Some(Fate::Aborted(abort)) = fate(look, &accept).await? {
             freed.push(abort);
         }
     }
     Ok(freed)
+}
+
+/// Where the scope has moved or gone on there is nothing to let go any more.
+async fn let_go(look: &mut Look<'_>, person: PersonId, accept: &HomeAccept) -> Result<(), Fault> {
+    let Ok(state) = look.at_home(accept.scope) else { return Ok(()) };
+    answers_for(state, person)?;
+    let home_epoch = state.membership.home_epoch;
+    if accept.log != state.log() || epoch_before(accept) != home_epoch || accept.extends != state.position {
+        return Ok(());
+    }
+    let source = transfers::source(look.conn, accept.scope, home_epoch).await?;
+    let (source, _) = source.step(SourceInput::Drop { accept })?;
+    Ok(transfers::save_source(look.conn, accept.scope, home_epoch, &source, None).await?)
 }
 
 /// What became of a peer's acceptances, as far as it is decided.

@@ -127,24 +127,35 @@ fn check_welcome(event: &Event, envelope: &Envelope) -> Result<(), Fault> {
     if commit.welcome == hash { Ok(()) } else { Err(Refusal::WelcomeMismatch.into()) }
 }
 
-/// One transaction: every scope is bound, and only then is anything signed shown.
+/// One transaction: every scope is bound, and only then is anything signed shown. Where an earlier acceptance of
+/// another commit stands in the way nothing changes, and that one is shown: whoever hands over may have it let go.
 async fn bind(server: &Server, judged: Vec<(HomeAccept, Envelope)>) -> Result<Vec<Signed<HomeAccept>>, Fault> {
     let municipality = std::sync::Arc::clone(&server.municipality);
     server
         .db
         .write::<_, Fault, _>(move |conn: &mut Conn| {
             Box::pin(async move {
-                let mut accepts = Vec::with_capacity(judged.len());
                 if restored::is_restored(conn).await? {
                     return Err(Fault::Restored);
                 }
+                let (mut bound, mut standing) = (Vec::with_capacity(judged.len()), vec![]);
                 for (accept, envelope) in judged {
                     let locked = chain::lock(conn, accept.scope).await?.ok_or(Refusal::UnknownScope)?;
                     if locked.position != accept.extends {
                         return Err(Refusal::StaleAccept.into());
                     }
                     let before = transfers::target(conn, accept.scope, accept.home_epoch).await?;
-                    let (state, _) = before.state.step(TargetInput::Prepare { accept: &accept })?;
+                    match before.state.step(TargetInput::Prepare { accept: &accept }) {
+                        Ok((state, _)) => bound.push((accept, envelope, state)),
+                        Err(Refusal::Bound) => standing.extend(before.accept),
+                        Err(refusal) => return Err(refusal.into()),
+                    }
+                }
+                if !standing.is_empty() {
+                    return Ok(standing);
+                }
+                let mut accepts = Vec::with_capacity(bound.len());
+                for (accept, envelope, state) in bound {
                     let signed = municipality.sign(&accept);
                     let hither = Hither { state, accept: Some(signed.clone()), envelope: Some(envelope) };
                     transfers::save_target(conn, accept.scope, accept.home_epoch, &hither).await?;

@@ -1,23 +1,20 @@
 //! A real server in this process (TLS, sockets, database) and devices that talk to it.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod client;
 pub mod files;
 pub mod moving;
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Once};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ed25519_dalek::SigningKey;
-use futures_util::{SinkExt as _, StreamExt as _};
 use rustls::pki_types::ServerName;
 use stafett_protocol::code::ticket_hash;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::credential::{Credential, DeviceCertificate, PersonKind, letter_key_hash};
-use stafett_protocol::federation::{
-    PeerFile, RelayChallenge, RelayFrame, RelayHello, RelayLogin, RelayPayload, RelayedPayload,
-};
+use stafett_protocol::federation::PeerFile;
 use stafett_protocol::http_signature;
 use stafett_protocol::ids::{PersonId, UnitId};
 use stafett_protocol::signed::Signed;
@@ -34,9 +31,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+
+#[allow(unused_imports, reason = "not every suite plays guests")]
+pub use client::{Client, Guest, open_on, visit};
 
 use crate::common::{Device, START, World};
 
@@ -146,19 +143,20 @@ impl Running {
 
     /// Stops and starts again on the same data, with nothing in memory.
     pub async fn restart(self) -> Self {
+        self.down().await.up().await
+    }
+
+    /// Stops; what is left is what is on the disk.
+    pub async fn down(self) -> Stopped {
         let _ = self.stop.send(true);
         self.serving.await.unwrap();
         self.db.close().await;
-        // The same address: peers know it.
-        let listener = TcpListener::bind(self.address).await.unwrap();
-        Self::serve(self.dir, listener, self.url).await
+        Stopped { dir: self.dir, address: self.address, url: self.url }
     }
 
     /// Stops for good.
     pub async fn stop(self) {
-        let _ = self.stop.send(true);
-        self.serving.await.unwrap();
-        self.db.close().await;
+        drop(self.down().await);
     }
 
     /// A connection without TLS.
@@ -218,50 +216,18 @@ impl Running {
     }
 }
 
-/// A server in a process of its own.
-pub struct Remote {
-    address: SocketAddr,
-    connector: TlsConnector,
+/// A server that does not run.
+pub struct Stopped {
+    pub dir: tempfile::TempDir,
+    /// The same when it runs again: peers know it.
+    pub address: SocketAddr,
+    pub url: Option<String>,
 }
 
-impl Remote {
-    /// `stafettd init`, with the world's key in the municipality's place.
-    pub fn init(world: &World, home: &std::path::Path, url: Option<&str>) -> Self {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_stafettd"));
-        command.args(["init", "--number", "3209", "--name", "Ullensaker", "--json", "--home"]).arg(home);
-        if let Some(url) = url {
-            command.args(["--database", url]);
-        }
-        let output = command.output().unwrap();
-        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        let key = stafett_protocol::ids::to_hex(&world.municipality.to_bytes());
-        std::fs::write(home.join("municipality.key"), key).unwrap();
-        let pem = std::fs::read_to_string(said["ca_file"].as_str().unwrap()).unwrap();
-        let address = said["url"].as_str().unwrap().trim_start_matches("https://").parse().unwrap();
-        Self { address, connector: connector(&pem) }
-    }
-
-    /// A guardian's code, put beside the running process as `stafettd unit add` would.
-    pub async fn add_code(&self, home: &std::path::Path, url: Option<&str>, ticket: [u8; 16]) {
-        let db = Db::open(&home.join("stafett.db"), url).await.unwrap();
-        put_code(&db, ticket, PersonKind::Guardian, None).await;
-        db.close().await;
-    }
-
-    async fn connect(&self) -> TlsStream<TcpStream> {
-        let tcp = TcpStream::connect(self.address).await.unwrap();
-        self.connector.connect(ServerName::try_from("127.0.0.1").unwrap(), tcp).await.unwrap()
-    }
-
-    pub async fn join(&self, request: &JoinRequest) {
-        let (status, _) = exchange(self.connect().await, "POST", "/v1/join", &encode(request)).await;
-        assert_eq!(status, 200);
-    }
-
-    pub async fn open(&self, key: &SigningKey) -> Result<Client, u16> {
-        let tls = self.connect().await;
-        let binding = binding_of(&tls);
-        open_on(tls, &binding, key).await
+impl Stopped {
+    pub async fn up(self) -> Running {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        Running::serve(self.dir, listener, self.url).await
     }
 }
 
@@ -275,7 +241,7 @@ pub fn authority_of(home: &Home) -> certs::Authority {
     }
 }
 
-fn connector(ca_pem: &str) -> TlsConnector {
+pub fn connector(ca_pem: &str) -> TlsConnector {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(certs::authority_der(ca_pem).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -287,12 +253,12 @@ fn connector(ca_pem: &str) -> TlsConnector {
     TlsConnector::from(Arc::new(client))
 }
 
-fn binding_of(tls: &TlsStream<TcpStream>) -> [u8; 32] {
+pub fn binding_of(tls: &TlsStream<TcpStream>) -> [u8; 32] {
     tls.get_ref().1.export_keying_material([0; 32], http_signature::EXPORTER_LABEL, None).unwrap()
 }
 
 /// One HTTP request, raw; status and body.
-async fn exchange(mut stream: TlsStream<TcpStream>, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
+pub async fn exchange(mut stream: TlsStream<TcpStream>, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
     let head =
         format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
     let _ = stream.write_all(head.as_bytes()).await;
@@ -305,25 +271,7 @@ async fn exchange(mut stream: TlsStream<TcpStream>, method: &str, path: &str, bo
     (status, answer[at..].to_vec())
 }
 
-async fn open_on(tls: TlsStream<TcpStream>, binding: &[u8; 32], key: &SigningKey) -> Result<Client, u16> {
-    let signed = http_signature::sign("GET", "/v1/stream", b"", binding, key);
-    let mut request = "wss://127.0.0.1/v1/stream".into_client_request().unwrap();
-    let headers = request.headers_mut();
-    headers.insert("content-digest", signed.content_digest.parse().unwrap());
-    headers.insert("signature-input", signed.signature_input.parse().unwrap());
-    headers.insert("signature", signed.signature.parse().unwrap());
-    match tokio_tungstenite::client_async(request, tls).await {
-        Ok((socket, _)) => {
-            let mut client = Client { socket, last_id: 0, pushed: VecDeque::new() };
-            client.greeting().await;
-            Ok(client)
-        }
-        Err(tokio_tungstenite::tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
-        Err(error) => panic!("{error}"),
-    }
-}
-
-async fn put_code(db: &Db, ticket: [u8; 16], kind: PersonKind, unit: Option<UnitId>) {
+pub async fn put_code(db: &Db, ticket: [u8; 16], kind: PersonKind, unit: Option<UnitId>) {
     db.write::<_, StoreError, _>(move |conn| {
         Box::pin(async move {
             let code = StoredCode {
@@ -354,27 +302,6 @@ pub fn relay_credential(world: &World, who: usize, joined: &JoinReply) -> Creden
     }
 }
 
-/// Opens a relay and logs a device of the world in.
-pub async fn visit<'a>(
-    own: &'a mut Client,
-    world: &World,
-    who: usize,
-    credential: &Credential,
-    home: u16,
-) -> Guest<'a> {
-    let device = world.device(who);
-    let mut guest = Guest::open(own, home).await.unwrap();
-    let challenge = guest.challenge().await.unwrap();
-    let hello = RelayHello { challenge, home, device: device.id() };
-    let login = RelayLogin {
-        hello: Signed::sign(&hello, &device.key),
-        credential: credential.clone(),
-        letter_key: letter_key().into(),
-    };
-    guest.log_in(&login).await.unwrap();
-    guest
-}
-
 /// What every device of these tests has letters sealed to.
 pub fn letter_key() -> Vec<u8> {
     vec![5; 1216]
@@ -400,198 +327,4 @@ pub fn claim(person_key: &SigningKey, device: &Device, ticket: [u8; 16]) -> Join
         sealed_name: Vec::new().into(),
     };
     JoinRequest::Person(PersonJoin { claim: Signed::sign(&claim, &device.key), key_packages: vec![] })
-}
-
-/// One open stream.
-pub struct Client {
-    pub socket: WebSocketStream<TlsStream<TcpStream>>,
-    last_id: u32,
-    pub pushed: VecDeque<Reply>,
-}
-
-impl Client {
-    async fn greeting(&mut self) {
-        loop {
-            let reply = self.frame().await.unwrap().reply;
-            let done = matches!(reply, Reply::Welcome(_));
-            self.pushed.push_back(reply);
-            if done {
-                return;
-            }
-        }
-    }
-
-    /// The next frame; `None` when the stream has ended.
-    pub async fn frame(&mut self) -> Option<ServerFrame> {
-        loop {
-            let next = tokio::time::timeout(Duration::from_secs(20), self.socket.next());
-            match next.await.expect("the server says nothing") {
-                Some(Ok(Message::Binary(bytes))) => return Some(decode(&bytes).unwrap()),
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                _ => return None,
-            }
-        }
-    }
-
-    pub async fn send_raw(&mut self, bytes: Vec<u8>) {
-        let _ = self.socket.send(Message::Binary(bytes.into())).await;
-    }
-
-    pub async fn ask(&mut self, request: Request) -> Reply {
-        self.last_id += 1;
-        let id = self.last_id;
-        self.send_raw(encode(&ClientFrame { id, request })).await;
-        self.answer(id).await
-    }
-
-    pub async fn answer(&mut self, id: u32) -> Reply {
-        loop {
-            let frame = self.frame().await.expect("the stream has ended");
-            if frame.id == id {
-                return frame.reply;
-            }
-            self.pushed.push_back(frame.reply);
-        }
-    }
-
-    /// The next push, waiting for it.
-    pub async fn push(&mut self) -> Reply {
-        if let Some(reply) = self.pushed.pop_front() {
-            return reply;
-        }
-        self.frame().await.expect("the stream has ended").reply
-    }
-
-    /// The next push of this kind; others are thrown away.
-    pub async fn push_until<T>(&mut self, wanted: impl Fn(Reply) -> Option<T>) -> T {
-        loop {
-            if let Some(found) = wanted(self.push().await) {
-                return found;
-            }
-        }
-    }
-
-    pub async fn submit(&mut self, bundle: Bundle) -> Result<Vec<Accepted>, Problem> {
-        match self.ask(Request::Submit(bundle)).await {
-            Reply::Submitted(accepted) => Ok(accepted),
-            Reply::Problem(problem) => Err(problem),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Submits to a server that may die meanwhile: `None` when the stream has ended.
-    pub async fn try_submit(&mut self, bundle: Bundle) -> Option<Result<Vec<Accepted>, Problem>> {
-        self.last_id += 1;
-        let id = self.last_id;
-        self.send_raw(encode(&ClientFrame { id, request: Request::Submit(bundle) })).await;
-        loop {
-            let frame = self.frame().await?;
-            match frame.reply {
-                Reply::Submitted(accepted) if frame.id == id => return Some(Ok(accepted)),
-                Reply::Problem(problem) if frame.id == id => return Some(Err(problem)),
-                other => self.pushed.push_back(other),
-            }
-        }
-    }
-
-    pub async fn problem(&mut self, request: Request) -> String {
-        match self.ask(request).await {
-            Reply::Problem(problem) => problem.code,
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-/// A stream to another home, inside the stream to one's own.
-pub struct Guest<'a> {
-    own: &'a mut Client,
-    to: u16,
-    last_id: u32,
-    pub pushed: VecDeque<Reply>,
-}
-
-impl<'a> Guest<'a> {
-    /// Opens the relay; an immediate refusal is an error.
-    pub async fn open(own: &'a mut Client, to: u16) -> Result<Self, String> {
-        let mut guest = Guest { own, to, last_id: 0, pushed: VecDeque::new() };
-        guest.pass(RelayPayload::Open).await;
-        Ok(guest)
-    }
-
-    async fn pass(&mut self, payload: RelayPayload) {
-        self.own.last_id += 1;
-        let frame = RelayFrame { to: self.to, payload };
-        self.own.send_raw(encode(&ClientFrame { id: self.own.last_id, request: Request::Relay(frame) })).await;
-    }
-
-    pub async fn send(&mut self, bytes: Vec<u8>) {
-        self.pass(RelayPayload::Message(bytes.into())).await;
-    }
-
-    async fn message(&mut self) -> Result<Vec<u8>, String> {
-        loop {
-            match self.own.frame().await.expect("the own stream has ended").reply {
-                Reply::Relayed(relayed) if relayed.from == self.to => match relayed.payload {
-                    RelayedPayload::Message(bytes) => return Ok(bytes.into()),
-                    RelayedPayload::Closed(problem) => return Err(problem.code),
-                },
-                Reply::Problem(problem) => return Err(problem.code),
-                _ => {}
-            }
-        }
-    }
-
-    pub async fn challenge(&mut self) -> Result<[u8; 32], String> {
-        let challenge: RelayChallenge = decode(&self.message().await?).unwrap();
-        Ok(challenge.challenge)
-    }
-
-    /// Answers the challenge and waits for the greeting.
-    pub async fn log_in(&mut self, login: &RelayLogin) -> Result<(), String> {
-        self.send(encode(login)).await;
-        loop {
-            let frame: ServerFrame = decode(&self.message().await?).unwrap();
-            let done = matches!(frame.reply, Reply::Welcome(_));
-            self.pushed.push_back(frame.reply);
-            if done {
-                return Ok(());
-            }
-        }
-    }
-
-    pub async fn ask(&mut self, request: Request) -> Reply {
-        self.last_id += 1;
-        let id = self.last_id;
-        self.send(encode(&ClientFrame { id, request })).await;
-        loop {
-            let frame: ServerFrame = decode(&self.message().await.unwrap()).unwrap();
-            if frame.id == id {
-                return frame.reply;
-            }
-            self.pushed.push_back(frame.reply);
-        }
-    }
-
-    pub async fn problem(&mut self, request: Request) -> String {
-        match self.ask(request).await {
-            Reply::Problem(problem) => problem.code,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    pub async fn push(&mut self) -> Reply {
-        if let Some(reply) = self.pushed.pop_front() {
-            return reply;
-        }
-        decode::<ServerFrame>(&self.message().await.unwrap()).unwrap().reply
-    }
-
-    /// Why the stream ends, once it does.
-    pub async fn closed(&mut self) -> String {
-        loop {
-            if let Err(code) = self.message().await {
-                return code;
-            }
-        }
-    }
 }

@@ -1,7 +1,9 @@
 //! A log that is about to move between two real servers, and whoever moves it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use stafett_protocol::consent::Access;
 use stafett_protocol::credential::{Credential, PersonKind};
 use stafett_protocol::event::Body;
 use stafett_protocol::handover::*;
@@ -24,6 +26,8 @@ pub struct Leaving {
     pub concern: Chain,
     pub journal: Chain,
     pub credential: Credential,
+    /// Of everybody else of the old home who may come to the new one as a guest.
+    pub guests: BTreeMap<usize, Credential>,
 }
 
 pub fn blind(mut chain: Chain) -> Chain {
@@ -40,6 +44,11 @@ pub async fn play(server: &Running, world: &World, chain: &Chain, from: usize) {
     }
 }
 
+fn read_by_ppt(world: &World, chain: &mut Chain) {
+    let grant = world.give(chain, world.unit_of(PPT_LEADER), Access::Read);
+    world.admit_ppt(chain, grant);
+}
+
 pub async fn leaving(a_url: Option<&str>, b_url: Option<&str>) -> Leaving {
     let world = World::new();
     let a = Running::start(&world, a_url).await;
@@ -49,12 +58,16 @@ pub async fn leaving(a_url: Option<&str>, b_url: Option<&str>) -> Leaving {
     let ticket = a.code(PersonKind::Employee, Some(SCHOOL)).await;
     let joined = a.join(&claim(&world.person(TEACHER).key, world.device(TEACHER), ticket)).await.unwrap();
     let credential = relay_credential(&world, TEACHER, &joined);
-    for who in [MOTHER, FATHER] {
-        drop(a.enter(&world, who).await);
+    let mut guests = BTreeMap::new();
+    for who in [MOTHER, FATHER, PPT] {
+        let ticket = a.code(world.person(who).kind, world.person(who).unit).await;
+        let joined = a.join(&claim(&world.person(who).key, world.device(who), ticket)).await.unwrap();
+        guests.insert(who, relay_credential(&world, who, &joined));
     }
     drop(b.enter(&world, HAUGESUND_TEACHER).await);
     let mut card = blind(world.card());
     world.add_family(&mut card);
+    read_by_ppt(&world, &mut card);
     let found = |scope, kind| {
         let founding = world.log_founding(scope, kind);
         let mut chain = blind(world.found(world.device(TEACHER), &founding, Some(card.state())).unwrap());
@@ -65,12 +78,13 @@ pub async fn leaving(a_url: Option<&str>, b_url: Option<&str>) -> Leaving {
     let (mut concern, journal) = (found(CONCERN, ScopeKind::Concern), found(JOURNAL, ScopeKind::Journal));
     concern.write(&world, world.device(TEACHER)).unwrap();
     concern.write(&world, world.device(MOTHER)).unwrap();
+    read_by_ppt(&world, &mut concern);
     world.give_hold(&mut card, HAUGESUND_LEADER, 5);
     world.give_hold(&mut concern, HAUGESUND_LEADER, 6);
     for chain in [&card, &concern, &journal] {
         play(&a, &world, chain, 0).await;
     }
-    Leaving { world, a, b, card, concern, journal, credential }
+    Leaving { world, a, b, card, concern, journal, credential, guests }
 }
 
 impl Leaving {
@@ -196,8 +210,7 @@ impl Leaving {
     }
 
     pub async fn restart(self) -> Self {
-        let Self { world, a, b, card, concern, journal, credential } = self;
-        Self { world, a: a.restart().await, b: b.restart().await, card, concern, journal, credential }
+        Self { a: self.a.restart().await, b: self.b.restart().await, ..self }
     }
 }
 
