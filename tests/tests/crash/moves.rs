@@ -199,10 +199,14 @@ async fn take(log: &Leaving, work: &Work, told: &mut Told) -> Result<(), String>
 async fn prepared(log: &Leaving, preparation: &Preparation) -> Result<Vec<Signed<HomeAccept>>, String> {
     let mut own = log.a.open(&log.world.device(TEACHER).key).await.map_err(|status| format!("stream {status}"))?;
     let mut guest = visit(&mut own, &log.world, TEACHER, &log.credential, HAUGESUND).await;
-    match guest.ask(Request::PrepareTransfer(preparation.clone())).await {
-        Reply::TransferPrepared(prepared) if !prepared.accepts.is_empty() => Ok(prepared.accepts),
-        other => Err(format!("{other:?}")),
+    for _ in 0..20 {
+        match guest.ask(Request::PrepareTransfer(preparation.clone())).await {
+            Reply::TransferPrepared(prepared) if prepared.accepts.is_empty() => {}
+            Reply::TransferPrepared(prepared) => return Ok(prepared.accepts),
+            other => return Err(format!("{other:?}")),
+        }
     }
+    Err("never prepared".into())
 }
 
 async fn let_go(log: &Leaving, accepts: Vec<Signed<HomeAccept>>) -> Result<(), String> {
