@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use stafett_client_core::audit;
-use stafett_client_core::client::input::{AttachTo, Command as Wish};
+use stafett_client_core::client::input::{AttachTo, Command as Wish, Progress};
 use stafett_protocol::code::Code;
 use zeroize::Zeroizing;
 
@@ -79,6 +79,10 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
         other => other,
     };
     let mut session = open(&dir, &command, recording, output).await?;
+    if !output.is_json() && std::io::stderr().is_terminal() {
+        let messages = Messages::of(Language::chosen());
+        session.tell_progress(move |progress| eprintln!("{}", moving_line(&messages, progress)));
+    }
     match command {
         Command::Sync { watch: true } => watch(&mut session, output).await?,
         Command::Sync { watch: false } => {
@@ -124,6 +128,12 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// How far a move has come, for whoever waits for it.
+fn moving_line(messages: &Messages, progress: &Progress) -> String {
+    let (fetched, of) = (progress.fetched.to_string(), progress.of.to_string());
+    messages.say("say.moving", &[("log", &progress.log.to_string()), ("fetched", &fetched), ("of", &of)])
 }
 
 /// `--server --ca` stand in the place of what the code says; the keys and the one-time part stay.

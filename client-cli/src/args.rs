@@ -273,6 +273,9 @@ pub enum Baton {
         /// Concerns that go along, `all` or `none`; within the unit all of them unless said.
         #[arg(long, num_args = 1.., action = ArgAction::Append)]
         concern: Vec<String>,
+        /// Notes that go along to another municipality, if the family agrees; no others do.
+        #[arg(long, num_args = 1.., action = ArgAction::Append)]
+        note: Vec<String>,
         #[arg(long)]
         reason: String,
     },

@@ -54,6 +54,7 @@ fn every_command_of_the_contract_is_understood() {
         "consent grant R --no-custody",
         "baton offer L --to U --concern C D --reason R",
         "baton offer L --to P --reason R",
+        "baton offer L --to U --municipality 1106 --concern C --note N M --reason R",
         "baton list",
         "baton accept O",
         "baton accept O --for P",

@@ -128,8 +128,8 @@ fn access(request: AccessRequest) -> Wish {
 
 fn of_baton(baton: Baton) -> (&'static str, Wish) {
     match baton {
-        Baton::Offer { log, to, municipality, concern, reason } => {
-            ("baton.offer", Wish::BatonOffer { log, to, municipality, concerns: concern, reason })
+        Baton::Offer { log, to, municipality, concern, note, reason } => {
+            ("baton.offer", Wish::BatonOffer { log, to, municipality, concerns: concern, notes: note, reason })
         }
         Baton::List => ("baton.list", Wish::BatonList),
         Baton::Accept { offer, employee } => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ed25519_dalek::SigningKey;
 use serde_json::Value;
 use stafett_client_core::client::Client;
-use stafett_client_core::client::input::{Call, CallFailed, Command as Wish, Effects, Input, News};
+use stafett_client_core::client::input::{Call, CallFailed, Command as Wish, Effects, Input, News, Progress};
 use stafett_client_core::rows::Row;
 use stafett_protocol::http_signature;
 
@@ -24,11 +24,15 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// How often a waiting client asks for a sign of life.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
+type Tell = Box<dyn Fn(&Progress) + Send>;
+
 /// A home, open.
 pub struct Session {
     client: Client,
     store: Store,
     recording: Arc<Recording>,
+    /// Who is told how far a move has come, while the device waits for it.
+    progress: Option<Tell>,
     /// Held for its lock until the session ends.
     _home: Home,
 }
@@ -60,7 +64,18 @@ impl Session {
         let mut seed = [0u8; 32];
         getrandom::fill(&mut seed).map_err(|error| Fault::new(Exit::Damaged, "randomness", error))?;
         let client = Client::open(rows, seed)?;
-        Ok(Self { client, store, recording: Arc::new(recording), _home: home })
+        Ok(Self { client, store, recording: Arc::new(recording), progress: None, _home: home })
+    }
+
+    /// From now on `tell` hears how far moves have come.
+    pub fn tell_progress(&mut self, tell: impl Fn(&Progress) + Send + 'static) {
+        self.progress = Some(Box::new(tell));
+    }
+
+    fn told(&self, progress: Option<Progress>) {
+        if let (Some(tell), Some(progress)) = (&self.progress, progress) {
+            tell(&progress);
+        }
     }
 
     /// Performs a wish to its end and gives the answer.
@@ -163,6 +178,7 @@ impl Session {
             done.news.extend(effects.news);
             done.settled = effects.settled;
             done.file = effects.file.or(done.file);
+            self.told(effects.progress);
             if let Some(answer) = effects.answer {
                 done.answer = Some(answer?);
             }
@@ -200,6 +216,7 @@ impl Session {
             done.frames.extend(effects.frames);
             done.news.extend(effects.news);
             done.settled = effects.settled;
+            self.told(effects.progress);
             done.answers.extend(effects.answer.map(|answer| answer.map_err(Fault::from)));
             wanted = effects.load;
         }

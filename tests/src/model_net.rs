@@ -7,7 +7,7 @@ use stafett_protocol::credential::MunicipalityKey;
 use stafett_protocol::federation::{
     RelayChallenge, RelayFrame, RelayLogin, RelayPayload, RelayedFrame, RelayedPayload,
 };
-use stafett_protocol::ids::{DeviceId, Municipality, hash};
+use stafett_protocol::ids::{DeviceId, Municipality, ScopeId, hash};
 use stafett_protocol::wire::{ClientFrame, Problem, Reply, Request, ServerFrame};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
@@ -65,6 +65,11 @@ pub struct Homes {
     pub no_activation: bool,
     /// The old home is not able to commit a move just now.
     pub no_commit: bool,
+    /// How many records of a scope a new home fetches for one request, and how many requests it still answers.
+    pub fetch_at_once: usize,
+    pub fetches: usize,
+    /// What new homes have fetched of scopes that come to them.
+    pub(crate) fetched: BTreeMap<(Municipality, ScopeId), usize>,
     challenges: u64,
 }
 
@@ -102,6 +107,9 @@ impl Homes {
             away: BTreeSet::new(),
             no_activation: false,
             no_commit: false,
+            fetch_at_once: usize::MAX,
+            fetches: usize::MAX,
+            fetched: BTreeMap::new(),
             challenges: 0,
         }
     }

@@ -4,7 +4,7 @@
 use crate::model_net::Net;
 use serde_json::Value;
 use stafett_client_core::client::Client;
-use stafett_client_core::client::input::{Command, Effects, Input, Problem};
+use stafett_client_core::client::input::{Command, Effects, Input, Problem, Progress};
 use stafett_client_core::rows::{Row, Space};
 use stafett_protocol::code::Code;
 use stafett_protocol::codec::encode;
@@ -18,6 +18,8 @@ pub struct Device {
     pub id: Option<DeviceId>,
     /// The municipality that has the account.
     pub home: Municipality,
+    /// What it was told of moves, in order.
+    pub progress: Vec<Progress>,
     /// Every batch that was saved, in order.
     pub saved: Vec<Vec<Row>>,
     /// Every frame that a sync has brought, in order.
@@ -30,7 +32,17 @@ pub struct Device {
 impl Device {
     pub fn new(seed: u8) -> Self {
         let client = Client::open(vec![], [seed; 32]).unwrap();
-        Self { client, disk: BTreeMap::new(), id: None, home: 0, saved: vec![], heard: vec![], file: None, seed }
+        Self {
+            client,
+            disk: BTreeMap::new(),
+            id: None,
+            home: 0,
+            progress: vec![],
+            saved: vec![],
+            heard: vec![],
+            file: None,
+            seed,
+        }
     }
 
     fn rows(&self) -> Vec<Row> {
@@ -50,6 +62,7 @@ impl Device {
     }
 
     pub fn save(&mut self, effects: &Effects) {
+        self.progress.extend(effects.progress);
         if !effects.rows.is_empty() {
             self.saved.push(effects.rows.clone());
         }

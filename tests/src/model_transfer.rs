@@ -99,8 +99,21 @@ impl Homes {
             self.at(to).copy_attachments(&files, state.scope(), &state.attachments)?;
             chains.insert(state.scope(), chain);
         }
-        let position = |c: &ScopeChain| ScopePosition { scope: c.replica.state().scope(), seq: c.records.len() as u64 };
-        let fetched = chains.values().map(position).collect();
+        if self.fetches == 0 {
+            return Err("unavailable".into());
+        }
+        self.fetches = self.fetches.saturating_sub(usize::from(self.fetches != usize::MAX));
+        let mut fetched = vec![];
+        let mut whole = true;
+        for (scope, chain) in &chains {
+            let here = self.fetched.entry((to, *scope)).or_default();
+            *here = here.saturating_add(self.fetch_at_once).min(chain.records.len());
+            whole &= *here == chain.records.len();
+            fetched.push(ScopePosition { scope: *scope, seq: *here as u64 });
+        }
+        if !whole {
+            return Ok(Prepared { accepts: vec![], fetched });
+        }
         let home = self.at(to);
         let mut accepts = vec![];
         let mut after: BTreeMap<ScopeId, Replica> = BTreeMap::new();

@@ -205,7 +205,8 @@ fn files_go_with_the_access_and_no_more_wait_than_one_change_names() {
 
     // The baton passes; with her place in the concern the teacher loses the file.
     let reason = "Permisjon".to_owned();
-    let offer = C::BatonOffer { log: log.clone(), to: kari_id, municipality: None, concerns: vec![], reason };
+    let offer =
+        C::BatonOffer { log: log.clone(), to: kari_id, municipality: None, concerns: vec![], notes: vec![], reason };
     teacher.ask(home, offer).unwrap();
     teacher.sync(home);
     kari.sync(home);

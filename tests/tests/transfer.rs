@@ -1,176 +1,18 @@
 //! Ella moves from Ullensaker to Haugesund: her log goes along with one of two concerns, and everybody finds it there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "transfer/moving.rs"]
+mod moving;
+
+use moving::*;
 use serde_json::Value;
-use stafett_client_core::client::input::{
-    AttachTo, Command as C, Input, Invitation, NewAttachment, NewMeasure, Problem, WithdrawTarget,
-};
+use stafett_client_core::client::input::{AttachTo, Command as C, Input, NewAttachment, WithdrawTarget};
 use stafett_protocol::codec::encode;
 use stafett_protocol::ids::DeviceId;
 use stafett_protocol::wire::{Reply, ServerFrame};
-use stafett_tests::model_cast::{cast, join, log, text};
-use stafett_tests::model_home::ModelHome;
-use stafett_tests::model_net::{Homes, Net};
+use stafett_tests::model_cast::text;
+use stafett_tests::model_net::Net;
 use stafett_tests::model_people::Device;
-
-const ULLENSAKER: u16 = 3209;
-const HAUGESUND: u16 = 1106;
-
-struct Move {
-    homes: Homes,
-    leader: Device,
-    teacher: Device,
-    mother: Device,
-    father: Device,
-    /// Leader and teacher in Haugesund.
-    there: Device,
-    kari: Device,
-    kari_id: String,
-    log: String,
-    homework: String,
-    absence: String,
-}
-
-fn list<'v>(value: &'v Value, key: &str) -> &'v Vec<Value> {
-    value[key].as_array().unwrap_or_else(|| panic!("no list {key} in {value}"))
-}
-
-impl Move {
-    fn new() -> Self {
-        let mut cast = cast();
-        let log = log(&mut cast);
-        let mut haugesund = ModelHome::new(HAUGESUND);
-        haugesund.now = cast.home.now;
-        let code = haugesund.add_unit("Haugesund skole", "school");
-        let mut homes = Homes::new(vec![cast.home, haugesund]);
-        let (mut there, _) = join(&mut homes, 31, code, "Leder Lie");
-        let invitation = Invitation::Employee { may_hold: true, may_act: true };
-        let code = text(&there.ask(&mut homes, C::Invite(invitation)).unwrap(), "code");
-        there.sync(&mut homes);
-        let (kari, kari_id) = join(&mut homes, 32, code, "Kari Kommer");
-        let mut moved = Self {
-            homes,
-            leader: cast.leader,
-            teacher: cast.teacher,
-            mother: cast.mother,
-            father: cast.father,
-            there,
-            kari,
-            kari_id,
-            log,
-            homework: String::new(),
-            absence: String::new(),
-        };
-        moved.homework = moved.concern("Lekser");
-        moved.absence = moved.concern("Fravær");
-        moved
-    }
-
-    fn concern(&mut self, title: &str) -> String {
-        let measure = NewMeasure { text: "Tiltak".into(), ..NewMeasure::default() };
-        let (log, title, goal) = (self.log.clone(), title.to_owned(), "Mål".to_owned());
-        let new = C::ConcernNew { log, title, goal, category: None, measure };
-        let concern = text(&self.teacher.ask(&mut self.homes, new).unwrap(), "concern");
-        self.everyone(2);
-        concern
-    }
-
-    fn everyone(&mut self, rounds: usize) {
-        let Self { homes, leader, teacher, mother, father, there, kari, .. } = self;
-        for _ in 0..rounds {
-            for device in [&mut *teacher, &mut *leader, &mut *mother, &mut *father, &mut *there, &mut *kari] {
-                device.sync(homes);
-            }
-        }
-    }
-
-    /// The offer to Haugesund's school, accepted by Kari, signed by the parents; the baton has not passed yet.
-    fn agree(&mut self) -> String {
-        let Self { homes, teacher, mother, father, there, kari, kari_id, log, homework, .. } = self;
-        teacher.ask(homes, C::UnitsOf { municipality: "1106".into() }).unwrap();
-        teacher.sync(homes);
-        let units = teacher.ask(homes, C::UnitsOf { municipality: "1106".into() }).unwrap();
-        let unit = text(&list(&units, "units")[0], "unit");
-        // Keys are compared by telephone: nobody holds on a key that the municipality alone vouches for.
-        let leader = text(&list(&units, "units")[0], "leader");
-        let mine = text(&teacher.ask(homes, C::Verify { person: leader.clone(), number: None }).unwrap(), "number");
-        let said = teacher.ask(homes, C::Verify { person: leader, number: Some(mine) }).unwrap();
-        assert_eq!(said["matches"], true);
-        let offer = C::BatonOffer {
-            log: log.clone(),
-            to: unit,
-            municipality: Some("1106".into()),
-            concerns: vec![homework.clone()],
-            reason: "Ella flytter".into(),
-        };
-        let offer = text(&teacher.ask(homes, offer).unwrap(), "offer");
-        teacher.sync(homes);
-        for guardian in [&mut *mother, &mut *father] {
-            guardian.sync(homes);
-            let pending = guardian.ask(homes, C::ConsentPending).unwrap();
-            for request in list(&pending, "requests") {
-                let signed = guardian.ask(homes, C::ConsentGrant { request: text(request, "request"), custody: true });
-                signed.unwrap_or_else(|e| panic!("{e:?} {request}"));
-            }
-            guardian.sync(homes);
-        }
-        there.sync(homes);
-        let passed = C::BatonAccept { offer: offer.clone(), person: Some(kari_id.clone()) };
-        there.ask(homes, passed).unwrap_or_else(|e| panic!("{e:?} {}", there.last_problem()));
-        there.sync(homes);
-        kari.sync(homes);
-        let accepted = kari.ask(homes, C::BatonAccept { offer: offer.clone(), person: None });
-        accepted.unwrap_or_else(|e| panic!("{e:?} {}", kari.last_problem()));
-        kari.sync(homes);
-        offer
-    }
-
-    /// The new home has given its word; the old one did not commit.
-    fn bound(&mut self) {
-        let Self { homes, teacher, homework, .. } = self;
-        homes.no_commit = true;
-        teacher.sync(homes);
-        assert!(homes.at(HAUGESUND).is_bound(homework.parse().unwrap()), "{}", teacher.last_problem());
-        homes.no_commit = false;
-    }
-
-    fn arrived(&mut self) {
-        self.teacher.sync(&mut self.homes);
-        self.teacher.sync(&mut self.homes);
-        self.everyone(3);
-        let Self { homes, teacher, mother, kari, log, .. } = self;
-        for device in [&mut *mother, &mut *kari] {
-            assert_eq!(text(&show(homes, device, log), "home"), "1106", "{}", teacher.last_problem());
-            sound(homes, device, log);
-        }
-    }
-
-    /// Which home has each scope of the log as its own to order.
-    fn homes_of_log(&mut self) -> (usize, usize) {
-        let mut at = [0, 0];
-        for (nth, number) in [ULLENSAKER, HAUGESUND].into_iter().enumerate() {
-            let own = |c: &&stafett_tests::model_home::ScopeChain| c.replica.state().membership.home == number;
-            at[nth] = self.homes.at(number).scopes.values().filter(own).count();
-        }
-        (at[0], at[1])
-    }
-}
-
-fn show(homes: &mut Homes, device: &mut Device, log: &str) -> Value {
-    let shown: Result<Value, Problem> = device.ask(homes, C::LogShow { log: log.to_owned() });
-    shown.unwrap_or_else(|e| panic!("{e:?} {}", device.last_problem()))
-}
-
-fn glimpses(homes: &mut Homes, device: &mut Device, concern: &str) -> Vec<String> {
-    let show = device.ask(homes, C::ConcernShow { concern: concern.to_owned() });
-    let show = show.unwrap_or_else(|e| panic!("{e:?} {}", device.last_problem()));
-    list(&show, "glimpses").iter().map(|g| text(g, "text")).collect()
-}
-
-fn sound(homes: &mut Homes, device: &mut Device, log: &str) {
-    let audit = device.ask(homes, C::AuditVerify { log: log.to_owned() }).unwrap();
-    assert_eq!(list(&audit, "violations").len(), 0, "{audit}");
-}
 
 #[test]
 fn k1_a_log_moves_with_one_concern_and_its_people_find_it() {
@@ -263,6 +105,60 @@ fn attachments_move_with_their_concern() {
     assert_eq!(father.file.take().unwrap(), pdf(2));
     let absent = it.absence.parse().unwrap();
     assert!(it.homes.at(HAUGESUND).attachments.parts.keys().all(|(s, ..)| *s != absent), "F9");
+}
+
+/// K5: of the journal nothing leaves but the notes that the family was shown and said yes to.
+#[test]
+fn k5_chosen_notes_go_along_and_no_byte_of_the_others() {
+    const GOES: &str = "Ella leser helst høyt";
+    const STAYS: &str = "Mor og far er uenige om leggetid";
+    let mut it = Move::new();
+    let Move { homes, teacher, log, .. } = &mut it;
+    for note in [GOES, STAYS] {
+        teacher.ask(homes, C::Note { log: log.clone(), text: note.into() }).unwrap();
+    }
+    it.everyone(2);
+    let shown = show(&mut it.homes, &mut it.teacher, &it.log);
+    it.notes = list(&shown, "notes").iter().filter(|n| n["text"] == GOES).map(|n| text(n, "id")).collect();
+    assert_eq!(it.notes.len(), 1, "{shown}");
+    it.agree();
+    assert!(it.asked.contains(GOES) && !it.asked.contains(STAYS), "the family says yes to these words: {}", it.asked);
+    it.arrived();
+    let shown = show(&mut it.homes, &mut it.kari, &it.log);
+    let texts: Vec<_> = list(&shown, "notes").iter().map(|n| text(n, "text")).collect();
+    assert_eq!(texts, [GOES], "{shown}");
+    // Not in a letter, not in a row, at no time.
+    let wrote = |device: &Device, words: &str| {
+        let values = device.saved.iter().flatten().filter_map(|row| row.value.as_deref());
+        values.into_iter().any(|value| value.windows(words.len()).any(|part| part == words.as_bytes()))
+    };
+    assert!(wrote(&it.kari, GOES), "the search finds what is there");
+    assert!(!wrote(&it.kari, STAYS) && !wrote(&it.there, STAYS));
+    let again = it.teacher.ask(&mut it.homes, C::Note { log: it.log.clone(), text: "Hei".into() });
+    assert!(again.is_err(), "the old journal is closed");
+}
+
+/// The new home fetches piece by piece; the line breaks in between, and it goes on where it stood.
+#[test]
+fn a_long_move_tells_how_far_it_is_and_goes_on_after_a_break() {
+    let mut it = Move::new();
+    it.agree();
+    let Move { homes, teacher, homework, .. } = &mut it;
+    homes.fetch_at_once = 3;
+    homes.fetches = 2;
+    teacher.sync(homes);
+    let first: Vec<_> = teacher.progress.iter().map(|p| p.fetched).collect();
+    let of = teacher.progress[0].of;
+    assert!(first.len() == 2 && first[0] < first[1] && first[1] < of, "{first:?} of {of}");
+    assert!(!homes.at(HAUGESUND).is_bound(homework.parse().unwrap()));
+    homes.fetches = usize::MAX;
+    teacher.restart();
+    teacher.progress.clear();
+    teacher.sync(homes);
+    let then: Vec<_> = teacher.progress.iter().map(|p| p.fetched).collect();
+    assert!(then[0] > first[1], "nothing is fetched twice: {first:?}, {then:?}");
+    assert!(then.is_sorted() && then.last() == Some(&of), "{then:?} of {of}");
+    it.arrived();
 }
 
 /// F2: the servers lose each other after the commit. Whoever knows of the move carries the word; nobody is stuck

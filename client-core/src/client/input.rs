@@ -3,7 +3,7 @@
 
 use crate::rows::Row;
 use serde_json::Value;
-use stafett_protocol::ids::ScopeId;
+use stafett_protocol::ids::{LogId, ScopeId};
 
 /// One thing that happens to the client.
 #[derive(Debug, Clone)]
@@ -37,8 +37,19 @@ pub struct Effects {
     pub file: Option<Vec<u8>>,
     /// What others wrote and can be shown now, for views that do not begin anew with every message.
     pub news: Vec<News>,
+    /// How far a move under way has come, when that has changed.
+    pub progress: Option<Progress>,
     /// Nothing more will happen until the server or a person says something: `sync` may end.
     pub settled: bool,
+}
+
+/// What the new home of a log has fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    pub log: LogId,
+    pub fetched: u64,
+    /// Events that there are.
+    pub of: u64,
 }
 
 /// An entry of a document that has become visible.
@@ -207,6 +218,8 @@ pub enum Command {
         /// Where the recipient is, to be sure; a unit's id says it, too.
         municipality: Option<String>,
         concerns: Vec<String>,
+        /// Notes that go along to another municipality, if the family agrees.
+        notes: Vec<String>,
         reason: String,
     },
     /// → `offers:[{offer log from to kind state reason concerns waiting}]`

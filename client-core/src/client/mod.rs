@@ -182,6 +182,7 @@ impl Client {
             load,
             file: self.file.take(),
             news: std::mem::take(&mut self.news),
+            progress: self.session.moving.take(),
             settled: self.is_settled() && self.load.is_none(),
         }
     }
@@ -229,8 +230,8 @@ impl Client {
             C::ConsentList { log } => self.consent_list(&log),
             C::ConsentWithdraw { log, target } => self.consent_withdraw(&log, &target),
             C::AccessRequest { log, who, scopes, access } => self.access_request(&log, &who, &scopes, access),
-            C::BatonOffer { log, to, municipality, concerns, reason } => {
-                self.baton_offer(&log, (&to, municipality.as_deref()), &concerns, &reason)
+            C::BatonOffer { log, to, municipality, concerns, notes, reason } => {
+                self.baton_offer(&log, (&to, municipality.as_deref()), (&concerns, &notes), &reason)
             }
             C::BatonList => self.baton_list(),
             C::BatonAccept { offer, person } => self.baton_accept(&offer, person.as_deref()),

@@ -14,6 +14,7 @@ impl Client {
             .flat_map(|k| self.scopes_of(log, k))
             .collect();
         let mut out = self.pending_offers(log);
+        out.extend(self.card_of(log).and_then(|card| self.holder_to_compare(card)));
         out.extend(self.card_of(log).into_iter().flat_map(|card| self.takeovers(log, card)));
         for scope in &scopes {
             for pending in self.document(*scope).into_iter().flat_map(|d| d.pending()) {

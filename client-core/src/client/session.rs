@@ -67,6 +67,8 @@ pub(super) struct Session {
     /// What homes lack, and after which record; loaded one by one.
     pub owed: VecDeque<(ScopeId, u64)>,
     frames: Vec<Vec<u8>>,
+    /// How far a move under way has come, until it is told.
+    pub moving: Option<super::input::Progress>,
     /// Key packages fetched and not used yet.
     pub packages: BTreeMap<PersonId, Vec<Signed<KeyPackageOffer>>>,
     /// Persons already asked for in this session.

@@ -4,7 +4,7 @@
 
 use super::Client;
 use super::bundle::envelope_scope;
-use super::input::Problem;
+use super::input::{Problem, Progress};
 use super::session::{RETRIES, Sent};
 use crate::rows::Space;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
@@ -95,6 +95,7 @@ impl Client {
     pub(super) fn transfer_prepared(&mut self, home: Municipality, prepared: Prepared) {
         let Some(mut moving) = self.moving(home) else { return };
         moving.fetched = Permit::Yes;
+        self.note_progress(&moving, &prepared);
         // Promised for commits that were never made: an earlier try's, whose answer may have been lost.
         let envelopes = self.open_bundle(home).map(|b| b.envelopes).unwrap_or_default();
         let ours = |accept: &Signed<HomeAccept>| {
@@ -109,6 +110,17 @@ impl Client {
         }
         self.table.write(Space::State, &moving_key(home), encode(&moving));
         self.drive_transfer(home);
+    }
+
+    /// How much of the log the new home has by now. It keeps what it has: after a break it goes on from there.
+    fn note_progress(&mut self, moving: &Moving, prepared: &Prepared) {
+        let offers = || moving.offers.iter().filter_map(|o| o.offer.peek().ok());
+        let events = |scope| self.scopes.get(&scope).map_or(0, |s| s.replica.state().position.seq);
+        let of = offers().map(|o| events(o.scope)).sum();
+        let fetched: u64 = prepared.fetched.iter().map(|at| at.seq).sum();
+        if let Some(log) = offers().next().map(|o| o.log) {
+            self.session.moving = Some(Progress { log, fetched: fetched.min(of), of });
+        }
     }
 
     pub(super) fn transfer_committed(&mut self, from: Municipality, done: Transferred) -> Result<(), Problem> {

@@ -170,6 +170,7 @@ impl Client {
             "born": view.born,
             "level": view.level,
             "holder": holder,
+            "holder_verified": self.holder_known(card).unwrap_or("municipality"),
             "home": home,
             "participants": self.participants(log, card),
             "concerns": self.concerns(log),

@@ -58,8 +58,9 @@ pub fn may_abort(state: &ScopeState, context: &Context<'_>, signed: &SignedAbort
     Ok(abort.offer)
 }
 
-/// Whether `by` may hand this scope over, or close it in a handover; answers the key that speaks for them.
-fn may_hand_over<'s>(
+/// Whether `by` may hand this scope over, or close it in a handover; answers the key that speaks for them. What a
+/// client asks before it offers anything.
+pub fn may_hand_over<'s>(
     state: &'s ScopeState,
     context: &Context<'_>,
     by: PersonId,

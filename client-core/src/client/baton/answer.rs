@@ -112,6 +112,7 @@ impl Client {
             side: Side::Told,
             progress: Progress::Open,
             letter,
+            notes: vec![],
             acceptances: vec![],
             voucher: None,
             words: String::new(),

@@ -10,7 +10,7 @@ use crate::client::transfer::Moving;
 use crate::client::{Client, group, people};
 use crate::document::edit;
 use openmls::prelude::KeyPackage;
-use stafett_protocol::consent::Voucher;
+use stafett_protocol::consent::{Grantee, Voucher};
 use stafett_protocol::handover::{Handover, HandoverAcceptance, HandoverOffer, Part};
 use stafett_protocol::ids::{DeviceId, Municipality, PersonId, PublicKey, ScopeId, to_hex};
 use stafett_protocol::letter::Content;
@@ -83,10 +83,7 @@ impl Client {
     /// No client makes a holder of a key that was neither authenticated nor compared: the person's own, or
     /// that of the leader whose certificate names it.
     fn counts_as_holder(&self, accepted: &HandoverAcceptance, baton: &Baton) -> bool {
-        let counts = |person: PersonId, key: &PublicKey| {
-            let own = self.me.as_ref().is_some_and(|m| m.person == person);
-            own || people::pin(&self.table, person).is_some_and(|p| p.person_key == *key && p.trust.counts())
-        };
+        let counts = |person: PersonId, key: &PublicKey| self.key_counts(person, key);
         let unit = baton.card().and_then(|o| o.to.unit);
         let vouched = |v: &Voucher| {
             unit.is_some_and(|u| {
@@ -97,14 +94,44 @@ impl Client {
         counts(accepted.person, &accepted.person_key) || baton.voucher.as_ref().is_some_and(vouched)
     }
 
-    /// Each open scope of the log is offered or closed, and nobody else has got ahead.
+    fn key_counts(&self, person: PersonId, key: &PublicKey) -> bool {
+        let own = self.me.as_ref().is_some_and(|m| m.person == person);
+        own || people::pin(&self.table, person).is_some_and(|p| p.person_key == *key && p.trust.counts())
+    }
+
+    /// How the key of whoever holds this log is known here: as a person's word says it, or through the leader of
+    /// the unit that the family consented to. `None`: by nobody but the municipality, which does not count.
+    pub(in crate::client) fn holder_known(&self, card: ScopeId) -> Option<&'static str> {
+        let state = self.scopes.get(&card)?.replica.state();
+        let holder = state.membership.holder()?;
+        if self.me.as_ref().is_some_and(|m| m.person == holder.person) {
+            return Some("self");
+        }
+        if self.key_counts(holder.person, &holder.person_key) {
+            return people::pin(&self.table, holder.person).map(|p| p.trust.word());
+        }
+        // The policy let nobody hold for a unit without its leader's signature.
+        match state.grant(&holder.basis).map(|f| f.grant.grantee) {
+            Some(Grantee::Unit(unit)) if self.key_counts(unit.leader, &unit.leader_key) => Some("leader"),
+            _ => None,
+        }
+    }
+
+    /// Each active scope of the log is offered or closed, what is offered can still be handed over, and nobody else
+    /// has got ahead.
     fn is_outdated(&self, baton: &Baton, offers: &[HandoverOffer]) -> bool {
         let of_log = |s: &&Scope| s.replica.state().log() == baton.letter.log && s.standing != Standing::Withdrawn;
-        let open = |s: &&Scope| s.replica.state().status_at(self.home_now()) != Status::Closed;
-        let named = |s: &Scope| offers.iter().any(|o| o.scope == s.id());
+        let active = |s: &Scope| s.replica.state().status_at(self.home_now()) == Status::Active;
         let holder = |s: &Scope| s.replica.state().membership.holder().map(|h| h.person);
-        let changed = |s: &Scope| holder(s) != offers.first().map(|o| o.from);
-        self.scopes.values().filter(of_log).filter(open).any(|s| !named(s) || changed(s))
+        let passed = |o: &HandoverOffer, s: &Scope| {
+            holder(s) != offers.first().map(|o| o.from)
+                || self.check_hands_over(o.scope, baton.letter.offerer.person, o.part).is_err()
+        };
+        let missed = |s: &Scope| match offers.iter().find(|o| o.scope == s.id()) {
+            Some(offer) => passed(offer, s),
+            None => active(s),
+        };
+        self.scopes.values().filter(of_log).any(missed)
             || self.foundings.values().any(|f| f.plan.log == baton.letter.log)
     }
 

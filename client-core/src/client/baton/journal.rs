@@ -8,6 +8,7 @@ use crate::client::input::Problem;
 use crate::client::post::mail_key;
 use crate::client::scope::Standing;
 use crate::document::edit;
+use crate::document::view::Entry;
 use crate::rows::Space;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::consent::{Access, SignedGrant};
@@ -17,12 +18,46 @@ use stafett_protocol::ids::{LogId, PersonId, ScopeId};
 use stafett_protocol::letter::{CarriedJournal, Content, DoneLetter, NamedScope};
 use stafett_protocol::membership::{ConsentAuthority, ScopeKind};
 
+/// Words of notes that go along with one move: they stand in two letters beside much else.
+const NOTES_BYTES: usize = 64 * 1024;
+
 impl Client {
     /// Under whose consent a scope of this log stands that is not here: the journal that an offer announces.
     pub(in crate::client) fn offered_authority(&self, log: LogId, scope: ScopeId) -> Option<&ConsentAuthority> {
         self.batons().iter().find(|b| b.letter.log == log && b.letter.journal == Some(scope))?;
         let card = self.scopes.get(&self.card_of(log)?)?;
         Some(card.replica.state().authority())
+    }
+
+    /// Notes that go along to another municipality: their words of now, which the family is shown with its consent.
+    /// Nothing else of the journal leaves.
+    pub(super) fn chosen_notes(&self, log: LogId, named: &[String], leaves: bool) -> Result<Vec<String>, Problem> {
+        if named.is_empty() {
+            return Ok(vec![]);
+        }
+        if !leaves {
+            return Err(Problem::caller(
+                "note",
+                "the journal goes along whole; notes are chosen for another municipality",
+            ));
+        }
+        let journals = self.scopes_of(log, ScopeKind::Journal).into_iter().filter_map(|j| self.document(j));
+        let notes: Vec<Entry> = journals.flat_map(|j| j.journal().notes).collect();
+        let mut chosen: Vec<&Entry> = vec![];
+        for prefix in named {
+            let prefix = prefix.trim().to_lowercase();
+            let found: Vec<&Entry> = notes.iter().filter(|n| n.id.starts_with(&prefix)).collect();
+            match found.as_slice() {
+                [one] if !prefix.is_empty() => chosen.extend(Some(*one).filter(|one| !chosen.contains(one))),
+                [] => return Err(Problem::caller("unknown-id", "no note here begins with that; look at the log")),
+                _ => return Err(Problem::caller("ambiguous-id", "several notes begin with that; give more of the id")),
+            }
+        }
+        let words: Vec<String> = chosen.into_iter().filter_map(|n| n.text("text")).collect();
+        match words.iter().map(String::len).sum::<usize>() > NOTES_BYTES {
+            true => Err(Problem::caller("too-large", "so many words do not go along at once; choose fewer notes")),
+            false => Ok(words),
+        }
     }
 
     /// The family's signatures on the journal to come, that are here.
@@ -54,7 +89,8 @@ impl Client {
         };
         let moved = baton.offers().filter(|(o, s)| o.part == Part::Moves && s.kind == ScopeKind::Concern);
         let concerns = moved.map(|(o, s)| NamedScope { scope: o.scope, title: s.title.clone() }).collect();
-        let journal = CarriedJournal { scope, grants: self.journal_grants(baton), concerns, notes: vec![] };
+        let journal =
+            CarriedJournal { scope, grants: self.journal_grants(baton), concerns, notes: baton.notes.clone() };
         let letter = DoneLetter { log: baton.letter.log, card: card.scope, offer: baton.id(), journal: Some(journal) };
         self.write_letter(taken.person, Content::HandoverDone(letter));
     }

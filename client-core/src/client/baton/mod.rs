@@ -73,6 +73,8 @@ struct Baton {
     side: Side,
     progress: Progress,
     letter: OfferLetter,
+    /// With the offerer: notes of the journal that go along, as the family was shown them.
+    notes: Vec<String>,
     /// With the offerer: the new holder's word, scope by scope, and the leader's on an employee.
     acceptances: Vec<Signed<HandoverAcceptance>>,
     voucher: Option<Voucher>,

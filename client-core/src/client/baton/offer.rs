@@ -40,7 +40,7 @@ impl Client {
         &mut self,
         log: &str,
         (to, municipality): (&str, Option<&str>),
-        concerns: &[String],
+        (concerns, notes): (&[String], &[String]),
         words: &str,
     ) -> Answer {
         let log = self.log(log)?;
@@ -49,7 +49,7 @@ impl Client {
         let words = self.reason(words)?;
         let state = self.card_state(card)?;
         let me = self.me()?.person;
-        super::takeover::may_offer(&state, me, self.home_now())?;
+        self.check_hands_over(card, me, Part::Moves)?;
         self.check_no_offer(log)?;
         let holder = state.membership.holder().map(|h| h.person).unwrap_or_default();
         let recipient = self.recipient(to, &state)?;
@@ -66,9 +66,10 @@ impl Client {
         let same_unit = state.status_at(self.home_now()) == Status::Active
             && present.is_some_and(|g| g.is_same_party(&Grantee::Unit(recipient.unit)));
         let handed = self.handed(log, concerns, (same_unit, leaves))?;
+        let notes = self.chosen_notes(log, notes, leaves)?;
         let (bases, request) = match same_unit {
             true => (self.present_bases(&handed), None),
-            false => self.fresh_bases(&state, &recipient, &handed, journal, &words.text)?,
+            false => self.fresh_bases(&state, &recipient, &handed, (journal, &notes), &words.text)?,
         };
         let mut letter = self.offer_letter(log, holder, &recipient, &handed, &bases, words)?;
         letter.journal = journal;
@@ -76,6 +77,7 @@ impl Client {
             side: Side::Offered,
             progress: Progress::Open,
             letter,
+            notes,
             acceptances: vec![],
             voucher: None,
             words: String::new(),
@@ -139,8 +141,9 @@ impl Client {
         }
     }
 
-    /// Every open scope of the log: card, journal and the chosen concerns move, the others are closed; where the
-    /// log leaves the municipality its journal is, too.
+    /// Every scope of the log that can be handed over now: card, journal and the chosen concerns move, the others
+    /// are closed; where the log leaves the municipality its journal is, too. What is dormant or withdrawn under an
+    /// active card stays as the family left it, and is closed where the holder may and did not choose it.
     fn handed(
         &self,
         log: LogId,
@@ -150,34 +153,38 @@ impl Client {
         if self.foundings.values().any(|f| f.plan.log == log) {
             return Err(Problem::rule("concern-unsent", "a part of the log has not been sent yet; sync first"));
         }
-        let open = |scope: &ScopeId| {
-            self.scopes.get(scope).is_some_and(|s| {
-                s.standing != Standing::Withdrawn && s.replica.state().status_at(self.home_now()) != Status::Closed
-            })
-        };
-        let all: Vec<ScopeId> = self.scopes_of(log, ScopeKind::Concern).into_iter().filter(open).collect();
+        let me = self.me()?.person;
+        let can = |scope: &ScopeId, part| self.check_hands_over(*scope, me, part);
+        let here = |scope: &ScopeId| self.scopes.get(scope).is_some_and(|s| s.standing != Standing::Withdrawn);
+        let all: Vec<ScopeId> = self.scopes_of(log, ScopeKind::Concern).into_iter().filter(here).collect();
+        let movable = || all.iter().copied().filter(|scope| can(scope, Part::Moves).is_ok()).collect::<Vec<_>>();
+        let whole = concerns.is_empty() || matches!(concerns, [one] if one == "all");
         let chosen = match concerns {
-            [] if same_unit || all.is_empty() => all.clone(),
-            [] => {
+            [] if !same_unit && !all.is_empty() => {
                 return Err(Problem::caller(
                     "concern",
                     "which concerns go along? name them with --concern, or say all or none",
                 ));
             }
-            [one] if one == "all" => all.clone(),
             [one] if one == "none" => vec![],
+            _ if whole => movable(),
             named => {
-                let one = |c: &String| people::unique("concern", c, all.iter().copied());
+                let one = |c: &String| {
+                    let scope = people::unique("concern", c, all.iter().copied())?;
+                    can(&scope, Part::Moves).map(|()| scope)
+                };
                 named.iter().map(one).collect::<Result<_, _>>()?
             }
         };
+        // Of what was not chosen nothing but the open ones; where all go, the rest is left alone.
         let part = |scope: &ScopeId| if chosen.contains(scope) { Part::Moves } else { Part::Closes };
         let fixed = [ScopeKind::Card, ScopeKind::Journal].into_iter().flat_map(|kind| {
             let part = if leaves && kind == ScopeKind::Journal { Part::Closes } else { Part::Moves };
             self.scopes_of(log, kind).into_iter().map(move |scope| Handed { scope, kind, part })
         });
-        let concerns = all.iter().map(|s| Handed { scope: *s, kind: ScopeKind::Concern, part: part(s) });
-        Ok(fixed.filter(|h| open(&h.scope)).chain(concerns).collect())
+        let concerns = all.iter().filter(|scope| chosen.contains(scope) || !whole);
+        let concerns = concerns.map(|s| Handed { scope: *s, kind: ScopeKind::Concern, part: part(s) });
+        Ok(fixed.chain(concerns).filter(|h| here(&h.scope) && can(&h.scope, h.part).is_ok()).collect())
     }
 
     /// Within the unit the new holder stands on the grant that stands.
@@ -195,7 +202,7 @@ impl Client {
         card: &ScopeState,
         recipient: &Recipient,
         handed: &[Handed],
-        journal: Option<ScopeId>,
+        (journal, notes): (Option<ScopeId>, &[String]),
         reason: &str,
     ) -> Result<(Vec<Hash>, Option<ConsentRequest>), Problem> {
         let (authority, log) = (card.authority().clone(), card.log());
@@ -209,8 +216,9 @@ impl Client {
         let leader = self.name_of(recipient.unit.leader);
         let place = moves_to.map_or_else(String::new, |m| format!(" i kommune {m:04}, og loggen flytter dit"));
         let text = format!(
-            "Stafetten går til {grantee_name}{place}, med {}. Grunn: {reason}. {}",
+            "Stafetten går til {grantee_name}{place}, med {}. {}Grunn: {reason}. {}",
             if titles.is_empty() { "ingen oppmerksomheter".to_owned() } else { titles.join(", ") },
+            notes_text(journal, notes),
             custody_text(&leader)
         );
         let mut bases = vec![];
@@ -343,5 +351,17 @@ impl Client {
         });
         let aborts = aborts.collect();
         self.cancel_transfer(home, card.to.municipality, aborts);
+    }
+}
+
+/// What of the journal goes along, word for word: the family signs the hash of it.
+fn notes_text(journal: Option<ScopeId>, notes: &[String]) -> String {
+    match (journal, notes) {
+        (None, _) => String::new(),
+        (_, []) => "Ingen notater følger med. ".to_owned(),
+        (_, notes) => {
+            let quoted: Vec<String> = notes.iter().map(|note| format!("«{note}»")).collect();
+            format!("Disse notatene følger med: {}. ", quoted.join(", "))
+        }
     }
 }

@@ -9,25 +9,11 @@ use crate::rows::Space;
 use serde_json::{Value, json};
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::consent::Statement;
-use stafett_protocol::handover::{Reason, Takeover};
-use stafett_protocol::ids::{LogId, Millis, PersonId, ScopeId};
+use stafett_protocol::handover::{Part, Reason, Takeover};
+use stafett_protocol::ids::{LogId, PersonId, ScopeId};
 use stafett_protocol::letter::{Content, TakeoverLetter};
 use stafett_protocol::membership::Role;
-use stafett_protocol::policy::{Action, Refusal, can};
-use stafett_protocol::state::{ScopeState, Status};
-
-/// Who may offer the baton now: the holder; the custodian who has taken over from this holder; in a dormant
-/// log any guardian, or the youth who decides.
-pub(super) fn may_offer(state: &ScopeState, person: PersonId, now: Millis) -> Result<(), Problem> {
-    can(state, person, Action::HandOver, now)?;
-    let role = state.membership.member(person).map(|m| m.role);
-    match role {
-        Some(Role::Custodian) if !state.takes_over(person) => Err(Refusal::TakeoverFirst.into()),
-        // A frozen holder gives away nothing that the family has not given anew.
-        Some(role) if state.status_at(now) == Status::Dormant && !role.is_family() => Err(Refusal::NotActive.into()),
-        _ => Ok(()),
-    }
-}
+use stafett_protocol::policy::{Context, Refusal, may_hand_over};
 
 impl Client {
     /// From the home's receipt on the leader may hand over in the holder's place, and the family knows why.
@@ -40,7 +26,7 @@ impl Client {
         if state.membership.member(me).is_none_or(|m| m.role != Role::Custodian) {
             return Err(Problem::rule("not-yours", "only the leader to whom the family gave custody takes over"));
         }
-        if may_offer(&state, me, self.home_now()).is_ok() {
+        if self.check_hands_over(card, me, Part::Moves).is_ok() {
             return Err(Problem::rule("unchanged", "you have taken over already; offer the baton now"));
         }
         let reason = self.reason(words)?;
@@ -65,8 +51,18 @@ impl Client {
 
     /// Whether whoever asks may offer the baton of this log now.
     pub(in crate::client) fn check_may_offer(&self, log: LogId, person: PersonId) -> Result<(), Problem> {
-        let state = self.card_state(self.member_card(log)?)?;
-        may_offer(&state, person, self.home_now())
+        self.check_hands_over(self.member_card(log)?, person, Part::Moves)
+    }
+
+    /// Whether this person may hand the scope over now, or close it in a handover: the policy's word.
+    pub(super) fn check_hands_over(&self, scope: ScopeId, person: PersonId, part: Part) -> Result<(), Problem> {
+        let state = self.card_state(scope)?;
+        let card = state.card.filter(|card| *card != scope).and_then(|card| self.scopes.get(&card));
+        let trusted = self.me()?.trusted();
+        let (now, home) = (self.home_now(), state.membership.home);
+        let context = Context { now, home, trusted: &trusted, card: card.map(|card| card.replica.state()) };
+        may_hand_over(&state, &context, person, part)?;
+        Ok(())
     }
 
     fn keep_reason(&mut self, log: LogId, reason: &Reason) {

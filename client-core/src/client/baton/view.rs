@@ -7,7 +7,7 @@ use crate::client::{Client, people};
 use crate::document::view::{CardView, Entry};
 use serde_json::{Value, json};
 use stafett_protocol::handover::Part;
-use stafett_protocol::ids::LogId;
+use stafett_protocol::ids::{LogId, ScopeId};
 
 impl Client {
     /// Offers as people see them, newest first; of one log, or all.
@@ -75,6 +75,13 @@ impl Client {
             .filter(|b| b.letter.log == log && b.progress.is_under_way())
             .map(|b| json!({"id": b.id().to_string(), "kind": "offer", "state": b.progress.word(), "reason": b.letter.reason.text}))
             .collect()
+    }
+
+    /// A holder whose key nobody here has compared, nor anybody vouches for but the municipality: the reader is told to.
+    pub(in crate::client) fn holder_to_compare(&self, card: ScopeId) -> Option<Value> {
+        let holder = self.scopes.get(&card)?.replica.state().membership.holder()?.person;
+        let known = self.holder_known(card).is_some();
+        (!known).then(|| json!({"id": holder.to_string(), "kind": "holder-key", "reason": "key-not-compared"}))
     }
 
     /// Who handed the baton to whom, and why, as the card says.

@@ -85,6 +85,7 @@ async fn moves(town: &mut Town, there: &Municipality, limits: &Limits, edits: us
         log: town.log.clone(),
         to: school,
         municipality: Some(NUMBER.into()),
+        notes: vec![],
         concerns: vec![town.concern.clone()],
         reason: "Familien flytter".into(),
     };
