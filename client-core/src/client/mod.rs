@@ -24,6 +24,7 @@ mod inbox;
 mod invite;
 mod joining;
 mod lines;
+mod loading;
 mod log;
 mod me;
 mod moved;

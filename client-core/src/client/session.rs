@@ -351,10 +351,7 @@ impl Client {
             (Sent::Checkpoint(scope, _), _) => {
                 self.session.unplanned.insert(scope);
             }
-            (Sent::File(at), Reply::AttachmentWants(wants)) => self.file_wanted(from, at, &wants),
-            (Sent::File(at), Reply::Problem(problem)) => self.file_refused(from, at, &problem),
-            (Sent::FileWanted(at, part), Reply::AttachmentPart(came)) => return self.file_part(at, part, &came),
-            (Sent::FileWanted(at, _), Reply::Problem(problem)) => self.file_away(at, &problem),
+            (what @ (Sent::File(_) | Sent::FileWanted(..)), reply) => return self.file_answered(from, what, &reply),
             (Sent::Event(scope), Reply::Problem(problem)) => self.event_refused(scope, &problem),
             (Sent::Bundle(scopes), Reply::Problem(problem)) => self.bundle_refused(&scopes, &problem),
             (Sent::Relay(to), Reply::Problem(problem)) => self.line_down(to, &problem),

@@ -15,7 +15,7 @@ use stafett_protocol::codec::decode;
 use stafett_protocol::consent::Permit;
 use stafett_protocol::ids::{Hash, Municipality, ScopeId};
 use stafett_protocol::limits::CHANGE_ATTACHMENTS;
-use stafett_protocol::wire::{Problem as WireProblem, Request};
+use stafett_protocol::wire::{Problem as WireProblem, Reply, Request};
 
 /// An upload on this connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +65,19 @@ impl Client {
         Ok(())
     }
 
+    pub(super) fn file_answered(&mut self, from: Municipality, what: Sent, reply: &Reply) -> Result<(), Problem> {
+        match (what, reply) {
+            (Sent::File(at), Reply::AttachmentWants(wants)) => self.file_wanted(from, at, wants),
+            (Sent::File(at), Reply::Problem(problem)) => self.file_refused(from, at, problem),
+            (Sent::FileWanted(at, part), Reply::AttachmentPart(came)) => return self.file_part(at, part, came),
+            (Sent::FileWanted(at, _), Reply::Problem(problem)) => self.file_away(at, problem),
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// The home has said which parts it has not.
-    pub(super) fn file_wanted(&mut self, home: Municipality, at: FileAt, wants: &AttachmentWants) {
+    fn file_wanted(&mut self, home: Municipality, at: FileAt, wants: &AttachmentWants) {
         let row = self.table.read(Space::Outbox, &waiting_key(at)).and_then(|row| decode::<Waiting>(row).ok());
         let (Some(Waiting { manifest, .. }), true) = (row, wants.attachment == at.id) else { return };
         if wants.parts.is_empty() {
@@ -91,7 +102,7 @@ impl Client {
     }
 
     /// A rule's last word makes a draft of the edit; anything else is tried on the next connection.
-    pub(super) fn file_refused(&mut self, home: Municipality, at: FileAt, problem: &WireProblem) {
+    fn file_refused(&mut self, home: Municipality, at: FileAt, problem: &WireProblem) {
         self.session.uploads.insert((home, at.id), Upload::Refused);
         if is_final(&problem.code) {
             self.refuse_pending(at.scope, &problem.code);
@@ -131,7 +142,7 @@ impl Client {
     }
 
     /// A part has come. Whether it is one, its seal tells; whether all are those that the change names, their hashes.
-    pub(super) fn file_part(&mut self, at: FileAt, part: u16, came: &AttachmentPart) -> Result<(), Problem> {
+    fn file_part(&mut self, at: FileAt, part: u16, came: &AttachmentPart) -> Result<(), Problem> {
         let Some(mut held) = self.held(at).filter(|held| held.parts.len() == usize::from(part)) else { return Ok(()) };
         let Some(file) = self.file_of(at) else {
             self.erase_file(at, &held);
@@ -153,7 +164,7 @@ impl Client {
     }
 
     /// The home has it not, or not for us: asked for again when somebody wants it again.
-    pub(super) fn file_away(&mut self, at: FileAt, problem: &WireProblem) {
+    fn file_away(&mut self, at: FileAt, problem: &WireProblem) {
         if let Some(held) = self.held(at) {
             self.erase_file(at, &held);
         }

@@ -133,6 +133,7 @@ impl Judging<'_> {
             }
             None => self.found_again(scope, &record, &event.body).await?,
         };
+        self.keep_returned(&event).await?;
         self.places.place(scope)?.snapshot |= changes;
         if changes {
             self.facts_changed(scope, seq, &before.unwrap_or_default(), None).await?;

@@ -41,10 +41,15 @@ impl Connection {
             Box::pin(async move {
                 let state = readable(look, manifest.scope, author.device)?;
                 can(state, author.person, Action::Change, look.now)?;
+                let named = state.attachments.contains(&manifest.id());
                 if !attachments::announce(look.conn, &manifest, author.device, look.now).await? {
                     return Err(Refusal::TooManyAttachments.into());
                 }
                 let parts = attachments::missing(look.conn, &manifest).await?;
+                // A restored home gets again what its chain names.
+                if named && parts.is_empty() {
+                    attachments::keep(look.conn, manifest.scope, &manifest.id()).await?;
+                }
                 Ok(AttachmentWants { attachment: manifest.id(), parts })
             })
         });

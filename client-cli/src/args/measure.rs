@@ -1,0 +1,72 @@
+//! Measures and their evaluation on the command line.
+
+use clap::{Args, Subcommand, ValueEnum};
+use time::Date;
+
+use crate::dates::parse_date;
+
+#[derive(Debug, Args)]
+pub struct MeasureText {
+    #[arg(long)]
+    pub text: String,
+    #[arg(long, value_enum)]
+    pub arena: Option<Arena>,
+    #[arg(long)]
+    pub responsible: Option<String>,
+    #[arg(long, value_parser = parse_date, value_name = "YYYY-MM-DD")]
+    pub due: Option<Date>,
+}
+
+/// What stands in the place of a measure that was wrong; without a text it is only marked.
+#[derive(Debug, Args)]
+pub struct Correction {
+    pub measure: String,
+    #[arg(long)]
+    pub text: Option<String>,
+    #[arg(long, value_enum, requires = "text")]
+    pub arena: Option<Arena>,
+    #[arg(long, requires = "text")]
+    pub responsible: Option<String>,
+    #[arg(long, value_parser = parse_date, value_name = "YYYY-MM-DD", requires = "text")]
+    pub due: Option<Date>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Arena {
+    Service,
+    Home,
+    Child,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Measure {
+    Add {
+        concern: String,
+        #[command(flatten)]
+        measure: MeasureText,
+    },
+    Edit {
+        measure: String,
+        #[arg(long)]
+        text: String,
+    },
+    Correct(Correction),
+}
+
+#[derive(Debug, Args)]
+pub struct Evaluate {
+    pub measure: String,
+    #[arg(long, value_enum)]
+    pub result: Colour,
+    #[arg(long)]
+    pub text: String,
+    #[arg(long)]
+    pub family_agrees: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    Green,
+    Yellow,
+    Red,
+}
