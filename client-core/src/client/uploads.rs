@@ -16,6 +16,7 @@ use stafett_protocol::consent::Permit;
 use stafett_protocol::ids::{Hash, Municipality, ScopeId};
 use stafett_protocol::limits::CHANGE_ATTACHMENTS;
 use stafett_protocol::wire::{Problem as WireProblem, Reply, Request};
+use std::collections::btree_map::Entry;
 
 /// An upload on this connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +56,8 @@ impl Client {
                 if !stands {
                     // The edit has become a draft; the file is where its author took it from.
                     self.drop_waiting(at, &waiting.manifest);
-                } else if !self.session.uploads.contains_key(&(home, at.id)) {
-                    self.session.uploads.insert((home, at.id), Upload::Asked { missing: usize::MAX, tries: 0 });
+                } else if let Entry::Vacant(first) = self.session.uploads.entry((home, at.id)) {
+                    first.insert(Upload::Asked { missing: usize::MAX, tries: 0 });
                     self.session.send(home, Request::PutAttachment(waiting.manifest), Sent::File(at));
                 }
             }
