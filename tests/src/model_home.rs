@@ -67,7 +67,7 @@ pub struct ModelHome {
     pub scopes: BTreeMap<ScopeId, ScopeChain>,
     pub checkpoints: crate::model_checkpoints::Checkpoints,
     pub attachments: crate::model_attachments::Attachments,
-    next_mail: u64,
+    pub next_mail: u64,
     /// Frames for devices whose stream is open.
     pub open: BTreeMap<DeviceId, Vec<ServerFrame>>,
     pub(crate) live: BTreeSet<(DeviceId, ScopeId)>,

@@ -2,6 +2,7 @@
 
 use super::input::Problem;
 use super::log::rfc3339;
+use super::scope::{Scope, Standing};
 use super::{Answer, Client, Loading, Wanted};
 use crate::audit;
 use crate::rows::{Row, Space};
@@ -30,10 +31,16 @@ impl Client {
         match loading {
             Loading::Return { scope, .. } => vec![scope.0.to_vec()],
             Loading::Attachment(at) => vec![at.id.0.to_vec()],
-            Loading::Answer(_, log) => {
-                self.scopes.values().filter(|s| s.replica.state().log() == *log).map(|s| s.id().0.to_vec()).collect()
-            }
+            Loading::Answer(_, log) => self.audited_scopes(*log).map(|s| s.id().0.to_vec()).collect(),
         }
+    }
+
+    /// The parts of a log that are held against each other. One that this device had to leave, while it stays in the
+    /// log, is as it was then, and says nothing of the others as they are now.
+    pub(super) fn audited_scopes(&self, log: LogId) -> impl Iterator<Item = &Scope> {
+        let left = |s: &Scope| s.standing == Standing::Withdrawn;
+        let stays = self.card_of(log).and_then(|card| self.scopes.get(&card)).is_some_and(|card| !left(card));
+        self.scopes.values().filter(move |s| s.replica.state().log() == log && !(stays && left(s)))
     }
 
     /// The records that were asked for are here: by a command, or for a home that lacks them.
