@@ -30,9 +30,9 @@ bench EDITS="10000":
 sabotage *ARGS:
     cargo run -p stafett-tests --bin sabotage -- {{ARGS}}
 
-# More random worlds of crashing clients; STAFETT_SEED=n replays one
-worlds SEEDS="150":
-    STAFETT_SEEDS={{SEEDS}} cargo test -p stafett-tests --test client_simulation -- --nocapture
+# Long runs of random worlds: `just worlds --seeds 5000 --minutes 60`; a violation prints the command that replays it
+worlds *ARGS:
+    cargo run --release -p stafett-tests --bin simulate -- {{ARGS}}
 
 # Test vectors after a change of the protocol, and the independent verifier's word on them and on every verdict
 vectors:

@@ -152,10 +152,9 @@ fn check_state(report: &mut Report, state: &ScopeState, log: LogId, now: u64) {
     let holders = state.present().filter(|m| m.role == Role::Holder).count();
     let withdrawn = state.status == Status::Withdrawn;
     let heirs = holders == 0 && state.membership.generation > 1 && state.status == Status::Dormant;
-    // What was closed in a handover has its former holder as archivist. The card, which says who holds, is
-    // never closed so.
-    let archivist = || state.present().any(|m| m.role == Role::Archivist);
-    let archived = holders == 0 && state.status == Status::Closed && state.kind() != ScopeKind::Card && archivist();
+    // What was closed in a handover has its former holder as archivist, until the family ends that, too. The card,
+    // which says who holds, is never closed so.
+    let archived = holders == 0 && state.status == Status::Closed && state.kind() != ScopeKind::Card;
     report.check(scope, seq, holders == 1 || withdrawn || heirs || archived, "exactly one holder");
     let listed = state.listed_at(now);
     for member in &state.membership.members {

@@ -21,6 +21,5 @@ pub mod model_transfer;
 pub mod named_tests;
 pub mod process;
 pub mod sabotage;
-pub mod sim;
 pub mod simulation;
 pub mod vfs;

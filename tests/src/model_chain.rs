@@ -11,6 +11,11 @@ use stafett_protocol::wire::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl ModelHome {
+    /// Whether this home orders the scope: it was founded here or has come here, and has not left.
+    pub fn serves(&self, scope: ScopeId) -> bool {
+        self.scopes.get(&scope).is_some_and(|c| c.replica.state().membership.home == self.number)
+    }
+
     pub(crate) fn receipt(&self, scope: ScopeId, upto: u64) -> Signed<Receipt> {
         let chain = &self.scopes[&scope];
         // Up to a move the word is the old home's.
@@ -44,7 +49,7 @@ impl ModelHome {
                 let receipt = self.receipt(scope, position.seq);
                 self.push(device, Reply::Records(Records { scope, records, receipt }));
             }
-            if let Some(tombstone) = self.tombstones.get(&scope).cloned() {
+            if let Some(tombstone) = self.tombstones.get(&scope).filter(|_| !self.serves(scope)).cloned() {
                 self.push(device, Reply::Moved(tombstone));
             }
             return Some(position);
@@ -140,8 +145,14 @@ impl ModelHome {
 
     pub(crate) fn take(&mut self, envelope: &Envelope) -> Result<(ScopeId, u64), String> {
         let event = envelope.event.peek().map_err(|_| "malformed")?;
-        if self.tombstones.contains_key(&event.scope) {
-            return Err("moved".into());
+        if let Some(chain) = self.scopes.get(&event.scope) {
+            if !self.serves(event.scope) {
+                return Err("moved".into());
+            }
+            let held = self.transfers.is_held(chain.replica.state().log(), self.now);
+            if held && matches!(event.body, Body::Change(_)) {
+                return Err("held".into());
+            }
         }
         if self.transfers.is_bound(event.scope) {
             return Err("not-activated".into());

@@ -66,7 +66,7 @@ pub struct ModelHome {
     pub heard: Vec<u8>,
     pub scopes: BTreeMap<ScopeId, ScopeChain>,
     pub checkpoints: crate::model_checkpoints::Checkpoints,
-    next_mail: u64,
+    pub next_mail: u64,
     /// Frames for devices whose stream is open.
     pub open: BTreeMap<DeviceId, Vec<ServerFrame>>,
     pub(crate) live: BTreeSet<(DeviceId, ScopeId)>,

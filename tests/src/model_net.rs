@@ -1,13 +1,13 @@
 //! Servers of several municipalities in memory, and the relay between them: frames for another home go over
 //! the device's one stream, in-band, as in the real thing.
 
-use crate::model_home::ModelHome;
+use crate::model_home::{ModelHome, ScopeChain};
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::credential::MunicipalityKey;
 use stafett_protocol::federation::{
     RelayChallenge, RelayFrame, RelayLogin, RelayPayload, RelayedFrame, RelayedPayload,
 };
-use stafett_protocol::ids::{DeviceId, Municipality, hash};
+use stafett_protocol::ids::{DeviceId, Municipality, ScopeId, hash};
 use stafett_protocol::wire::{ClientFrame, Problem, Reply, Request, ServerFrame};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
@@ -49,12 +49,14 @@ impl Net for ModelHome {
 }
 
 /// One device's way through its own server to another.
+#[derive(Clone)]
 enum Pipe {
     Challenged([u8; 32]),
     Open,
 }
 
 /// The first home is meant where none is named.
+#[derive(Clone)]
 pub struct Homes {
     first: Municipality,
     homes: BTreeMap<Municipality, ModelHome>,
@@ -99,6 +101,16 @@ impl Homes {
     pub fn at(&mut self, number: Municipality) -> &mut ModelHome {
         self.agree();
         self.homes.get_mut(&number).unwrap()
+    }
+
+    /// The whole chain of a scope: the home's that serves it, or, between two homes, the old one's.
+    pub fn chain(&self, scope: ScopeId) -> Option<&ScopeChain> {
+        let chains = self.homes.values().filter_map(|h| h.scopes.get(&scope));
+        chains.max_by_key(|c| c.records.len())
+    }
+
+    pub fn scopes(&self) -> BTreeSet<ScopeId> {
+        self.homes.values().flat_map(|h| h.scopes.keys().copied()).collect()
     }
 
     /// One clock for all.
@@ -152,7 +164,7 @@ impl Homes {
         }
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = &ModelHome> {
+    pub fn all(&self) -> impl Iterator<Item = &ModelHome> {
         self.homes.values()
     }
 

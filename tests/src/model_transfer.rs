@@ -4,10 +4,10 @@ use crate::model_home::{ModelHome, ScopeChain};
 use crate::model_net::Homes;
 use stafett_protocol::event::{Position, Receipt, Record};
 use stafett_protocol::handover::{Part, SignedOffer};
-use stafett_protocol::ids::{DeviceId, Municipality, ScopeId};
+use stafett_protocol::ids::{DeviceId, Hash, LogId, Municipality, ScopeId};
 use stafett_protocol::policy::{self, Context, Refusal};
 use stafett_protocol::replica::Replica;
-use stafett_protocol::signed::Signed;
+use stafett_protocol::signed::{Signed, id_of};
 use stafett_protocol::transfer::*;
 use stafett_protocol::wire::*;
 use std::collections::BTreeMap;
@@ -15,9 +15,12 @@ use std::collections::BTreeMap;
 /// What a home knows of moves to and from it.
 #[derive(Clone, Default)]
 pub struct Transfers {
-    sources: BTreeMap<ScopeId, Source>,
-    targets: BTreeMap<ScopeId, Target>,
+    /// By the home epoch that a move ends, and by the one that it begins: a log may come back.
+    sources: BTreeMap<(ScopeId, u32), Source>,
+    targets: BTreeMap<(ScopeId, u32), Target>,
     bound: BTreeMap<ScopeId, Bound>,
+    /// Logs that take no changes for a while.
+    held: BTreeMap<LogId, u64>,
     /// What former homes have signed last, by home epoch.
     pub receipts: BTreeMap<(ScopeId, u32), Signed<Receipt>>,
 }
@@ -29,9 +32,34 @@ struct Bound {
     envelope: Envelope,
 }
 
+/// Longest pause in which a log takes no changes.
+const HOLD_MS: u64 = 60_000;
+
 impl Transfers {
     pub fn is_bound(&self, scope: ScopeId) -> bool {
         self.bound.contains_key(&scope)
+    }
+
+    /// The card behind a scope that is bound here, unless it is one.
+    fn card_of(&self, scope: ScopeId) -> Option<ScopeId> {
+        self.bound.get(&scope)?.chain.replica.state().card.filter(|card| *card != scope)
+    }
+
+    pub fn is_held(&self, log: LogId, now: u64) -> bool {
+        self.held.get(&log).is_some_and(|until| now < *until)
+    }
+
+    fn promised(&self) -> impl Iterator<Item = HomeAccept> + '_ {
+        self.targets.values().filter_map(|t| match &t.standing {
+            Standing::Bound(accept) => Some(accept.clone()),
+            _ => None,
+        })
+    }
+
+    /// Whether this home has promised to serve the scope on exactly this acceptance.
+    pub fn awaits(&self, accept: &HomeAccept) -> bool {
+        let target = self.targets.get(&(accept.scope, accept.home_epoch));
+        self.is_bound(accept.scope) && target.is_some_and(|t| t.standing == Standing::Bound(accept.clone()))
     }
 }
 
@@ -65,7 +93,12 @@ impl Homes {
                 self.at(at).abort_transfer(cancellation).map_or_else(problem, Reply::TransferAborted)
             }
             Request::Release(aborts) => done(self.at(at).release(aborts)),
-            Request::HoldTransfer(_) => Reply::Done,
+            Request::HoldTransfer(log) => {
+                let home = self.at(at);
+                let until = home.now + HOLD_MS;
+                home.transfers.held.insert(*log, until);
+                Reply::Done
+            }
             _ => return None,
         })
     }
@@ -73,8 +106,7 @@ impl Homes {
     /// What the old home lets the other one read: offered scopes, while the offer may be committed.
     fn pull(&mut self, to: Municipality, signed: &SignedOffer) -> Result<ScopeChain, String> {
         let offer = signed.offer.peek().map_err(|_| "malformed")?;
-        let holds = |h: &&ModelHome| h.scopes.contains_key(&offer.scope) && !h.tombstones.contains_key(&offer.scope);
-        let from = self.all().find(holds).ok_or("unknown-scope")?;
+        let from = self.all().find(|h| h.serves(offer.scope)).ok_or("unknown-scope")?;
         if self.away.contains(&from.number) || self.away.contains(&to) {
             return Err("peer-unreachable".into());
         }
@@ -84,10 +116,29 @@ impl Homes {
         let trusted = from.trusted();
         let context = Context { now: from.now, home: from.number, trusted: &trusted, card };
         policy::may_offer(state, &context, signed).map_err(|_| "unknown-scope")?;
-        if offer.part != Part::Moves || offer.to.municipality != to {
+        let source = from.transfers.sources.get(&(offer.scope, state.membership.home_epoch));
+        let taken_back = source.is_some_and(|s| s.aborted.contains(&signed.offer.id()));
+        if taken_back || offer.part != Part::Moves || offer.to.municipality != to {
             return Err("unknown-scope".into());
         }
         Ok(chain.clone())
+    }
+
+    /// New homes ask the old ones what became of what they have promised.
+    pub fn ask_each_other(&mut self) {
+        let bound = self.all().flat_map(|h| h.transfers.promised().map(|accept| (h.number, accept)));
+        for (to, accept) in bound.collect::<Vec<_>>() {
+            if self.no_activation || [to, accept.from].iter().any(|m| self.away.contains(m)) {
+                continue;
+            }
+            let from = self.at(accept.from);
+            let tombstone = from.tombstones.get(&accept.scope).cloned();
+            let tombstone = tombstone.filter(|t| t.peek().is_ok_and(|t| t.accept.peek().is_ok_and(|a| a == accept)));
+            let freed = from.fate(&accept, id_of(&accept)).expect("an answer");
+            // A concern waits for its card: asked again.
+            let _ = self.at(to).activate(&tombstone.into_iter().collect::<Vec<_>>());
+            let _ = self.at(to).release(&freed.into_iter().collect::<Vec<_>>());
+        }
     }
 
     fn prepare(&mut self, to: Municipality, preparation: &Preparation) -> Result<Prepared, String> {
@@ -111,7 +162,7 @@ impl Homes {
             let record = next_record(&chain.replica, envelope, home.now);
             let judged = chain.replica.judge(record, &context).map_err(code)?;
             let accept = accept_of(&chain.replica, &judged, envelope).map_err(code)?;
-            let target = home.transfers.targets.entry(scope).or_default();
+            let target = home.transfers.targets.entry((scope, accept.home_epoch)).or_default();
             *target = target.step(TargetInput::Prepare { accept: &accept }).map_err(code)?.0;
             accepts.push(Signed::sign(&accept, &home.key));
             let mut next = chain.clone().replica;
@@ -138,7 +189,8 @@ impl ModelHome {
         let signed = signed.ok_or("accept-mismatch")?;
         let key = trusted.key(own.to).ok_or("unknown-municipality")?;
         let accept = signed.verify(key).map_err(|_| "bad-signature")?;
-        let source = self.transfers.sources.entry(event.scope).or_default();
+        let source =
+            self.transfers.sources.entry((event.scope, chain.replica.state().membership.home_epoch)).or_default();
         *source = source.step(SourceInput::Commit { accept: &accept, own: &own }).map_err(code)?.0;
         Ok(())
     }
@@ -148,11 +200,17 @@ impl ModelHome {
         let mut tombstones = vec![];
         for signed in &transfer.accepts {
             let accept = signed.peek().map_err(|_| "malformed")?;
-            let HomeAccept { scope, log, from, to, .. } = accept;
-            let receipt = self.receipt(scope, accept.extends.seq + 1);
-            let tombstone =
-                Signed::sign(&Tombstone { scope, log, from, to, receipt, accept: signed.clone() }, &self.key);
-            tombstones.push(self.tombstones.entry(scope).or_insert(tombstone).clone());
+            let HomeAccept { scope, log, from, to, home_epoch, extends, .. } = accept;
+            let source = self.transfers.sources.get(&(scope, home_epoch.wrapping_sub(1)));
+            let gone = source.and_then(|s| s.moved).filter(|gone| gone.accept == signed.id());
+            gone.ok_or("accept-mismatch")?;
+            let shown = self.tombstones.get(&scope).filter(|t| t.peek().is_ok_and(|t| t.accept == *signed)).cloned();
+            let tombstone = shown.unwrap_or_else(|| {
+                let receipt = self.receipt(scope, extends.seq + 1);
+                Signed::sign(&Tombstone { scope, log, from, to, receipt, accept: signed.clone() }, &self.key)
+            });
+            self.tombstones.insert(scope, tombstone.clone());
+            tombstones.push(tombstone);
         }
         Ok(Transferred { accepted, tombstones })
     }
@@ -168,15 +226,23 @@ impl ModelHome {
 
     /// The old home has let go, whoever brings the word.
     pub fn activate(&mut self, tombstones: &[Signed<Tombstone>]) -> Result<(), String> {
-        for signed in tombstones {
+        // The card first: the others are judged by it as it is after its own move.
+        let mut sorted: Vec<&Signed<Tombstone>> = tombstones.iter().collect();
+        let of_card = |t: &&Signed<Tombstone>| t.peek().is_ok_and(|t| self.transfers.card_of(t.scope).is_none());
+        sorted.sort_by_key(|t| !of_card(t));
+        for signed in sorted {
             let trusted = self.trusted();
             let claim = signed.peek().map_err(|_| "malformed")?;
             let key = trusted.key(claim.from).ok_or("unknown-municipality")?;
             let tombstone = signed.verify(key).map_err(|_| "bad-signature")?;
             let receipt = tombstone.receipt.verify(key).map_err(|_| "bad-signature")?;
-            let target = self.transfers.targets.entry(tombstone.scope).or_default();
+            let target = self.transfers.targets.entry((tombstone.scope, receipt.home_epoch + 1)).or_default().clone();
             let input = TargetInput::Tombstone { accept: tombstone.accept.id(), position: receipt.position };
-            *target = target.step(input).map_err(code)?.0;
+            let next = target.step(input).map_err(code)?.0;
+            if self.transfers.card_of(tombstone.scope).is_some_and(|card| !self.serves(card)) {
+                return Err("not-activated".into());
+            }
+            self.transfers.targets.insert((tombstone.scope, receipt.home_epoch + 1), next);
             let Some(Bound { mut chain, envelope }) = self.transfers.bound.remove(&tombstone.scope) else { continue };
             let card = chain.replica.state().card.and_then(|c| self.scopes.get(&c)).map(|c| c.replica.state());
             let context = Context { now: receipt.time, home: claim.from, trusted: &trusted, card };
@@ -196,6 +262,13 @@ impl ModelHome {
         Ok(())
     }
 
+    /// The state of the move that could end the home's present time with a scope, or that ended it.
+    fn source_now(&mut self, scope: ScopeId) -> &mut Source {
+        let serves = self.serves(scope);
+        let epoch = self.scopes[&scope].replica.state().membership.home_epoch;
+        self.transfers.sources.entry((scope, if serves { epoch } else { epoch.wrapping_sub(1) })).or_default()
+    }
+
     fn abort_transfer(&mut self, cancellation: &Cancellation) -> Result<Vec<Signed<TransferAbort>>, String> {
         let trusted = self.trusted();
         for signed in &cancellation.aborts {
@@ -204,20 +277,24 @@ impl ModelHome {
             let card = chain.replica.state().card.and_then(|c| self.scopes.get(&c)).map(|c| c.replica.state());
             let context = Context { now: self.now, home: self.number, trusted: &trusted, card };
             let offer = policy::may_abort(chain.replica.state(), &context, signed).map_err(code)?;
-            let source = self.transfers.sources.entry(scope).or_default();
+            let source = self.source_now(scope);
             *source = source.step(SourceInput::Abort { offer }).map_err(code)?.0;
         }
         let mut freed = vec![];
         for signed in &cancellation.accepts {
-            let accept = signed.peek().map_err(|_| "malformed")?;
-            let Some(chain) = self.scopes.get(&accept.scope) else { continue };
-            let source = self.transfers.sources.entry(accept.scope).or_default();
-            let input = SourceInput::Ask { accept: &accept, head: chain.replica.state().position };
-            if let SourceOutput::Never = source.step(input).map_err(code)?.1 {
-                freed.push(Signed::sign(&TransferAbort { scope: accept.scope, accept: signed.id() }, &self.key));
-            }
+            freed.extend(self.fate(&signed.peek().map_err(|_| "malformed")?, signed.id())?);
         }
         Ok(freed)
+    }
+
+    /// This home's word that an acceptance is never committed, if it never is.
+    fn fate(&mut self, accept: &HomeAccept, id: Hash) -> Result<Option<Signed<TransferAbort>>, String> {
+        let Some(chain) = self.scopes.get(&accept.scope) else { return Ok(None) };
+        let head = chain.replica.state().position;
+        let source = self.transfers.sources.entry((accept.scope, accept.home_epoch.wrapping_sub(1))).or_default();
+        let output = source.step(SourceInput::Ask { accept, head }).map_err(code)?.1;
+        let never = output == SourceOutput::Never;
+        Ok(never.then(|| Signed::sign(&TransferAbort { scope: accept.scope, accept: id }, &self.key)))
     }
 
     fn release(&mut self, aborts: &[Signed<TransferAbort>]) -> Result<(), String> {
@@ -227,7 +304,8 @@ impl ModelHome {
             let from = bound.chain.replica.state().membership.home;
             let abort = signed.verify(self.trusted().key(from).ok_or("unknown-municipality")?);
             let abort = abort.map_err(|_| "bad-signature")?;
-            let target = self.transfers.targets.entry(scope).or_default();
+            let epoch = bound.chain.replica.state().membership.home_epoch + 1;
+            let target = self.transfers.targets.entry((scope, epoch)).or_default();
             *target = target.step(TargetInput::Release { accept: abort.accept }).map_err(code)?.0;
             if target.standing == Standing::Nothing {
                 self.transfers.bound.remove(&scope);

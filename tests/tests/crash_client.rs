@@ -10,7 +10,8 @@ use stafett_cli::seal::Seal;
 use stafett_cli::store::{Store, StoreError};
 use stafett_client_core::rows::{Row, Space};
 use stafett_tests::disk::{Failing, MODES, Mode, Recording, every};
-use stafett_tests::sim::{FATHER, MOTHER, TEACHER, World};
+use stafett_tests::simulation::operation::{Step, Wish};
+use stafett_tests::simulation::world::{FATHER, MOTHER, PPT_LEADER, TEACHER, World};
 use stafett_tests::vfs::{Failure, watch};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,22 +30,23 @@ fn batches() -> &'static [Vec<Row>] {
 }
 
 fn told() -> Vec<Vec<Row>> {
-    let mut world = World::new(5);
-    world.glimpse(TEACHER, "en liten observasjon".into());
-    world.sync(TEACHER);
-    world.sync(MOTHER);
-    world.glimpse(MOTHER, "hjemme gikk det bra".into());
-    world.sync(MOTHER);
-    world.request_ppt();
-    world.sync(TEACHER);
-    for guardian in [MOTHER, FATHER] {
-        world.sync(guardian);
-        world.grant_all(guardian);
-        world.sync(guardian);
+    let mut world = World::new(5, 1);
+    let glimpse = |who| Wish::Glimpse { who, log: 0, concern: 0 };
+    let access = Wish::AskForAccess { log: 0, concern: 0, contribute: false };
+    let consents =
+        [MOTHER, FATHER].map(|who| [Wish::Sync { who }, Wish::Consent { guardian: who }, Wish::Sync { who }]);
+    let wishes = [
+        vec![glimpse(TEACHER), Wish::Sync { who: TEACHER }, Wish::Sync { who: MOTHER }],
+        vec![glimpse(MOTHER), Wish::Sync { who: MOTHER }, access, Wish::Sync { who: TEACHER }],
+        consents.concat(),
+        vec![Wish::Sync { who: TEACHER }, Wish::Sync { who: PPT_LEADER }, Wish::NameWhoActs { log: 0 }],
+        vec![Wish::Sync { who: PPT_LEADER }, Wish::Sync { who: TEACHER }, Wish::Withdraw { guardian: MOTHER, log: 0 }],
+    ];
+    for (at, wish) in wishes.concat().into_iter().enumerate() {
+        world.begin_step(at);
+        world.perform(&Step::Wish(wish));
     }
-    world.sync_all(2);
-    world.withdraw_ppt(MOTHER);
-    world.sync_all(2);
+    world.settle();
     std::mem::take(&mut world.nodes[TEACHER].device.saved)
 }
 

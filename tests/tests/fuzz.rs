@@ -15,7 +15,8 @@ use rand_core::{RngCore as _, SeedableRng as _};
 use stafett_client_core::client::input::Input;
 use stafett_protocol::codec::encode;
 use stafett_protocol::wire::{Reply, ServerFrame};
-use stafett_tests::sim::{MOTHER, TEACHER, World};
+use stafett_tests::simulation::operation::{Step, Wish};
+use stafett_tests::simulation::world::{MOTHER, TEACHER, World};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -126,8 +127,8 @@ fn the_suite_tries_every_target() {
 /// K1: whatever the server says, a client neither panics nor hangs, and opens again from what it saved.
 #[test]
 fn k1_any_frame_at_a_client() {
-    let mut world = World::new(3);
-    world.glimpse(TEACHER, "før".into());
+    let mut world = World::new(3, 1);
+    world.perform(&Step::Wish(Wish::Glimpse { who: TEACHER, log: 0, concern: 0 }));
     world.sync(TEACHER);
     world.sync(MOTHER);
     let mut seeds: Vec<Vec<u8>> = world.nodes[MOTHER].device.heard.clone();

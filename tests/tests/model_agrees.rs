@@ -29,7 +29,8 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-const SEEDS: std::ops::Range<u64> = 101..105;
+/// In these the PPT belongs to the same municipality: batons pass, and no log moves between homes.
+const SEEDS: [u64; 4] = [102, 105, 108, 111];
 
 fn played(seed: u64) -> World {
     let mut world = World::new(seed, CI.logs);

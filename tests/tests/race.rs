@@ -1,5 +1,5 @@
 //! The mother withdraws the PPT's access in the same moment as the teacher sends an edit: two processes at once, five times.
-//! Both come through, and the PPT is out. (Thousands of interleavings of the same: `client_simulation.rs`.)
+//! Both come through, and the PPT is out. (Thousands of interleavings of the same: `simulation.rs`.)
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use stafett_tests::process::home::Home;

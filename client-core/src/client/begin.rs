@@ -24,11 +24,12 @@ impl Client {
         }
         self.check_belongs(replica.state(), judged.record().time)?;
         let founded = self.founded_here(scope);
-        // A founder whose backup is older than its scope comes back into it like any device that is behind.
+        // A founder whose backup is older than its scope comes back into it like any device that is behind; one who
+        // left and was let in again, like any newcomer.
         let standing = match (own, &founded) {
             (true, Some(_)) => Standing::Member,
-            (true, None) => Standing::Resyncing,
-            (false, _) => Standing::Joining,
+            (true, None) if self.welcome(scope).is_none() => Standing::Resyncing,
+            _ => Standing::Joining,
         };
         let mut s = Scope::new(replica, standing)?;
         if let Body::Genesis(genesis) = &judged.event().body {

@@ -203,7 +203,7 @@ impl Client {
     /// Every receipt of this log that is here: our own, and what others were shown.
     pub(super) fn receipts(&self, log: LogId) -> Vec<Signed<Receipt>> {
         let mut all = vec![];
-        for s in self.scopes.values().filter(|s| s.replica.state().log() == log) {
+        for s in self.audited_scopes(log) {
             let here = s.replica.state().position.seq;
             all.extend(self.newest_receipt(s.id()));
             let fork = self.table.read(Space::State, &row_key("fork", s.id())).and_then(|b| decode::<Fork>(b).ok());

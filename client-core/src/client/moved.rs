@@ -219,6 +219,8 @@ impl Client {
         }
         told.dedup();
         for person in told {
+            // The letter goes to each device that there is now: whom we asked about before may have got another.
+            self.session.asked.remove(&person);
             let at = stafett_protocol::letter::WelcomeAt { home, log, scope };
             self.write_letter(person, stafett_protocol::letter::Content::WelcomeAt(at));
         }

@@ -78,7 +78,7 @@ impl Client {
     fn plan_statements(&mut self) -> Result<(), Problem> {
         self.plan_link_repairs();
         self.plan_witnesses();
-        Ok(())
+        self.extend_withdrawals()
     }
 
     fn plan_commits(&mut self) -> Result<(), Problem> {

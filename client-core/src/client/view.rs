@@ -4,7 +4,7 @@ use super::input::Problem;
 use super::joining::kind_word;
 use super::log::rfc3339;
 use super::people;
-use super::scope::{Standing, role_word};
+use super::scope::{Scope, Standing, role_word};
 use super::session::Sent;
 use super::{Answer, Client, Loading, Wanted};
 use crate::audit;
@@ -337,10 +337,16 @@ impl Client {
     pub(super) fn prefixes(&self, loading: &Loading) -> Vec<Vec<u8>> {
         match loading {
             Loading::Return { scope, .. } => vec![scope.0.to_vec()],
-            Loading::Answer(_, log) => {
-                self.scopes.values().filter(|s| s.replica.state().log() == *log).map(|s| s.id().0.to_vec()).collect()
-            }
+            Loading::Answer(_, log) => self.audited_scopes(*log).map(|s| s.id().0.to_vec()).collect(),
         }
+    }
+
+    /// The parts of a log that are held against each other. One that this device had to leave, while it stays in the
+    /// log, is as it was then, and says nothing of the others as they are now.
+    pub(super) fn audited_scopes(&self, log: LogId) -> impl Iterator<Item = &Scope> {
+        let left = |s: &Scope| s.standing == Standing::Withdrawn;
+        let stays = self.card_of(log).and_then(|card| self.scopes.get(&card)).is_some_and(|card| !left(card));
+        self.scopes.values().filter(move |s| s.replica.state().log() == log && !(stays && left(s)))
     }
 
     /// The records that were asked for are here: by a command, or for a home that lacks them.

@@ -3,7 +3,7 @@
 use super::input::{Problem, WithdrawTarget};
 use super::log::rfc3339;
 use super::people;
-use super::scope::Standing;
+use super::scope::{Scope, Standing};
 use super::{Answer, Client};
 use crate::rows::Space;
 use serde_json::json;
@@ -62,8 +62,41 @@ impl Client {
         // One that the chain has seen, and got over by a new grant, is an old story told again.
         let device = self.me()?.device_public();
         let over = state.spent.contains(&signed.withdrawal.id()) && !state.listed_at(self.home_now()).contains(&device);
-        if genuine && !over && ends(state, &withdrawal.target, member) {
+        // Who has accepted the baton may hold it by now, and a holder stays in name: the chain says so or not.
+        let may_hold = withdrawal.target != Target::All && self.may_have_got(withdrawal.scope);
+        if genuine && !over && !may_hold && ends(state, &withdrawal.target, member) {
             return self.leave(withdrawal.scope);
+        }
+        Ok(())
+    }
+
+    /// A part of the log that was begun while we withdrew, and that we did not know of, stands on a copy of the
+    /// card's grant: what we ended on the card ends there, too.
+    pub(super) fn extend_withdrawals(&mut self) -> Result<(), Problem> {
+        let me = self.me()?.person;
+        let withdrawn = |(_, value): &(Vec<u8>, Vec<u8>)| {
+            let out = decode::<super::outbox::OutStatement>(value).ok()?;
+            matches!(out.statement, Statement::Withdrawal(_)).then_some(out.scope)
+        };
+        let said: Vec<ScopeId> = self.queued_rows("s").iter().filter_map(withdrawn).collect();
+        let mut behind = vec![];
+        let behind_card = |s: &&Scope| s.standing == Standing::Member && !said.contains(&s.id());
+        for s in self.scopes.values().filter(behind_card) {
+            let state = s.replica.state();
+            let card = state.card.and_then(|card| self.scopes.get(&card)).map(|c| c.replica.state());
+            let Some(card) = card.filter(|card| card.scope() != state.scope()) else { continue };
+            let ours = |grantee: &Grantee| card.vetoes.iter().any(|v| v.by == me && v.grantee == *grantee);
+            let ended = |f: &GrantFact| card.grant(&f.id).is_some_and(|on_card| on_card.ended_at != 0);
+            let copies = state.grants.iter().filter(|f| f.ended_at == 0 && ended(f) && ours(&f.grant.grantee));
+            behind.extend(copies.map(|f| (state.log(), state.scope(), f.id)));
+        }
+        for (log, scope, grant) in behind {
+            // Once: it waits in the outbox until the home has answered.
+            let key = [b"extended/".as_slice(), &scope.0, &grant.0].concat();
+            if self.table.read(Space::State, &key).is_none() {
+                self.table.write(Space::State, &key, vec![]);
+                self.withdraw_in(log, scope, Target::Grant(grant))?;
+            }
         }
         Ok(())
     }
@@ -123,32 +156,34 @@ impl Client {
         by_scope.extend(unseen);
         by_scope.iter().for_each(|(_, target)| self.drop_unsent_grant(target));
         let grant_scopes: Vec<String> = by_scope.iter().map(|(scope, _)| scope.to_string()).collect();
-        let me = self.me()?;
-        let (signer, key) = (me.person, me.person_key()?);
         let mut told = vec![];
         let mut ids = vec![];
         for (scope, target) in by_scope {
-            let withdrawal = Withdrawal { log, scope, target, salt: self.random() };
-            let signed = SignedWithdrawal { signer, withdrawal: Signed::sign(&withdrawal, &key) };
-            ids.push(signed.withdrawal.id().to_string());
-            self.queue_statement(scope, Statement::Withdrawal(signed.clone()));
-            let members: Vec<PersonId> = self
-                .scopes
-                .get(&scope)
-                .map(|s| {
-                    s.replica.state().membership.members.iter().map(|m| m.person).filter(|p| *p != signer).collect()
-                })
-                .unwrap_or_default();
-            for person in members {
-                self.write_letter(person, Content::Withdrawal(signed.clone()));
-                told.push(self.name_of(person));
-            }
+            let (id, members) = self.withdraw_in(log, scope, target)?;
+            ids.push(id.to_string());
+            told.extend(members.into_iter().map(|person| self.name_of(person)));
         }
         told.sort_unstable();
         told.dedup();
         Ok(
             json!({"receipt": {"withdrawals": ids, "scopes": grant_scopes, "told": told, "at": rfc3339(self.now), "queued": true}}),
         )
+    }
+
+    /// One scope's statement, queued; and a letter to everyone there. Answers its id and who is told.
+    fn withdraw_in(&mut self, log: LogId, scope: ScopeId, target: Target) -> Result<(Hash, Vec<PersonId>), Problem> {
+        let me = self.me()?;
+        let (signer, key) = (me.person, me.person_key()?);
+        let withdrawal = Withdrawal { log, scope, target, salt: self.random() };
+        let signed = SignedWithdrawal { signer, withdrawal: Signed::sign(&withdrawal, &key) };
+        self.queue_statement(scope, Statement::Withdrawal(signed.clone()));
+        let members = self.scopes.get(&scope).map(|s| s.replica.state().membership.members.iter());
+        let members: Vec<PersonId> =
+            members.into_iter().flatten().map(|m| m.person).filter(|person| *person != signer).collect();
+        for person in &members {
+            self.write_letter(*person, Content::Withdrawal(signed.clone()));
+        }
+        Ok((signed.withdrawal.id(), members))
     }
 
     pub(super) fn withdrawals(&self, log: LogId, target: &WithdrawTarget) -> Result<Vec<(ScopeId, Target)>, Problem> {

@@ -1,4 +1,4 @@
-//! Long runs of random worlds, and the replay of one: `simulate --seeds N [--minutes M] [--from S]`,
+//! Long runs of random worlds, and the replay of one: `simulate --seeds N [--minutes M] [--from S] [--shrink SECONDS]`,
 //! `simulate --seed S [--only 3,17,40]`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a tool for developers")]
@@ -14,8 +14,8 @@ fn option(words: &[String], name: &str) -> Option<String> {
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let number = |name: &str, default: u64| option(&words, name).map_or(default, |w| w.parse().expect("a number"));
-    let size =
-        Size { logs: number("--logs", CI.logs as u64) as usize, steps: number("--steps", CI.steps as u64) as usize };
+    let (logs, steps) = (number("--logs", CI.logs as u64) as usize, number("--steps", CI.steps as u64) as usize);
+    let size = Size { logs, steps, ..CI };
     let mut tally = Tally::default();
     if let Some(seed) = option(&words, "--seed") {
         let seed = seed.parse().expect("a number");
@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         };
     }
     let (from, seeds, minutes) = (number("--from", 1), number("--seeds", 200), number("--minutes", 600));
+    let patience = Duration::from_secs(number("--shrink", 120));
     // A panic is a finding, shown once it is shrunk.
     std::panic::set_hook(Box::new(|_| {}));
     let (start, mut found) = (Instant::now(), 0);
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
         if start.elapsed() > Duration::from_secs(60 * minutes) {
             break;
         }
-        if let Err(report) = run(seed, size, &mut tally) {
+        if let Err(report) = run(seed, size, patience, &mut tally) {
             println!("{report}\n");
             found += 1;
         }

@@ -2,15 +2,23 @@
 //! world is a list of operations, named as people would, and of faults; both are data, so that a failing list can be
 //! shrunk and replayed (design `quality.md`, simulation).
 //!
-//! `operation`: what people do and what strikes them. `world`: the machine that performs it. `invariants`: what must
-//! hold after every step. `shrink`: a failing list made short.
+//! `operation`: what people do and what strikes them. `world`, `node`: people, devices, servers. `wishes`, `baton`,
+//! `faults`, `network`: how a step is performed. `invariants`: what must hold after every step; `at_rest`: at the end.
+//! `shrink`: a failing list made short.
 
+pub mod at_rest;
+mod baton;
+mod faults;
 pub mod invariants;
+mod network;
+pub mod node;
 pub mod operation;
 pub mod shrink;
+mod wishes;
 pub mod world;
 
-use operation::Step;
+use operation::{Mix, Step};
+use std::time::Duration;
 use world::World;
 
 /// How big worlds are.
@@ -18,10 +26,11 @@ use world::World;
 pub struct Size {
     pub logs: usize,
     pub steps: usize,
+    pub mix: Mix,
 }
 
 /// What the suite of every commit runs (`quality.md`: six people, two logs, 200 operations).
-pub const CI: Size = Size { logs: 2, steps: 200 };
+pub const CI: Size = Size { logs: 2, steps: 200, mix: Mix::Life };
 
 /// What a run did, for the long runs' report.
 #[derive(Debug, Default, Clone)]
@@ -30,6 +39,10 @@ pub struct Tally {
     pub steps: u64,
     pub faults: u64,
     pub checks: u64,
+    /// Batons that changed hands, logs that changed their home, and of these the ones that were struck in the middle.
+    pub handovers: u64,
+    pub moves: u64,
+    pub struck_moves: u64,
 }
 
 impl Tally {
@@ -38,6 +51,9 @@ impl Tally {
         self.steps += more.steps;
         self.faults += more.faults;
         self.checks += more.checks;
+        self.handovers += more.handovers;
+        self.moves += more.moves;
+        self.struck_moves += more.struck_moves;
     }
 }
 
@@ -49,8 +65,16 @@ pub struct Violation {
     pub what: String,
 }
 
-/// Plays a list of steps in the world of `seed`, checking as it goes.
-pub fn play(seed: u64, size: Size, steps: &[(usize, Step)], tally: &mut Tally) -> Result<(), Violation> {
+impl Violation {
+    /// What is violated, without who and where: the words of it that hold no digit.
+    fn kind(&self) -> String {
+        let words = self.what.split_whitespace().filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
+        words.take(6).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Plays a list of steps in the world of `seed`, checking as it goes; the world as it came to rest.
+pub fn play(seed: u64, size: Size, steps: &[(usize, Step)], tally: &mut Tally) -> Result<World, Violation> {
     let mut world = World::new(seed, size.logs);
     for (at, step) in steps {
         world.begin_step(*at);
@@ -61,25 +85,33 @@ pub fn play(seed: u64, size: Size, steps: &[(usize, Step)], tally: &mut Tally) -
     }
     world.settle();
     let at = steps.len();
-    tally.checks += invariants::check_all(&mut world).map_err(|what| Violation { at, what })?;
+    tally.checks += at_rest::check_all(&mut world).map_err(|what| Violation { at, what })?;
     tally.worlds += 1;
-    tally.faults += world.faults_struck();
-    Ok(())
+    world.report(tally);
+    Ok(world)
 }
 
-/// One world of a seed; a violation comes with the shortest list found that still shows one, and the command that replays it.
-pub fn run(seed: u64, size: Size, tally: &mut Tally) -> Result<(), String> {
-    let steps: Vec<(usize, Step)> = operation::draw(seed, size).into_iter().enumerate().collect();
+/// The steps of a seed, numbered.
+pub fn numbered(seed: u64, size: Size) -> Vec<(usize, Step)> {
+    operation::draw(seed, size).into_iter().enumerate().collect()
+}
+
+/// One world of a seed; a violation comes with the shortest list that is found in a while, and the command that replays it.
+pub fn run(seed: u64, size: Size, patience: Duration, tally: &mut Tally) -> Result<(), String> {
+    let steps = numbered(seed, size);
     let played = guarded(seed, size, &steps, tally);
     let Err(violation) = played else { return Ok(()) };
-    let (short, violation) = shrink::shrink(&steps, violation, |list| guarded(seed, size, list, &mut Tally::default()));
-    let places: Vec<String> = short.iter().map(|(at, _)| at.to_string()).collect();
-    let lines: Vec<String> = short.iter().map(|(at, step)| format!("  {at:>4} {step:?}")).collect();
+    let found = shrink::shrink(&steps, violation, patience, |list| guarded(seed, size, list, &mut Tally::default()));
+    let places: Vec<String> = found.steps.iter().map(|(at, _)| at.to_string()).collect();
+    let lines: Vec<String> = found.steps.iter().map(|(at, step)| format!("  {at:>4} {step:?}")).collect();
+    let shortest = if found.is_shortest { "none can be left out" } else { "time was up" };
     Err(format!(
-        "seed {seed}: {} (after step {})\n{}\nreplay: cargo run --release -p stafett-tests --bin simulate -- --seed {seed} --logs {} --steps {} --only {}",
-        violation.what,
-        violation.at,
+        "seed {seed}: {} (after step {})\n{}\n({} worlds tried for this list; {shortest})\n\
+         replay: cargo run --release -p stafett-tests --bin simulate -- --seed {seed} --logs {} --steps {} --only {}",
+        found.violation.what,
+        found.violation.at,
         lines.join("\n"),
+        found.tries,
         size.logs,
         size.steps,
         places.join(",")
@@ -88,15 +120,15 @@ pub fn run(seed: u64, size: Size, tally: &mut Tally) -> Result<(), String> {
 
 /// Plays a chosen part of a seed's steps.
 pub fn replay(seed: u64, size: Size, only: &[usize], tally: &mut Tally) -> Result<(), Violation> {
-    let steps: Vec<(usize, Step)> = operation::draw(seed, size).into_iter().enumerate().collect();
-    let chosen: Vec<(usize, Step)> = steps.into_iter().filter(|(at, _)| only.is_empty() || only.contains(at)).collect();
+    let chosen: Vec<(usize, Step)> =
+        numbered(seed, size).into_iter().filter(|(at, _)| only.is_empty() || only.contains(at)).collect();
     guarded(seed, size, &chosen, tally)
 }
 
 /// A panic anywhere in client or home is a violation like any other.
 fn guarded(seed: u64, size: Size, steps: &[(usize, Step)], tally: &mut Tally) -> Result<(), Violation> {
     let mut own = Tally::default();
-    let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| play(seed, size, steps, &mut own)));
+    let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| play(seed, size, steps, &mut own).map(drop)));
     tally.add(&own);
     played.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();

@@ -19,20 +19,95 @@ pub enum Step {
 /// What a person does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish {
-    Glimpse { who: usize, log: usize, concern: usize },
-    Measure { who: usize, log: usize, concern: usize },
-    Note { who: usize, log: usize },
-    Evaluate { who: usize, log: usize, concern: usize },
-    NewConcern { log: usize },
-    CloseConcern { log: usize, concern: usize },
-    AskForAccess { log: usize, concern: usize, contribute: bool },
-    Consent { guardian: usize },
-    Refuse { guardian: usize },
-    NameWhoActs { log: usize },
-    Withdraw { guardian: usize, log: usize },
-    NewDevice { who: usize },
-    RemoveDevice { who: usize },
-    Sync { who: usize },
+    Glimpse {
+        who: usize,
+        log: usize,
+        concern: usize,
+    },
+    Measure {
+        who: usize,
+        log: usize,
+        concern: usize,
+    },
+    Note {
+        who: usize,
+        log: usize,
+    },
+    Evaluate {
+        who: usize,
+        log: usize,
+        concern: usize,
+    },
+    NewConcern {
+        log: usize,
+    },
+    CloseConcern {
+        log: usize,
+        concern: usize,
+    },
+    AskForAccess {
+        log: usize,
+        concern: usize,
+        contribute: bool,
+    },
+    Consent {
+        guardian: usize,
+    },
+    Refuse {
+        guardian: usize,
+    },
+    NameWhoActs {
+        log: usize,
+    },
+    /// The access of those who do not hold the log.
+    Withdraw {
+        guardian: usize,
+        log: usize,
+    },
+    /// The consent that the holder's unit holds on: the log rests then.
+    WithdrawHold {
+        guardian: usize,
+        log: usize,
+    },
+    NewDevice {
+        who: usize,
+    },
+    RemoveDevice {
+        who: usize,
+    },
+    /// By the holder, by the leader who has taken over, or by a parent where the log rests.
+    OfferBaton {
+        by: usize,
+        log: usize,
+        to: Receiver,
+        concern: usize,
+    },
+    /// Whoever has been offered something takes it, or, as a leader, names an employee.
+    AcceptBaton {
+        who: usize,
+        pass_on: bool,
+    },
+    DeclineBaton {
+        who: usize,
+    },
+    AbortBaton {
+        log: usize,
+    },
+    Takeover {
+        log: usize,
+    },
+    Sync {
+        who: usize,
+    },
+}
+
+/// To whom the baton is offered. The other unit is the PPT for a log of the school's: in most worlds it belongs to
+/// another municipality, and the log moves there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receiver {
+    Colleague,
+    OtherUnit,
+    PersonOfOtherUnit,
 }
 
 /// What strikes.
@@ -46,6 +121,8 @@ pub enum Fault {
     Deaf { who: usize, rounds: usize },
     /// For a while nothing that this device sends arrives.
     Mute { who: usize, rounds: usize },
+    /// Out of every net for so many steps; its person writes on.
+    Away { who: usize, steps: usize },
     /// The disk takes nothing more for a while: whoever wants to save stops.
     DiskFull { who: usize, steps: usize },
     /// A backup of this device's disk is taken.
@@ -62,60 +139,123 @@ pub enum Fault {
     Replay { who: usize },
     /// The servers lose each other, or find each other again.
     PeersApart { apart: bool },
+    /// Lies in wait: strikes at the next move of a log, once its driver has taken in so many messages of it.
+    AtMove { after: usize, blow: Blow },
 }
 
-/// Weights: how often of a hundred each kind of step is drawn.
-fn wish(rng: &mut ChaCha20Rng) -> Wish {
-    let n = |rng: &mut ChaCha20Rng| (rng.next_u32() % 1024) as usize;
-    let (a, b, c) = (n(rng), n(rng), n(rng));
-    match rng.next_u32() % 100 {
-        0..24 => Wish::Glimpse { who: a, log: b, concern: c },
-        24..36 => Wish::Measure { who: a, log: b, concern: c },
-        36..41 => Wish::Note { who: a, log: b },
-        41..45 => Wish::Evaluate { who: a, log: b, concern: c },
-        45..49 => Wish::NewConcern { log: a },
-        49..51 => Wish::CloseConcern { log: a, concern: b },
-        51..58 => Wish::AskForAccess { log: a, concern: b, contribute: c % 2 == 0 },
-        58..70 => Wish::Consent { guardian: a },
-        70..71 => Wish::Refuse { guardian: a },
-        71..77 => Wish::NameWhoActs { log: a },
-        77..81 => Wish::Withdraw { guardian: a, log: b },
-        81..83 => Wish::NewDevice { who: a },
-        83..84 => Wish::RemoveDevice { who: a },
-        _ => Wish::Sync { who: a },
+/// What strikes a device that moves a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blow {
+    Crash,
+    Cut,
+    Away { steps: usize },
+    PeersApart,
+    ServerRestart,
+}
+
+type Draw<T> = fn(&Numbers) -> T;
+
+/// What is drawn with a step, whichever it is.
+struct Numbers {
+    a: usize,
+    b: usize,
+    c: usize,
+    seconds: i64,
+}
+
+/// How often of their sum each kind of step is drawn.
+const WRITING: &[(u32, Draw<Wish>)] = &[
+    (22, |n| Wish::Glimpse { who: n.a, log: n.b, concern: n.c }),
+    (10, |n| Wish::Measure { who: n.a, log: n.b, concern: n.c }),
+    (4, |n| Wish::Note { who: n.a, log: n.b }),
+    (4, |n| Wish::Evaluate { who: n.a, log: n.b, concern: n.c }),
+    (4, |n| Wish::NewConcern { log: n.a }),
+    (16, |n| Wish::Sync { who: n.a }),
+];
+const ACCESS: &[(u32, Draw<Wish>)] = &[
+    (6, |n| Wish::AskForAccess { log: n.a, concern: n.b, contribute: n.c % 2 == 0 }),
+    (14, |n| Wish::Consent { guardian: n.a }),
+    (5, |n| Wish::NameWhoActs { log: n.a }),
+    (3, |n| Wish::Withdraw { guardian: n.a, log: n.b }),
+];
+const LIFE: &[(u32, Draw<Wish>)] = &[
+    (2, |n| Wish::CloseConcern { log: n.a, concern: n.b }),
+    (1, |n| Wish::Refuse { guardian: n.a }),
+    (1, |n| Wish::WithdrawHold { guardian: n.a, log: n.b }),
+    (2, |n| Wish::NewDevice { who: n.a }),
+    (1, |n| Wish::RemoveDevice { who: n.a }),
+    (4, |n| Wish::OfferBaton { by: n.a, log: n.b, to: RECEIVERS[n.c % 3], concern: n.c / 3 }),
+    (8, |n| Wish::AcceptBaton { who: n.a, pass_on: n.b % 3 == 0 }),
+    (1, |n| Wish::DeclineBaton { who: n.a }),
+    (1, |n| Wish::AbortBaton { log: n.a }),
+    (1, |n| Wish::Takeover { log: n.a }),
+];
+const RECEIVERS: [Receiver; 3] = [Receiver::Colleague, Receiver::OtherUnit, Receiver::PersonOfOtherUnit];
+
+const FAULTS: &[(u32, Draw<Fault>)] = &[
+    (30, |n| Fault::Crash { who: n.a, saved: n.b % 2 == 0, effects: n.c % 4 }),
+    (18, |n| Fault::Cut { who: n.a }),
+    (8, |n| Fault::Deaf { who: n.a, rounds: 10 + n.b % 12 * 5 }),
+    (8, |n| Fault::Mute { who: n.a, rounds: 10 + n.b % 12 * 5 }),
+    (4, |n| Fault::Away { who: n.a, steps: 5 + n.b % 40 }),
+    (6, |n| Fault::DiskFull { who: n.a, steps: 1 + n.b % 12 }),
+    (4, |n| Fault::Backup { who: n.a }),
+    (3, |n| Fault::Restore { who: n.a }),
+    (5, |n| Fault::Clock { who: n.a, by: n.seconds }),
+    (3, |n| Fault::ServerClock { by: n.seconds.rem_euclid(3600) }),
+    (2, |_| Fault::ServerRestart),
+    (2, |n| Fault::Replay { who: n.a }),
+    (3, |n| Fault::PeersApart { apart: n.a % 2 == 0 }),
+    (6, |n| Fault::AtMove { after: n.a % 7, blow: BLOWS[n.b % 5] }),
+];
+const BLOWS: [Blow; 5] = [Blow::Crash, Blow::Cut, Blow::Away { steps: 20 }, Blow::PeersApart, Blow::ServerRestart];
+
+/// What people are about in a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mix {
+    /// They write, and nobody's rights change.
+    Writing,
+    /// They write, and the PPT comes and goes.
+    Access,
+    /// Everything: devices, the baton, moves.
+    Life,
+}
+
+impl Mix {
+    fn wishes(self) -> Vec<(u32, Draw<Wish>)> {
+        match self {
+            Self::Writing => WRITING.to_vec(),
+            Self::Access => [WRITING, ACCESS].concat(),
+            Self::Life => [WRITING, ACCESS, LIFE].concat(),
+        }
     }
 }
 
-fn fault(rng: &mut ChaCha20Rng) -> Fault {
-    let who = (rng.next_u32() % 1024) as usize;
-    let some = (rng.next_u32() % 12) as usize;
-    let seconds = i64::from(rng.next_u32() % 200_000) - 100_000;
-    match rng.next_u32() % 100 {
-        0..35 => Fault::Crash { who, saved: some < 6, effects: some / 3 },
-        35..55 => Fault::Cut { who },
-        55..63 => Fault::Deaf { who, rounds: 10 + some * 5 },
-        63..71 => Fault::Mute { who, rounds: 10 + some * 5 },
-        71..77 => Fault::DiskFull { who, steps: 1 + some },
-        77..81 => Fault::Backup { who },
-        81..84 => Fault::Restore { who },
-        84..90 => Fault::Clock { who, by: seconds },
-        90..93 => Fault::ServerClock { by: seconds.rem_euclid(3600) },
-        93..95 => Fault::ServerRestart,
-        95..98 => Fault::PeersApart { apart: some < 6 },
-        _ => Fault::Replay { who },
+fn pick<T>(rng: &mut ChaCha20Rng, table: &[(u32, Draw<T>)]) -> T {
+    let mut n = |most: u32| (rng.next_u32() % most) as usize;
+    let (a, b, c, seconds) = (n(1024), n(1024), n(1024), i64::from(n(200_000) as u32) - 100_000);
+    let mut drawn = rng.next_u32() % table.iter().map(|(weight, _)| weight).sum::<u32>();
+    let mut kinds = table.iter();
+    loop {
+        let (weight, draw) = kinds.next().expect("within the sum");
+        if drawn < *weight {
+            return draw(&Numbers { a, b, c, seconds });
+        }
+        drawn -= weight;
     }
 }
 
 /// The steps of a seed.
 pub fn draw(seed: u64, size: Size) -> Vec<Step> {
     let mut rng = ChaCha20Rng::seed_from_u64(seed ^ 0x5747_4146_4554_5421);
+    let wishes = size.mix.wishes();
     // Some worlds are calm, some are not.
     let storm = rng.next_u32() % 40;
     (0..size.steps)
         .map(|_| match rng.next_u32() % 100 {
-            drawn if drawn < storm => Step::Fault(fault(&mut rng)),
+            drawn if drawn < storm => Step::Fault(pick(&mut rng, FAULTS)),
             drawn if drawn < storm + 25 => Step::Network { rounds: (rng.next_u32() % 60) as usize },
-            _ => Step::Wish(wish(&mut rng)),
+            _ => Step::Wish(pick(&mut rng, &wishes)),
         })
         .collect()
 }
@@ -126,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_seed_draws_the_same_steps_again() {
-        let size = Size { logs: 1, steps: 300 };
+        let size = Size { logs: 1, steps: 300, mix: Mix::Life };
         assert_eq!(draw(7, size), draw(7, size));
         assert_ne!(draw(7, size), draw(8, size));
     }

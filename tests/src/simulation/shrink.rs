@@ -2,18 +2,28 @@
 
 use super::Violation;
 use super::operation::Step;
+use std::time::{Duration, Instant};
 
 type Listed = (usize, Step);
 
-/// Longest search: each try plays a world.
-const TRIES: usize = 120;
+/// What a search has found, and how long it looked.
+pub struct Shrunk {
+    pub steps: Vec<Listed>,
+    pub violation: Violation,
+    /// Worlds that were played for it.
+    pub tries: usize,
+    /// Nothing can be left out of the list.
+    pub is_shortest: bool,
+}
 
-/// The shortest failing list found, and what it violates.
+/// The shortest failing list that is found in so much time; each try plays a world.
 pub fn shrink(
     steps: &[Listed],
     violation: Violation,
+    patience: Duration,
     mut fails: impl FnMut(&[Listed]) -> Result<(), Violation>,
-) -> (Vec<Listed>, Violation) {
+) -> Shrunk {
+    let start = Instant::now();
     // Nothing after the step that failed matters.
     let mut best: Vec<Listed> = steps.iter().filter(|(at, _)| *at <= violation.at).cloned().collect();
     let mut shown = violation;
@@ -22,19 +32,21 @@ pub fn shrink(
     loop {
         let mut from = 0;
         let mut smaller = false;
-        while from < best.len() && tries < TRIES {
+        while from < best.len() && start.elapsed() < patience {
             let kept: Vec<Listed> =
                 best.iter().enumerate().filter(|(i, _)| *i < from || *i >= from + part).map(|(_, s)| *s).collect();
             tries += 1;
             match fails(&kept) {
-                Err(violation) => {
+                // Another violation is another story.
+                Err(violation) if violation.kind() == shown.kind() => {
                     (best, shown, smaller) = (kept, violation, true);
                 }
-                Ok(()) => from += part,
+                _ => from += part,
             }
         }
-        if tries >= TRIES || (part == 1 && !smaller) {
-            return (best, shown);
+        let is_shortest = part == 1 && !smaller && from >= best.len();
+        if is_shortest || start.elapsed() >= patience {
+            return Shrunk { steps: best, violation: shown, tries, is_shortest };
         }
         part = part.div_ceil(2).max(1);
     }
@@ -53,8 +65,11 @@ mod tests {
             let has = |n: usize| list.iter().any(|(at, _)| *at == n);
             if has(3) && has(30) { Err(Violation { at: 30, what: "both".into() }) } else { Ok(()) }
         };
-        let (short, violation) = shrink(&steps, Violation { at: 30, what: "both".into() }, fails);
-        assert_eq!(short.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [3, 30]);
-        assert_eq!(violation.what, "both");
+        let violation = Violation { at: 30, what: "both".into() };
+        let short = shrink(&steps, violation.clone(), Duration::from_secs(600), fails);
+        assert_eq!(short.steps.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [3, 30]);
+        assert_eq!((short.violation.what.as_str(), short.is_shortest), ("both", true));
+        let hasty = shrink(&steps, violation, Duration::ZERO, fails);
+        assert_eq!((hasty.tries, hasty.is_shortest, hasty.steps.len()), (0, false, 31), "only so long is searched");
     }
 }

@@ -1,20 +1,21 @@
-//! The machine that performs steps: six people of a school, a family and a PPT, their devices with disks and clocks, two
-//! servers in memory, and a network that carries frames in order or not at all.
+//! A world of people: a school with its leader and teacher, two parents, a PPT with its leader and an employee; their
+//! devices, and the servers of two municipalities in memory.
 
-use super::operation::{Fault, Step, Wish};
+use super::Tally;
+use super::faults::Waiting;
+use super::node::Node;
+use super::operation::Step;
+use crate::model_cast::text;
 use crate::model_home::ModelHome;
-use crate::model_net::{Homes, Net};
+use crate::model_net::Homes;
 use crate::model_people::Device;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
-use serde_json::Value;
-use stafett_client_core::client::input::{
-    AccessWord, Command as C, Effects, Input, Invitation, NewMeasure, Problem, Who, WithdrawTarget,
-};
-use stafett_protocol::codec::encode;
+use stafett_client_core::client::input::{Command as C, Invitation};
 use stafett_protocol::ids::{DeviceId, Hash, ScopeId};
-use stafett_protocol::wire::{Reply, ServerFrame};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use stafett_protocol::membership::ScopeKind;
+use stafett_protocol::state::ScopeState;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub const LEADER: usize = 0;
 pub const TEACHER: usize = 1;
@@ -22,37 +23,17 @@ pub const MOTHER: usize = 2;
 pub const FATHER: usize = 3;
 pub const PPT_LEADER: usize = 4;
 pub const PPT: usize = 5;
-const NAMES: [&str; 6] = ["leader", "teacher", "mother", "father", "ppt leader", "ppt"];
-/// The log's own municipality, and the one that has the PPT in every other world.
-const NUMBERS: [u16; 2] = [3209, 1106];
-/// Frames that move between two steps.
-const ROUNDS: usize = 14;
+pub(super) const NAMES: [&str; 6] = ["leader", "teacher", "mother", "father", "ppt leader", "ppt"];
+/// The municipality where logs begin, and the one that has the PPT in most worlds.
+pub(super) const NUMBERS: [u16; 2] = [3209, 1106];
 
-/// One device with its disk, its clock and what is on its way from and to it.
-pub struct Node {
-    pub person: usize,
-    pub device: Device,
+/// A unit as people know it.
+#[derive(Debug, Clone)]
+pub struct Unit {
     pub id: String,
-    inbound: VecDeque<ServerFrame>,
-    outbound: VecDeque<Vec<u8>>,
-    heard: Vec<ServerFrame>,
-    online: bool,
-    deaf: usize,
-    mute: usize,
-    disk_full: usize,
-    /// By how much the device's clock is wrong, in milliseconds.
-    clock: i64,
-    backup: Option<Backup>,
-    pub removed: bool,
-    /// Set back to a backup: it may not know of what was founded since (threat model, known weaknesses).
-    pub restored: bool,
-}
-
-/// A disk as it was, and how many texts had been written then.
-#[derive(Clone)]
-struct Backup {
-    disk: BTreeMap<(u8, Vec<u8>), Vec<u8>>,
-    written: usize,
+    pub municipality: u16,
+    pub leader: usize,
+    pub employee: usize,
 }
 
 /// A text that a device has taken.
@@ -75,6 +56,8 @@ pub struct World {
     pub home: Homes,
     pub nodes: Vec<Node>,
     pub persons: Vec<String>,
+    /// The school, the PPT.
+    pub units: Vec<Unit>,
     pub logs: Vec<LogPlace>,
     pub written: Vec<Written>,
     /// What the home has acknowledged: scope and seq, by which device under which counter.
@@ -86,55 +69,26 @@ pub struct World {
     /// Where each device that lost its access stood then.
     pub cut_off: BTreeMap<(DeviceId, ScopeId), u64>,
     pub touched: BTreeSet<ScopeId>,
-    /// Heads of the home's chains, computed once.
+    /// Heads of the scopes' chains, computed once.
     pub chain_heads: BTreeMap<ScopeId, Vec<Hash>>,
+    /// Faults that wait for the next move of a log.
+    pub(super) waiting: Vec<Waiting>,
+    pub(super) count: usize,
+    pub(super) faults: u64,
+    /// Moves of logs that were struck in the middle.
+    pub(super) struck_moves: u64,
     rng: ChaCha20Rng,
-    count: usize,
-    faults: u64,
-}
-
-/// The world as a device with a wrong clock sees it.
-struct Skewed<'a> {
-    homes: &'a mut Homes,
-    clock: i64,
-}
-
-impl Net for Skewed<'_> {
-    fn now(&self) -> u64 {
-        self.homes.now().saturating_add_signed(self.clock)
-    }
-    fn pass(&mut self, millis: u64) {
-        self.homes.pass(millis);
-    }
-    fn join(&mut self, number: u16, body: &[u8]) -> Result<Vec<u8>, String> {
-        self.homes.join(number, body)
-    }
-    fn connect(&mut self, number: u16, device: DeviceId) -> bool {
-        self.homes.connect(number, device)
-    }
-    fn disconnect(&mut self, number: u16, device: DeviceId) {
-        self.homes.disconnect(number, device);
-    }
-    fn frame(&mut self, number: u16, device: DeviceId, bytes: &[u8]) {
-        self.homes.frame(number, device, bytes);
-    }
-    fn inbound(&mut self, number: u16, device: DeviceId) -> Vec<ServerFrame> {
-        self.homes.inbound(number, device)
-    }
-}
-
-fn text(value: &Value, key: &str) -> String {
-    value[key].as_str().unwrap_or_else(|| panic!("no {key} in {value}")).to_owned()
 }
 
 impl World {
-    /// A municipality with a school, two parents and a PPT, and the logs of so many children.
+    /// Everybody has joined, and the logs of so many children have begun.
     pub fn new(seed: u64, logs: usize) -> Self {
         let mut world = Self {
             seed,
             home: Homes::new(NUMBERS.map(ModelHome::new).into()),
             nodes: vec![],
             persons: vec![String::new(); NAMES.len()],
+            units: vec![],
             logs: vec![],
             written: vec![],
             acknowledged: BTreeMap::new(),
@@ -143,31 +97,32 @@ impl World {
             cut_off: BTreeMap::new(),
             touched: BTreeSet::new(),
             chain_heads: BTreeMap::new(),
-            rng: ChaCha20Rng::seed_from_u64(seed),
+            waiting: vec![],
             count: 0,
             faults: 0,
+            struck_moves: 0,
+            rng: ChaCha20Rng::seed_from_u64(seed),
         };
-        let school = world.home.add_unit("Solvang skole", "school");
-        let ppt = world.home.at(NUMBERS[(seed % 2) as usize]).add_unit("PPT", "ppt");
-        let employee = |hold| Invitation::Employee { may_hold: hold, may_act: true };
-        world.join(LEADER, school);
-        let code = world.invite(LEADER, employee(true));
-        world.join(TEACHER, code);
+        world.begin_unit("Solvang skole", NUMBERS[0], (LEADER, TEACHER));
         for guardian in [MOTHER, FATHER] {
             let code = world.invite(TEACHER, Invitation::Guardian);
             world.join(guardian, code);
         }
-        world.join(PPT_LEADER, ppt);
-        let code = world.invite(PPT_LEADER, employee(false));
-        world.join(PPT, code);
+        world.begin_unit("PPT", NUMBERS[usize::from(!seed.is_multiple_of(3))], (PPT_LEADER, PPT));
         world.sync_all(2);
         (0..logs).for_each(|n| world.begin_log(n));
         world.touched.clear();
         world
     }
 
-    fn node(&self, person: usize) -> usize {
-        self.nodes.iter().position(|n| n.person == person && !n.removed).expect("has joined")
+    fn begin_unit(&mut self, name: &str, municipality: u16, (leader, employee): (usize, usize)) {
+        let home = self.home.at(municipality);
+        let code = home.add_unit(name, name);
+        let id = home.units.values().find(|u| u.name == name).expect("just added").unit.to_string();
+        self.units.push(Unit { id, municipality, leader, employee });
+        self.join(leader, code);
+        let code = self.invite(leader, Invitation::Employee { may_hold: true, may_act: true });
+        self.join(employee, code);
     }
 
     fn invite(&mut self, by: usize, invitation: Invitation) -> String {
@@ -177,24 +132,9 @@ impl World {
         code
     }
 
-    fn new_node(&mut self, person: usize) -> usize {
+    pub(super) fn new_node(&mut self, person: usize) -> usize {
         let device = Device::new((self.seed as u8).wrapping_mul(31).wrapping_add(self.nodes.len() as u8));
-        self.nodes.push(Node {
-            person,
-            device,
-            id: String::new(),
-            inbound: VecDeque::new(),
-            outbound: VecDeque::new(),
-            heard: vec![],
-            online: false,
-            deaf: 0,
-            mute: 0,
-            disk_full: 0,
-            clock: 0,
-            backup: None,
-            removed: false,
-            restored: false,
-        });
+        self.nodes.push(Node::new(person, device));
         self.nodes.len() - 1
     }
 
@@ -224,76 +164,11 @@ impl World {
         self.sync_all(2);
     }
 
-    /// Whatever a person's device answers; what it wants to send goes on its way.
-    pub fn ask(&mut self, node: usize, command: C) -> Result<Value, Problem> {
-        let clock = self.nodes[node].clock;
-        let n = &mut self.nodes[node];
-        if n.online {
-            let now = self.home.now().saturating_add_signed(clock);
-            let effects = n.device.client.handle(now, Input::Command(command));
-            n.device.save(&effects);
-            n.outbound.extend(effects.frames);
-            return effects
-                .answer
-                .unwrap_or_else(|| Err(Problem::caller("offline-only", "asked again without a stream")));
-        }
-        let mut net = Skewed { homes: &mut self.home, clock };
-        n.device.ask(&mut net, command)
-    }
-
-    /// A wish of a person; somebody whose disk is full cannot be answered, and starts again.
-    fn wish(&mut self, node: usize, command: C) -> Option<Value> {
-        if self.nodes[node].disk_full > 0 {
-            self.crash(node);
-            return None;
-        }
-        self.ask(node, command).ok()
-    }
-
-    fn sync(&mut self, node: usize) {
-        self.cut(node);
-        if !self.nodes[node].removed {
-            let clock = self.nodes[node].clock;
-            let mut net = Skewed { homes: &mut self.home, clock };
-            self.nodes[node].device.sync(&mut net);
-        }
-    }
-
-    pub fn sync_all(&mut self, rounds: usize) {
-        for _ in 0..rounds {
-            (0..self.nodes.len()).for_each(|node| self.sync(node));
-        }
-    }
-
     pub fn begin_step(&mut self, at: usize) {
         self.rng = ChaCha20Rng::seed_from_u64(self.seed.wrapping_mul(1_000_003).wrapping_add(at as u64));
         self.count = at;
         self.touched.clear();
-        for node in &mut self.nodes {
-            node.disk_full = node.disk_full.saturating_sub(1);
-        }
-    }
-
-    fn pick(&mut self, n: usize) -> usize {
-        (self.rng.next_u64() % n.max(1) as u64) as usize
-    }
-
-    /// One of the devices of those who write.
-    fn writer(&self, who: usize) -> usize {
-        let writers: Vec<usize> = (0..self.nodes.len())
-            .filter(|n| [TEACHER, MOTHER, FATHER, PPT].contains(&self.nodes[*n].person) && !self.nodes[*n].removed)
-            .collect();
-        writers[who % writers.len()]
-    }
-
-    fn guardian(&self, who: usize) -> usize {
-        self.node([MOTHER, FATHER][who % 2])
-    }
-
-    fn place(&self, log: usize, concern: usize) -> (String, Option<String>) {
-        let place = &self.logs[log % self.logs.len()];
-        let concern = (!place.concerns.is_empty()).then(|| place.concerns[concern % place.concerns.len()].clone());
-        (place.log.clone(), concern)
+        self.nodes.iter_mut().for_each(Node::begin_step);
     }
 
     pub fn perform(&mut self, step: &Step) {
@@ -308,138 +183,6 @@ impl World {
         self.note_removed();
     }
 
-    fn perform_wish(&mut self, wish: Wish) {
-        let said = format!("ord{}x{}", self.seed, self.count);
-        match wish {
-            Wish::Glimpse { who, log, concern } => {
-                self.write(who, log, concern, &said, |concern, text| C::Glimpse { concern, text });
-            }
-            Wish::Measure { who, log, concern } => self.write(who, log, concern, &said, |concern, text| {
-                let measure = NewMeasure { text, responsible: Some("family".into()), ..NewMeasure::default() };
-                C::MeasureAdd { concern, measure }
-            }),
-            Wish::Note { who, log } => {
-                let (log, _) = self.place(log, 0);
-                self.wish(self.writer(who), C::Note { log, text: format!("notat {said}") });
-            }
-            Wish::Evaluate { who, log, concern } => self.evaluate(who, log, concern),
-            Wish::NewConcern { log } => self.new_concern(log),
-            Wish::CloseConcern { log, concern } => {
-                if let (_, Some(concern)) = self.place(log, concern) {
-                    self.wish(self.node(TEACHER), C::ConcernClose { concern });
-                }
-            }
-            Wish::AskForAccess { log, concern, contribute } => self.ask_for_access(log, concern, contribute),
-            Wish::Consent { guardian } => self.consent(self.guardian(guardian), true),
-            Wish::Refuse { guardian } => self.consent(self.guardian(guardian), false),
-            Wish::NameWhoActs { log } => {
-                let (log, _) = self.place(log, 0);
-                let person = self.persons[PPT].clone();
-                self.wish(self.node(PPT_LEADER), C::UnitAssign { log, person, scopes: vec![] });
-            }
-            Wish::Withdraw { guardian, log } => self.withdraw(self.guardian(guardian), log),
-            Wish::NewDevice { who } => self.new_device(self.writer(who)),
-            Wish::RemoveDevice { who } => self.remove_device(self.writer(who)),
-            Wish::Sync { who } => {
-                let node = who % self.nodes.len();
-                if self.nodes[node].disk_full == 0 {
-                    self.sync(node);
-                }
-            }
-        }
-    }
-
-    fn write(&mut self, who: usize, log: usize, concern: usize, said: &str, command: impl FnOnce(String, String) -> C) {
-        let (node, (log, concern)) = (self.writer(who), self.place(log, concern));
-        let Some(concern) = concern else { return };
-        if self.wish(node, command(concern, said.to_owned())).is_some() {
-            self.written.push(Written { text: said.to_owned(), node, log, forgotten: false });
-        }
-    }
-
-    fn evaluate(&mut self, who: usize, log: usize, concern: usize) {
-        let (node, (_, concern)) = (self.writer(who), self.place(log, concern));
-        let Some(concern) = concern else { return };
-        let Some(show) = self.wish(node, C::ConcernShow { concern }) else { return };
-        let measures = show["measures"].as_array().cloned().unwrap_or_default();
-        if measures.is_empty() {
-            return;
-        }
-        let measure = text(&measures[self.pick(measures.len())], "measure");
-        let (result, text) = ("green".to_owned(), "det går bra".to_owned());
-        self.wish(node, C::Evaluate { measure, result, text, family_agrees: false });
-    }
-
-    fn new_concern(&mut self, log: usize) {
-        let at = log % self.logs.len();
-        if self.logs[at].concerns.len() >= 4 {
-            return;
-        }
-        let measure = NewMeasure { text: "første tiltak".into(), ..NewMeasure::default() };
-        let (log, title) = (self.logs[at].log.clone(), format!("Tema {}", self.logs[at].concerns.len()));
-        let new = C::ConcernNew { log, title, goal: "mål".into(), category: None, measure };
-        if let Some(made) = self.wish(self.node(TEACHER), new) {
-            self.logs[at].concerns.push(text(&made, "concern"));
-        }
-    }
-
-    /// The PPT's unit, as its own leader knows it.
-    fn ppt(&mut self) -> Option<String> {
-        let leader = self.node(PPT_LEADER);
-        let units = self.wish(leader, C::Units)?;
-        units["units"].as_array()?.iter().find(|u| u["name"] == "PPT").map(|u| text(u, "unit"))
-    }
-
-    fn ask_for_access(&mut self, log: usize, concern: usize, contribute: bool) {
-        let (teacher, (log, concern)) = (self.node(TEACHER), self.place(log, concern));
-        let municipality = NUMBERS[(self.seed % 2) as usize].to_string();
-        self.wish(teacher, C::UnitsOf { municipality });
-        let (Some(unit), Some(concern)) = (self.ppt(), concern) else { return };
-        let access = if contribute { AccessWord::Contribute } else { AccessWord::Read };
-        self.wish(teacher, C::AccessRequest { log, who: Who::Unit(unit), scopes: vec![concern], access });
-    }
-
-    fn consent(&mut self, guardian: usize, yes: bool) {
-        let Some(pending) = self.wish(guardian, C::ConsentPending) else { return };
-        for request in pending["requests"].as_array().into_iter().flatten() {
-            let request = text(request, "request");
-            let answer = if yes { C::ConsentGrant { request, custody: true } } else { C::ConsentRefuse { request } };
-            self.wish(guardian, answer);
-        }
-    }
-
-    fn withdraw(&mut self, guardian: usize, log: usize) {
-        let (log, _) = self.place(log, 0);
-        let Some(unit) = self.ppt() else { return };
-        self.wish(guardian, C::ConsentWithdraw { log, target: WithdrawTarget::Unit(unit) });
-    }
-
-    fn new_device(&mut self, first: usize) {
-        let person = self.nodes[first].person;
-        if self.nodes.iter().filter(|n| n.person == person).count() >= 3 || self.nodes[first].disk_full > 0 {
-            return;
-        }
-        self.cut(first);
-        let Some(code) = self.wish(first, C::DeviceLink).map(|v| text(&v, "code")) else { return };
-        self.sync(first);
-        let second = self.new_node(person);
-        match self.ask(second, C::DeviceAccept { code, name: format!("{} {second}", NAMES[person]) }) {
-            Ok(made) => self.nodes[second].id = text(&made, "device"),
-            Err(_) => drop(self.nodes.pop()),
-        }
-    }
-
-    fn remove_device(&mut self, node: usize) {
-        let person = self.nodes[node].person;
-        let Some(by) =
-            (0..self.nodes.len()).find(|n| *n != node && self.nodes[*n].person == person && !self.nodes[*n].removed)
-        else {
-            return;
-        };
-        let device = self.nodes[node].id.clone();
-        self.wish(by, C::DeviceRemove { device });
-    }
-
     /// Whom their home turns away since the step before.
     fn note_removed(&mut self) {
         for at in 0..self.nodes.len() {
@@ -452,190 +195,58 @@ impl World {
         }
     }
 
-    fn strike(&mut self, fault: Fault) {
-        let n = self.nodes.len();
-        match fault {
-            Fault::Crash { who, saved, effects } => self.crash_at_work(who % n, saved, effects),
-            Fault::Cut { who } => self.cut(who % n),
-            Fault::Deaf { who, rounds } => self.nodes[who % n].deaf = rounds,
-            Fault::Mute { who, rounds } => self.nodes[who % n].mute = rounds,
-            Fault::DiskFull { who, steps } => self.nodes[who % n].disk_full = steps,
-            Fault::Backup { who } => {
-                let written = self.written.len();
-                let node = &mut self.nodes[who % n];
-                node.backup = Some(Backup { disk: node.device.disk.clone(), written });
-            }
-            Fault::Restore { who } => self.restore(who % n),
-            Fault::Clock { who, by } => self.nodes[who % n].clock = by * 1000,
-            Fault::ServerClock { by } => self.home.pass(by.unsigned_abs() * 1000),
-            Fault::PeersApart { apart: true } => self.home.cut_off(NUMBERS[1]),
-            Fault::PeersApart { apart: false } => self.home.away.clear(),
-            Fault::ServerRestart => (0..n).for_each(|node| self.cut(node)),
-            Fault::Replay { who } => {
-                let node = &mut self.nodes[who % n];
-                let heard = node.heard.len();
-                if heard > 0 && node.online {
-                    let frame = node.heard[who % heard].clone();
-                    node.inbound.push_back(ServerFrame { id: 0, ..frame });
-                }
-            }
-        }
+    pub(super) fn pick(&mut self, n: usize) -> usize {
+        (self.rng.next_u64() % n.max(1) as u64) as usize
     }
 
-    fn cut(&mut self, node: usize) {
-        let now = self.home.now();
-        let n = &mut self.nodes[node];
-        if !n.online {
-            return;
-        }
-        n.online = false;
-        n.inbound.clear();
-        n.outbound.clear();
-        if let Some(id) = n.device.id {
-            self.home.disconnect(n.device.home, id);
-        }
-        let effects = n.device.client.handle(now, Input::Disconnected);
-        if n.disk_full > 0 { n.device.restart() } else { n.device.save(&effects) }
+    /// A person's first device.
+    pub fn node(&self, person: usize) -> usize {
+        self.nodes.iter().position(|n| n.person == person && !n.removed).expect("has joined")
     }
 
-    /// The process dies: what was saved stays, what was on its way is lost.
-    fn crash(&mut self, node: usize) {
-        let n = &mut self.nodes[node];
-        n.online = false;
-        n.inbound.clear();
-        n.outbound.clear();
-        if let Some(id) = n.device.id {
-            self.home.disconnect(n.device.home, id);
+    /// One of the devices that are in use.
+    pub(super) fn writer(&self, who: usize) -> usize {
+        let in_use: Vec<usize> = (0..self.nodes.len()).filter(|n| !self.nodes[*n].removed).collect();
+        in_use[who % in_use.len()]
+    }
+
+    pub(super) fn guardian(&self, who: usize) -> usize {
+        self.node([MOTHER, FATHER][who % 2])
+    }
+
+    pub(super) fn place(&self, log: usize, concern: usize) -> (String, Option<String>) {
+        let place = &self.logs[log % self.logs.len()];
+        let concern = (!place.concerns.is_empty()).then(|| place.concerns[concern % place.concerns.len()].clone());
+        (place.log.clone(), concern)
+    }
+
+    /// The card of a log as its home has it.
+    pub fn card(&self, log: &str) -> Option<&ScopeState> {
+        let states = self.home.all().flat_map(|h| h.scopes.values()).map(|c| c.replica.state());
+        let cards = states.filter(|s| s.kind() == ScopeKind::Card && s.log().to_string() == log);
+        cards.max_by_key(|s| s.position.seq)
+    }
+
+    /// The person who carries the baton of a log.
+    pub fn holder(&self, log: &str) -> usize {
+        let holder = self.card(log).and_then(|c| c.membership.holder()).map(|h| h.person.to_string());
+        self.persons.iter().position(|p| Some(p) == holder.as_ref()).unwrap_or(TEACHER)
+    }
+
+    /// The holder's unit, and the other one.
+    pub(super) fn units_of(&self, log: &str) -> (Unit, Unit) {
+        let holder = self.holder(log);
+        let own = self.units.iter().position(|u| [u.leader, u.employee].contains(&holder)).unwrap_or(0);
+        (self.units[own].clone(), self.units[1 - own].clone())
+    }
+
+    /// What has happened, for the long runs' report.
+    pub(super) fn report(&self, tally: &mut Tally) {
+        tally.faults += self.faults;
+        tally.struck_moves += self.struck_moves;
+        for card in self.logs.iter().filter_map(|l| self.card(&l.log)) {
+            tally.handovers += card.tenures.len().saturating_sub(1) as u64;
+            tally.moves += card.moves.len() as u64;
         }
-        n.device.restart();
-    }
-
-    /// Dies in the middle of taking in what came: before or after saving, with some of its answers sent.
-    fn crash_at_work(&mut self, node: usize, saved: bool, effects: usize) {
-        self.collect();
-        if let Some(frame) = self.nodes[node].inbound.pop_front().filter(|_| self.nodes[node].online) {
-            let done = self.handle(node, Input::Frame(encode(&frame)));
-            if saved && self.nodes[node].disk_full == 0 {
-                self.nodes[node].device.save(&done);
-                self.note(&frame);
-                let (id, home) = (self.nodes[node].device.id.expect("online"), self.nodes[node].device.home);
-                done.frames.iter().take(effects).for_each(|f| self.home.frame(home, id, f));
-            }
-        }
-        self.crash(node);
-    }
-
-    fn restore(&mut self, node: usize) {
-        let Some(Backup { disk, written }) = self.nodes[node].backup.clone() else { return };
-        self.cut(node);
-        self.nodes[node].restored = true;
-        self.nodes[node].device.disk = disk;
-        self.nodes[node].device.restart();
-        for lost in self.written.iter_mut().skip(written).filter(|w| w.node == node) {
-            lost.forgotten = true;
-        }
-    }
-
-    fn handle(&mut self, node: usize, input: Input) -> Effects {
-        let now = self.home.now().saturating_add_signed(self.nodes[node].clock);
-        self.nodes[node].device.client.handle(now, input)
-    }
-
-    fn input(&mut self, node: usize, input: Input) {
-        let effects = self.handle(node, input);
-        if self.nodes[node].disk_full > 0 && !effects.rows.is_empty() {
-            return self.crash(node);
-        }
-        self.nodes[node].device.save(&effects);
-        self.nodes[node].outbound.extend(effects.frames);
-    }
-
-    /// Moves what the home has for open streams behind what is on its way already.
-    fn collect(&mut self) {
-        for node in self.nodes.iter_mut().filter(|n| n.online) {
-            node.inbound.extend(self.home.inbound(node.device.home, node.device.id.expect("online")));
-        }
-    }
-
-    /// One step of the network.
-    fn round(&mut self) {
-        self.home.pass(20);
-        self.collect();
-        let at = self.pick(self.nodes.len());
-        let node = &mut self.nodes[at];
-        node.deaf = node.deaf.saturating_sub(1);
-        node.mute = node.mute.saturating_sub(1);
-        if !node.online {
-            let (id, home) = (node.device.id.filter(|_| !node.removed && node.disk_full == 0), node.device.home);
-            if let Some(id) = id
-                && self.pick(5) == 0
-                && self.home.connect(home, id)
-            {
-                self.nodes[at].online = true;
-                self.input(at, Input::Connected);
-            }
-            return;
-        }
-        if node.mute == 0
-            && let Some(frame) = node.outbound.pop_front()
-        {
-            let (id, home) = (node.device.id.expect("online"), node.device.home);
-            self.home.frame(home, id, &frame);
-        } else if node.deaf == 0
-            && let Some(frame) = node.inbound.pop_front()
-        {
-            self.note(&frame);
-            self.nodes[at].heard.push(frame.clone());
-            self.input(at, Input::Frame(encode(&frame)));
-        }
-    }
-
-    pub fn pump(&mut self) {
-        (0..ROUNDS).for_each(|_| self.round());
-    }
-
-    /// Remembers what the home has put its name to.
-    fn note(&mut self, frame: &ServerFrame) {
-        match &frame.reply {
-            Reply::Submitted(accepted) => {
-                for one in accepted {
-                    self.touched.insert(one.scope);
-                    let event = self.home.scopes.get(&one.scope).and_then(|c| c.records.get(one.seq as usize - 1));
-                    let device = event.and_then(|r| r.event.peek().ok()).map(|e| e.device).unwrap_or_default();
-                    self.acknowledged.insert((one.scope, one.seq), (device, one.counter));
-                    self.note_receipt(&one.receipt);
-                }
-            }
-            Reply::Records(records) => {
-                self.touched.insert(records.scope);
-                self.note_receipt(&records.receipt);
-            }
-            _ => {}
-        }
-    }
-
-    fn note_receipt(&mut self, signed: &stafett_protocol::signed::Signed<stafett_protocol::event::Receipt>) {
-        let Ok(receipt) = signed.peek() else { return };
-        let place = (receipt.scope, receipt.position.seq);
-        let known = *self.heads.entry(place).or_insert(receipt.position.head.0);
-        if known != receipt.position.head.0 {
-            self.forks.push(format!("two heads at {place:?}"));
-        }
-    }
-
-    /// Every fault ends, and everyone syncs until the world is quiet.
-    pub fn settle(&mut self) {
-        self.home.away.clear();
-        for at in 0..self.nodes.len() {
-            let node = &mut self.nodes[at];
-            (node.deaf, node.mute, node.disk_full, node.clock) = (0, 0, 0, 0);
-            self.cut(at);
-        }
-        self.sync_all(8);
-        self.touched = self.home.scopes.keys().copied().collect();
-    }
-
-    pub fn faults_struck(&self) -> u64 {
-        self.faults
     }
 }

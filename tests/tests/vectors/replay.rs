@@ -3,29 +3,16 @@
 use super::python;
 use serde_json::Value;
 use stafett_client_core::client::input::Command as C;
-use stafett_tests::sim::{FATHER, Faults, MOTHER, TEACHER, World};
+use stafett_tests::simulation::operation::Mix;
+use stafett_tests::simulation::world::TEACHER;
+use stafett_tests::simulation::{Size, Tally, numbered, play};
 
-/// A log's life with crashes and a withdrawal at random moments; the teacher's export of it.
+/// A log's life with crashes, and a PPT that comes and goes; the teacher's export of it.
 pub fn export(seed: u64) -> Value {
-    let mut world = World::new(seed);
-    let faults = Faults { crash: 10, cut: 10 };
-    world.request_ppt();
-    for step in 0..300 {
-        if step % 15 == 0 {
-            let who = [TEACHER, MOTHER, FATHER][world.pick(3)];
-            world.glimpse(who, format!("lysglimt {step}"));
-            world.grant_all(MOTHER);
-            world.grant_all(FATHER);
-            world.assign_ppt();
-        }
-        if step == 220 {
-            world.withdraw_ppt(MOTHER);
-        }
-        world.step(&faults);
-    }
-    world.settle();
-    let log = world.log.clone();
-    world.ask(TEACHER, C::AuditExport { log })
+    let size = Size { logs: 1, steps: 260, mix: Mix::Access };
+    let mut world = play(seed, size, &numbered(seed, size), &mut Tally::default()).unwrap();
+    let log = world.logs[0].log.clone();
+    world.ask(world.node(TEACHER), C::AuditExport { log }).unwrap()
 }
 
 /// What the verifier in Python says of exports.

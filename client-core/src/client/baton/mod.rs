@@ -197,6 +197,13 @@ impl Client {
         true
     }
 
+    /// Whether the baton was offered to us with this scope, and accepted: the commit may be there already.
+    pub(super) fn may_have_got(&self, scope: ScopeId) -> bool {
+        let taken =
+            |b: &Baton| b.side == Side::Received && matches!(b.progress, Progress::Accepted | Progress::HandedOver);
+        self.batons().iter().any(|b| taken(b) && b.offers().any(|(offer, _)| offer.scope == scope))
+    }
+
     fn holder_of(&self, card: ScopeId) -> Option<PersonId> {
         self.scopes.get(&card)?.replica.state().membership.holder().map(|h| h.person)
     }

@@ -1,0 +1,145 @@
+//! What must hold in a world that has come to rest: every fault has ended, and everybody has synced (design
+//! `quality.md`, Invariants).
+
+use super::invariants::{check_scopes, reports};
+use super::world::{FATHER, MOTHER, World};
+use crate::model_net::Net as _;
+use stafett_client_core::client::input::Command as C;
+use stafett_client_core::client::{Report, Standing};
+use stafett_client_core::rows::Space;
+use stafett_protocol::codec::encode;
+use stafett_protocol::ids::ScopeId;
+
+/// Everything, in a world that has come to rest. Answers how many checks were made.
+pub fn check_all(world: &mut World) -> Result<u64, String> {
+    let scopes: Vec<ScopeId> = world.home.scopes().into_iter().collect();
+    let reports = reports(world);
+    let checks = check_scopes(world, &scopes, &reports)?;
+    for scope in &scopes {
+        everyone_has_all(world, *scope, reports.get(scope).map_or(&[], Vec::as_slice))?;
+    }
+    nothing_written_is_lost(world)?;
+    the_family_sees_the_same(world)?;
+    the_audit_finds_nothing(world)?;
+    the_home_read_nothing(world)?;
+    Ok(checks + scopes.len() as u64 + 4)
+}
+
+/// In a world at rest every member's device has everything.
+fn everyone_has_all(world: &World, scope: ScopeId, reports: &[(usize, Report)]) -> Result<(), String> {
+    let state = world.home.chain(scope).expect("is somewhere").replica.state();
+    if !world.home.all().any(|h| h.serves(scope)) {
+        return Err(format!("{scope} has no home at rest"));
+    }
+    for (at, node) in world.nodes.iter().enumerate().filter(|(_, n)| !n.removed) {
+        if node.device.id.is_none_or(|d| !state.may_read(d, world.home.now())) {
+            continue;
+        }
+        let Some((_, report)) = reports.iter().find(|(n, _)| *n == at) else {
+            if node.restored {
+                continue;
+            }
+            return Err(format!(
+                "device {at} of person {} does not know the {:?} {scope} of home {}, where it has a leaf: {}",
+                node.person,
+                state.kind(),
+                state.membership.home,
+                node.device.last_problem()
+            ));
+        };
+        if report.standing != Standing::Member || report.position != state.position || report.unopened > 0 {
+            return Err(format!(
+                "device {at} is behind in {scope} at rest: {report:?}, home at {:?}\n{}",
+                state.position,
+                node.device.last_problem()
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn holds(value: &[u8], text: &str) -> bool {
+    value.windows(text.len()).any(|part| part == text.as_bytes())
+}
+
+/// Every concern as a device shows it.
+pub fn shown(world: &mut World, node: usize) -> String {
+    let mut shown = String::new();
+    for concern in world.logs.iter().flat_map(|l| l.concerns.clone()).collect::<Vec<_>>() {
+        shown.push_str(&world.ask(node, C::ConcernShow { concern }).map(|v| v.to_string()).unwrap_or_default());
+        shown.push('\n');
+    }
+    shown
+}
+
+/// SP23: what a device has taken is in the log, or with its writer as a draft with its reason.
+fn nothing_written_is_lost(world: &mut World) -> Result<(), String> {
+    // A restored device may not know of every part; the others do.
+    let whole = (0..world.nodes.len()).filter(|n| !world.nodes[*n].removed && !world.nodes[*n].restored);
+    let shown: Vec<String> = whole.collect::<Vec<_>>().into_iter().map(|node| shown(world, node)).collect();
+    for written in world.written.clone() {
+        let word = format!("\"{}\"", written.text);
+        let times = shown.iter().map(|all| all.matches(&word).count()).max().unwrap_or_default();
+        let disk = &world.nodes[written.node].device.disk;
+        let kept = |space: Space| disk.iter().any(|((s, _), v)| *s == space as u8 && holds(v, &written.text));
+        let gone_with_device = world.nodes[written.node].removed;
+        let waits = world.nodes[written.node].device.client.standings().iter().any(|r| r.pending > 0);
+        let queued = waits && kept(Space::Document);
+        if times > 1 {
+            return Err(format!("{} stands {times} times", written.text));
+        }
+        if times == 0 && !kept(Space::Draft) && !queued && !written.forgotten && !gone_with_device {
+            return Err(format!("{} by device {} has vanished", written.text, written.node));
+        }
+    }
+    Ok(())
+}
+
+/// What is shown of an entry that waits on one device is that device's alone.
+fn the_family_sees_the_same(world: &mut World) -> Result<(), String> {
+    let places = world.logs.iter().flat_map(|l| l.concerns.iter().map(|c| (l.log.clone(), c.clone())));
+    for (log, concern) in places.collect::<Vec<_>>() {
+        let mut seen: Option<serde_json::Value> = None;
+        for person in [world.holder(&log), MOTHER, FATHER] {
+            let node = world.node(person);
+            let mut standings = world.nodes[node].device.client.standings().into_iter();
+            let waits = standings.any(|r| r.scope.to_string() == concern && r.pending > 0);
+            let Ok(show) = world.ask(node, C::ConcernShow { concern: concern.clone() }) else { continue };
+            let part = serde_json::json!([show["title"], show["goal"], show["measures"], show["glimpses"]]);
+            match &seen {
+                _ if waits => {}
+                Some(before) if *before != part => return Err(format!("{concern} looks different: {before} / {part}")),
+                _ => seen = Some(part),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The audit replays every chain and finds no rule broken.
+fn the_audit_finds_nothing(world: &mut World) -> Result<(), String> {
+    for log in world.logs.iter().map(|l| l.log.clone()).collect::<Vec<_>>() {
+        for person in [world.holder(&log), MOTHER, FATHER] {
+            let node = world.node(person);
+            let audit = world.ask(node, C::AuditVerify { log: log.clone() });
+            let audit = audit.map_err(|e| format!("audit of {log} by device {node}: {e:?}"))?;
+            if audit["violations"].as_array().is_none_or(|v| !v.is_empty()) {
+                return Err(format!("the audit says {}", audit["violations"]));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// SP1: nothing that people wrote is readable at any home.
+fn the_home_read_nothing(world: &World) -> Result<(), String> {
+    for chain in world.home.all().flat_map(|h| h.scopes.values()) {
+        for record in &chain.records {
+            let bytes = encode(record);
+            if let Some(written) = world.written.iter().find(|w| holds(&bytes, &w.text)) {
+                return Err(format!("the home can read {}", written.text));
+            }
+        }
+    }
+    Ok(())
+}

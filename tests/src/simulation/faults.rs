@@ -1,0 +1,84 @@
+//! What strikes a world.
+
+use super::node::Backup;
+use super::operation::{Blow, Fault};
+use super::world::{NUMBERS, World};
+use crate::model_net::Net as _;
+use stafett_protocol::wire::ServerFrame;
+
+/// A blow that waits until a device moves a log.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiting {
+    /// So many messages more.
+    pub after: usize,
+    pub blow: Blow,
+}
+
+impl World {
+    pub(super) fn strike(&mut self, fault: Fault) {
+        let n = self.nodes.len();
+        match fault {
+            Fault::Crash { who, saved, effects } => self.crash_at_work(who % n, saved, effects),
+            Fault::Cut { who } => self.cut(who % n),
+            Fault::Deaf { who, rounds } => self.nodes[who % n].deaf = rounds,
+            Fault::Mute { who, rounds } => self.nodes[who % n].mute = rounds,
+            Fault::Away { who, steps } => self.leave_the_net(who % n, steps),
+            Fault::DiskFull { who, steps } => self.nodes[who % n].disk_full = steps,
+            Fault::Backup { who } => {
+                let written = self.written.len();
+                let node = &mut self.nodes[who % n];
+                node.backup = Some(Backup { disk: node.device.disk.clone(), written });
+            }
+            Fault::Restore { who } => self.restore(who % n),
+            Fault::Clock { who, by } => self.nodes[who % n].clock = by * 1000,
+            Fault::ServerClock { by } => self.home.pass(by.unsigned_abs() * 1000),
+            Fault::PeersApart { apart: true } => self.home.cut_off(NUMBERS[1]),
+            Fault::PeersApart { apart: false } => self.home.away.clear(),
+            Fault::ServerRestart => (0..n).for_each(|node| self.cut(node)),
+            Fault::Replay { who } => {
+                let node = &mut self.nodes[who % n];
+                let heard = node.heard.len();
+                if heard > 0 && node.online {
+                    let frame = node.heard[who % heard].clone();
+                    node.inbound.push_back(ServerFrame { id: 0, ..frame });
+                }
+            }
+            Fault::AtMove { after, blow } => self.waiting.push(Waiting { after, blow }),
+        }
+    }
+
+    fn leave_the_net(&mut self, node: usize, steps: usize) {
+        self.cut(node);
+        self.nodes[node].away = steps;
+    }
+
+    fn restore(&mut self, node: usize) {
+        let Some(Backup { disk, written }) = self.nodes[node].backup.clone() else { return };
+        self.cut(node);
+        self.nodes[node].restored = true;
+        self.nodes[node].device.disk = disk;
+        self.nodes[node].device.restart();
+        for lost in self.written.iter_mut().skip(written).filter(|w| w.node == node) {
+            lost.forgotten = true;
+        }
+    }
+
+    /// After a message was taken in by a device that moves a log: what lies in wait comes nearer, or strikes.
+    pub(super) fn strike_move(&mut self, node: usize) {
+        if self.waiting.is_empty() || !self.nodes[node].moves_a_log() {
+            return;
+        }
+        let (now, later) = self.waiting.iter().partition::<Vec<Waiting>, _>(|w| w.after == 0);
+        self.waiting = later.into_iter().map(|w| Waiting { after: w.after - 1, ..w }).collect();
+        for Waiting { blow, .. } in now {
+            self.struck_moves += 1;
+            match blow {
+                Blow::Crash => self.crash(node),
+                Blow::Cut => self.cut(node),
+                Blow::Away { steps } => self.leave_the_net(node, steps),
+                Blow::PeersApart => self.home.cut_off(NUMBERS[1]),
+                Blow::ServerRestart => (0..self.nodes.len()).for_each(|node| self.cut(node)),
+            }
+        }
+    }
+}
