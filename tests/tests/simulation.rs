@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 /// Worlds of every commit.
-const WORLDS: u64 = 140;
+const WORLDS: u64 = 200;
 /// Violations after which no more worlds are begun, and how long each is made shorter: a failing run must end, too.
 const ENOUGH: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(40);
