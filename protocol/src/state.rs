@@ -2,8 +2,8 @@
 //! on server, client and auditor, and encodable, so that nobody need replay from the beginning.
 
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize};
-use crate::consent::{Access, ConsentGrant, Grantee, Permit};
-use crate::event::Position;
+use crate::consent::{Access, ConsentGrant, Grantee, Permit, Statement};
+use crate::event::{Body, Event, Position};
 use crate::ids::{DeviceId, Hash, LogId, Millis, Municipality, PersonId, PublicKey, ScopeId, UnitId};
 use crate::membership::{ConsentAuthority, Member, Membership, Role, ScopeKind};
 
@@ -350,6 +350,14 @@ impl ScopeState {
     /// Whether this device may be served content at `now`: it has a leaf and is not on its way out.
     pub fn may_read(&self, device: DeviceId, now: Millis) -> bool {
         self.membership.device_key(device).is_some_and(|key| !self.listed_at(now).contains(key))
+    }
+
+    /// The card beside which an event of the past is judged. It may have gone on since, and remembers who has left: so it
+    /// counts only where somebody without a place in this scope withdraws.
+    pub fn card_beside(&self, event: &Event) -> Option<ScopeId> {
+        let outside = self.membership.device_key(event.device).is_none();
+        let withdrawal = matches!(event.body, Body::Statement(Statement::Withdrawal(_)));
+        self.card.filter(|_| outside && withdrawal)
     }
 
     /// Whether every leaf is listed: nobody is left who could commit.

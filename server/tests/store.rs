@@ -208,7 +208,7 @@ async fn version_one(file: &std::path::Path, url: Option<&str>) {
     })
     .await
     .unwrap();
-    assert_eq!(value(&db, "schema").await, Some(2));
+    assert_eq!(value(&db, "schema").await, Some(3));
 }
 
 /// S3, S15: no commit is answered before it is on disk, and what is deleted is gone from the file.

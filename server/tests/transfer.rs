@@ -7,6 +7,7 @@ mod common;
 mod support;
 
 use common::*;
+use stafett_protocol::consent::{Access, Target};
 use stafett_protocol::event::Body;
 use stafett_protocol::transfer::*;
 use stafett_protocol::wire::*;
@@ -130,6 +131,25 @@ async fn goes_on(log: &mut Leaving, bundle: &Bundle, done: &Transferred) {
     for table in ["SELECT COUNT(*) FROM records WHERE scope = $1", "SELECT COUNT(*) FROM scopes WHERE scope = $1"] {
         assert_eq!(conn.row(table, args![&JOURNAL.0]).await.unwrap().unwrap().int(0).unwrap(), 0);
     }
+}
+
+/// C4: what somebody with a place on the card alone has said in a concern is judged at the new home as at the old one.
+#[tokio::test(flavor = "multi_thread")]
+async fn c4_a_withdrawal_recorded_from_the_card_alone_does_not_stop_a_move() {
+    let mut log = leaving(None, None).await;
+    let world = &log.world;
+    let played = log.concern.state().position.seq as usize;
+    let ended = world.withdrawal(world.log(), CONCERN, Target::Unit(PPT_UNIT), MOTHER);
+    log.concern.say(world, world.device(MOTHER), ended).unwrap();
+    log.concern.remove_listed(world, world.device(TEACHER)).unwrap();
+    world.give(&mut log.concern, world.person_grantee(COACH), Access::Read);
+    let recorded = world.withdrawal(world.log(), CONCERN, Target::Person(world.id(COACH)), PPT);
+    log.concern.say(world, world.device(PPT), recorded).unwrap();
+    play(&log.a, world, &log.concern, played).await;
+
+    let bundle = log.bundle();
+    let accepts = log.prepare(&bundle).await.unwrap();
+    assert_eq!(log.commit(&bundle, &accepts).await.unwrap().tombstones.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -261,13 +261,7 @@ impl Client {
 
     /// The card, where this record is a withdrawal whose author has no leaf in its scope.
     fn card_for(&self, scope: ScopeId, record: &Record) -> Option<ScopeId> {
-        let state = self.scopes.get(&scope)?.replica.state();
-        let event = record.event.peek().ok()?;
-        let outside = state.membership.device_key(event.device).is_none();
-        matches!(event.body, Body::Statement(Statement::Withdrawal(_)))
-            .then_some(state.card)
-            .flatten()
-            .filter(|_| outside)
+        self.scopes.get(&scope)?.replica.state().card_beside(&record.event.peek().ok()?)
     }
 
     pub(super) fn apply(&mut self, scope: ScopeId, judged: Judged) -> Result<(), Problem> {

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stafett_protocol::consent::Statement;
 use stafett_protocol::event::{Body, Event, Position, Receipt, Record};
 use stafett_protocol::ids::ScopeId;
 use stafett_protocol::policy::{Context, Refusal};
@@ -142,12 +141,9 @@ impl Judging<'_> {
         Ok(())
     }
 
-    /// What was so when a record was received. The card may have gone on since; it counts, as for every reader of a
-    /// chain, only where somebody without a place in the scope withdraws.
+    /// What was so when a record was received.
     fn then<'c>(&'c self, state: &ScopeState, event: &Event) -> Context<'c> {
-        let outside = state.membership.device_key(event.device).is_none();
-        let withdrawal = matches!(event.body, Body::Statement(Statement::Withdrawal(_)));
-        let card = state.card.filter(|_| outside && withdrawal).and_then(|card| self.places.state(card));
+        let card = state.card_beside(event).and_then(|card| self.places.state(card));
         Context { now: self.now, home: state.membership.home, trusted: &self.known.trusted, card }
     }
 

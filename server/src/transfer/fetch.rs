@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use hyper::Method;
 use stafett_protocol::codec::encode;
-use stafett_protocol::credential::Municipalities;
 use stafett_protocol::event::{Position, Record};
 use stafett_protocol::handover::SignedOffer;
 use stafett_protocol::ids::{DeviceId, LogId, Municipality, ScopeId};
 use stafett_protocol::limits::FRAME_BYTES;
 use stafett_protocol::policy::{Context, Refusal};
 use stafett_protocol::replica::{self, Replica};
+use stafett_protocol::state::ScopeState;
 use stafett_protocol::transfer::PullRequest;
 use stafett_protocol::wire::Records;
 
@@ -70,8 +70,13 @@ impl Fetching {
         self.replica.as_ref().ok_or_else(|| Refusal::UnknownScope.into())
     }
 
-    /// Fetches, replays and stores one page; answers whether the old home has no more.
-    pub async fn page(&mut self, server: &Server, offer: &SignedOffer) -> Result<bool, Fault> {
+    /// Fetches, replays and stores one page; answers whether the old home has no more. `card`: the log's, as fetched.
+    pub async fn page(
+        &mut self,
+        server: &Server,
+        offer: &SignedOffer,
+        card: Option<&ScopeState>,
+    ) -> Result<bool, Fault> {
         let request = PullRequest { offer: offer.clone(), after: self.position().seq };
         let outgoing = &server.federation.outgoing;
         let answer = outgoing.ask(self.from, Method::POST, PULL_PATH, encode(&request), FRAME_BYTES).await?;
@@ -80,7 +85,7 @@ impl Fetching {
             return Err(Refusal::TooLarge.into());
         }
         let before = self.position();
-        let taken = self.replay(&page.records)?;
+        let taken = self.replay(&page.records, card)?;
         self.check_receipt(&page)?;
         if page.records.is_empty() {
             return Ok(true);
@@ -90,7 +95,7 @@ impl Fetching {
     }
 
     /// Judges as of each record's own time and home. Nothing is kept if one of them does not hold.
-    fn replay(&mut self, records: &[Record]) -> Result<Vec<(DeviceId, u64)>, Fault> {
+    fn replay(&mut self, records: &[Record], card: Option<&ScopeState>) -> Result<Vec<(DeviceId, u64)>, Fault> {
         let trusted = &self.known.trusted;
         let mut taken = Vec::with_capacity(records.len());
         for record in records {
@@ -98,11 +103,17 @@ impl Fetching {
             taken.push((event.device, event.counter));
             match &mut self.replica {
                 Some(replica) => {
-                    let context = then(record, replica.state().membership.home, trusted);
+                    let state = replica.state();
+                    let beside = state.card_beside(&event);
+                    let card = card.filter(|card| beside == Some(card.scope()));
+                    let home = state.membership.home;
+                    let context = Context { now: record.time, home, trusted, card };
                     replica.take(record.clone(), &context)?;
                 }
                 None => {
-                    let context = then(record, replica::first_home(record)?, trusted);
+                    // A founding was judged by the card as it was; what lets its members in stands in the scope.
+                    let home = replica::first_home(record)?;
+                    let context = Context { now: record.time, home, trusted, card: None };
                     let (replica, _) = replica::found(record.clone(), &context)?;
                     if (replica.state().scope(), replica.state().log()) != (self.scope, self.log) {
                         return Err(Refusal::WrongScope.into());
@@ -157,10 +168,4 @@ impl Fetching {
             })
             .await
     }
-}
-
-/// What was so when a record was received. The card is left out: it has gone on since, and a founding is
-/// judged by the card as it was; whose word each record is, and what lets them in, stands in the scope.
-fn then<'a>(record: &Record, home: Municipality, trusted: &'a Municipalities) -> Context<'a> {
-    Context { now: record.time, home, trusted, card: None }
 }

@@ -7,6 +7,7 @@ use stafett_protocol::event::{Event, Record};
 use stafett_protocol::handover::{HandoverOffer, Part, SignedOffer};
 use stafett_protocol::ids::Municipality;
 use stafett_protocol::policy::{Context, Refusal};
+use stafett_protocol::replica::Replica;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;
 use stafett_protocol::transfer::{HomeAccept, Preparation, Prepared, TargetInput, accept_of};
@@ -38,8 +39,10 @@ pub async fn prepare(server: &Server, guest_of: Option<Municipality>, asked: Pre
     for (signed, offer) in &offers {
         let mut fetching = Fetching::of(server, offer.scope, offer.log, guest_of).await?;
         let mut whole = false;
-        while !whole && started.elapsed() < ROUND {
-            whole = fetching.page(server, signed).await?;
+        // The card comes first, and whole: the others' records are judged beside it.
+        let card = fetched.first().and_then(|card: &Fetching| card.replica().ok()).map(Replica::state);
+        while complete && !whole && started.elapsed() < ROUND {
+            whole = fetching.page(server, signed, card).await?;
         }
         if whole {
             whole = fetching.files(server, signed, started + ROUND).await?;

@@ -4,12 +4,16 @@ use crate::limits::Limits;
 use crate::municipality::Municipality;
 use crate::people::{Town, text};
 use crate::{live, percentile, show};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{RngCore as _, SeedableRng as _};
 use serde_json::Value;
 use stafett_cli::session::Session;
-use stafett_client_core::client::input::{AccessWord, Command as Wish, Who};
+use stafett_client_core::client::input::{AccessWord, AttachTo, Command as Wish, NewAttachment, Who};
 use std::time::{Duration, Instant};
 
 const NUMBER: &str = "1106";
+const FILES: u64 = 2;
+const FILE_BYTES: usize = 10 << 20;
 const READERS: [&str; 4] = ["ppt-1", "ppt-2", "ppt-3", "ppt-4"];
 
 pub async fn run(town: &mut Town, limits: &Limits, edits: usize) {
@@ -99,6 +103,8 @@ async fn moves(town: &mut Town, there: &Municipality, limits: &Limits, edits: us
     town.sync("holder").await;
     town.parents_say_yes().await;
 
+    attach(town).await;
+
     let (mut teacher, mut father) = (town.take("teacher").await, town.take("father").await);
     let (log, concern) = (town.log.clone(), town.concern.clone());
     let start = Instant::now();
@@ -138,9 +144,31 @@ async fn moves(town: &mut Town, there: &Municipality, limits: &Limits, edits: us
     assert_eq!(home["home"], NUMBER, "the log has moved: {home}");
     // The floor: every event is verified once more by the new home, and stored in groups.
     let floor = edits as f64 / limits.verifies + edits as f64 / limits.rows;
-    show("T1", "a log with these edits moves: from the last consent to the new home", moved.as_secs_f64(), floor, "s");
+    show(
+        "T1",
+        "a log with these edits and 20 MiB of files moves: from the last consent to the new home",
+        moved.as_secs_f64(),
+        floor,
+        "s",
+    );
     show("T2", "  the longest time in which the father's writing did not stand", pause, usual, "s");
     println!("the new home: {} kB resident, {} kB on disk", there.memory_kb(), there.disk_kb());
+}
+
+/// Files that travel with the concern, 20 MiB in all; bytes that no compression makes smaller.
+async fn attach(town: &mut Town) {
+    for n in 0..FILES {
+        let mut rng = ChaCha20Rng::seed_from_u64(n);
+        let mut bytes = b"%PDF-1.7\n".to_vec();
+        bytes.resize(FILE_BYTES, 0);
+        rng.fill_bytes(&mut bytes[9..]);
+        let to = AttachTo::Glimpse(town.concern.clone());
+        let file = NewAttachment { name: format!("rapport-{n}.pdf"), bytes };
+        let start = Instant::now();
+        town.ask("teacher", Wish::Attach { to, text: "Se vedlegget".into(), file }).await;
+        town.sync("teacher").await;
+        println!("attached {} MiB in {:.2} s", FILE_BYTES >> 20, start.elapsed().as_secs_f64());
+    }
 }
 
 async fn is_there(session: &mut Session, log: &str) -> bool {
