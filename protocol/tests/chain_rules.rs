@@ -8,9 +8,10 @@ use stafett_protocol::event::{Body, Change, Event, Record};
 use stafett_protocol::ids::Hash;
 use stafett_protocol::limits;
 use stafett_protocol::membership::Role;
-use stafett_protocol::policy::Refusal as R;
+use stafett_protocol::policy::{Action, Refusal as R, can};
 use stafett_protocol::replica::Replica;
 use stafett_protocol::signed::Signed;
+use stafett_protocol::state::ScopeState;
 
 #[test]
 fn counters_run_without_gap_and_are_used_once() {
@@ -38,6 +39,45 @@ fn scope_home_and_generation_must_be_this_ones() {
     let record = card.record(mother, &good);
     let elsewhere = Context { home: 3201, ..card.context(&world) };
     assert_eq!(card.replica.judge(record, &elsewhere).map(drop), Err(R::WrongHome));
+}
+
+#[test]
+fn statements_stand_in_the_same_frame_as_changes() {
+    let world = World::new();
+    let mut card = world.family_card();
+    let mother = world.device(MOTHER);
+    let grant = world.grant(world.log(), CARD, world.unit_of(PPT_LEADER), Access::Read, &world.authority());
+    let good = card.event(mother, Body::Statement(Statement::Grant(world.sign_grant(&grant, MOTHER))));
+    for (wrong, refusal) in [
+        (Event { scope: JOURNAL, ..good.clone() }, R::WrongScope),
+        (Event { generation: 2, ..good.clone() }, R::WrongGeneration),
+        (Event { counter: 0, ..good.clone() }, R::CounterUsed),
+        (Event { counter: 2, ..good.clone() }, R::CounterGap),
+    ] {
+        assert_eq!(card.submit_event(&world, mother, &wrong), Err(refusal));
+    }
+    let elsewhere = Context { home: 3201, ..card.context(&world) };
+    assert_eq!(card.replica.judge(card.record(mother, &good), &elsewhere).map(drop), Err(R::WrongHome));
+    assert_eq!(card.submit_event(&world, mother, &good), Ok(()));
+}
+
+#[test]
+fn what_a_button_asks_is_answered_for_the_person() {
+    let world = World::new();
+    let card = world.card_with_reader();
+    let asks = |state: &ScopeState, who: Who, action| can(state, world.id(who), action, card.now);
+    let mut state = card.state().clone();
+    let answers = [MOTHER, PPT, STRANGER].map(|who| asks(&state, who, Action::Change));
+    assert_eq!(answers, [Ok(()), Err(R::ReadOnly), Err(R::NotAMember)]);
+    state.listed = vec![world.device(PPT).public()];
+    assert_eq!(asks(&state, PPT, Action::Renew), Err(R::Listed));
+    let bend = |state: &mut ScopeState, devices: Vec<[u8; 32]>| {
+        state.membership.members.iter_mut().find(|m| m.person == world.id(PPT)).unwrap().devices = devices;
+    };
+    bend(&mut state, vec![world.device(PPT).public(), world.device_n(PPT, 1).public()]);
+    assert_eq!(asks(&state, PPT, Action::Renew), Ok(()), "another device stays");
+    bend(&mut state, vec![]);
+    assert_eq!(asks(&state, PPT, Action::Renew), Ok(()), "no device is none that goes");
 }
 
 #[test]

@@ -156,6 +156,14 @@ fn f10_k3_nothing_passes_without_the_new_holders_word_on_this_very_offer() {
     let certificate = Signed::sign(&guardian, &world.municipality);
     let claim = HandoverAcceptance { certificate, ..good.clone() };
     assert_eq!(answer(by(&claim, COLLEAGUE)), Err(R::NotAccepted), "employed elsewhere");
+    let certificate = world.acceptance(&signed, LEADER).certificate;
+    let claim = HandoverAcceptance { certificate, ..good.clone() };
+    assert_eq!(answer(by(&claim, COLLEAGUE)), Err(R::NotAccepted), "another's certificate");
+    let mut elsewhere = good.certificate.peek().unwrap();
+    elsewhere.municipality = HAUGESUND;
+    let certificate = Signed::sign(&elsewhere, &world.municipality);
+    let claim = HandoverAcceptance { certificate, ..good.clone() };
+    assert_eq!(answer(by(&claim, COLLEAGUE)), Err(R::NotAccepted), "certified for another municipality");
     assert_eq!(answer(by(&good, COLLEAGUE)), Ok(()));
 }
 

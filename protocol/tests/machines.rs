@@ -4,7 +4,7 @@
 
 mod common;
 use common::*;
-use stafett_protocol::event::{Body, Position, Record};
+use stafett_protocol::event::{Body, Event, Position, Record};
 use stafett_protocol::ids::Hash;
 use stafett_protocol::policy::Refusal as R;
 use stafett_protocol::signed::{Signed, id_of};
@@ -96,6 +96,7 @@ fn an_offer_that_was_taken_back_is_never_committed_however_late() {
     assert_eq!(source(&mut home, S::Append), Ok(Out::Received), "the log goes on here");
     // Another offer may follow.
     let again = accept(HAUGESUND, 7, 2);
+    assert_eq!(commit(&mut home, &again, &a), Err(R::TransferAborted), "under whatever acceptance");
     assert_eq!(commit(&mut home, &again, &again), Ok(Out::Tombstone));
 }
 
@@ -179,6 +180,12 @@ fn f11_the_new_home_is_bound_until_the_old_ones_word_and_serves_only_then() {
     assert_eq!(target(&mut home, T::Prepare { accept: &a }), Ok(Answer::Accepted), "replayed");
     assert_eq!(target(&mut home, T::Prepare { accept: &accept(HAUGESUND, 9, 2) }), Err(R::AcceptMismatch));
     assert_eq!(target(&mut home, T::Release { accept: id_of(&a) }), Err(R::AcceptMismatch), "never let go again");
+    // Words about another acceptance are about another acceptance.
+    let other = id_of(&accept(HAUGESUND, 9, 2));
+    let elsewhere = T::Tombstone { accept: other, position: at(8) };
+    assert_eq!(target(&mut home, elsewhere), Err(R::AcceptMismatch));
+    assert_eq!(target(&mut home, T::Release { accept: other }), Ok(Answer::Released));
+    assert_eq!(home.standing, Standing::Active(a));
 }
 
 #[test]
@@ -198,7 +205,7 @@ fn the_new_home_promises_one_thing_at_a_time() {
     for _ in 0..2 {
         assert_eq!(target(&mut home, T::Release { accept: id_of(&next) }), Ok(Answer::Released));
     }
-    assert_eq!(home.standing, Standing::Nothing);
+    assert_eq!((&home.standing, home.freed.as_slice()), (&Standing::Nothing, [id_of(&first), id_of(&next)].as_slice()));
     assert_eq!(target(&mut home, T::Prepare { accept: &next }), Err(R::TransferAborted));
     let tombstone = T::Tombstone { accept: id_of(&next), position: at(10) };
     assert_eq!(target(&mut home, tombstone), Err(R::AcceptMismatch), "late, after the old home's no");
@@ -230,7 +237,22 @@ fn both_homes_make_the_same_acceptance_of_the_same_commit() {
     assert_eq!((accept.extends, accept.offer), (card.state().position, id_of(&offer)));
     let other = Envelope { welcome: None, ..envelope.clone() };
     assert_ne!(accept_of(&card.replica, &here, &other).unwrap(), accept, "the Welcome is part of it");
-    // What moves nothing is accepted by nobody.
+    // It is this commit's, on this scope's replica.
+    let again = Event { counter: event.counter + 1, ..event };
+    let another = Envelope { event: Signed::sign(&again, &teacher.key), ..envelope.clone() };
+    assert_eq!(accept_of(&card.replica, &here, &another), Err(R::AcceptMismatch));
+    let concern = world.concern(card.state());
+    assert_eq!(accept_of(&concern.replica, &here, &envelope), Err(R::AcceptMismatch));
+    // What moves nothing is accepted by nobody: neither a handover at home, nor a change.
+    let basis = world.give_hold(&mut card, PPT_LEADER, 6);
+    let offer = world.offer(&card, world.to_unit(PPT_LEADER, Some(PPT)), basis);
+    let plan = card.handover_plan(&world, world.agreed(&offer, TEACHER, PPT), Some(PPT));
+    let (commit, welcome) = card.commit(teacher, plan);
+    let event = card.event(teacher, Body::Commit(commit));
+    let record = card.record(teacher, &event);
+    let judged = card.replica.judge(record.clone(), &card.context(&world)).unwrap();
+    let envelope = Envelope { event: record.event, welcome: welcome.map(Into::into) };
+    assert_eq!(accept_of(&card.replica, &judged, &envelope), Err(R::AcceptMismatch));
     let event = card.event(teacher, Body::Change(change()));
     let record = card.record(teacher, &event);
     let judged = card.replica.judge(record.clone(), &card.context(&world)).unwrap();

@@ -229,6 +229,10 @@ fn an_orphaned_scope_is_founded_anew_by_the_family_and_starts_empty() {
     let event = inherited(&world, &living, MOTHER, Role::Guardian, family, vec![]);
     let mut living = living;
     assert_eq!(living.submit_event(&world, world.device(MOTHER), &event), Err(R::NotRejected));
+    let mut alone = world.card();
+    let event = inherited(&world, &alone, MOTHER, Role::Guardian, family, vec![]);
+    let refused = alone.submit_event(&world, world.device(MOTHER), &event);
+    assert_eq!(refused, Err(R::NotAMember), "nobody inherits from who is there");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use common::*;
 use stafett_protocol::consent::{Access, ConsentGrant};
 use stafett_protocol::event::Receipt;
 use stafett_protocol::handover::{HandoverAbort, HandoverOffer, SignedAbort};
-use stafett_protocol::ids::{Hash, Municipality, ScopeId};
+use stafett_protocol::ids::{Hash, LogId, Municipality, ScopeId};
 use stafett_protocol::membership::{Membership, Role, ScopeKind};
 use stafett_protocol::policy::{Refusal as R, is_complete, may_abort, may_offer};
 use stafett_protocol::replica::Replica;
@@ -300,6 +300,8 @@ fn an_offer_is_taken_back_by_who_could_make_it_or_by_the_family() {
     assert_eq!(asks(&abort, TEACHER, PPT), Err(R::BadSignature));
     assert_eq!(asks(&abort, HAUGESUND_TEACHER, HAUGESUND_TEACHER), Err(R::NotAMember));
     assert_eq!(asks(&HandoverAbort { scope: JOURNAL, ..abort }, TEACHER, TEACHER), Err(R::HandoverMismatch));
+    let foreign = HandoverAbort { log: LogId::default(), ..abort };
+    assert_eq!(asks(&foreign, TEACHER, TEACHER), Err(R::HandoverMismatch));
 }
 
 #[test]
@@ -326,6 +328,7 @@ fn c1_a_bundle_that_hands_over_leaves_no_open_scope_behind() {
     let complete = |handed: &[ScopeId], log: &[&ScopeState]| is_complete(handed, log.iter().copied(), now);
     let partial = Err(R::HandoverPartial);
     assert_eq!(complete(&[], &[&card, &sent, &left]), Ok(()), "no handover, no question");
+    assert_eq!(complete(&[], &[&sent]), Ok(()), "wherever the card is");
     assert_eq!(complete(&[CARD, one, two], &[&card, &gone, &closed]), Ok(()));
     assert_eq!(complete(&[CARD, one], &[&card, &gone, &left]), partial, "an open concern is left");
     assert_eq!(complete(&[CARD, one, two], &[&card, &sent, &closed]), partial, "another holder than the card's");

@@ -253,8 +253,7 @@ impl Terms<'_> {
         if state.key_of(taken.person).is_some_and(|key| *key != taken.person_key) {
             return Err(Refusal::KeyNotPinned);
         }
-        let had = |key: &PublicKey| before.is_some_and(|m| m.devices.contains(key));
-        let gained = view.adds.iter().filter(|leaf| after.devices.contains(&leaf.key) && !had(&leaf.key));
+        let gained = view.adds.iter().filter(|leaf| after.devices.contains(&leaf.key));
         let identities: Vec<Identity> = entry::check_leaves(context, after, gained)?;
         if identities.iter().any(|i| i.municipality() != self.offer.to.municipality) {
             return Err(Refusal::NotIdentified);

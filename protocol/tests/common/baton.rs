@@ -6,7 +6,7 @@ use stafett_protocol::handover::*;
 use stafett_protocol::ids::Hash;
 use stafett_protocol::membership::{Member, Membership, Role};
 use stafett_protocol::signed::Signed;
-use stafett_protocol::state::Status;
+use stafett_protocol::state::{ScopeState, Status};
 
 /// An offer with both names on it, and whose acceptance of it.
 pub fn offered(offer: SignedOffer) -> Handover {
@@ -15,6 +15,32 @@ pub fn offered(offer: SignedOffer) -> Handover {
 
 pub fn taken(offer: SignedOffer, acceptance: Signed<HandoverAcceptance>) -> Handover {
     Handover { offer, acceptance: Some(acceptance) }
+}
+
+/// The membership after a handover, as an honest client makes it: `who` holds, the old holder is an archivist,
+/// whoever is listed is gone.
+pub fn after_handover(
+    world: &World,
+    state: &ScopeState,
+    now: u64,
+    offer: &HandoverOffer,
+    who: Option<Who>,
+) -> Membership {
+    let mut next = without(state.membership.clone(), &state.listed_at(now));
+    for member in next.members.iter_mut().filter(|m| m.person == offer.from) {
+        member.role = Role::Archivist;
+    }
+    if let Some(who) = who {
+        let seat = Member { ..world.founder(who, Role::Holder, offer.basis) };
+        match next.members.iter_mut().find(|m| m.person == seat.person) {
+            Some(member) => (member.role, member.basis) = (Role::Holder, offer.basis),
+            None => next.members.push(seat),
+        }
+    }
+    if offer.part == Part::Moves && offer.to.municipality != next.home {
+        (next.home, next.home_epoch) = (offer.to.municipality, next.home_epoch + 1);
+    }
+    next.sorted()
 }
 
 impl World {
@@ -93,24 +119,8 @@ impl World {
 }
 
 impl Chain {
-    /// The membership after a handover, as an honest client makes it: `who` holds, the old holder is an
-    /// archivist, whoever is listed is gone.
     pub fn after_handover(&self, world: &World, offer: &HandoverOffer, who: Option<Who>) -> Membership {
-        let mut next = self.without(&self.state().listed_at(self.now));
-        for member in next.members.iter_mut().filter(|m| m.person == offer.from) {
-            member.role = Role::Archivist;
-        }
-        if let Some(who) = who {
-            let seat = Member { ..world.founder(who, Role::Holder, offer.basis) };
-            match next.members.iter_mut().find(|m| m.person == seat.person) {
-                Some(member) => (member.role, member.basis) = (Role::Holder, offer.basis),
-                None => next.members.push(seat),
-            }
-        }
-        if offer.part == Part::Moves && offer.to.municipality != next.home {
-            (next.home, next.home_epoch) = (offer.to.municipality, next.home_epoch + 1);
-        }
-        next.sorted()
+        after_handover(world, self.state(), self.now, offer, who)
     }
 
     /// The honest commit of an agreed handover to `who`.

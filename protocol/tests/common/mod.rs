@@ -5,6 +5,7 @@
 
 pub mod baton;
 pub mod chain;
+pub mod facts;
 pub mod logs;
 pub mod mls;
 pub mod move_samples;
@@ -15,6 +16,7 @@ pub mod verdicts;
 
 pub use baton::{offered, taken};
 pub use chain::{Chain, Founding, Plan, change, without};
+pub use facts::{commit_of, leaf, view};
 pub use logs::*;
 pub use mls::*;
 pub use move_samples::{peer_file, peer_keys};
