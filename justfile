@@ -11,10 +11,6 @@ demo *ARGS:
 test *ARGS:
     cargo test --workspace {{ARGS}}
 
-# First figures of performance beside the machine's limits, in one run
-bench *ARGS:
-    cargo run --release -p stafett-tests --bin bench {{ARGS}}
-
 # Format, lints, supply chain: what .ci/run checks beside the tests
 check:
     cargo fmt --all --check
