@@ -196,6 +196,10 @@ pub enum Reply {
     AttachmentWants(AttachmentWants),
     #[tls_codec(discriminant = 21)]
     AttachmentPart(AttachmentPart),
+    /// The other municipalities that this home's operator knows, signed by the municipality key: before anything else
+    /// that the device has not been told them for, so that whatever their people sent can be checked. Never to guests.
+    #[tls_codec(discriminant = 22)]
+    Peers(Signed<PeerKeys>),
 }
 
 /// The first words of a server on a stream, after the waiting mail.
@@ -208,8 +212,6 @@ pub struct Greeting {
     pub key_packages: u32,
     /// The unit of this device's person, by name.
     pub unit: Option<Unit>,
-    /// The other municipalities that this home's operator knows, signed by the municipality key.
-    pub peers: Option<Signed<PeerKeys>>,
 }
 
 /// A refusal on the stream (over HTTP the same code stands in a problem document, RFC 9457).

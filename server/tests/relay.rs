@@ -108,11 +108,8 @@ async fn takes_part(here_url: Option<&str>, there_url: Option<&str>) {
     let mut two = two(here_url, there_url).await;
     let (mut teachers, card) = card_with_mother(&two).await;
     let key_of_home = public(&two.world.municipality);
-    let Reply::Welcome(greeting) = two.own.pushed.iter().find(|r| matches!(r, Reply::Welcome(_))).unwrap().clone()
-    else {
-        panic!()
-    };
-    let keys = greeting.peers.unwrap().verify(&public(&two.world.haugesund)).unwrap();
+    let Reply::Peers(keys) = two.own.pushed.front().unwrap() else { panic!("{:?}", two.own.pushed) };
+    let keys = keys.verify(&public(&two.world.haugesund)).unwrap();
     assert_eq!((keys.by, keys.peers[0].number, keys.peers[0].key), (THERE, HOME, key_of_home));
 
     // Her Welcome waits at the log's home, and comes with the first words of the relayed stream.
@@ -120,7 +117,8 @@ async fn takes_part(here_url: Option<&str>, there_url: Option<&str>) {
     let welcomed = guest.pushed.iter().any(|r| matches!(r, Reply::Mail(MailItem { mail: Mail::Welcome(_), .. })));
     assert!(welcomed, "{:?}", guest.pushed);
     let Some(Reply::Welcome(greeting)) = guest.pushed.iter().find(|r| matches!(r, Reply::Welcome(_))) else { panic!() };
-    assert_eq!((greeting.municipality, &greeting.peers, greeting.key_packages), (HOME, &None, 0));
+    assert_eq!((greeting.municipality, greeting.key_packages), (HOME, 0));
+    assert!(!guest.pushed.iter().any(|r| matches!(r, Reply::Peers(_))), "its own municipality says whom it trusts");
     let mail: Vec<u64> =
         guest.pushed.iter().filter_map(|r| if let Reply::Mail(item) = r { Some(item.id) } else { None }).collect();
     assert_eq!(guest.ask(Request::Acknowledge(mail)).await, Reply::Done);
@@ -280,6 +278,25 @@ async fn relays_lead_to_added_peers_only_and_end_with_the_trust() {
     let mut away = Guest::open(&mut own, HOME).await.unwrap();
     assert_eq!(away.closed().await, "peer-unreachable");
     assert_eq!(own.ask(Request::Ping).await, Reply::Done);
+}
+
+/// Whoever is connected when the operator adds a peer hears of it before anything that this peer's people may have sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_added_later_is_told_on_open_streams() {
+    let world = World::new();
+    let here = Running::start(&world, None).await;
+    let there = Running::start_as(THERE, "Haugesund", &world.haugesund, None).await;
+    let mut father = here.enter(&world, FATHER).await;
+    assert_eq!(father.ask(Request::Ping).await, Reply::Done);
+    assert!(!father.pushed.iter().any(|r| matches!(r, Reply::Peers(_))));
+    here.add_peer(there.peer_file()).await;
+    assert_eq!(father.ask(Request::Ping).await, Reply::Done);
+    let Some(Reply::Peers(keys)) = father.pushed.back() else { panic!("{:?}", father.pushed) };
+    let keys = keys.verify(&public(&world.municipality)).unwrap();
+    assert_eq!((keys.by, keys.peers[0].number), (HOME, THERE));
+    father.pushed.clear();
+    assert_eq!(father.ask(Request::Ping).await, Reply::Done);
+    assert!(father.pushed.is_empty(), "told once");
 }
 
 /// F14: a peer that floods is told to wait; devices of the home and guests of others notice nothing.

@@ -258,15 +258,30 @@ impl ModelHome {
 
     fn greet(&mut self, device: DeviceId, unit: Option<Unit>) {
         self.open.insert(device, vec![]);
+        self.tell_peers(device);
         for item in self.mail.get(&device).cloned().unwrap_or_default() {
             self.push(device, Reply::Mail(item));
         }
         let key_packages = self.packages.get(&device).map_or(0, Vec::len) as u32;
+        let greeting = Greeting { municipality: self.number, time: self.now, key_packages, unit };
+        self.push(device, Reply::Welcome(greeting));
+    }
+
+    fn tell_peers(&mut self, device: DeviceId) {
+        if self.peers.is_empty() || !self.devices.contains_key(&device) {
+            return;
+        }
         let name = |p: &MunicipalityKey| format!("kommune {}", p.number);
         let peers = self.peers.iter().map(|p| PeerKey { number: p.number, name: name(p), key: p.key }).collect();
-        let peers = Some(Signed::sign(&PeerKeys { by: self.number, peers }, &self.key));
-        let greeting = Greeting { municipality: self.number, time: self.now, key_packages, unit, peers };
-        self.push(device, Reply::Welcome(greeting));
+        let keys = Signed::sign(&PeerKeys { by: self.number, peers }, &self.key);
+        self.push(device, Reply::Peers(keys));
+    }
+
+    /// The operator adds another municipality while devices are connected.
+    pub fn add_peer(&mut self, key: MunicipalityKey) {
+        self.peers.push(key);
+        let open: Vec<DeviceId> = self.open.keys().copied().collect();
+        open.into_iter().for_each(|device| self.tell_peers(device));
     }
 
     pub fn disconnect(&mut self, device: DeviceId) {

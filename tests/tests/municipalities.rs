@@ -27,6 +27,11 @@ struct Two {
 }
 
 fn two() -> Two {
+    two_when(true)
+}
+
+/// Where Haugesund has added Ullensaker before its people have joined, or not yet.
+fn two_when(added: bool) -> Two {
     let mut cast = cast();
     let log = log(&mut cast);
     let concern = concern(&mut cast, &log);
@@ -34,6 +39,9 @@ fn two() -> Two {
     haugesund.now = cast.home.now;
     let code = haugesund.add_unit("PPT Haugesund", "ppt");
     let mut homes = Homes::new(vec![cast.home, haugesund]);
+    if !added {
+        homes.at(HAUGESUND).peers.clear();
+    }
     let (mut ppt_leader, _) = join(&mut homes, 21, code, "Leder PPT");
     let invitation = Invitation::Employee { may_hold: false, may_act: true };
     let code = text(&ppt_leader.ask(&mut homes, C::Invite(invitation)).unwrap(), "code");
@@ -63,9 +71,9 @@ fn everyone(two: &mut Two, rounds: usize) {
     }
 }
 
-/// The family lets Haugesund's PPT contribute to the concern, and its leader names Per.
-fn let_in(two: &mut Two) {
-    let Two { homes, teacher, mother, father, ppt_leader, ppt, ppt_id, log, concern } = two;
+/// The family lets Haugesund's PPT contribute to the concern.
+fn family_says_yes(two: &mut Two) {
+    let Two { homes, teacher, mother, father, log, concern, .. } = two;
     teacher.ask(homes, C::UnitsOf { municipality: HAUGESUND.to_string() }).unwrap();
     teacher.sync(homes);
     let units = teacher.ask(homes, C::UnitsOf { municipality: HAUGESUND.to_string() }).unwrap();
@@ -78,9 +86,20 @@ fn let_in(two: &mut Two) {
     sign(homes, mother);
     sign(homes, father);
     teacher.sync(homes);
-    ppt_leader.sync(homes);
+}
+
+/// The PPT's leader names Per for it.
+fn name_per(two: &mut Two) {
+    let Two { homes, ppt_leader, ppt_id, log, .. } = two;
     let assign = C::UnitAssign { log: log.clone(), person: ppt_id.clone(), scopes: vec![] };
     ppt_leader.ask(homes, assign).unwrap_or_else(|e| panic!("{e:?} {}", ppt_leader.last_problem()));
+}
+
+fn let_in(two: &mut Two) {
+    family_says_yes(two);
+    two.ppt_leader.sync(&mut two.homes);
+    name_per(two);
+    let Two { homes, teacher, ppt_leader, ppt, .. } = two;
     ppt_leader.sync(homes);
     teacher.sync(homes);
     ppt.sync(homes);
@@ -100,6 +119,38 @@ fn problems(homes: &mut Homes, device: &mut Device) -> Vec<String> {
 fn sound(homes: &mut Homes, device: &mut Device, log: &str) {
     let audit = device.ask(homes, C::AuditVerify { log: log.to_owned() }).unwrap();
     assert_eq!(audit["violations"], Value::Array(vec![]), "{audit}");
+}
+
+/// Nobody of Haugesund has connected since its operator added Ullensaker: the first that its leader gets is what
+/// Ullensaker's teacher wrote to her.
+#[test]
+fn the_first_letter_of_a_new_peers_people_is_believed() {
+    let mut two = two_when(false);
+    let key = two.homes.at(ULLENSAKER).municipality_key();
+    two.homes.at(HAUGESUND).add_peer(key);
+    let_in(&mut two);
+    assert_eq!(problems(&mut two.homes, &mut two.ppt_leader), Vec::<String>::new());
+    let show = two.ppt.ask(&mut two.homes, C::LogShow { log: two.log.clone() });
+    assert_eq!(text(&show.unwrap(), "child"), "Ella");
+}
+
+/// Whose municipality is not known (yet, or not any more) cannot be believed; the letter is not lost by that.
+#[test]
+fn a_letter_from_an_unknown_municipality_waits() {
+    let mut two = two_when(false);
+    let key = two.homes.at(ULLENSAKER).municipality_key();
+    two.homes.at(HAUGESUND).add_peer(key);
+    family_says_yes(&mut two);
+    let Two { homes, ppt_leader, .. } = &mut two;
+    homes.at(HAUGESUND).peers.clear();
+    for _ in 0..2 {
+        ppt_leader.sync(homes);
+        assert_eq!(problems(homes, ppt_leader), ["unknown-municipality"]);
+    }
+    homes.at(HAUGESUND).add_peer(key);
+    ppt_leader.sync(homes);
+    assert_eq!(problems(homes, ppt_leader), Vec::<String>::new());
+    name_per(&mut two);
 }
 
 #[test]

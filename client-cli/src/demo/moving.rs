@@ -52,6 +52,8 @@ fn neighbours(world: &World, telling: &mut Telling<'_>) -> Result<Server, DemoEr
     let typed = [added(&there, &world.server)?, added(&world.server, &there)?];
     telling.tell("Ella skal flytte til Haugesund, som har sin egen server. De to kommunene legger inn hverandres nøkler og leser opp fingeravtrykkene.");
     telling.prove("Begge kommunene har den andres ekte nøkkel.", typed == read_aloud && !typed[0].is_empty());
+    there.wait_for_peers()?;
+    world.server.wait_for_peers()?;
     Ok(there)
 }
 

@@ -130,6 +130,17 @@ impl Server {
         serde_json::from_slice(&output.stdout).map_err(|error| unexpected(error.to_string()))
     }
 
+    /// Waits until its peers answer and trust it, as two operators do who have added each other.
+    pub fn wait_for_peers(&self) -> Result<(), DemoError> {
+        let started = Instant::now();
+        loop {
+            match self.ask(&["peer", "check"]) {
+                Err(_) if started.elapsed() < START_TIME => std::thread::sleep(Duration::from_millis(100)),
+                checked => return checked.map(drop),
+            }
+        }
+    }
+
     /// Starts it and waits until it says that it is ready.
     pub fn start(&mut self) -> Result<(), DemoError> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;

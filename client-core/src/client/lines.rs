@@ -3,6 +3,7 @@
 
 use super::Client;
 use super::input::Problem;
+use super::post::unknown_municipality;
 use super::session::{CLOCK, Sent};
 use crate::rows::Space;
 use stafett_protocol::codec::{decode, encode};
@@ -96,8 +97,7 @@ impl Client {
         }
         if me.trusted().key(to).is_none() {
             self.session.line_mut(to).stage = Stage::Down { again_at: Millis::MAX };
-            let why = format!("municipality {to:04} is not a peer of your own; its administrator adds it");
-            self.report(&Problem::rule("unknown-municipality", why));
+            self.report(&unknown_municipality(to));
             return false;
         }
         *self.session.line_mut(to) = Line { stage: Stage::Opening, ..Line::default() };
@@ -182,11 +182,6 @@ impl Client {
             if let (Some(me), Some(unit)) = (&mut self.me, greeting.unit) {
                 me.unit = Some(unit);
                 me.save(&mut self.table);
-            }
-            if let Some(peers) = &greeting.peers
-                && let Err(problem) = self.learn_peers(peers)
-            {
-                self.report(&problem);
             }
             self.session.send(from, Request::Units, Sent::Units);
         } else if self.is_interested(from) {

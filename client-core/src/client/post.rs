@@ -12,7 +12,7 @@ use openmls_traits::OpenMlsProvider as _;
 use stafett_protocol::code::key_hash;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes, decode, encode};
 use stafett_protocol::consent::Voucher;
-use stafett_protocol::credential::PersonCertificate;
+use stafett_protocol::credential::{NotIdentified, PersonCertificate};
 use stafett_protocol::ids::{DeviceId, Municipality, PersonId, ScopeId};
 use stafett_protocol::letter::{Content, Letter, LetterBody, Opened};
 use stafett_protocol::signed::Signed;
@@ -39,6 +39,14 @@ pub(super) struct WelcomeFrom {
     pub home: Municipality,
     pub seq: u64,
     pub welcome: VLBytes,
+}
+
+/// Code of what is refused only as long as the own municipality has not added another.
+const UNKNOWN_MUNICIPALITY: &str = "unknown-municipality";
+
+pub(super) fn unknown_municipality(number: Municipality) -> Problem {
+    let why = format!("municipality {number:04} is not a peer of your own; its administrator adds it");
+    Problem::rule(UNKNOWN_MUNICIPALITY, why)
 }
 
 const INFO: &[u8] = b"stafett/1 letter";
@@ -185,6 +193,10 @@ impl Client {
                 Ok(())
             }
         };
+        // It waits at the home until its writer's municipality is known.
+        if taken.as_ref().is_err_and(|problem| problem.code == UNKNOWN_MUNICIPALITY) {
+            return taken;
+        }
         self.session.counts.received += 1;
         self.session.send(from, Request::Acknowledge(vec![item.id]), Sent::Acknowledged);
         taken
@@ -235,7 +247,10 @@ impl Client {
         let plain = letter::open(self.provider.crypto(), &me.letter_private(), INFO, &me.device().0, &sealed)
             .map_err(|e| refused(&e))?;
         let opened: Opened = decode(&plain).map_err(|e| refused(&e))?;
-        let sender = opened.from.verify(&me.trusted()).map_err(|e| refused(&e))?;
+        let sender = opened.from.verify(&me.trusted()).map_err(|e| match e {
+            NotIdentified::UnknownMunicipality(number) => unknown_municipality(number),
+            other => refused(&other),
+        })?;
         let body = opened.body.verify(sender.device_key()).map_err(|e| refused(&e))?;
         if body.to != me.person {
             return Err(refused(&"it is for someone else"));

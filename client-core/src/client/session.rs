@@ -306,6 +306,7 @@ impl Client {
             Reply::Checkpoint(checkpoint) => self.checkpoint_offered(&checkpoint),
             Reply::CheckpointPart(part) => self.checkpoint_part(&part),
             Reply::Moved(tombstone) => self.moved(tombstone),
+            Reply::Peers(keys) if from == self.session.own => self.learn_peers(&keys),
             Reply::Relayed(frame) if from == self.session.own => {
                 self.relayed(frame);
                 Ok(())

@@ -435,13 +435,8 @@ impl Samples {
             Reply::CheckpointPart(CheckpointPart { scope: CARD, bytes: vec![1; 64].into() }),
             Reply::AttachmentWants(AttachmentWants { attachment: attachment_manifest().id(), parts: vec![0, 1] }),
             Reply::AttachmentPart(attachment_part()),
-            Reply::Welcome(Greeting {
-                municipality: HOME,
-                time: START,
-                key_packages: 3,
-                unit: Some(unit),
-                peers: Some(Signed::sign(&peer_keys(), &key("signer"))),
-            }),
+            Reply::Welcome(Greeting { municipality: HOME, time: START, key_packages: 3, unit: Some(unit) }),
+            Reply::Peers(Signed::sign(&peer_keys(), &key("signer"))),
         ]
         .into_iter()
         .chain(self.transfer_replies())

@@ -76,7 +76,8 @@ impl Peer {
 /// Own key and peers at one moment.
 #[derive(Debug, Default)]
 pub struct Known {
-    version: i64,
+    /// Raised by every change of the table; 0 before the first.
+    pub version: i64,
     /// The keys that credentials may chain to.
     pub trusted: Municipalities,
     pub peers: Vec<Arc<Peer>>,

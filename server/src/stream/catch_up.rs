@@ -42,16 +42,16 @@ impl Connection {
             time: now,
             key_packages: packages::count(&mut conn, self.device.device, now).await?,
             unit,
-            peers: self.peer_keys(),
         })
     }
 
-    /// Whose keys the operator has compared; for guests their own municipality says so.
-    fn peer_keys(&self) -> Option<Signed<PeerKeys>> {
+    /// Whose keys the operator has compared, if the device has not been told; guests hear it from their own municipality.
+    pub(super) fn new_peer_keys(&mut self) -> Option<Signed<PeerKeys>> {
         let known = self.server.federation.peers.known();
-        if self.guest_of.is_some() || known.peers.is_empty() {
+        if self.guest_of.is_some() || known.version == self.told_peers {
             return None;
         }
+        self.told_peers = known.version;
         let key = |peer: &Arc<Peer>| PeerKey { number: peer.number, name: peer.name.clone(), key: peer.key };
         let municipality = &self.server.municipality;
         let keys = PeerKeys { by: municipality.number, peers: known.peers.iter().map(key).collect() };

@@ -61,6 +61,8 @@ struct Connection {
     follows: HashMap<ScopeId, Follow>,
     /// Mail that was pushed and not yet acknowledged.
     mailed: HashSet<u64>,
+    /// The version of the list of peers that the device has been told.
+    told_peers: i64,
     /// What the device has begun to give back.
     returning: Option<Records>,
 }
@@ -91,6 +93,7 @@ async fn serve(server: Arc<Server>, device: Device, guest_of: Option<Arc<Peer>>,
         listener,
         follows: HashMap::new(),
         mailed: HashSet::new(),
+        told_peers: 0,
         returning: None,
     };
     let end = connection.serve(pushes, relayed).await;
@@ -219,7 +222,7 @@ impl Connection {
             return Ok(());
         }
         follow.cursor = new.last;
-        self.send_message(Message::Binary(new.frame.clone())).await?;
+        self.send_frame(new.frame.clone()).await?;
         match &new.moved {
             Some(tombstone) => self.moved(new.scope, tombstone.clone()).await,
             None => Ok(()),
@@ -243,8 +246,16 @@ impl Connection {
     }
 
     async fn reply(&mut self, id: u32, reply: Reply) -> Result<(), End> {
-        let frame = encode(&ServerFrame { id, reply });
-        self.send_message(Message::Binary(frame.into())).await
+        self.send_frame(encode(&ServerFrame { id, reply }).into()).await
+    }
+
+    /// Peers that the device has not heard of come first: what follows may be their people's.
+    async fn send_frame(&mut self, frame: Bytes) -> Result<(), End> {
+        if let Some(keys) = self.new_peer_keys() {
+            let told = encode(&ServerFrame { id: 0, reply: Reply::Peers(keys) });
+            self.send_message(Message::Binary(told.into())).await?;
+        }
+        self.send_message(Message::Binary(frame)).await
     }
 
     async fn send_message(&mut self, message: Message) -> Result<(), End> {

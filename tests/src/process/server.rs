@@ -57,11 +57,18 @@ impl Server {
         command
     }
 
-    /// Both operators add the other's peer file.
+    /// Both operators add the other's peer file, and ask until both running servers have noticed.
     pub fn peer_with(&self, other: &Self) {
         for (one, two) in [(self, other), (other, self)] {
             let file = two.home.join("peer.json");
             one.ask(&["peer", "add", file.to_str().unwrap()]);
+        }
+        let begun = Instant::now();
+        for server in [self, other] {
+            while !server.command(&["peer", "check"]).output().unwrap().status.success() {
+                assert!(begun.elapsed() < PATIENCE, "the servers do not notice each other");
+                sleep(Duration::from_millis(100));
+            }
         }
     }
 

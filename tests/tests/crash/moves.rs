@@ -128,6 +128,10 @@ pub async fn play(mut log: Leaving, acts: &[Act], tape: &Recording) -> (Leaving,
             log.applied(bundle.as_ref().unwrap());
         }
         tape.acknowledge();
+        // What follows of itself is no loss of what was acknowledged.
+        if *act == Act::Stale {
+            freed(&log).await.unwrap();
+        }
         played.works.push((work, told.clone(), stands(&log).await));
     }
     (log, played)

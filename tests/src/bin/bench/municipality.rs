@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 pub struct Municipality {
     home: PathBuf,
@@ -24,8 +24,12 @@ fn stafettd() -> PathBuf {
     beside
 }
 
+fn run(home: &Path, words: &[&str]) -> Output {
+    Command::new(stafettd()).args(words).arg("--home").arg(home).arg("--json").output().expect("runs")
+}
+
 fn ask(home: &Path, words: &[&str]) -> Value {
-    let out = Command::new(stafettd()).args(words).arg("--home").arg(home).arg("--json").output().expect("runs");
+    let out = run(home, words);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     serde_json::from_slice::<Value>(&out.stdout).expect("JSON")
 }
@@ -52,10 +56,15 @@ impl Municipality {
         (text("unit"), text("leader_code"))
     }
 
-    /// Each adds the other's peer file.
+    /// Each adds the other's peer file; both running servers have noticed.
     pub fn peer_with(&self, other: &Self) {
         for (at, file) in [(self, other), (other, self)] {
             ask(&at.home, &["peer", "add", file.home.join("peer.json").to_str().expect("a plain path")]);
+        }
+        for at in [self, other] {
+            while !run(&at.home, &["peer", "check"]).status.success() {
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
         }
     }
 
