@@ -170,7 +170,8 @@ fn check_state(report: &mut Report, state: &ScopeState, log: LogId, now: u64) {
     }
 }
 
-/// members(concern) ⊆ members(card), listed leaves counted as gone.
+/// members(concern) ⊆ members(card), listed leaves counted as gone. Where the family took a concern from its holder, the
+/// holder stays so in name, frozen, also after the baton of the log has gone to somebody else.
 fn check_subset(report: &mut Report, replicas: &BTreeMap<ScopeId, Replica>, cards: &[ScopeId]) {
     let Some(card) = cards.iter().find_map(|c| replicas.get(c)).map(Replica::state) else {
         return;
@@ -179,9 +180,10 @@ fn check_subset(report: &mut Report, replicas: &BTreeMap<ScopeId, Replica>, card
     let open = |s: &&ScopeState| s.kind() == ScopeKind::Concern && s.status != Status::Closed;
     for state in replicas.values().map(Replica::state).filter(open) {
         let listed = state.listed_at(state.time);
+        let dormant = state.status_at(state.time.max(card.time)) == Status::Dormant;
         for member in &state.membership.members {
             let gone = member.devices.iter().all(|d| listed.contains(d));
-            let there = card.membership.member(member.person).is_some();
+            let there = card.membership.member(member.person).is_some() || (dormant && member.role == Role::Holder);
             report.check(state.scope(), state.position.seq, gone || there, "only those in the log are in its concerns");
         }
     }

@@ -12,6 +12,7 @@ use crate::policy::{self, Context, MlsView, Refusal};
 use crate::signed::Signed;
 use crate::state::ScopeState;
 use openmls::group::{ProposalStore, PublicGroup};
+use openmls::messages::group_info::VerifiableGroupInfo;
 use openmls::prelude::{
     GroupId, MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent, ProtocolMessage, RatchetTreeIn, StagedCommit,
 };
@@ -139,11 +140,26 @@ fn check_seen(event: &Event, now: Position) -> Result<(), Refusal> {
     if event.seen.seq > now.seq || other_head || other_start { Err(Refusal::ChainBroken) } else { Ok(()) }
 }
 
-/// The group info for a resync is of the very epoch that the commit makes.
-fn check_group_info(bytes: &[u8], staged: &StagedCommit) -> Result<(), Refusal> {
+fn group_info(bytes: &[u8]) -> Result<VerifiableGroupInfo, Refusal> {
     use tls_codec::Deserialize as _;
     let message = MlsMessageIn::tls_deserialize_exact(bytes).map_err(|_| Refusal::MlsRefused)?;
     let MlsMessageBodyIn::GroupInfo(info) = message.extract() else { return Err(Refusal::MlsRefused) };
+    Ok(info)
+}
+
+/// Who takes part after this commit, by its author's word alone: for whoever cannot follow it, because others that came
+/// before are not shown to them.
+///
+/// # Errors
+/// Not a group info, or one without our membership.
+pub fn claimed_membership(commit: &crate::event::Commit) -> Result<Membership, Refusal> {
+    let info = group_info(commit.group_info.as_slice())?;
+    Membership::of(info.group_context().extensions()).map_err(|_| Refusal::MlsRefused)
+}
+
+/// The group info for a resync is of the very epoch that the commit makes.
+fn check_group_info(bytes: &[u8], staged: &StagedCommit) -> Result<(), Refusal> {
+    let info = group_info(bytes)?;
     if info.group_context() == staged.group_context() { Ok(()) } else { Err(Refusal::MlsRefused) }
 }
 
@@ -155,8 +171,7 @@ pub fn group_id(scope: crate::ids::ScopeId, generation: u32) -> GroupId {
 /// The public group that GroupInfo and tree describe.
 pub(crate) fn public_group(info: &[u8], tree: &[u8]) -> Result<(PublicGroup, MemoryStorage), Refusal> {
     use tls_codec::Deserialize as _;
-    let message = MlsMessageIn::tls_deserialize_exact(info).map_err(|_| Refusal::MlsRefused)?;
-    let MlsMessageBodyIn::GroupInfo(info) = message.extract() else { return Err(Refusal::MlsRefused) };
+    let info = group_info(info)?;
     let tree = RatchetTreeIn::tls_deserialize_exact(tree).map_err(|_| Refusal::MlsRefused)?;
     if info.ciphersuite() != crate::SUITE {
         return Err(Refusal::MlsRefused);

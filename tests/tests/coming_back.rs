@@ -69,6 +69,90 @@ fn k1_the_baton_comes_back_to_who_began_the_log() {
     assert_eq!(list(&seen, "glimpses").len(), 2, "{seen}");
 }
 
+/// The same, for a telephone that was off throughout: it hears at once that it had to leave and that it is back, and
+/// reads all of it again. Found by world 71.
+#[test]
+fn k1_a_device_that_slept_through_it_reads_all_of_it_again() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let homework = concern(&mut cast, &log);
+    cast.teacher.ask(&mut cast.home, C::Glimpse { concern: homework.clone(), text: "Fra før".into() }).unwrap();
+    let mut telephone = Device::new(77);
+    let code = text(&cast.teacher.ask(&mut cast.home, C::DeviceLink).unwrap(), "code");
+    cast.teacher.sync(&mut cast.home);
+    telephone.ask(&mut cast.home, C::DeviceAccept { code, name: "telefon".into() }).unwrap();
+    everyone(&mut cast, &mut telephone);
+    let glimpses = |cast: &mut Cast, device: &mut Device| {
+        let shown = device.ask(&mut cast.home, C::ConcernShow { concern: homework.clone() });
+        let shown = shown.unwrap_or_else(|e| panic!("{e:?} {}", device.last_problem()));
+        list(&shown, "glimpses").iter().map(|g| text(g, "text")).collect::<Vec<_>>()
+    };
+    assert_eq!(glimpses(&mut cast, &mut telephone), ["Fra før"]);
+
+    let (mut kari, kari_id) = colleague(&mut cast);
+    let teacher_id = text(&cast.teacher.ask(&mut cast.home, C::DeviceList).unwrap(), "person");
+    let mut teacher = std::mem::replace(&mut cast.teacher, Device::new(0));
+    hand_over(&mut cast, &mut teacher, (&mut kari, &kari_id), &log);
+    cast.teacher = teacher;
+    everyone(&mut cast, &mut kari);
+    let number = kari.ask(&mut cast.home, C::Verify { person: teacher_id.clone(), number: None }).unwrap();
+    let met = C::Verify { person: teacher_id.clone(), number: Some(text(&number, "number")) };
+    kari.ask(&mut cast.home, met).unwrap();
+    let mut teacher = std::mem::replace(&mut cast.teacher, Device::new(0));
+    hand_over(&mut cast, &mut kari, (&mut teacher, &teacher_id), &log);
+    cast.teacher = teacher;
+    everyone(&mut cast, &mut kari);
+
+    everyone(&mut cast, &mut telephone);
+    assert_eq!(glimpses(&mut cast, &mut telephone), ["Fra før"]);
+    let write = C::Glimpse { concern: homework.clone(), text: "Tilbake".into() };
+    telephone.ask(&mut cast.home, write).unwrap();
+    everyone(&mut cast, &mut telephone);
+    let mut mother = std::mem::replace(&mut cast.mother, Device::new(0));
+    assert_eq!(glimpses(&mut cast, &mut mother), ["Fra før", "Tilbake"]);
+}
+
+/// C4: a device that is set back to before others came in, and before it was put out itself, is shown the commit that did
+/// it and none before, and no letter again. That is enough to forget what must be forgotten. Found by world 69.
+#[test]
+fn c4_a_restored_device_hears_again_that_it_has_to_leave() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let homework = concern(&mut cast, &log);
+    cast.leader.sync(&mut cast.home);
+    let backup = cast.leader.disk.clone();
+    let mut telephone = Device::new(78);
+    let code = text(&cast.teacher.ask(&mut cast.home, C::DeviceLink).unwrap(), "code");
+    cast.teacher.sync(&mut cast.home);
+    telephone.ask(&mut cast.home, C::DeviceAccept { code, name: "telefon".into() }).unwrap();
+    let mut leader = std::mem::replace(&mut cast.leader, Device::new(0));
+    let all_but_the_leader = |cast: &mut Cast, telephone: &mut Device| {
+        let Cast { home, teacher, mother, father, .. } = cast;
+        for _ in 0..3 {
+            for device in [&mut *teacher, &mut *mother, &mut *father, &mut *telephone] {
+                device.sync(home);
+            }
+        }
+    };
+    all_but_the_leader(&mut cast, &mut telephone);
+    let consents = cast.mother.ask(&mut cast.home, C::ConsentList { log: log.clone() }).unwrap();
+    let custody = list(&consents, "consents").iter().find(|c| c["access"] == "custody").unwrap();
+    let target = WithdrawTarget::Grant(text(custody, "id"));
+    cast.mother.ask(&mut cast.home, C::ConsentWithdraw { log: log.clone(), target }).unwrap();
+    all_but_the_leader(&mut cast, &mut telephone);
+    for _ in 0..2 {
+        leader.sync(&mut cast.home);
+    }
+    leader.disk = backup;
+    leader.restart();
+    for _ in 0..2 {
+        leader.sync(&mut cast.home);
+    }
+    for command in [C::LogShow { log }, C::ConcernShow { concern: homework }] {
+        assert_eq!(leader.ask(&mut cast.home, command).unwrap_err().code, "withdrawn", "{}", leader.last_problem());
+    }
+}
+
 /// C4: a part of the log that is begun while a parent withdraws is not left out: it stands on a copy of what she ended.
 #[test]
 fn c4_a_withdrawal_reaches_what_was_begun_meanwhile() {

@@ -204,15 +204,17 @@ def check_receipts(report, page, receipts, chains, heads, trusted):
 
 
 def check_subset(report, chains, cards):
-    """members(concern) is within members(card)."""
+    """members(concern) is within members(card); the holder in name of what is dormant excepted."""
     card = next((chains[c].facts for c in cards if c in chains and chains[c].facts), None)
     for chain in chains.values():
         facts = chain.facts
         if card and facts and facts.kind == "Concern" and facts.status != "Closed":
             listed = facts.listed_at(facts.time)
+            dormant = facts.status_at(max(facts.time, card.time)) == "Dormant"
             for m in facts.membership.members:
                 gone = all(d in listed for d in m.devices)
-                report.check(facts.scope, facts.seq, gone or card.member(m.person), "only those in the log are in its concerns")
+                there = card.member(m.person) or (dormant and m.role.name == "Holder")
+                report.check(facts.scope, facts.seq, gone or there, "only those in the log are in its concerns")
 
 
 def replay(page, file):

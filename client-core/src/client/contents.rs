@@ -104,7 +104,8 @@ impl Client {
             return Ok(());
         };
         let state = s.replica.state();
-        let receipt = DeletionReceipt { scope, device, seq: state.position.seq, wiped_at: self.now };
+        let left_at = state.position.seq;
+        let receipt = DeletionReceipt { scope, device, seq: left_at, wiped_at: self.now };
         let family: Vec<PersonId> = state.authority().persons().map(|p| p.person).collect();
         if let Some(mut mls) = group::load(&self.provider, &state.membership) {
             mls.delete(self.provider.storage()).map_err(group::mls_problem)?;
@@ -113,7 +114,6 @@ impl Client {
         let unsent = s.document.pending().next().map(|p| p.hash);
         let drafts = unsent.map_or_else(Vec::new, |hash| s.document.refuse(&hash).unwrap_or_default());
         s.wipe(&mut self.table)?;
-        self.welcome_used(scope);
         self.table.delete(Space::State, &[b"resync/".as_slice(), &scope.0].concat());
         drafts.iter().for_each(|draft| self.keep_draft(scope, draft, "withdrawn"));
         self.drop_queue(scope);
@@ -121,6 +121,10 @@ impl Client {
         let receipt = Signed::sign(&receipt, &key);
         for person in family {
             self.write_letter(person, Content::Deletion(receipt.clone()));
+        }
+        match self.welcome(scope).is_some_and(|w| w.seq > left_at) {
+            true => self.read_anew(scope),
+            false => self.welcome_used(scope),
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use stafett_protocol::consent::{Reject, RejectReason, Statement};
 use stafett_protocol::event::{Body, Change, Commit, Receipt, Record, SealContext};
 use stafett_protocol::ids::{Hash, Municipality, ScopeId};
 use stafett_protocol::policy::Context;
-use stafett_protocol::replica::{Judged, Replica, first_home};
+use stafett_protocol::replica::{self, Judged, Replica, first_home};
 use stafett_protocol::wire::{Records, SyncedScope};
 
 fn halted_key(scope: ScopeId) -> Vec<u8> {
@@ -97,14 +97,19 @@ impl Client {
         let before = (self.provider.storage().mark(), self.table.mark());
         let moves = self.scopes.get(&scope).map_or(0, |s| s.replica.state().moves.len());
         let mut followed = Ok(());
+        let mut left = false;
         for record in fresh {
             self.session.counts.received += 1;
+            let here = self.scopes.contains_key(&scope);
             followed = self.follow(scope, record);
-            if followed.is_err() {
+            // What comes after this device's removal is not its to follow; if it is let in again, it reads all anew.
+            left = !self.wants(scope) || (here && !self.scopes.contains_key(&scope));
+            if followed.is_err() || left {
                 break;
             }
         }
         match followed {
+            Ok(()) if left => {}
             Ok(()) => {
                 if let Err(problem) = self.entitled(scope, signer, &receipt) {
                     self.undo(scope, before);
@@ -183,6 +188,14 @@ impl Client {
         let by_own = own.map(|m| m.person) == author.map(|m| m.person);
         if stays && !by_own && !state.listed_at(now).contains(&device_key) {
             return Ok(false);
+        }
+        // It came after other commits, which the home shows us no more: its author's word on who is left must do.
+        if event.epoch > state.epoch {
+            let gone = replica::claimed_membership(commit).is_ok_and(|m| m.device_key(device).is_none());
+            if gone {
+                self.leave(scope)?;
+            }
+            return Ok(gone);
         }
         let Some(mut mls) = group::load(&self.provider, &s.replica.state().membership) else {
             return Ok(false);

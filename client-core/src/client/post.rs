@@ -203,22 +203,29 @@ impl Client {
     }
 
     fn keep_welcome(&mut self, home: Municipality, welcome: WelcomeMail) {
-        let left = |s: &super::scope::Scope| s.standing == super::scope::Standing::Withdrawn;
-        let seen = self.scopes.get(&welcome.scope).map_or(0, |s| s.replica.state().position.seq);
-        if self.scopes.get(&welcome.scope).is_some_and(left) {
-            // Let in again after a withdrawal: the chain is read anew from its beginning.
-            if welcome.seq <= seen {
-                return;
-            }
-            self.scopes.remove(&welcome.scope);
-            super::scope::Scope::forget(&mut self.table, welcome.scope);
-        }
         let scope = welcome.scope;
+        let left = !self.wants(scope);
+        let seen = self.scopes.get(&scope).map_or(0, |s| s.replica.state().position.seq);
+        if left && welcome.seq <= seen {
+            return;
+        }
         let kept = WelcomeFrom { home, seq: welcome.seq, welcome: welcome.welcome };
         self.table.write(Space::Mail, &mail_key("welcome", &[&scope.0]), encode(&kept));
         self.session.blocked.remove(&scope);
         self.welcome_came(scope);
-        if self.session.line(home).is_some_and(|l| l.stage == Stage::Greeted) {
+        if left {
+            self.read_anew(scope);
+        } else if self.session.line(home).is_some_and(|l| l.stage == Stage::Greeted) {
+            self.sync_scope(scope);
+        }
+    }
+
+    /// Let in again after a withdrawal: the chain is read anew from its beginning.
+    pub(super) fn read_anew(&mut self, scope: ScopeId) {
+        self.scopes.remove(&scope);
+        super::scope::Scope::forget(&mut self.table, scope);
+        self.session.blocked.remove(&scope);
+        if self.session.line(self.home_of(scope)).is_some_and(|l| l.stage == Stage::Greeted) {
             self.sync_scope(scope);
         }
     }

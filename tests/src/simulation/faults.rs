@@ -4,6 +4,8 @@ use super::node::Backup;
 use super::operation::{Blow, Fault};
 use super::world::{NUMBERS, World};
 use crate::model_net::Net as _;
+use stafett_client_core::client::input::Input;
+use stafett_protocol::codec::encode;
 use stafett_protocol::wire::ServerFrame;
 
 /// A blow that waits until a device moves a log.
@@ -43,8 +45,30 @@ impl World {
                     node.inbound.push_back(ServerFrame { id: 0, ..frame });
                 }
             }
+            Fault::Withhold { who } => {
+                self.collect();
+                self.nodes[who % n].inbound.pop_front();
+            }
+            Fault::Swap { who } => {
+                self.collect();
+                let inbound = &mut self.nodes[who % n].inbound;
+                if inbound.len() > 1 {
+                    inbound.swap(0, 1);
+                }
+            }
+            Fault::Bend { who, bit } => self.bend(who % n, bit),
             Fault::AtMove { after, blow } => self.waiting.push(Waiting { after, blow }),
         }
+    }
+
+    /// What arrives is not what the home sent: the device takes it for what it is worth.
+    fn bend(&mut self, node: usize, bit: usize) {
+        self.collect();
+        let Some(frame) = self.nodes[node].inbound.pop_front() else { return };
+        let mut bytes = encode(&frame);
+        let bit = bit % (bytes.len() * 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        self.input(node, Input::Frame(bytes));
     }
 
     fn leave_the_net(&mut self, node: usize, steps: usize) {

@@ -88,8 +88,10 @@ fn one_holder(world: &World, state: &ScopeState) -> Result<(), String> {
     let [holder] = holders.as_slice() else { return Err(format!("{} holders in {}", holders.len(), state.scope())) };
     let card = state.card.and_then(|card| world.home.chain(card)).map(|c| c.replica.state());
     let by_card = card.and_then(|c| c.membership.holder()).map(|h| h.person);
-    if state.status != Status::Closed && by_card.is_some_and(|person| person != holder.person) {
-        return Err(format!("{} has another holder than its card", state.scope()));
+    // What the family took from its holder rests as it is until they give it to somebody.
+    let active = state.status_at(world.home.now()) == Status::Active;
+    if active && by_card.is_some_and(|person| person != holder.person) {
+        return Err(format!("{} ({:?}) has another holder than its card", state.scope(), state.status));
     }
     Ok(())
 }

@@ -136,7 +136,7 @@ impl World {
         self.nodes[node].device.client.handle(now, input)
     }
 
-    fn input(&mut self, node: usize, input: Input) {
+    pub(super) fn input(&mut self, node: usize, input: Input) {
         let effects = self.handle(node, input);
         if self.nodes[node].disk_full > 0 && !effects.rows.is_empty() {
             return self.crash(node);
@@ -151,7 +151,7 @@ impl World {
     }
 
     /// Moves what the home has for open streams behind what is on its way already.
-    fn collect(&mut self) {
+    pub(super) fn collect(&mut self) {
         for node in self.nodes.iter_mut().filter(|n| n.online) {
             node.inbound.extend(self.home.inbound(node.device.home, node.device.id.expect("online")));
         }

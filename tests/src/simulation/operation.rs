@@ -137,6 +137,12 @@ pub enum Fault {
     ServerRestart,
     /// The server sends an old message once more.
     Replay { who: usize },
+    /// The server keeps one message back for good, though the stream stands.
+    Withhold { who: usize },
+    /// The server sends two messages in the wrong order.
+    Swap { who: usize },
+    /// One bit of a message is another than the server meant, or than its author.
+    Bend { who: usize, bit: usize },
     /// The servers lose each other, or find each other again.
     PeersApart { apart: bool },
     /// Lies in wait: strikes at the next move of a log, once its driver has taken in so many messages of it.
@@ -184,8 +190,8 @@ const LIFE: &[(u32, Draw<Wish>)] = &[
     (1, |n| Wish::WithdrawHold { guardian: n.a, log: n.b }),
     (2, |n| Wish::NewDevice { who: n.a }),
     (1, |n| Wish::RemoveDevice { who: n.a }),
-    (4, |n| Wish::OfferBaton { by: n.a, log: n.b, to: RECEIVERS[n.c % 3], concern: n.c / 3 }),
-    (8, |n| Wish::AcceptBaton { who: n.a, pass_on: n.b % 3 == 0 }),
+    (9, |n| Wish::OfferBaton { by: n.a, log: n.b, to: RECEIVERS[n.c % 3], concern: n.c / 3 }),
+    (14, |n| Wish::AcceptBaton { who: n.a, pass_on: n.b % 3 == 0 }),
     (1, |n| Wish::DeclineBaton { who: n.a }),
     (1, |n| Wish::AbortBaton { log: n.a }),
     (1, |n| Wish::Takeover { log: n.a }),
@@ -205,6 +211,9 @@ const FAULTS: &[(u32, Draw<Fault>)] = &[
     (3, |n| Fault::ServerClock { by: n.seconds.rem_euclid(3600) }),
     (2, |_| Fault::ServerRestart),
     (2, |n| Fault::Replay { who: n.a }),
+    (3, |n| Fault::Withhold { who: n.a }),
+    (2, |n| Fault::Swap { who: n.a }),
+    (4, |n| Fault::Bend { who: n.a, bit: n.b << 10 | n.c }),
     (3, |n| Fault::PeersApart { apart: n.a % 2 == 0 }),
     (6, |n| Fault::AtMove { after: n.a % 7, blow: BLOWS[n.b % 5] }),
 ];
