@@ -5,12 +5,13 @@
 mod common;
 use common::*;
 use stafett_protocol::commit_view::{CommitView, Leaf};
-use stafett_protocol::consent::{Access, Grantee, Permit, Voucher};
+use stafett_protocol::consent::{Access, ConsentGrant, Grantee, Permit, PersonGrantee, UnitGrantee, Voucher};
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::event::Body;
 use stafett_protocol::ids::Hash;
-use stafett_protocol::membership::{Member, Role};
+use stafett_protocol::membership::{Member, Role, ScopeKind};
 use stafett_protocol::policy::{MlsView, Refusal as R};
+use stafett_protocol::signed::id_of;
 use stafett_protocol::state::{Employment, Ended, Gone, NewKey, ScopeState, Status};
 
 /// Somebody asks to be let into a scope.
@@ -95,6 +96,7 @@ fn c1_a_grant_lets_in_whom_it_names_as_what_it_says() {
     let world = World::new();
     let door = Door::reader(&world);
     let basis = door.member.basis;
+    assert_eq!(door.state.grants.iter().filter(|fact| fact.id == basis).count(), 1, "two signatures, one grant");
     let granted = |bend: &dyn Fn(&mut stafett_protocol::consent::ConsentGrant), who: Who| {
         door.with(|door| {
             bend(&mut door.state.grants.iter_mut().find(|fact| fact.id == basis).unwrap().grant);
@@ -115,6 +117,35 @@ fn c1_a_grant_lets_in_whom_it_names_as_what_it_says() {
     let Grantee::Person(mut named) = coach else { panic!() };
     named.person_key = [9; 32];
     assert_eq!(granted(&|grant| grant.grantee = Grantee::Person(named), COACH), Err(R::GrantMismatch));
+    named = PersonGrantee { person: world.id(STRANGER), person_key: world.person(COACH).public() };
+    assert_eq!(granted(&|grant| grant.grantee = Grantee::Person(named), COACH), Err(R::GrantMismatch));
+    let beside = |card: &ScopeState| door.with(|door| door.card = Some(card.clone()));
+    assert_eq!(beside(&door.state), Ok(()), "who enters the card need not be on it");
+}
+
+#[test]
+fn c1_a_log_is_held_by_the_very_person_whom_the_grant_names() {
+    let world = World::new();
+    let authority = world.authority();
+    let founded = |grantee| {
+        let grant = ConsentGrant { grantee, ..world.hold_grant(CARD, &authority) };
+        let founder = world.founder(TEACHER, Role::Holder, id_of(&grant));
+        let grants = world.signed_by(&grant, &[MOTHER, FATHER]);
+        let membership = world.membership(CARD, ScopeKind::Card, &authority, founder);
+        let founding = Founding { membership, log_salt: Some(SALT), card: None, grants, vouchers: vec![] };
+        world.found(world.device(TEACHER), &founding, None).map(drop)
+    };
+    let named = PersonGrantee { person: world.id(TEACHER), person_key: world.person(TEACHER).public() };
+    let person = |named| founded(Grantee::Person(named));
+    assert_eq!(person(named), Ok(()));
+    assert_eq!(person(PersonGrantee { person: world.id(COACH), ..named }), Err(R::GrantMismatch));
+    assert_eq!(person(PersonGrantee { person_key: [9; 32], ..named }), Err(R::GrantMismatch));
+    // The leader of the unit needs nobody's word; whoever has only the name or only the key does.
+    let led = UnitGrantee { unit: SCHOOL, leader: named.person, leader_key: named.person_key };
+    let unit = |led| founded(Grantee::Unit(led));
+    assert_eq!(unit(led), Ok(()));
+    assert_eq!(unit(UnitGrantee { leader: world.id(COACH), ..led }), Err(R::VoucherMissing));
+    assert_eq!(unit(UnitGrantee { leader_key: [9; 32], ..led }), Err(R::VoucherMissing));
 }
 
 #[test]
@@ -128,6 +159,8 @@ fn m3_a_leaf_is_its_persons_own_under_the_key_that_is_pinned() {
     assert_eq!(door.with(|door| door.leaf.credential = other), Err(R::PersonChanged), "another person's");
     let new = NewKey { person: world.id(PPT), key: [9; 32] };
     assert_eq!(door.with(|door| door.state.new_keys = vec![new]), Err(R::KeyNotPinned), "a key that was lost");
+    let found = NewKey { key: world.person(PPT).public(), ..new };
+    assert_eq!(door.with(|door| door.state.new_keys = vec![found]), Ok(()), "the one that counts since");
 }
 
 #[test]
@@ -276,8 +309,19 @@ fn in_a_unit_the_leaders_certificate_or_the_municipalitys_lets_in() {
         door.member.role = Role::Leader;
     });
     assert_eq!(promoted, Err(R::VoucherInvalid), "no leaf says that the municipality has certified it");
+    // Who comes back does so while the certificate lasts.
+    let until = |until| {
+        door.with(|door| {
+            door.state.readmit = vec![door.member.clone()];
+            door.state.employments = vec![Employment { person: door.member.person, until }];
+        })
+    };
+    let now = unit.state().time + 1;
+    assert_eq!([until(now), until(now + 1)], [Err(R::VoucherInvalid), Ok(())]);
     // In one's own scope nobody else.
     let own = world.found(world.device(MOTHER), &world.personal_founding(MOTHER), None).unwrap();
     let stranger = Door::of(&world, &own, MOTHER, FATHER, Role::Own, Hash::default());
     assert_eq!(stranger.answer(), Err(R::NotYours));
+    let basis = Hash([1; 32]);
+    assert_eq!(Door::of(&world, &own, MOTHER, MOTHER, Role::Own, basis).answer(), Ok(()), "the basis follows the key");
 }

@@ -13,7 +13,7 @@ use stafett_protocol::handover::{HandoverOffer, Part, Takeover};
 use stafett_protocol::ids::Hash;
 use stafett_protocol::membership::{Member, Role};
 use stafett_protocol::policy::{MlsView, Refusal as R, may_hand_over, may_offer};
-use stafett_protocol::state::{Employment, GrantFact, NewKey, ScopeState, Status, TakenOver};
+use stafett_protocol::state::{Employment, Ended, GrantFact, NewKey, ScopeState, Status, TakenOver, Tenure};
 
 /// A handover from the teacher, as `decide` is told of it.
 struct Case<'w> {
@@ -21,13 +21,15 @@ struct Case<'w> {
     state: ScopeState,
     offer: HandoverOffer,
     who: Who,
+    /// The card beside which it is judged.
+    card: Option<ScopeState>,
 }
 
 impl<'w> Case<'w> {
     /// To a colleague in the same unit, on the grant that is there.
     fn inside(world: &'w World, chain: &Chain) -> Self {
         let offer = world.offer(chain, world.to_unit(LEADER, Some(COLLEAGUE)), chain.basis());
-        Self { world, state: chain.state().clone(), offer, who: COLLEAGUE }
+        Self { world, state: chain.state().clone(), offer, who: COLLEAGUE, card: None }
     }
 
     fn view(&self) -> CommitView {
@@ -47,14 +49,15 @@ impl<'w> Case<'w> {
         let leader = if self.offer.to.unit.unwrap().unit == PPT_UNIT { PPT_LEADER } else { LEADER };
         let voucher = world.voucher_of(leader, &world.certificate(leader, self.who), None);
         let commit = commit_of(&view, vec![voucher], Some(world.agreed(&self.offer, TEACHER, self.who)));
-        world.decided(&self.state, None, world.device(TEACHER), Body::Commit(commit), &MlsView::Commit(view))
+        let by = world.device(TEACHER);
+        world.decided(&self.state, self.card.as_ref(), by, Body::Commit(commit), &MlsView::Commit(view))
     }
 
     fn bent(&self, bend: impl FnOnce(&mut ScopeState)) -> Self {
         let mut state = self.state.clone();
         bend(&mut state);
         state.membership = state.membership.sorted();
-        Self { world: self.world, state, offer: self.offer.clone(), who: self.who }
+        Self { world: self.world, state, offer: self.offer.clone(), who: self.who, card: self.card.clone() }
     }
 
     fn answer(&self) -> Result<(), R> {
@@ -236,4 +239,31 @@ fn k1_the_old_units_grants_end_and_nobody_elses() {
     let ended_at = |id| after.grant(&id).unwrap().ended_at;
     assert_eq!(ended_at(old), case.state.time + 1);
     assert_eq!((ended_at(Hash([5; 32])), ended_at(coach), ended_at(basis)), (7, 0, 0));
+}
+
+#[test]
+fn c3_whose_employment_ended_holds_nothing_until_a_later_grant() {
+    let world = World::new();
+    let card = world.family_card();
+    let inside = Case::inside(&world, &card);
+    let since = card.state().grant(&card.basis()).unwrap().in_force_since;
+    let ended = |at| {
+        let ended = Ended { unit: SCHOOL, person: world.id(COLLEAGUE), at };
+        inside.bent(|state| state.ended = vec![ended]).answer()
+    };
+    assert_eq!([ended(since), ended(since - 1)], [Err(R::VoucherMissing), Ok(())]);
+}
+
+#[test]
+fn the_holder_of_the_card_takes_the_concerns_and_the_card_itself_asks_nobody() {
+    let world = World::new();
+    let card = world.family_card();
+    let concern = world.concern(card.state());
+    let beside =
+        |chain: &Chain, card: &ScopeState| Case { card: Some(card.clone()), ..Case::inside(&world, chain) }.answer();
+    assert_eq!(beside(&concern, card.state()), Err(R::NotOnCard));
+    let mut passed = card.state().clone();
+    passed.tenures.push(Tenure { person: world.id(COLLEAGUE), basis: card.basis(), since: START });
+    assert_eq!(beside(&concern, &passed), Ok(()));
+    assert_eq!(beside(&card, card.state()), Ok(()));
 }

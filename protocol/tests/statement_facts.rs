@@ -147,3 +147,16 @@ fn who_has_withdrawn_and_signs_again_lifts_that_veto_and_no_other() {
     let after = world.said(&state, TEACHER, Statement::Grant(world.sign_grant(&grant, MOTHER))).unwrap();
     assert_eq!(after.vetoes, [veto(world.person_grantee(COACH))]);
 }
+
+#[test]
+fn countersigned_paper_is_paper_no_longer_and_a_grant_stands_since_it_stood_first() {
+    let world = World::new();
+    let (mut state, grant) = paper(&world, 2);
+    let on_paper = Attestation { person: world.id(STRANGER), until: START + DAY };
+    let signers = vec![world.id(MOTHER)];
+    state.grants.push(GrantFact { signers, attested: vec![on_paper], in_force_since: START, ..fact(&grant) });
+    let signed = Statement::Grant(world.sign_grant(&grant, STRANGER));
+    let after = world.said(&state, TEACHER, signed).unwrap();
+    let fact = after.grant(&id_of(&grant)).unwrap();
+    assert_eq!((&fact.attested, fact.in_force_since), (&vec![], START));
+}

@@ -1,0 +1,89 @@
+//! Changes of authority and of keys on facts bent for the case: whose signature, over what, and that it is one (B6,
+//! C10; found by the mutants of `policy/authority.rs`).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+use common::*;
+use stafett_protocol::consent::{
+    AuthorityChange, AuthoritySignature, KeyChangeSignature, PersonKeyChange, SignedAuthorityChange,
+    SignedPersonKeyChange, Statement,
+};
+use stafett_protocol::ids::{Hash, LogId};
+use stafett_protocol::policy::Refusal as R;
+use stafett_protocol::signed::Signed;
+use stafett_protocol::state::ScopeState;
+
+/// A signature over `change` in the name of the first, with the key of the second.
+fn signs(world: &World, change: &AuthorityChange, name: Who, key: Who) -> AuthoritySignature {
+    AuthoritySignature { signer: world.id(name), change: Signed::sign(change, &world.person(key).key) }
+}
+
+fn decides(world: &World, state: &ScopeState, change: Vec<AuthoritySignature>) -> Result<(), R> {
+    let statement = Statement::AuthorityChange(SignedAuthorityChange { change });
+    world.said(state, TEACHER, statement).map(drop)
+}
+
+#[test]
+fn c10_a_change_of_authority_is_signed_by_those_who_decide_over_this_very_change() {
+    let world = World::new();
+    let card = world.family_card();
+    let (state, old) = (card.state(), world.authority());
+    let to = world.authority_of(&[MOTHER], 1);
+    let good = AuthorityChange { log: world.log(), scope: CARD, from: old.id(), to, decision: Hash::default() };
+    let by = |change: &AuthorityChange, who: &[Who]| -> Vec<_> {
+        who.iter().map(|who| signs(&world, change, *who, *who)).collect()
+    };
+    assert_eq!(decides(&world, state, by(&good, &[MOTHER, FATHER])), Ok(()), "the quorum needs no decision");
+    let forged = vec![signs(&world, &good, MOTHER, MOTHER), signs(&world, &good, FATHER, MOTHER)];
+    assert_eq!(decides(&world, state, forged), Err(R::BadSignature));
+    let other = AuthorityChange { to: world.authority_of(&[FATHER], 1), ..good.clone() };
+    let two = vec![signs(&world, &good, MOTHER, MOTHER), signs(&world, &other, FATHER, FATHER)];
+    assert_eq!(decides(&world, state, two), Err(R::GrantMismatch), "each signs another change");
+    for elsewhere in
+        [AuthorityChange { scope: JOURNAL, ..good.clone() }, AuthorityChange { log: LogId::default(), ..good.clone() }]
+    {
+        assert_eq!(decides(&world, state, by(&elsewhere, &[MOTHER, FATHER])), Err(R::GrantMismatch));
+    }
+    // On a decision holder and leader together.
+    let decided = AuthorityChange { decision: Hash([4; 32]), ..good };
+    assert_eq!(decides(&world, state, by(&decided, &[TEACHER, LEADER])), Ok(()));
+    assert_eq!(decides(&world, state, by(&decided, &[LEADER])), Err(R::DecisionMissing));
+    assert_eq!(decides(&world, state, by(&decided, &[LEADER, MOTHER])), Err(R::DecisionMissing));
+}
+
+#[test]
+fn a_key_changes_on_signatures_that_are_theirs_over_this_very_change() {
+    let world = World::new();
+    let card = world.family_card();
+    let mother = world.device(MOTHER);
+    let change = PersonKeyChange {
+        scope: CARD,
+        person: world.id(MOTHER),
+        old: world.person(MOTHER).public(),
+        new: [8; 32],
+        surviving: vec![mother.public()],
+    };
+    let answer = |signatures| {
+        let statement = Statement::PersonKeyChange(SignedPersonKeyChange { signatures });
+        world.said(card.state(), TEACHER, statement).map(drop)
+    };
+    let by = |who: Who, device, change: Signed<PersonKeyChange>| KeyChangeSignature {
+        signer: world.id(who),
+        device,
+        change,
+    };
+    let own = Some(mother.public());
+    assert_eq!(answer(vec![by(MOTHER, own, Signed::sign(&change, &mother.key))]), Ok(()));
+    let forged = Signed::sign(&change, &world.device(FATHER).key);
+    assert_eq!(answer(vec![by(MOTHER, own, forged)]), Err(R::BadSignature), "not the device's");
+    let met = |who: Who| by(who, None, Signed::sign(&change, &world.person(who).key));
+    assert_eq!(answer(vec![met(TEACHER), met(FATHER)]), Ok(()));
+    let forged = by(FATHER, None, Signed::sign(&change, &world.person(TEACHER).key));
+    assert_eq!(answer(vec![met(TEACHER), forged]), Err(R::BadSignature), "not the father's");
+    let other = PersonKeyChange { new: [7; 32], ..change.clone() };
+    let other = by(FATHER, None, Signed::sign(&other, &world.person(FATHER).key));
+    assert_eq!(answer(vec![met(TEACHER), other]), Err(R::GrantMismatch), "each signs another change");
+    // A witness who names a device signs as the person all the same.
+    let named = KeyChangeSignature { device: own, ..met(FATHER) };
+    assert_eq!(answer(vec![met(TEACHER), named]), Ok(()));
+}
