@@ -9,9 +9,10 @@ use stafett_protocol::consent::{
     SignedPersonKeyChange, Statement,
 };
 use stafett_protocol::ids::{Hash, LogId};
+use stafett_protocol::membership::Role;
 use stafett_protocol::policy::Refusal as R;
 use stafett_protocol::signed::Signed;
-use stafett_protocol::state::ScopeState;
+use stafett_protocol::state::{ScopeState, Status};
 
 /// A signature over `change` in the name of the first, with the key of the second.
 fn signs(world: &World, change: &AuthorityChange, name: Who, key: Who) -> AuthoritySignature {
@@ -86,4 +87,27 @@ fn a_key_changes_on_signatures_that_are_theirs_over_this_very_change() {
     // A witness who names a device signs as the person all the same.
     let named = KeyChangeSignature { device: own, ..met(FATHER) };
     assert_eq!(answer(vec![met(TEACHER), named]), Ok(()));
+}
+
+#[test]
+fn who_guards_a_key_change_where_the_holder_cannot() {
+    let world = World::new();
+    let card = world.family_card();
+    let tried = |state: &ScopeState, by: Who, who: Who, others: &[Who]| {
+        let (person, old) = (world.id(who), world.person(who).public());
+        let change = PersonKeyChange { scope: state.scope(), person, old, new: [8; 32], surviving: vec![] };
+        world.said(state, by, world.key_change(&change, None, others)).map(drop)
+    };
+    let mut state = card.state().clone();
+    assert_eq!(tried(&state, TEACHER, MOTHER, &[LEADER, FATHER]), Err(R::DecisionMissing), "the holder is there");
+    state.status = Status::Dormant;
+    assert_eq!(tried(&state, TEACHER, MOTHER, &[LEADER, FATHER]), Ok(()), "the leader for the frozen holder");
+    state.listed = vec![world.device(TEACHER).public()];
+    assert_eq!(tried(&state, FATHER, MOTHER, &[TEACHER, FATHER]), Err(R::NotAMember), "on the way out");
+    // In a unit the leader suffices, for an employee.
+    let unit = world.found(world.device(LEADER), &world.unit_founding(), None).unwrap();
+    let mut state = unit.state().clone();
+    state.membership.members.push(world.founder(COLLEAGUE, Role::Employee, Hash::default()));
+    assert_eq!(tried(&state, LEADER, COLLEAGUE, &[LEADER]), Ok(()));
+    assert_eq!(tried(&state, LEADER, LEADER, &[COLLEAGUE]), Err(R::DecisionMissing));
 }

@@ -1,0 +1,110 @@
+//! Commits on facts bent for the case: what each condition of `policy/commit.rs` is for (M1, M5, M6; found by its
+//! mutants).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+use common::*;
+use stafett_protocol::commit_view::CommitView;
+use stafett_protocol::event::{Body, Commit, Event};
+use stafett_protocol::ids::Hash;
+use stafett_protocol::membership::Role;
+use stafett_protocol::policy::{MlsView, Refusal as R, decide};
+use stafett_protocol::state::{Employment, ScopeState};
+
+fn answer(world: &World, state: &ScopeState, by: Who, view: CommitView) -> Result<(), R> {
+    world.committed(state, by, view).map(drop)
+}
+
+#[test]
+fn m6_a_resync_replaces_the_own_leaf_and_does_nothing_else() {
+    let world = World::new();
+    let card = world.family_card();
+    let (state, mother) = (card.state(), world.device(MOTHER));
+    let resync = CommitView { sender: None, removes: vec![mother.public()], path: Some(leaf(mother)), ..view(mother) };
+    let tried = |bend: &dyn Fn(&mut CommitView, &mut Commit)| {
+        let mut view = resync.clone();
+        let mut commit = commit_of(&view, vec![], None);
+        bend(&mut view, &mut commit);
+        world.decided(state, None, mother, Body::Commit(commit), &MlsView::Commit(view)).map(drop)
+    };
+    assert_eq!(tried(&|_, _| ()), Ok(()));
+    let father = world.device(FATHER).public();
+    assert_eq!(tried(&|view, _| view.removes = vec![father]), Err(R::ResyncForeign));
+    assert_eq!(tried(&|view, _| view.removes.push(father)), Err(R::ResyncForeign));
+    assert_eq!(tried(&|view, _| view.adds.push(leaf(world.device(COACH)))), Err(R::ResyncForeign));
+    assert_eq!(tried(&|view, _| view.membership = Some(state.membership.clone())), Err(R::ResyncForeign));
+    assert_eq!(tried(&|view, _| view.path = Some(leaf(world.device_n(MOTHER, 1)))), Err(R::ResyncForeign));
+    assert_eq!(tried(&|view, _| view.path = None), Err(R::ResyncForeign));
+    let offer = world.offer(&card, world.to_unit(LEADER, Some(COLLEAGUE)), card.basis());
+    let handover = world.agreed(&offer, TEACHER, COLLEAGUE);
+    assert_eq!(tried(&|_, commit| commit.handover = Some(handover.clone())), Err(R::ResyncForeign));
+    assert_eq!(tried(&|_, commit| commit.link = Some(vec![1].into())), Err(R::LinkMissing));
+    assert_eq!(tried(&|_, commit| commit.welcome = Some(Hash([1; 32]))), Err(R::LinkMissing));
+}
+
+#[test]
+fn m1_a_commit_is_of_its_epoch_by_its_author_and_keeps_the_authors_leaf() {
+    let world = World::new();
+    let card = world.family_card();
+    let (state, mother) = (card.state(), world.device(MOTHER));
+    let renew = CommitView { path: Some(leaf(mother)), ..view(mother) };
+    assert_eq!(answer(&world, state, MOTHER, renew.clone()), Ok(()));
+    let body = Body::Commit(commit_of(&renew, vec![], None));
+    let early = Event { epoch: state.epoch - 1, ..card.event(mother, body) };
+    let context = card.context(&world);
+    let refused = decide(state, &context, &early, &MlsView::Commit(renew.clone())).map(drop);
+    assert_eq!(refused, Err(R::WrongEpoch));
+    let of = |bend: &dyn Fn(&mut CommitView)| {
+        let mut view = renew.clone();
+        bend(&mut view);
+        answer(&world, state, MOTHER, view)
+    };
+    assert_eq!(of(&|view| view.sender = Some(world.device(FATHER).public())), Err(R::PersonChanged));
+    assert_eq!(of(&|view| view.path = Some(leaf(world.device_n(MOTHER, 1)))), Err(R::PersonChanged));
+    // Who comes and goes is said by a membership.
+    assert_eq!(of(&|view| view.adds = vec![leaf(world.device(COACH))]), Err(R::MembershipMismatch));
+    assert_eq!(of(&|view| view.removes = vec![world.device(FATHER).public()]), Err(R::MembershipMismatch));
+    // The first renewal waits for none before it, whatever the time.
+    let first = ScopeState { time: 5, ..state.clone() };
+    assert_eq!(answer(&world, &first, MOTHER, renew.clone()), Ok(()));
+}
+
+#[test]
+fn what_a_commit_leaves_for_those_who_must_go_back_to_before_it() {
+    let world = World::new();
+    let card = world.card_with_reader();
+    let ppt = world.device(PPT).public();
+    let reader = card.membership().member(world.id(PPT)).unwrap().clone();
+    let mut state = card.state().clone();
+    // The PPT goes; its colleague has not come back since a re-founding; the mother is back.
+    let mut awaited = reader.clone();
+    (awaited.person, awaited.devices) = (world.id(PPT_TWO), vec![world.device(PPT_TWO).public()]);
+    let mother = state.membership.member(world.id(MOTHER)).unwrap().clone();
+    state.readmit = vec![awaited.clone(), mother];
+    state.listed = vec![ppt];
+    let employed = |who: Who| Employment { person: world.id(who), until: START + 900 * DAY };
+    state.employments = vec![employed(PPT), employed(TEACHER)];
+    state.unlinked = 3;
+    let membership = Some(without(state.membership.clone(), &[ppt]));
+    let removal = CommitView { removes: vec![ppt], membership, ..view(world.device(TEACHER)) };
+    let after = world.committed(&state, TEACHER, removal).expect("nobody comes in: no key need be whole");
+    let mut before: Vec<_> = after.before_last_commit.iter().map(|m| m.person).collect();
+    let mut expected = [MOTHER, FATHER, TEACHER, PPT_TWO].map(|who| world.id(who));
+    (before.sort(), expected.sort());
+    assert_eq!(before, expected, "without who was removed, each once");
+    assert_eq!(after.employments, [employed(TEACHER)]);
+    assert_eq!(after.readmit, [awaited], "who is back is awaited no longer");
+    // Whoever comes in by a commit was not there before it.
+    let grant = card.state().grants.iter().find(|fact| fact.id == reader.basis).unwrap().id;
+    let mut open = card.state().clone();
+    open.employments = vec![employed(TEACHER)];
+    let vouchers = vec![world.voucher(PPT_LEADER, PPT_TWO, CARD)];
+    let membership = card.with(&world, PPT_TWO, &[0], Role::Reader, grant);
+    let teacher = world.device(TEACHER);
+    let entry = CommitView { adds: vec![leaf(world.device(PPT_TWO))], membership: Some(membership), ..view(teacher) };
+    let commit = commit_of(&entry, vouchers, None);
+    let after = world.decided(&open, None, teacher, Body::Commit(commit), &MlsView::Commit(entry)).unwrap();
+    assert!(after.before_last_commit.iter().all(|m| m.person != world.id(PPT_TWO)));
+    let employed: Vec<_> = after.employments.iter().map(|e| e.person).collect();
+    assert!([TEACHER, PPT_TWO].iter().all(|who| employed.contains(&world.id(*who))), "{employed:?}");
+}
