@@ -7,9 +7,9 @@ use common::*;
 use stafett_protocol::commit_view::CommitView;
 use stafett_protocol::event::{Body, Commit, Event};
 use stafett_protocol::ids::Hash;
-use stafett_protocol::membership::Role;
+use stafett_protocol::membership::{Member, Membership, Role};
 use stafett_protocol::policy::{MlsView, Refusal as R, decide};
-use stafett_protocol::state::{Employment, ScopeState};
+use stafett_protocol::state::{Employment, NewKey, ScopeState, Status};
 
 fn answer(world: &World, state: &ScopeState, by: Who, view: CommitView) -> Result<(), R> {
     world.committed(state, by, view).map(drop)
@@ -107,4 +107,70 @@ fn what_a_commit_leaves_for_those_who_must_go_back_to_before_it() {
     assert!(after.before_last_commit.iter().all(|m| m.person != world.id(PPT_TWO)));
     let employed: Vec<_> = after.employments.iter().map(|e| e.person).collect();
     assert!([TEACHER, PPT_TWO].iter().all(|who| employed.contains(&world.id(*who))), "{employed:?}");
+}
+
+#[test]
+fn m5_the_membership_names_each_leaf_and_each_person_once_and_no_ghosts() {
+    let world = World::new();
+    let card = world.card_with_reader();
+    let (teacher, ppt) = (world.device(TEACHER), world.device(PPT).public());
+    let mut state = card.state().clone();
+    state.listed = vec![ppt];
+    let mut ghost = state.membership.clone();
+    ghost.members.iter_mut().find(|m| m.person == world.id(PPT)).unwrap().devices = vec![];
+    let view = |adds, removes, membership: Membership| CommitView {
+        adds,
+        removes,
+        membership: Some(membership.sorted()),
+        ..view(teacher)
+    };
+    let kept = view(vec![], vec![ppt], ghost);
+    assert_eq!(answer(&world, &state, TEACHER, kept), Err(R::MembershipMismatch), "a member without a leaf");
+    let second = world.device_n(MOTHER, 1);
+    let seat = card.membership().member(world.id(MOTHER)).unwrap().clone();
+    let mut twice = card.membership().clone();
+    twice.members.push(Member { devices: vec![second.public()], ..seat });
+    let twice = view(vec![leaf(second)], vec![], twice);
+    assert_eq!(
+        answer(&world, card.state(), MOTHER, CommitView { sender: Some(world.device(MOTHER).public()), ..twice }),
+        Err(R::MembershipMismatch),
+        "one person in two seats"
+    );
+    let mut doubled = card.membership().clone();
+    let mother = doubled.members.iter_mut().find(|m| m.person == world.id(MOTHER)).unwrap();
+    mother.devices.extend([second.public(), second.public()]);
+    let doubled = view(vec![leaf(second), leaf(second)], vec![], doubled);
+    assert_eq!(
+        answer(&world, card.state(), MOTHER, CommitView { sender: Some(world.device(MOTHER).public()), ..doubled }),
+        Err(R::MembershipMismatch),
+        "one leaf twice"
+    );
+    // A unit is larger than a log.
+    let unit = world.found(world.device(LEADER), &world.unit_founding(), None).unwrap();
+    let mut state = unit.state().clone();
+    let mut employee = world.founder(COLLEAGUE, Role::Employee, Hash::default());
+    employee.devices = (1..=70).map(|n| [n; 32]).collect();
+    state.membership.members.push(employee);
+    state.membership = state.membership.sorted();
+    state.listed = vec![[1; 32]];
+    let membership = Some(without(state.membership.clone(), &[[1; 32]]));
+    let leader = world.device(LEADER);
+    let sender = Some(leader.public());
+    let removal = CommitView { sender, adds: vec![], removes: vec![[1; 32]], path: None, membership };
+    assert_eq!(answer(&world, &state, LEADER, removal), Ok(()));
+}
+
+#[test]
+fn where_a_scope_takes_nobody_in_a_lost_key_is_replaced_all_the_same() {
+    let world = World::new();
+    let card = world.family_card();
+    let second = world.device_n(MOTHER, 1);
+    let basis = card.membership().authority.id();
+    let membership = card.with(&world, MOTHER, &[1], Role::Guardian, basis);
+    let by = CommitView { adds: vec![leaf(second)], membership: Some(membership), ..view(world.device(FATHER)) };
+    let mut state = card.state().clone();
+    state.status = Status::Dormant;
+    assert_eq!(answer(&world, &state, FATHER, by.clone()), Err(R::NotActive));
+    state.new_keys = vec![NewKey { person: world.id(MOTHER), key: world.person(MOTHER).public() }];
+    assert_eq!(answer(&world, &state, FATHER, by), Ok(()));
 }
