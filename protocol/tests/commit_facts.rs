@@ -5,6 +5,7 @@
 mod common;
 use common::*;
 use stafett_protocol::commit_view::CommitView;
+use stafett_protocol::consent::Access;
 use stafett_protocol::event::{Body, Commit, Event};
 use stafett_protocol::ids::Hash;
 use stafett_protocol::membership::{Member, Membership, Role};
@@ -90,7 +91,8 @@ fn what_a_commit_leaves_for_those_who_must_go_back_to_before_it() {
     let after = world.committed(&state, TEACHER, removal).expect("nobody comes in: no key need be whole");
     let mut before: Vec<_> = after.before_last_commit.iter().map(|m| m.person).collect();
     let mut expected = [MOTHER, FATHER, TEACHER, PPT_TWO].map(|who| world.id(who));
-    (before.sort(), expected.sort());
+    before.sort();
+    expected.sort();
     assert_eq!(before, expected, "without who was removed, each once");
     assert_eq!(after.employments, [employed(TEACHER)]);
     assert_eq!(after.readmit, [awaited], "who is back is awaited no longer");
@@ -173,4 +175,40 @@ fn where_a_scope_takes_nobody_in_a_lost_key_is_replaced_all_the_same() {
     assert_eq!(answer(&world, &state, FATHER, by.clone()), Err(R::NotActive));
     state.new_keys = vec![NewKey { person: world.id(MOTHER), key: world.person(MOTHER).public() }];
     assert_eq!(answer(&world, &state, FATHER, by), Ok(()));
+}
+
+#[test]
+fn nobody_but_the_person_takes_away_a_leaf_that_need_not_go() {
+    let world = World::new();
+    let card = world.family_card();
+    let second = world.device_n(MOTHER, 1).public();
+    let mut state = card.state().clone();
+    state.membership.members.iter_mut().find(|m| m.person == world.id(MOTHER)).unwrap().devices.push(second);
+    state.membership = state.membership.sorted();
+    let by = |who: Who| {
+        let membership = Some(without(state.membership.clone(), &[second]));
+        let removal = CommitView { removes: vec![second], membership, ..view(world.device(who)) };
+        answer(&world, &state, who, removal)
+    };
+    assert_eq!([by(TEACHER), by(FATHER), by(MOTHER)], [Err(R::NotYours), Err(R::NotYours), Ok(())]);
+}
+
+#[test]
+fn who_comes_back_keeps_the_certificate_and_a_new_seat_has_its_own() {
+    let world = World::new();
+    let mut card = world.family_card();
+    let coach = world.give(&mut card, world.person_grantee(COACH), Access::Read);
+    let ppt = world.give(&mut card, world.unit_of(PPT_LEADER), Access::Read);
+    let enters = |who: Who, basis, awaited: bool| {
+        let mut state = card.state().clone();
+        let seat = world.founder(who, Role::Reader, basis);
+        state.employments = vec![Employment { person: seat.person, until: START + 900 * DAY }];
+        state.readmit = if awaited { vec![seat] } else { vec![] };
+        let membership = Some(card.with(&world, who, &[0], Role::Reader, basis));
+        let adds = vec![leaf(world.device(who))];
+        let entry = CommitView { adds, membership, ..view(world.device(TEACHER)) };
+        world.committed(&state, TEACHER, entry).unwrap().employments.len()
+    };
+    assert_eq!(enters(PPT, ppt, true), 1, "the leader's word of then");
+    assert_eq!(enters(COACH, coach, false), 0, "nothing is left of an earlier seat");
 }
