@@ -212,3 +212,38 @@ fn who_comes_back_keeps_the_certificate_and_a_new_seat_has_its_own() {
     assert_eq!(enters(PPT, ppt, true), 1, "the leader's word of then");
     assert_eq!(enters(COACH, coach, false), 0, "nothing is left of an earlier seat");
 }
+
+#[test]
+fn who_stays_keeps_the_own_leaf_and_the_family_its_role() {
+    let world = World::new();
+    let mut card = world.card_with_reader();
+    let (mother, second) = (world.device(MOTHER).public(), world.device_n(MOTHER, 1).public());
+    let grant = world.give(&mut card, world.person_grantee(MOTHER), Access::Read);
+    let after = |bend: &dyn Fn(&mut Member)| {
+        let mut membership = card.membership().clone();
+        bend(membership.members.iter_mut().find(|m| m.person == world.id(MOTHER)).unwrap());
+        Some(membership)
+    };
+    let rewrite = |membership| CommitView { membership, ..view(world.device(TEACHER)) };
+    let narrowed = rewrite(after(&|m| (m.role, m.basis) = (Role::Reader, grant)));
+    assert_eq!(answer(&world, card.state(), TEACHER, narrowed), Err(R::FamilyStays));
+    // The family's basis follows the authority.
+    let mut state = card.state().clone();
+    state.membership.members.iter_mut().find(|m| m.person == world.id(MOTHER)).unwrap().basis = Hash([1; 32]);
+    assert_eq!(answer(&world, &state, TEACHER, rewrite(after(&|_| ()))), Ok(()));
+    // Who commits does not commit the own leaf away.
+    let mut state = card.state().clone();
+    state.membership.members.iter_mut().find(|m| m.person == world.id(MOTHER)).unwrap().devices.push(second);
+    state.membership = state.membership.sorted();
+    let membership = Some(without(state.membership.clone(), &[mother]));
+    let removal = CommitView { removes: vec![mother], membership, ..view(world.device(MOTHER)) };
+    assert_eq!(answer(&world, &state, MOTHER, removal), Err(R::NotYours));
+    // Others go on beside somebody whose new key no commit has written yet.
+    let ppt = world.device(PPT).public();
+    let mut state = card.state().clone();
+    state.listed = vec![ppt];
+    state.new_keys = vec![NewKey { person: world.id(MOTHER), key: [8; 32] }];
+    let membership = Some(without(state.membership.clone(), &[ppt]));
+    let removal = CommitView { removes: vec![ppt], membership, ..view(world.device(TEACHER)) };
+    assert_eq!(answer(&world, &state, TEACHER, removal), Ok(()));
+}
