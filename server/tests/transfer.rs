@@ -22,7 +22,7 @@ async fn moves(a_url: Option<&str>, b_url: Option<&str>, restarts: bool) {
     let bundle = log.bundle();
     // Fetching ahead: progress, and nothing promised.
     let mut own = log.a.open(&log.world.device(TEACHER).key).await.unwrap();
-    let mut guest = visit(&mut own, &log.world, TEACHER, &log.credential, HAUGESUND).await;
+    let mut guest = visit(&mut own, &log.world, TEACHER, &log.guests[&TEACHER], HAUGESUND).await;
     let ahead = log.preparation(Bundle { envelopes: vec![], letters: vec![] });
     let Reply::TransferPrepared(ahead) = guest.ask(Request::PrepareTransfer(ahead)).await else { panic!() };
     assert!(ahead.accepts.is_empty());

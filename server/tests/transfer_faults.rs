@@ -66,7 +66,7 @@ async fn f9_f15_a_peer_gets_what_is_offered_to_it_and_nothing_else_is_there() {
 /// Asks the new home with other acceptances than the honest ones.
 async fn prepare_with(log: &Leaving, acceptances: Vec<Signed<HandoverAcceptance>>) -> String {
     let mut own = log.a.open(&log.world.device(TEACHER).key).await.unwrap();
-    let mut guest = visit(&mut own, &log.world, TEACHER, &log.credential, HAUGESUND).await;
+    let mut guest = visit(&mut own, &log.world, TEACHER, &log.guests[&TEACHER], HAUGESUND).await;
     let honest = log.preparation(Bundle { envelopes: vec![], letters: vec![] });
     guest.problem(Request::PrepareTransfer(Preparation { acceptances, ..honest })).await
 }

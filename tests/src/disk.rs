@@ -5,6 +5,8 @@ use crate::vfs::{Disk, Failure, Op};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
 use std::collections::{BTreeMap, HashSet};
+use std::iter::StepBy;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -136,21 +138,33 @@ impl Recording {
     }
 
     /// Shows the different states that a crash at any step can leave, in these modes; where several crashes leave the
-    /// same bytes, the one after the most acknowledgements. Of so many states about `some` are shown, evenly spread, or
-    /// all where the environment has `STAFETT_CRASH=all`. Answers how many there are.
+    /// same bytes, the one after the most acknowledgements. Those that [`chosen`] picks are shown. Answers how many there
+    /// are.
     pub fn crashes(&self, modes: &[Mode], some: usize, mut show: impl FnMut(Crash<'_>)) -> usize {
         let tape = self.tape();
         let all = states(&tape, modes);
-        let chosen: HashSet<(usize, Mode)> = all.iter().copied().step_by(every(all.len(), some)).collect();
-        replay(&self.base, &tape, &chosen, &mut show);
+        let shown: HashSet<(usize, Mode)> = chosen(all.len(), some).filter_map(|n| all.get(n)).copied().collect();
+        replay(&self.base, &tape, &shown, &mut show);
         all.len()
     }
 }
 
-/// How far apart `some` of `all` are; 1 where the environment asks for all of them.
-pub fn every(all: usize, some: usize) -> usize {
-    let long = std::env::var("STAFETT_CRASH").is_ok_and(|wanted| wanted == "all");
-    if long { 1 } else { all.div_ceil(some).max(1) }
+/// Which of `all` cases are tried: about `some`, evenly spread. The environment may ask for more: `STAFETT_CRASH=all`, or
+/// `STAFETT_CRASH=3/40`, the third of forty parts that together are all.
+pub fn chosen(all: usize, some: usize) -> StepBy<Range<usize>> {
+    let (part, parts) = asked_for().unwrap_or((1, all.div_ceil(some).max(1)));
+    (part - 1..all).step_by(parts)
+}
+
+/// The part that the environment asks for, and of how many.
+pub fn asked_for() -> Option<(usize, usize)> {
+    let asked = std::env::var("STAFETT_CRASH").ok()?;
+    if asked == "all" {
+        return Some((1, 1));
+    }
+    let part = asked.split_once('/').and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
+    let part = part.filter(|(k, n)| (1..=*n).contains(k));
+    Some(part.unwrap_or_else(|| panic!("STAFETT_CRASH={asked} is neither `all` nor a part like 3/40")))
 }
 
 /// The last moment of each state that differs from all others.

@@ -9,7 +9,7 @@
 use stafett_cli::seal::Seal;
 use stafett_cli::store::{Store, StoreError};
 use stafett_client_core::rows::{Row, Space};
-use stafett_tests::disk::{Failing, MODES, Mode, Recording, every};
+use stafett_tests::disk::{Failing, MODES, Mode, Recording, chosen};
 use stafett_tests::simulation::operation::{Step, Wish};
 use stafett_tests::simulation::world::{FATHER, MOTHER, PPT_LEADER, TEACHER, World};
 use stafett_tests::vfs::{Failure, watch};
@@ -182,7 +182,7 @@ async fn k3_a_disk_that_fails_is_said_and_nothing_is_half_saved() {
     let (steps, syncs) = recording.steps();
     let mut told = 0;
     let cases =
-        |failing: fn(usize) -> Failing, all: usize| (0..all).step_by(every(all, 8)).map(failing).collect::<Vec<_>>();
+        |failing: fn(usize) -> Failing, all: usize| chosen(all, 8).map(failing).collect::<Vec<_>>();
     let full = cases(|from| Failing::writes(Failure::Full, from), steps - syncs);
     let broken = cases(|from| Failing::writes(Failure::Broken, from), steps - syncs);
     for failing in full.into_iter().chain(broken).chain(cases(Failing::syncs, syncs)) {

@@ -13,7 +13,7 @@ mod common;
 mod script;
 
 use script::*;
-use stafett_tests::disk::{Failing, MODES, Mode, Recording, every};
+use stafett_tests::disk::{Failing, MODES, Mode, Recording, chosen};
 use stafett_tests::vfs::{Failure, watch};
 use std::path::Path;
 use std::sync::Arc;
@@ -95,7 +95,7 @@ async fn fails_and_recovers(failure: Failure) {
     let (steps, syncs) = disk.steps();
     let writes = steps - syncs;
     let mut refused = 0;
-    for from in (0..writes).step_by(every(writes, FAILING)) {
+    for from in chosen(writes, FAILING) {
         let dir = tempfile::tempdir_in(shared_memory()).unwrap();
         let disk = Arc::new(Failing::writes(failure, from));
         watch(dir.path(), Arc::clone(&disk) as Arc<_>);
@@ -143,7 +143,7 @@ async fn s5_a_failed_sync_stops_the_server() {
     let played = recorded(&town, &disk).await;
     let (_, syncs) = disk.steps();
     let (mut tried, mut aborted) = (0, 0);
-    for from in (0..syncs).step_by(every(syncs, 9)) {
+    for from in chosen(syncs, 9) {
         tried += 1;
         let room = tempfile::tempdir_in(shared_memory()).unwrap();
         let dir = room.path().join("database");

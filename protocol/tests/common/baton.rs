@@ -52,7 +52,7 @@ impl World {
     /// The unit's leader as destination, or one of its employees by name.
     pub fn to_unit(&self, leader: Who, person: Option<Who>) -> Destination {
         let unit = self.unit_grantee(leader);
-        let municipality = if unit.unit == HAUGESUND_SCHOOL { HAUGESUND } else { HOME };
+        let municipality = municipality_of(Some(unit.unit));
         let person = person.map(|who| PersonGrantee { person: self.id(who), person_key: self.person(who).public() });
         Destination { municipality, unit: Some(unit), person }
     }
@@ -106,7 +106,7 @@ impl World {
         let authority = chain.state().authority().clone();
         let mut grant = self.grant(self.log(), chain.scope(), self.unit_of(leader), Access::Hold, &authority);
         let to = self.to_unit(leader, None).municipality;
-        (grant.moves_to, grant.salt) = ((to != HOME).then_some(to), [salt; 16]);
+        (grant.moves_to, grant.salt) = ((to != chain.membership().home).then_some(to), [salt; 16]);
         grant.expires_at = chain.now + 300 * DAY;
         self.give_grant(chain, &grant)
     }
@@ -129,6 +129,7 @@ impl Chain {
         let fresh = who.filter(|who| self.membership().member(world.id(*who)).is_none());
         let leader = match offer.to.unit.map(|u| u.unit) {
             Some(HAUGESUND_SCHOOL) => HAUGESUND_LEADER,
+            Some(BERGEN_SCHOOL) => BERGEN_LEADER,
             Some(PPT_UNIT) => PPT_LEADER,
             _ => LEADER,
         };

@@ -28,6 +28,8 @@ pub use stafett_protocol::policy::{Context, Refusal};
 pub const HOME: u16 = 3209;
 /// Another municipality, with a server of its own: Haugesund.
 pub const HAUGESUND: u16 = 1106;
+/// A third one.
+pub const BERGEN: u16 = 4601;
 /// A receipt time to start from; everything counts from here.
 pub const START: u64 = 1_700_000_000_000;
 pub const MINUTE: u64 = 60_000;

@@ -14,7 +14,7 @@ use stafett_protocol::signed::Signed;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use super::{HAUGESUND, HOME, START};
+use super::{BERGEN, HAUGESUND, HOME, START};
 
 /// A person of the world, as an index.
 pub type Who = usize;
@@ -41,10 +41,15 @@ pub const COACH: Who = 10;
 pub const HAUGESUND_LEADER: Who = 11;
 /// Teacher there.
 pub const HAUGESUND_TEACHER: Who = 12;
+/// Leader of a school in Bergen; with [`World::with_bergen`] alone.
+pub const BERGEN_LEADER: Who = 13;
+/// Teacher there.
+pub const BERGEN_TEACHER: Who = 14;
 
 pub const SCHOOL: UnitId = UnitId([0x51; 16]);
 pub const PPT_UNIT: UnitId = UnitId([0x99; 16]);
 pub const HAUGESUND_SCHOOL: UnitId = UnitId([0x77; 16]);
+pub const BERGEN_SCHOOL: UnitId = UnitId([0x46; 16]);
 
 const KINDS: [(PersonKind, Option<UnitId>); 13] = [
     (PersonKind::Leader, Some(SCHOOL)),
@@ -61,6 +66,15 @@ const KINDS: [(PersonKind, Option<UnitId>); 13] = [
     (PersonKind::Leader, Some(HAUGESUND_SCHOOL)),
     (PersonKind::Employee, Some(HAUGESUND_SCHOOL)),
 ];
+
+/// Where a unit is, or a person without one.
+pub fn municipality_of(unit: Option<UnitId>) -> u16 {
+    match unit {
+        Some(HAUGESUND_SCHOOL) => HAUGESUND,
+        Some(BERGEN_SCHOOL) => BERGEN,
+        _ => HOME,
+    }
+}
 
 /// Devices of each person in the world.
 const DEVICES: u8 = 3;
@@ -150,6 +164,7 @@ pub fn capabilities() -> Capabilities {
 pub struct World {
     pub municipality: SigningKey,
     pub haugesund: SigningKey,
+    pub bergen: SigningKey,
     pub trusted: Municipalities,
     pub people: Vec<Person>,
 }
@@ -163,30 +178,44 @@ impl Default for World {
 impl World {
     pub fn new() -> Self {
         let municipality = key("municipality");
-        let haugesund = key("haugesund");
+        let (haugesund, bergen) = (key("haugesund"), key("bergen"));
         let trusted = Municipalities(vec![
             MunicipalityKey { number: HOME, key: public(&municipality) },
             MunicipalityKey { number: HAUGESUND, key: public(&haugesund) },
         ]);
-        let mut world = Self { municipality, haugesund, trusted, people: vec![] };
-        for (who, (kind, unit)) in KINDS.into_iter().enumerate() {
-            let person_key = key(&format!("person {who}"));
-            let id = PersonId::of_first_key(&public(&person_key));
-            let mut person = Person { id, key: person_key, kind, unit, devices: vec![] };
-            for n in 0..DEVICES {
-                let device_key = key(&format!("device {who} {n}"));
-                let credential = world.credential(id, &person.key, kind, unit, &public(&device_key));
-                person.devices.push(Device {
-                    who,
-                    key: device_key,
-                    provider: OpenMlsRustCrypto::default(),
-                    credential: RefCell::new(credential),
-                    groups: RefCell::default(),
-                });
-            }
-            world.people.push(person);
+        let mut world = Self { municipality, haugesund, bergen, trusted, people: vec![] };
+        for (kind, unit) in KINDS {
+            world.add_person(kind, unit);
         }
         world
+    }
+
+    /// With a third municipality that everybody trusts, and a school there.
+    pub fn with_bergen(mut self) -> Self {
+        self.trusted.0.push(MunicipalityKey { number: BERGEN, key: public(&self.bergen) });
+        for kind in [PersonKind::Leader, PersonKind::Employee] {
+            self.add_person(kind, Some(BERGEN_SCHOOL));
+        }
+        self
+    }
+
+    fn add_person(&mut self, kind: PersonKind, unit: Option<UnitId>) {
+        let who = self.people.len();
+        let person_key = key(&format!("person {who}"));
+        let id = PersonId::of_first_key(&public(&person_key));
+        let mut person = Person { id, key: person_key, kind, unit, devices: vec![] };
+        for n in 0..DEVICES {
+            let device_key = key(&format!("device {who} {n}"));
+            let credential = self.credential(id, &person.key, kind, unit, &public(&device_key));
+            person.devices.push(Device {
+                who,
+                key: device_key,
+                provider: OpenMlsRustCrypto::default(),
+                credential: RefCell::new(credential),
+                groups: RefCell::default(),
+            });
+        }
+        self.people.push(person);
     }
 
     /// A chain municipality → person → device, signed as it should be.
@@ -199,7 +228,7 @@ impl World {
         device_key: &PublicKey,
     ) -> Chain {
         let certificate = PersonCertificate {
-            municipality: if unit == Some(HAUGESUND_SCHOOL) { HAUGESUND } else { HOME },
+            municipality: municipality_of(unit),
             person,
             person_key: public(person_key),
             kind,
@@ -207,7 +236,11 @@ impl World {
             issued_at: START,
         };
         let device = DeviceCertificate { person, device_key: *device_key, letter_key: Hash([7; 32]), issued_at: START };
-        let by = if certificate.municipality == HOME { &self.municipality } else { &self.haugesund };
+        let by = match certificate.municipality {
+            HAUGESUND => &self.haugesund,
+            BERGEN => &self.bergen,
+            _ => &self.municipality,
+        };
         Chain { person: Signed::sign(&certificate, by), device: Signed::sign(&device, person_key) }
     }
 

@@ -3,26 +3,20 @@
 //! sealing are left out: the policy is asked with the view that MLS would give.
 
 use super::common::*;
-use ed25519_dalek::SigningKey;
 use stafett_protocol::codec::encode;
 use stafett_protocol::commit_view::{CommitView, Leaf};
 use stafett_protocol::consent::{Access, ConsentGrant, Target};
-use stafett_protocol::credential::{Credential, DeviceCertificate, MunicipalityKey, PersonCertificate, PersonKind};
 use stafett_protocol::event::{Body, Commit, Event, Position};
 use stafett_protocol::handover::{Destination, Handover, HandoverOffer, Part};
-use stafett_protocol::ids::{Hash, PublicKey, UnitId, hash};
+use stafett_protocol::ids::{Hash, PublicKey, hash};
 use stafett_protocol::membership::{Member, Membership, Role};
 use stafett_protocol::policy::{self, MlsView};
-use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
 /// Card and concern.
 pub const SCOPES: [usize; 2] = [0, 1];
-const BERGEN: u16 = 4601;
-const BERGEN_SCHOOL: UnitId = UnitId([0x46; 16]);
-const BERGEN_LEADER: Who = HAUGESUND_TEACHER + 1;
 
 /// The two municipalities that may become home.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -106,8 +100,7 @@ const COLLEAGUE_HERE: Receiver = Receiver { who: COLLEAGUE, leader: LEADER, muni
 
 impl Bench {
     fn new() -> Self {
-        let mut world = World::new();
-        add_bergen(&mut world);
+        let world = World::new().with_bergen();
         let consent = |chain: &mut super::common::Chain| {
             let authority = chain.state().authority().clone();
             for to in To::BOTH {
@@ -247,35 +240,4 @@ fn bare_commit() -> Commit {
         vouchers: vec![],
         handover: None,
     }
-}
-
-/// A third municipality, with a leader who may hold.
-fn add_bergen(world: &mut World) {
-    let bergen = key("bergen");
-    world.trusted.0.push(MunicipalityKey { number: BERGEN, key: public(&bergen) });
-    let person_key: SigningKey = key("bergen leader");
-    let id = stafett_protocol::ids::PersonId::of_first_key(&public(&person_key));
-    let device_key = key("bergen device");
-    let certificate = PersonCertificate {
-        municipality: BERGEN,
-        person: id,
-        person_key: public(&person_key),
-        kind: PersonKind::Leader,
-        unit: Some(BERGEN_SCHOOL),
-        issued_at: START,
-    };
-    let device =
-        DeviceCertificate { person: id, device_key: public(&device_key), letter_key: Hash([7; 32]), issued_at: START };
-    let credential =
-        Credential { person: Signed::sign(&certificate, &bergen), device: Signed::sign(&device, &person_key) };
-    let device = Device {
-        who: BERGEN_LEADER,
-        key: device_key,
-        provider: openmls_rust_crypto::OpenMlsRustCrypto::default(),
-        credential: RefCell::new(credential),
-        groups: RefCell::default(),
-    };
-    let kind = PersonKind::Leader;
-    world.people.push(Person { id, key: person_key, kind, unit: Some(BERGEN_SCHOOL), devices: vec![device] });
-    assert_eq!(world.people.len(), BERGEN_LEADER + 1);
 }

@@ -4,6 +4,7 @@
 pub mod client;
 pub mod files;
 pub mod moving;
+pub mod wire;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Once};

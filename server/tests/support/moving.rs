@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use stafett_protocol::consent::Access;
-use stafett_protocol::credential::{Credential, PersonKind};
+use stafett_protocol::credential::Credential;
 use stafett_protocol::event::Body;
 use stafett_protocol::handover::*;
 use stafett_protocol::ids::ScopeId;
 use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::signed::Signed;
+use stafett_protocol::state::Status;
 use stafett_protocol::transfer::*;
 use stafett_protocol::wire::*;
 use stafett_server::args;
+use stafett_server::store::transfers;
 
 use super::*;
 use crate::common::*;
@@ -20,15 +22,26 @@ use crate::common::*;
 /// A log at Ullensaker that its holder wants to hand to Haugesund: card and concern, and a journal that stays.
 pub struct Leaving {
     pub world: World,
+    /// The home, and the one that shall be.
     pub a: Running,
     pub b: Running,
     pub card: Chain,
     pub concern: Chain,
     pub journal: Chain,
-    pub credential: Credential,
-    /// Of everybody else of the old home who may come to the new one as a guest.
+    /// Of everybody who may come to a server as a guest.
     pub guests: BTreeMap<usize, Credential>,
+    pub way: Way,
 }
+
+/// Who hands over, and to whom.
+#[derive(Clone, Copy)]
+pub struct Way {
+    pub by: usize,
+    pub leader: usize,
+    pub to: usize,
+}
+
+pub const TO_HAUGESUND: Way = Way { by: TEACHER, leader: HAUGESUND_LEADER, to: HAUGESUND_TEACHER };
 
 pub fn blind(mut chain: Chain) -> Chain {
     chain.blind = true;
@@ -55,16 +68,15 @@ pub async fn leaving(a_url: Option<&str>, b_url: Option<&str>) -> Leaving {
     let b = Running::start_as(HAUGESUND, "Haugesund", &world.haugesund, b_url).await;
     a.add_peer(b.peer_file()).await;
     b.add_peer(a.peer_file()).await;
-    let ticket = a.code(PersonKind::Employee, Some(SCHOOL)).await;
-    let joined = a.join(&claim(&world.person(TEACHER).key, world.device(TEACHER), ticket)).await.unwrap();
-    let credential = relay_credential(&world, TEACHER, &joined);
+    leaving_from(world, a, b).await
+}
+
+/// The same between servers that know each other already.
+pub async fn leaving_from(world: World, a: Running, b: Running) -> Leaving {
     let mut guests = BTreeMap::new();
-    for who in [MOTHER, FATHER, PPT] {
-        let ticket = a.code(world.person(who).kind, world.person(who).unit).await;
-        let joined = a.join(&claim(&world.person(who).key, world.device(who), ticket)).await.unwrap();
-        guests.insert(who, relay_credential(&world, who, &joined));
+    for (who, server) in [(TEACHER, &a), (COLLEAGUE, &a), (MOTHER, &a), (FATHER, &a), (PPT, &a), (HAUGESUND_TEACHER, &b)] {
+        guests.insert(who, account(&world, who, server).await);
     }
-    drop(b.enter(&world, HAUGESUND_TEACHER).await);
     let mut card = blind(world.card());
     world.add_family(&mut card);
     read_by_ppt(&world, &mut card);
@@ -84,7 +96,15 @@ pub async fn leaving(a_url: Option<&str>, b_url: Option<&str>) -> Leaving {
     for chain in [&card, &concern, &journal] {
         play(&a, &world, chain, 0).await;
     }
-    Leaving { world, a, b, card, concern, journal, credential, guests }
+    Leaving { world, a, b, card, concern, journal, guests, way: TO_HAUGESUND }
+}
+
+/// Somebody of the world joins here; what other servers know them by.
+pub async fn account(world: &World, who: usize, server: &Running) -> Credential {
+    let person = world.person(who);
+    let ticket = server.code(person.kind, person.unit).await;
+    let joined = server.join(&claim(&person.key, world.device(who), ticket)).await.unwrap();
+    relay_credential(world, who, &joined)
 }
 
 impl Leaving {
@@ -100,43 +120,50 @@ impl Leaving {
             let held = chain.state().grants.iter().find(|g| g.grant.moves_to == Some(to.municipality));
             self.world.offer(chain, to, held.map(|g| g.id).unwrap_or_default())
         };
-        self.world.sign_offer(&offer, TEACHER)
+        self.world.sign_offer(&offer, self.way.by)
     }
 
     pub fn offer(&self, scope: ScopeId) -> SignedOffer {
-        self.offer_to(scope, self.world.to_unit(HAUGESUND_LEADER, Some(HAUGESUND_TEACHER)))
+        self.offer_to(scope, self.world.to_unit(self.way.leader, Some(self.way.to)))
+    }
+
+    /// The municipality that the log shall go to.
+    fn destination(&self) -> u16 {
+        municipality_of(self.world.person(self.way.to).unit)
     }
 
     pub fn preparation(&self, bundle: Bundle) -> Preparation {
         let offers = vec![self.offer(CARD), self.offer(CONCERN)];
-        let acceptances = offers.iter().map(|o| self.world.accept(o, HAUGESUND_TEACHER)).collect();
+        let acceptances = offers.iter().map(|o| self.world.accept(o, self.way.to)).collect();
         Preparation { offers, acceptances, bundle }
     }
 
     /// The commit of one scope, as the offerer builds it on what it has.
     pub fn envelope(&self, scope: ScopeId) -> Envelope {
-        let (chain, teacher) = (self.chain(scope), self.world.device(TEACHER));
+        let (chain, holder) = (self.chain(scope), self.world.device(self.way.by));
         let offer = self.offer(scope);
         let plan = if scope == JOURNAL {
             chain.handover_plan(&self.world, offered(offer), None)
         } else {
-            let acceptance = self.world.accept(&offer, HAUGESUND_TEACHER);
-            chain.handover_plan(&self.world, taken(offer, acceptance), Some(HAUGESUND_TEACHER))
+            let acceptance = self.world.accept(&offer, self.way.to);
+            chain.handover_plan(&self.world, taken(offer, acceptance), Some(self.way.to))
         };
-        let (commit, welcome) = chain.commit(teacher, plan);
-        let event = chain.event(teacher, Body::Commit(commit));
-        Envelope { event: Signed::sign(&event, &teacher.key), welcome: welcome.map(Into::into) }
+        let (commit, welcome) = chain.commit(holder, plan);
+        let event = chain.event(holder, Body::Commit(commit));
+        Envelope { event: Signed::sign(&event, &holder.key), welcome: welcome.map(Into::into) }
     }
 
+    /// The handover of everything that is not closed.
     pub fn bundle(&self) -> Bundle {
-        let envelopes = [CARD, CONCERN, JOURNAL].map(|scope| self.envelope(scope));
-        Bundle { envelopes: envelopes.into(), letters: vec![] }
+        let open = [CARD, CONCERN, JOURNAL].into_iter().filter(|s| self.chain(*s).state().status == Status::Active);
+        Bundle { envelopes: open.map(|scope| self.envelope(scope)).collect(), letters: vec![] }
     }
 
     /// Asks the new home until it has everything.
     pub async fn prepare(&self, moving: &Bundle) -> Result<Vec<Signed<HomeAccept>>, String> {
-        let mut own = self.a.open(&self.world.device(TEACHER).key).await.unwrap();
-        let mut guest = visit(&mut own, &self.world, TEACHER, &self.credential, HAUGESUND).await;
+        let by = self.way.by;
+        let mut own = self.a.open(&self.world.device(by).key).await.unwrap();
+        let mut guest = visit(&mut own, &self.world, by, &self.guests[&by], self.destination()).await;
         let envelopes = moving.envelopes.iter().take(2).cloned().collect();
         let asked = self.preparation(Bundle { envelopes, letters: vec![] });
         for _ in 0..20 {
@@ -151,7 +178,7 @@ impl Leaving {
     }
 
     pub async fn commit(&self, bundle: &Bundle, accepts: &[Signed<HomeAccept>]) -> Result<Transferred, String> {
-        let mut own = self.a.open(&self.world.device(TEACHER).key).await.unwrap();
+        let mut own = self.a.open(&self.world.device(self.way.by).key).await.unwrap();
         let transfer = Transfer { bundle: bundle.clone(), accepts: accepts.to_vec() };
         match own.ask(Request::CommitTransfer(transfer)).await {
             Reply::TransferCommitted(done) => Ok(done),
@@ -160,43 +187,50 @@ impl Leaving {
         }
     }
 
-    pub async fn abort(&self, accepts: &[Signed<HomeAccept>]) -> Result<Vec<Signed<TransferAbort>>, String> {
-        let aborts = [CARD, CONCERN].map(|scope| {
-            let abort = HandoverAbort { log: self.world.log(), scope, offer: self.offer(scope).offer.id() };
-            SignedAbort { by: self.world.id(TEACHER), abort: Signed::sign(&abort, &self.world.person(TEACHER).key) }
-        });
-        let mut own = self.a.open(&self.world.device(TEACHER).key).await.unwrap();
-        let cancelled = Cancellation { aborts: aborts.into(), accepts: accepts.to_vec() };
-        match own.ask(Request::AbortTransfer(cancelled)).await {
+    /// Takes the offers back; or, with nothing but acceptances, lets those go.
+    pub async fn cancel(
+        &self,
+        aborts: Vec<SignedAbort>,
+        accepts: &[Signed<HomeAccept>],
+    ) -> Result<Vec<Signed<TransferAbort>>, String> {
+        let mut own = self.a.open(&self.world.device(self.way.by).key).await.unwrap();
+        match own.ask(Request::AbortTransfer(Cancellation { aborts, accepts: accepts.to_vec() })).await {
             Reply::TransferAborted(freed) => Ok(freed),
             Reply::Problem(problem) => Err(problem.code),
             other => panic!("{other:?}"),
         }
     }
 
+    pub async fn abort(&self, accepts: &[Signed<HomeAccept>]) -> Result<Vec<Signed<TransferAbort>>, String> {
+        let by = self.way.by;
+        let aborts = [CARD, CONCERN].map(|scope| {
+            let abort = HandoverAbort { log: self.world.log(), scope, offer: self.offer(scope).offer.id() };
+            SignedAbort { by: self.world.id(by), abort: Signed::sign(&abort, &self.world.person(by).key) }
+        });
+        self.cancel(aborts.into(), accepts).await
+    }
+
     /// The moving commits as everybody sees them now.
     pub fn applied(&mut self, bundle: &Bundle) {
         let events: Vec<_> = bundle.envelopes.iter().map(|e| e.event.peek().unwrap()).collect();
-        for event in events.iter().take(2) {
+        for event in events {
             let Body::Commit(commit) = event.body.clone() else { panic!() };
-            let at = bundle.envelopes.iter().find(|e| e.event.peek().unwrap() == *event).unwrap();
+            let at = bundle.envelopes.iter().find(|e| e.event.peek().unwrap() == event).unwrap();
             let welcome = at.welcome.clone().map(Into::into);
             let state = self.card.state().clone();
-            let chain = if event.scope == CARD { &mut self.card } else { &mut self.concern };
+            let chain = match event.scope {
+                CARD => &mut self.card,
+                CONCERN => &mut self.concern,
+                _ => &mut self.journal,
+            };
             chain.card = (event.scope != CARD).then_some(state);
-            chain.submit_commit(&self.world, self.world.device(TEACHER), commit, welcome).unwrap();
+            chain.submit_commit(&self.world, self.world.device(self.way.by), commit, welcome).unwrap();
         }
     }
 
-    /// Who serves what: a change by the mother's device at each home, and where the scope stands there.
+    /// Whether the old home serves the scope, and whether the new one does.
     pub async fn homes(&self, scope: ScopeId) -> (bool, bool) {
-        let serves = async |server: &Running| {
-            let mut conn = server.db.reader().await.unwrap();
-            let sql = "SELECT standing FROM scopes WHERE scope = $1";
-            let row = conn.row(sql, args![&scope.0]).await.unwrap();
-            row.is_some_and(|row| row.int(0).unwrap() == 1)
-        };
-        (serves(&self.a).await, serves(&self.b).await)
+        (serves(&self.a, scope).await, serves(&self.b, scope).await)
     }
 
     pub async fn until_served(&self) {
@@ -212,6 +246,28 @@ impl Leaving {
     pub async fn restart(self) -> Self {
         Self { a: self.a.restart().await, b: self.b.restart().await, ..self }
     }
+}
+
+pub async fn serves(server: &Running, scope: ScopeId) -> bool {
+    let mut conn = server.db.reader().await.unwrap();
+    let row = conn.row("SELECT standing FROM scopes WHERE scope = $1", args![&scope.0]).await.unwrap();
+    row.is_some_and(|row| row.int(0).unwrap() == 1)
+}
+
+/// What this server has promised and has not been told the end of.
+pub async fn bound(server: &Running) -> Vec<Signed<HomeAccept>> {
+    transfers::bound(&mut server.db.reader().await.unwrap()).await.unwrap()
+}
+
+/// The old home's word comes to whoever is bound, without anybody's help.
+pub async fn until_free(server: &Running) {
+    for _ in 0..100 {
+        if bound(server).await.is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("bound still");
 }
 
 pub fn envelope(device: &Device, event: &stafett_protocol::event::Event) -> Envelope {

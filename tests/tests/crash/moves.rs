@@ -202,7 +202,7 @@ async fn take(log: &Leaving, work: &Work, told: &mut Told) -> Result<(), String>
 
 async fn prepared(log: &Leaving, preparation: &Preparation) -> Result<Vec<Signed<HomeAccept>>, String> {
     let mut own = log.a.open(&log.world.device(TEACHER).key).await.map_err(|status| format!("stream {status}"))?;
-    let mut guest = visit(&mut own, &log.world, TEACHER, &log.credential, HAUGESUND).await;
+    let mut guest = visit(&mut own, &log.world, TEACHER, &log.guests[&TEACHER], HAUGESUND).await;
     for _ in 0..20 {
         match guest.ask(Request::PrepareTransfer(preparation.clone())).await {
             Reply::TransferPrepared(prepared) if prepared.accepts.is_empty() => {}
@@ -219,7 +219,7 @@ async fn let_go(log: &Leaving, accepts: Vec<Signed<HomeAccept>>) -> Result<(), S
         Reply::TransferAborted(freed) => freed,
         other => return Err(format!("{other:?}")),
     };
-    let mut guest = visit(&mut own, &log.world, TEACHER, &log.credential, HAUGESUND).await;
+    let mut guest = visit(&mut own, &log.world, TEACHER, &log.guests[&TEACHER], HAUGESUND).await;
     match guest.ask(Request::Release(freed)).await {
         Reply::Done => Ok(()),
         other => Err(format!("{other:?}")),
