@@ -18,6 +18,7 @@ use stafett_protocol::limits;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::*;
 use stafett_server::home::now_ms;
+use support::moving::{blind, play};
 use support::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -276,4 +277,27 @@ fn message(device: &Device) -> Vec<u8> {
     use openmls::prelude::MlsMessageOut;
     use tls_codec::Serialize as _;
     MlsMessageOut::from(device.key_package()).tls_serialize_detached().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m6_nobody_joins_a_scope_by_external_commit() {
+    let world = World::new();
+    let server = Running::start(&world, None).await;
+    drop(server.enter(&world, TEACHER).await);
+    let mut strangers = server.enter(&world, STRANGER).await;
+    let mut mothers = server.enter(&world, MOTHER).await;
+    let mut card = blind(world.card());
+    world.add_family(&mut card);
+    play(&server, &world, &card, 0).await;
+    let before = rows(&server).await;
+    let joining = |device: &Device| Body::Commit(card.external_commit(device, device.with_key()).1);
+    let (stranger, mother, phone) = (world.device(STRANGER), world.device(MOTHER), world.device_n(MOTHER, 1));
+    let alone = card.event(stranger, joining(stranger));
+    assert_eq!(code_of(&mut strangers, one(stranger, &alone)).await, "unknown-scope");
+    // A device beside the first, carried by the one that is in; and a stranger's, carried by a member.
+    for device in [phone, stranger] {
+        let carried = card.event(mother, joining(device));
+        assert_eq!(code_of(&mut mothers, one(mother, &carried)).await, "resync-foreign");
+    }
+    assert_eq!(rows(&server).await, before);
 }

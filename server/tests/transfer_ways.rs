@@ -11,6 +11,8 @@ use stafett_protocol::event::Body;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::transfer::*;
 use stafett_protocol::wire::*;
+use stafett_server::args;
+use stafett_server::db::StoreError;
 use stafett_server::pg::Postgres;
 use support::moving::*;
 use support::wire::Wire;
@@ -34,16 +36,36 @@ async fn among_three(urls: [Option<&str>; 3]) -> (Leaving, Running) {
     (log, c)
 }
 
-/// Two municipalities are offered the log and have accepted it, and the family has said yes to both: `first` commits,
-/// `second` comes too late, or both come at once.
-async fn competes(urls: [Option<&str>; 3], first: Option<Way>) {
-    let (mut log, c) = among_three(urls).await;
+/// The family agrees to a school in Bergen, too.
+async fn bergen_may_have_it(log: &mut Leaving) {
     let played = [&log.card, &log.concern].map(|chain| chain.records.len());
     log.world.give_hold(&mut log.card, BERGEN_LEADER, 7);
     log.world.give_hold(&mut log.concern, BERGEN_LEADER, 8);
     for (chain, from) in [&log.card, &log.concern].into_iter().zip(played) {
         play(&log.a, &log.world, chain, from).await;
     }
+}
+
+/// What the new home answers to whoever hands over.
+async fn asked(log: &Leaving, preparation: Preparation) -> Reply {
+    let by = log.way.by;
+    let mut own = log.a.open(&log.world.device(by).key).await.unwrap();
+    let mut guest = visit(&mut own, &log.world, by, &log.guests[&by], log.destination()).await;
+    guest.ask(Request::PrepareTransfer(preparation)).await
+}
+
+/// The new home has what there is, and has promised nothing.
+async fn fetched_ahead(log: &Leaving) {
+    let ahead = log.preparation(Bundle { envelopes: vec![], letters: vec![] });
+    let Reply::TransferPrepared(ahead) = asked(log, ahead).await else { panic!() };
+    assert!(ahead.accepts.is_empty() && ahead.fetched.iter().all(|one| one.seq > 0));
+}
+
+/// Two municipalities are offered the log and have accepted it, and the family has said yes to both: `first` commits,
+/// `second` comes too late, or both come at once.
+async fn competes(urls: [Option<&str>; 3], first: Option<Way>) {
+    let (mut log, c) = among_three(urls).await;
+    bergen_may_have_it(&mut log).await;
     let mut both = vec![];
     for way in [TO_HAUGESUND, TO_BERGEN] {
         log.way = way;
@@ -300,19 +322,8 @@ async fn a_log_comes_back_to_where_it_was_on_postgresql() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_moves_on_to_homes_that_know_an_earlier_one() {
     let (mut log, mut third) = among_three([None; 3]).await;
-    let mut own = log.a.open(&log.world.device(TEACHER).key).await.unwrap();
-    let mut guest = visit(&mut own, &log.world, TEACHER, &log.guests[&TEACHER], HAUGESUND).await;
-    let ahead = log.preparation(Bundle { envelopes: vec![], letters: vec![] });
-    let Reply::TransferPrepared(ahead) = guest.ask(Request::PrepareTransfer(ahead)).await else { panic!() };
-    assert!(ahead.fetched.iter().all(|one| one.seq > 0));
-    drop(guest);
-    drop(own);
-    let played = [&log.card, &log.concern].map(|chain| chain.records.len());
-    log.world.give_hold(&mut log.card, BERGEN_LEADER, 7);
-    log.world.give_hold(&mut log.concern, BERGEN_LEADER, 8);
-    for (chain, from) in [&log.card, &log.concern].into_iter().zip(played) {
-        play(&log.a, &log.world, chain, from).await;
-    }
+    fetched_ahead(&log).await;
+    bergen_may_have_it(&mut log).await;
     let on = Way { by: BERGEN_TEACHER, ..TO_HAUGESUND };
     for (way, next) in [(TO_BERGEN, Some(on)), (on, Some(BACK)), (BACK, None)] {
         log.way = way;
@@ -329,4 +340,30 @@ async fn a_log_moves_on_to_homes_that_know_an_earlier_one() {
     }
     assert_eq!(log.card.membership().home_epoch, 4);
     assert_eq!(log.card.status_and_home(), (stafett_protocol::state::Status::Active, HOME));
+}
+
+/// A peer that has every record of the log, and says that it is the home, is not believed; nor does what it has shown
+/// stand in the way of the home.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_is_fetched_from_its_home_and_from_nobody_else() {
+    let (mut log, bergen) = among_three([None; 3]).await;
+    bergen_may_have_it(&mut log).await;
+    log.way = TO_BERGEN;
+    fetched_ahead(&log).await;
+    let lies = bergen.db.write::<u64, StoreError, _>(|conn| {
+        Box::pin(async move { conn.execute("UPDATE scopes SET standing = 1", args![]).await })
+    });
+    assert_eq!(lies.await.unwrap(), 2);
+    log.way = TO_HAUGESUND;
+    let bundle = log.bundle();
+    let envelopes = bundle.envelopes.iter().take(2).cloned().collect();
+    let honest = log.preparation(Bundle { envelopes, letters: vec![] });
+    for from in [BERGEN, HAUGESUND, 9999] {
+        let said = asked(&log, Preparation { from, ..honest.clone() }).await;
+        assert!(matches!(said, Reply::Problem(_)), "{from}: {said:?}");
+        assert!(bound(&log.b).await.is_empty());
+    }
+    let accepts = log.prepare(&bundle).await.unwrap();
+    assert!(log.commit(&bundle, &accepts).await.is_ok());
+    log.until_served().await;
 }

@@ -105,9 +105,14 @@ impl Homes {
     }
 
     /// What the old home lets the other one read: offered scopes, while the offer may be committed.
-    fn pull(&mut self, to: Municipality, signed: &SignedOffer) -> Result<(ScopeChain, Attachments), String> {
+    fn pull(
+        &mut self,
+        from: Municipality,
+        to: Municipality,
+        signed: &SignedOffer,
+    ) -> Result<(ScopeChain, Attachments), String> {
         let offer = signed.offer.peek().map_err(|_| "malformed")?;
-        let from = self.all().find(|h| h.serves(offer.scope)).ok_or("unknown-scope")?;
+        let from = self.all().find(|h| h.number == from && h.serves(offer.scope)).ok_or("unknown-scope")?;
         if self.away.contains(&from.number) || self.away.contains(&to) {
             return Err("peer-unreachable".into());
         }
@@ -145,7 +150,7 @@ impl Homes {
     fn prepare(&mut self, to: Municipality, preparation: &Preparation) -> Result<Prepared, String> {
         let mut chains: BTreeMap<ScopeId, ScopeChain> = BTreeMap::new();
         for offer in &preparation.offers {
-            let (chain, files) = self.pull(to, offer)?;
+            let (chain, files) = self.pull(preparation.from, to, offer)?;
             let state = chain.replica.state();
             self.at(to).copy_attachments(&files, state.scope(), &state.attachments)?;
             chains.insert(state.scope(), chain);

@@ -181,8 +181,7 @@ async fn k3_a_disk_that_fails_is_said_and_nothing_is_half_saved() {
     save_all(dir.path(), batches, || ()).await.unwrap();
     let (steps, syncs) = recording.steps();
     let mut told = 0;
-    let cases =
-        |failing: fn(usize) -> Failing, all: usize| chosen(all, 8).map(failing).collect::<Vec<_>>();
+    let cases = |failing: fn(usize) -> Failing, all: usize| chosen(all, 8).map(failing).collect::<Vec<_>>();
     let full = cases(|from| Failing::writes(Failure::Full, from), steps - syncs);
     let broken = cases(|from| Failing::writes(Failure::Broken, from), steps - syncs);
     for failing in full.into_iter().chain(broken).chain(cases(Failing::syncs, syncs)) {

@@ -80,14 +80,15 @@ impl Client {
             self.session.send(home, Request::CommitTransfer(transfer), Sent::Bundle(scopes));
         } else if self.queued_rows("t").is_empty() && self.reach(moving.to) {
             // First what the new home has promised for other commits is freed.
-            let mut bundle = bundle;
+            let (mut bundle, to) = (bundle, moving.to);
             // Only what moves is shown to the new home.
             bundle
                 .envelopes
                 .retain(|e| moving.fetched == Permit::Yes && envelope_scope(e).is_some_and(|s| moving.moves(s)));
             bundle.letters.clear();
-            let preparation = Preparation { offers: moving.offers, acceptances: moving.acceptances, bundle };
-            self.session.send(moving.to, Request::PrepareTransfer(preparation), Sent::Prepare(home, scopes));
+            let Moving { offers, acceptances, .. } = moving;
+            let preparation = Preparation { from: home, offers, acceptances, bundle };
+            self.session.send(to, Request::PrepareTransfer(preparation), Sent::Prepare(home, scopes));
         }
         true
     }

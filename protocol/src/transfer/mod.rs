@@ -106,6 +106,8 @@ pub struct TombstoneReply {
 /// What the new home needs to pull the moving scopes and to judge their last commits.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
 pub struct Preparation {
+    /// The log's home, which is asked for it; no other answers in its place.
+    pub from: Municipality,
     /// One for each moving scope, the card's first.
     pub offers: Vec<SignedOffer>,
     pub acceptances: Vec<Signed<HandoverAcceptance>>,

@@ -162,6 +162,7 @@ impl Samples {
             relay(RelayPayload::Message(vec![1, 2].into())),
             relay(RelayPayload::Close),
             Request::PrepareTransfer(Preparation {
+                from: 3209,
                 offers: vec![self.signed_offer()],
                 acceptances: vec![seal(&self.acceptance())],
                 bundle: bundle.clone(),

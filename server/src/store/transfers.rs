@@ -117,3 +117,16 @@ pub async fn is_bound(conn: &mut Conn, scope: ScopeId) -> Result<bool, StoreErro
     let row = conn.row("SELECT bound FROM targets WHERE scope = $1 AND bound = 1", args![&scope.0]).await?;
     Ok(row.is_some())
 }
+
+/// Takes out what was fetched of a scope that was never served here.
+pub async fn forget_fetched(conn: &mut Conn, scope: ScopeId) -> Result<(), StoreError> {
+    for sql in [
+        "DELETE FROM attachments WHERE scope = $1",
+        "DELETE FROM snapshots WHERE scope = $1",
+        "DELETE FROM records WHERE scope = $1",
+        "DELETE FROM scopes WHERE scope = $1",
+    ] {
+        conn.execute(sql, args![&scope.0]).await?;
+    }
+    Ok(())
+}

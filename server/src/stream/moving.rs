@@ -13,8 +13,7 @@ impl Connection {
         Ok(match request {
             Request::PrepareTransfer(asked) => {
                 self.admit_guests(asked.offers.len())?;
-                let guest_of = self.guest_of.as_ref().map(|peer| peer.number);
-                Reply::TransferPrepared(transfer::prepare(server, guest_of, asked).await?)
+                Reply::TransferPrepared(transfer::prepare(server, asked).await?)
             }
             Request::CommitTransfer(moving) => {
                 let (events, letters) = (moving.bundle.envelopes.len(), moving.bundle.letters.len());

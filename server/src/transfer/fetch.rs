@@ -22,6 +22,7 @@ use crate::federation::peers::Known;
 use crate::problem::Fault;
 use crate::server::Server;
 use crate::store::chain::{self, Entry, Standing};
+use crate::store::transfers;
 
 /// Records of one scope that this server takes over: no log of a child comes near it.
 const RECORDS: u64 = 1_000_000;
@@ -35,30 +36,32 @@ pub struct Fetching {
     replica: Option<Replica>,
 }
 
+/// What this server has of a scope and may go on with: what it ordered itself while it was the home, or fetched from
+/// this one. What another home has shown, and may have made up, keeps nothing away: it is forgotten.
+async fn kept(conn: &mut Conn, scope: ScopeId, from: Municipality) -> Result<Option<Replica>, Fault> {
+    let Some(locked) = chain::lock(conn, scope).await? else { return Ok(None) };
+    if locked.standing == Standing::Home {
+        return Err(Refusal::ScopeExists.into());
+    }
+    let replica = chain::load(conn, scope, &locked).await?;
+    if locked.standing == Standing::Moved || replica.state().membership.home == from {
+        return Ok(Some(replica));
+    }
+    if transfers::is_bound(conn, scope).await? {
+        return Err(Refusal::Bound.into());
+    }
+    transfers::forget_fetched(conn, scope).await?;
+    Ok(None)
+}
+
 impl Fetching {
-    /// Goes on where the last fetch stood: from the home that the records name, or at first from the one
-    /// through which the caller has come.
-    pub async fn of(
-        server: &Server,
-        scope: ScopeId,
-        log: LogId,
-        guest_of: Option<Municipality>,
-    ) -> Result<Self, Fault> {
-        let found = server
+    /// Goes on where the last fetch stood, from the home that the caller names.
+    pub async fn of(server: &Server, scope: ScopeId, log: LogId, from: Municipality) -> Result<Self, Fault> {
+        let replica = server
             .db
-            .write::<_, Fault, _>(move |conn: &mut Conn| {
-                Box::pin(async move {
-                    let Some(locked) = chain::lock(conn, scope).await? else { return Ok(None) };
-                    if locked.standing == Standing::Home {
-                        return Err(Refusal::ScopeExists.into());
-                    }
-                    Ok(Some(chain::load(conn, scope, &locked).await?))
-                })
-            })
+            .write::<_, Fault, _>(move |conn: &mut Conn| Box::pin(async move { kept(conn, scope, from).await }))
             .await?;
-        let home = found.as_ref().map(|replica: &Replica| replica.state().membership.home);
-        let from = home.or(guest_of).ok_or(Refusal::UnknownScope)?;
-        Ok(Self { scope, log, from, known: server.federation.peers.known(), replica: found })
+        Ok(Self { scope, log, from, known: server.federation.peers.known(), replica })
     }
 
     pub fn position(&self) -> Position {

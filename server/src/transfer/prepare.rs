@@ -27,9 +27,7 @@ use crate::store::transfers::{self, Hither};
 const ROUND: Duration = Duration::from_secs(4);
 
 /// Fetches, and with moving commits at hand accepts; answers how far it is.
-///
-/// `guest_of`: the municipality through which the caller has come. The offerer comes through the log's home.
-pub async fn prepare(server: &Server, guest_of: Option<Municipality>, asked: Preparation) -> Result<Prepared, Fault> {
+pub async fn prepare(server: &Server, asked: Preparation) -> Result<Prepared, Fault> {
     server.may_sign().await?;
     at_most_a_log(&asked.offers)?;
     let offers = offers(server, &asked)?;
@@ -37,7 +35,7 @@ pub async fn prepare(server: &Server, guest_of: Option<Municipality>, asked: Pre
     let mut fetched = Vec::with_capacity(offers.len());
     let mut complete = true;
     for (signed, offer) in &offers {
-        let mut fetching = Fetching::of(server, offer.scope, offer.log, guest_of).await?;
+        let mut fetching = Fetching::of(server, offer.scope, offer.log, asked.from).await?;
         let mut whole = false;
         // The card comes first, and whole: the others' records are judged beside it.
         let card = fetched.first().and_then(|card: &Fetching| card.replica().ok()).map(Replica::state);
@@ -53,7 +51,7 @@ pub async fn prepare(server: &Server, guest_of: Option<Municipality>, asked: Pre
     let positions = fetched.iter().map(|f| ScopePosition { scope: f.scope, seq: f.position().seq }).collect();
     let mut accepts = vec![];
     if complete && !asked.bundle.envelopes.is_empty() {
-        accepts = accept(server, &offers, &fetched, asked.bundle.envelopes).await?;
+        accepts = accept(server, asked.from, &offers, &fetched, asked.bundle.envelopes).await?;
     }
     Ok(Prepared { accepts, fetched: positions })
 }
@@ -85,6 +83,7 @@ fn offers(server: &Server, asked: &Preparation) -> Result<Vec<(SignedOffer, Hand
 /// Judges every moving commit on what was fetched, the card's first, and binds all of them at once.
 async fn accept(
     server: &Server,
+    from: Municipality,
     offers: &[(SignedOffer, HandoverOffer)],
     fetched: &[Fetching],
     envelopes: Vec<Envelope>,
@@ -103,6 +102,11 @@ async fn accept(
         let (_, offer) = offers.iter().find(|(_, o)| o.scope == event.scope).ok_or(Refusal::WrongScope)?;
         check_welcome(&event, &envelope)?;
         let now = now_ms().max(state.time);
+        // Card and concerns are of one log, and the card says whose that is.
+        let of = state.card.filter(|card| *card != state.scope());
+        if of.is_some() && of != card.as_ref().map(ScopeState::scope) {
+            return Err(Refusal::HandoverPartial.into());
+        }
         let record = Record { seq: state.position.seq.saturating_add(1), time: now, event: envelope.event.clone() };
         let context = Context { now, home: state.membership.home, trusted: &known.trusted, card: card.as_ref() };
         let next = replica.judge(record, &context)?;
@@ -111,7 +115,10 @@ async fn accept(
         if accept.to != server.municipality.number || accept.log != offer.log || !named {
             return Err(Refusal::AcceptMismatch.into());
         }
-        if state.card.is_none_or(|card| card == state.scope()) {
+        if accept.from != from {
+            return Err(Refusal::WrongHome.into());
+        }
+        if of.is_none() {
             card = next.next_state().cloned();
         }
         judged.push((accept, envelope));

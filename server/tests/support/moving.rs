@@ -74,7 +74,9 @@ pub async fn leaving(a_url: Option<&str>, b_url: Option<&str>) -> Leaving {
 /// The same between servers that know each other already.
 pub async fn leaving_from(world: World, a: Running, b: Running) -> Leaving {
     let mut guests = BTreeMap::new();
-    for (who, server) in [(TEACHER, &a), (COLLEAGUE, &a), (MOTHER, &a), (FATHER, &a), (PPT, &a), (HAUGESUND_TEACHER, &b)] {
+    for (who, server) in
+        [(TEACHER, &a), (COLLEAGUE, &a), (MOTHER, &a), (FATHER, &a), (PPT, &a), (HAUGESUND_TEACHER, &b)]
+    {
         guests.insert(who, account(&world, who, server).await);
     }
     let mut card = blind(world.card());
@@ -128,14 +130,14 @@ impl Leaving {
     }
 
     /// The municipality that the log shall go to.
-    fn destination(&self) -> u16 {
+    pub fn destination(&self) -> u16 {
         municipality_of(self.world.person(self.way.to).unit)
     }
 
     pub fn preparation(&self, bundle: Bundle) -> Preparation {
         let offers = vec![self.offer(CARD), self.offer(CONCERN)];
         let acceptances = offers.iter().map(|o| self.world.accept(o, self.way.to)).collect();
-        Preparation { offers, acceptances, bundle }
+        Preparation { from: self.card.membership().home, offers, acceptances, bundle }
     }
 
     /// The commit of one scope, as the offerer builds it on what it has.

@@ -10,7 +10,7 @@ use stafett_protocol::ids::{PersonId, ScopeId};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::transfer::{Cancellation, HomeAccept, Preparation, Tombstone, envelope_hash};
 use stafett_protocol::wire::*;
-use stafett_server::store::{chain, transfers};
+use stafett_server::store::chain;
 use stafett_tests::disk::{Folder, Recording};
 use stafett_tests::vfs::watch;
 use std::collections::BTreeMap;
@@ -57,6 +57,7 @@ pub struct Stands {
     /// Records of card and concern, at the old home and at the new one.
     seqs: [[u64; 2]; 2],
     homes: [(bool, bool); 2],
+    /// What the new home has promised on heads that stand still: nothing may free it of that.
     bound: usize,
 }
 
@@ -261,7 +262,9 @@ async fn stands(log: &Leaving) -> Stands {
             stands.seqs[at][nth] = position.map_or(0, |position| position.seq);
         }
     }
-    stands.bound = transfers::bound(&mut log.b.db.reader().await.unwrap()).await.unwrap().len();
+    let heads = |accept: &HomeAccept| MOVING.iter().position(|s| *s == accept.scope).map(|nth| stands.seqs[0][nth]);
+    let bound = bound(&log.b).await.into_iter().map(|signed| signed.peek().unwrap());
+    stands.bound = bound.filter(|accept| heads(accept) == Some(accept.extends.seq)).count();
     stands
 }
 
@@ -366,8 +369,7 @@ async fn ended(log: &Leaving, played: &Played) -> Result<(), String> {
 /// The old home's chain went on: the new one finds out by itself that nothing rests on its word.
 async fn freed(log: &Leaving) -> Result<(), String> {
     for _ in 0..300 {
-        let bound = transfers::bound(&mut log.b.db.reader().await.unwrap()).await.unwrap();
-        if bound.iter().all(|accept| accept.peek().unwrap().scope != CONCERN) {
+        if bound(&log.b).await.iter().all(|accept| accept.peek().unwrap().scope != CONCERN) {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
