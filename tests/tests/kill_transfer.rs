@@ -13,7 +13,7 @@ use stafett_tests::process::mishap::Mishaps;
 use stafett_tests::process::neighbour::{NUMBER, Neighbour};
 use stafett_tests::process::server::Server;
 use stafett_tests::process::story::Story;
-use stafett_tests::process::world::{list, text};
+use stafett_tests::process::world::list;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
@@ -75,7 +75,7 @@ impl Ready {
         there.agree(&mut story);
         story.world.server.stop();
         there.server.stop();
-        let mut ready = Self { story, there, usual: Duration::from_millis(500), struck: vec![] };
+        let ready = Self { story, there, usual: Duration::from_millis(500), struck: vec![] };
         for part in ["homes", "server", "haugesund"] {
             let world = ready.story.world.dir.path();
             copy(&world.join(part), &world.join(format!("{part}-before")));

@@ -143,6 +143,14 @@ impl Client {
         Ok(())
     }
 
+    /// A former home's last word (F6): proof against it where it has signed something else for this device.
+    pub(super) fn check_last_word(&mut self, scope: ScopeId, signed: &Signed<Receipt>) {
+        let other = |s: &Scope| signed.peek().is_ok_and(|r| matches!(compare(s, r.position), Compared::Other));
+        if self.scopes.get(&scope).is_some_and(other) {
+            self.note_fork(scope, signed);
+        }
+    }
+
     fn note_fork(&mut self, scope: ScopeId, theirs: &Signed<Receipt>) {
         let Some(ours) = self.newest_receipt(scope).filter(|_| !self.forked(scope)) else { return };
         let fork = Fork { ours, theirs: theirs.clone() };

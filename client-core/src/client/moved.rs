@@ -133,6 +133,7 @@ impl Client {
         if !one || !ours || accept.home_epoch.checked_sub(1) != Some(receipt.home_epoch) {
             return Err(refused(&"it does not fit the log that it names"));
         }
+        self.check_last_word(scope, &tombstone.receipt);
         // A later move replaces an earlier one: the way from any old home leads on by the homes between.
         let newer = self.kept_tombstone(scope).and_then(|k| k.tombstone.peek().ok()?.accept.peek().ok());
         if newer.is_some_and(|known| known.home_epoch >= accept.home_epoch) {

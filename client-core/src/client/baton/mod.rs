@@ -159,7 +159,7 @@ impl Client {
         let me = self.me()?.person;
         for mut baton in self.batons().into_iter().filter(|b| b.progress.is_under_way()) {
             let Some(offer) = baton.card() else { continue };
-            let Some(holder) = self.holder_of(offer.scope).filter(|holder| *holder != offer.from) else { continue };
+            let Some(holder) = self.successor(&offer) else { continue };
             let by_this = match baton.side {
                 Side::Offered => baton.acceptance().is_some_and(|a| a.person == holder),
                 Side::Received => holder == me || baton.progress == Progress::Passed,
@@ -206,8 +206,13 @@ impl Client {
         self.batons().iter().any(|b| taken(b) && b.offers().any(|(offer, _)| offer.scope == scope))
     }
 
-    fn holder_of(&self, card: ScopeId) -> Option<PersonId> {
-        self.scopes.get(&card)?.replica.state().membership.holder().map(|h| h.person)
+    /// Who holds the log in the offerer's place. A copy of the card that ends before the offerer's time, as people have
+    /// whom the log left and to whom it comes back, says nothing of the offer.
+    fn successor(&self, offer: &HandoverOffer) -> Option<PersonId> {
+        let state = self.scopes.get(&offer.scope)?.replica.state();
+        let had_it = offer.from == PersonId::default() || state.tenures.iter().any(|t| t.person == offer.from);
+        let holder = state.membership.holder().map(|h| h.person);
+        holder.filter(|holder| had_it && *holder != offer.from)
     }
 
     /// A former holder forgets what has moved; what was closed stays to be read.
