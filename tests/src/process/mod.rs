@@ -4,7 +4,6 @@
 pub mod home;
 pub mod leak;
 pub mod mishap;
-pub mod neighbour;
 pub mod programs;
 pub mod relay;
 pub mod server;
