@@ -77,9 +77,10 @@ impl ModelHome {
         accepts: &[Signed<HomeAccept>],
     ) -> Result<Vec<Accepted>, String> {
         let mut accepted = vec![];
-        let again: Vec<(ScopeId, u64)> = bundle.envelopes.iter().filter_map(|e| self.stands(e)).collect();
-        if again.len() == bundle.envelopes.len() && !again.is_empty() {
-            for (scope, seq) in again {
+        // As the server does: under a used counter only what stands there already, all of it, is answered once more.
+        if bundle.envelopes.iter().any(|e| self.uses_again(device, e)) {
+            for envelope in &bundle.envelopes {
+                let (scope, seq) = self.stands(envelope).ok_or(Refusal::CounterUsed.code())?;
                 accepted.push(self.accepted(scope, seq));
             }
             return Ok(accepted);
@@ -134,6 +135,11 @@ impl ModelHome {
         let record = &self.scopes[&scope].records[seq as usize - 1];
         let counter = record.event.peek().unwrap().counter;
         Accepted { scope, counter, seq, time: record.time, receipt: self.receipt(scope, seq) }
+    }
+
+    fn uses_again(&self, device: DeviceId, envelope: &Envelope) -> bool {
+        let Ok(event) = envelope.event.peek() else { return false };
+        self.scopes.get(&event.scope).is_some_and(|c| event.counter <= c.replica.state().counter(device))
     }
 
     fn stands(&self, envelope: &Envelope) -> Option<(ScopeId, u64)> {

@@ -84,7 +84,7 @@ fn edits_survive_crashes_cuts_and_interleaving() {
 #[test]
 fn c4_withdrawal_wins_every_race() {
     let mut had_access = 0;
-    for seed in 1..=12 {
+    for seed in 1..=20 {
         let size = Size { logs: 1, steps: 160, mix: Mix::Access };
         let mut steps = numbered(seed, size);
         // After the last withdrawals nobody asks anew.
