@@ -79,6 +79,7 @@ async fn paced(town: &mut Town, readers: &[&str], from: u64) -> Vec<f64> {
 
 /// The log goes to a school there, while the father goes on writing.
 async fn moves(town: &mut Town, there: &Municipality, limits: &Limits, edits: usize) {
+    attach(town).await;
     let (school, code) = there.unit("Haraldsvang skole", "school");
     let leader = town.join("rector", code).await;
     let holder = town.employ("rector", "holder").await;
@@ -102,8 +103,6 @@ async fn moves(town: &mut Town, there: &Municipality, limits: &Limits, edits: us
     town.ask("holder", Wish::BatonAccept { offer, person: None }).await;
     town.sync("holder").await;
     town.parents_say_yes().await;
-
-    attach(town).await;
 
     let (mut teacher, mut father) = (town.take("teacher").await, town.take("father").await);
     let (log, concern) = (town.log.clone(), town.concern.clone());
