@@ -8,76 +8,13 @@ use stafett_server::pg::Postgres;
 use stafett_tests::process::home::Home;
 use stafett_tests::process::leak::nothing_leaked;
 use stafett_tests::process::mishap::Mishaps;
-use stafett_tests::process::server::Server;
+use stafett_tests::process::neighbour::{LEADER, NUMBER, Neighbour, REASON, TEACHER};
 use stafett_tests::process::story::Story;
 use stafett_tests::process::texts::{ABSENCE, HOMEWORK, SECRETS};
 use stafett_tests::process::world::{list, text};
 
-const REASON: &str = "Familien flytter til Haugesund";
-const LEADER: &str = "Hanne Haukås";
-const TEACHER: &str = "Torbjørn Tysvær";
-const NUMBER: &str = "1106";
 const FILE: &str = "ukeplan for Ella.pdf";
 const INSIDE: &str = "Bilder av lekseplassen hjemme";
-
-struct There {
-    server: Server,
-    leader: Home,
-    teacher: Home,
-    leader_id: String,
-    teacher_id: String,
-}
-
-fn there(story: &mut Story, database: Option<&str>) -> There {
-    let mut server = Server::init_as(&story.world.dir.path().join("haugesund"), (NUMBER, "Haugesund"), database);
-    server.start();
-    server.peer_with(&story.world.server);
-    let home = |name| Home::new(story.world.dir.path(), name);
-    let (leader, teacher) = (home("there-leader"), home("there-teacher"));
-    let added = server.ask(&["unit", "add", "--name", "Haraldsvang skole", "--kind", "school"]);
-    let code = text(&added, "leader_code");
-    let leader_id = text(&leader.ok(&["join", "--code", &code, "--name", LEADER]), "person");
-    let code = text(&leader.ok(&["invite", "--role", "employee", "--may-hold", "--may-act"]), "code");
-    leader.ok(&["sync"]);
-    let teacher_id = text(&teacher.ok(&["join", "--code", &code, "--name", TEACHER]), "person");
-    story.settle(&[&leader, &teacher]);
-    There { server, leader, teacher, leader_id, teacher_id }
-}
-
-/// The other municipality's school, as the teacher here comes to know it.
-fn school_there(teacher: &Home) -> String {
-    let words = ["units", "--municipality", NUMBER];
-    teacher.ok(&["sync"]);
-    teacher.ok(&words);
-    teacher.ok(&["sync"]);
-    let units = teacher.ok(&words);
-    text(&list(&units, "units")[0], "unit")
-}
-
-/// The offer is made, passed on, accepted and signed; the keys are compared; nothing has moved.
-fn agree(story: &mut Story, there: &There) {
-    let (teacher, mother, father) = (story.teacher.clone(), story.mother.clone(), story.father.clone());
-    let (log, homework) = (story.ids.log.clone(), story.ids.homework.clone());
-    let unit = school_there(&teacher);
-    let words =
-        ["baton", "offer", &log, "--to", &unit, "--municipality", NUMBER, "--concern", &homework, "--reason", REASON];
-    let id = text(&teacher.ok(&words), "offer");
-    story.settle(&[&teacher, &there.leader, &mother, &father]);
-    let number = text(&teacher.ok(&["verify", &there.leader_id]), "number");
-    assert_eq!(text(&there.leader.ok(&["verify", &story.ids.teacher]), "number"), number);
-    teacher.ok(&["verify", &there.leader_id, "--number", &number]);
-    let offers = there.leader.ok(&["baton", "list"]);
-    assert!(!offers.to_string().contains(ABSENCE), "C4: {offers}");
-    assert_eq!(list(&offers, "offers")[0]["kind"], "other-municipality", "{offers}");
-    there.leader.ok(&["baton", "accept", &id, "--for", &there.teacher_id]);
-    story.settle(&[&there.leader, &there.teacher]);
-    there.teacher.ok(&["baton", "accept", &id]);
-    there.teacher.ok(&["sync"]);
-    for parent in [&mother, &father] {
-        assert_eq!(story.say_yes(parent), 1, "{}", parent.name);
-        parent.ok(&["sync"]);
-    }
-}
 
 /// A PDF of two sealed parts.
 fn pdf() -> Vec<u8> {
@@ -112,7 +49,7 @@ fn saved(story: &Story, home: &Home, attachment: &str) -> Vec<u8> {
 fn play(other: Option<&str>) {
     let mut story = Story::new(None, Mishaps::none());
     story.play_until("a concern about absence");
-    let mut there = there(&mut story, other);
+    let mut there = Neighbour::beside(&mut story, other);
     let (teacher, mother, father) = (story.teacher.clone(), story.mother.clone(), story.father.clone());
     let (log, homework, absence) = (story.ids.log.clone(), story.ids.homework.clone(), story.ids.absence.clone());
 
@@ -122,7 +59,7 @@ fn play(other: Option<&str>) {
     assert_eq!(list(&shown, "attachments")[0]["name"], FILE, "{shown}");
     assert_eq!(saved(&story, &mother, &goes[..12]), pdf(), "at the old home");
     // From here on the log moves by itself, as soon as it can.
-    agree(&mut story, &there);
+    there.agree(&mut story);
 
     // The new home is away just now: nothing has moved, nothing is lost.
     there.server.kill();

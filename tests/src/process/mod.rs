@@ -4,6 +4,7 @@
 pub mod home;
 pub mod leak;
 pub mod mishap;
+pub mod neighbour;
 pub mod programs;
 pub mod relay;
 pub mod server;
