@@ -21,7 +21,7 @@ use crate::output::{Output, Said};
 use process::DemoError;
 
 /// Between two steps, for whoever reads along.
-const PAUSE: Duration = Duration::from_millis(350);
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// What is told and what was proved.
 pub struct Telling<'a> {
