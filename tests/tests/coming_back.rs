@@ -33,6 +33,37 @@ fn hand_over(cast: &mut Cast, from: &mut Device, to: (&mut Device, &str), log: &
     to.0.sync(&mut cast.home);
 }
 
+/// The baton goes from the teacher to a colleague, and back to her. Answers the colleague's device, and who the teacher is.
+fn away_and_back(cast: &mut Cast, log: &str, homework: &str) -> (Device, String) {
+    let (mut kari, kari_id) = colleague(cast);
+    let teacher_id = text(&cast.teacher.ask(&mut cast.home, C::DeviceList).unwrap(), "person");
+    let mut teacher = std::mem::replace(&mut cast.teacher, Device::new(0));
+    hand_over(cast, &mut teacher, (&mut kari, &kari_id), log);
+    cast.teacher = teacher;
+    everyone(cast, &mut kari);
+    assert_eq!(
+        cast.teacher.ask(&mut cast.home, C::ConcernShow { concern: homework.into() }).unwrap_err().code,
+        "withdrawn"
+    );
+    let number = kari.ask(&mut cast.home, C::Verify { person: teacher_id.clone(), number: None }).unwrap();
+    let met = C::Verify { person: teacher_id.clone(), number: Some(text(&number, "number")) };
+    assert_eq!(kari.ask(&mut cast.home, met).unwrap()["matches"], true);
+    let mut teacher = std::mem::replace(&mut cast.teacher, Device::new(0));
+    hand_over(cast, &mut kari, (&mut teacher, &teacher_id), log);
+    cast.teacher = teacher;
+    everyone(cast, &mut kari);
+    (kari, teacher_id)
+}
+
+/// A further device of the teacher's.
+fn telephone(cast: &mut Cast) -> Device {
+    let mut telephone = Device::new(77);
+    let code = text(&cast.teacher.ask(&mut cast.home, C::DeviceLink).unwrap(), "code");
+    cast.teacher.sync(&mut cast.home);
+    telephone.ask(&mut cast.home, C::DeviceAccept { code, name: "telefon".into() }).unwrap();
+    telephone
+}
+
 /// K1: the baton comes back to who began the log. The teacher's device founded its parts, forgot them when the baton
 /// went, and reads them anew like any newcomer: all of it, what she wrote herself too.
 #[test]
@@ -41,23 +72,7 @@ fn k1_the_baton_comes_back_to_who_began_the_log() {
     let log = log(&mut cast);
     let homework = concern(&mut cast, &log);
     cast.teacher.ask(&mut cast.home, C::Glimpse { concern: homework.clone(), text: "Fra før".into() }).unwrap();
-    let (mut kari, kari_id) = colleague(&mut cast);
-    let teacher_id = text(&cast.teacher.ask(&mut cast.home, C::DeviceList).unwrap(), "person");
-    let mut teacher = std::mem::replace(&mut cast.teacher, Device::new(0));
-    hand_over(&mut cast, &mut teacher, (&mut kari, &kari_id), &log);
-    cast.teacher = teacher;
-    everyone(&mut cast, &mut kari);
-    assert_eq!(
-        cast.teacher.ask(&mut cast.home, C::ConcernShow { concern: homework.clone() }).unwrap_err().code,
-        "withdrawn"
-    );
-    let number = kari.ask(&mut cast.home, C::Verify { person: teacher_id.clone(), number: None }).unwrap();
-    let met = C::Verify { person: teacher_id.clone(), number: Some(text(&number, "number")) };
-    assert_eq!(kari.ask(&mut cast.home, met).unwrap()["matches"], true);
-    let mut teacher = std::mem::replace(&mut cast.teacher, Device::new(0));
-    hand_over(&mut cast, &mut kari, (&mut teacher, &teacher_id), &log);
-    cast.teacher = teacher;
-    everyone(&mut cast, &mut kari);
+    let (mut kari, teacher_id) = away_and_back(&mut cast, &log, &homework);
     let show = cast.teacher.ask(&mut cast.home, C::LogShow { log: log.clone() }).unwrap();
     assert_eq!(text(&show, "holder"), teacher_id, "{show} {}", kari.last_problem());
     assert_eq!(text(&show, "child"), "Ella", "{show} {}", cast.teacher.last_problem());
@@ -77,10 +92,7 @@ fn k1_a_device_that_slept_through_it_reads_all_of_it_again() {
     let log = log(&mut cast);
     let homework = concern(&mut cast, &log);
     cast.teacher.ask(&mut cast.home, C::Glimpse { concern: homework.clone(), text: "Fra før".into() }).unwrap();
-    let mut telephone = Device::new(77);
-    let code = text(&cast.teacher.ask(&mut cast.home, C::DeviceLink).unwrap(), "code");
-    cast.teacher.sync(&mut cast.home);
-    telephone.ask(&mut cast.home, C::DeviceAccept { code, name: "telefon".into() }).unwrap();
+    let mut telephone = telephone(&mut cast);
     everyone(&mut cast, &mut telephone);
     let glimpses = |cast: &mut Cast, device: &mut Device| {
         let shown = device.ask(&mut cast.home, C::ConcernShow { concern: homework.clone() });
@@ -89,19 +101,7 @@ fn k1_a_device_that_slept_through_it_reads_all_of_it_again() {
     };
     assert_eq!(glimpses(&mut cast, &mut telephone), ["Fra før"]);
 
-    let (mut kari, kari_id) = colleague(&mut cast);
-    let teacher_id = text(&cast.teacher.ask(&mut cast.home, C::DeviceList).unwrap(), "person");
-    let mut teacher = std::mem::replace(&mut cast.teacher, Device::new(0));
-    hand_over(&mut cast, &mut teacher, (&mut kari, &kari_id), &log);
-    cast.teacher = teacher;
-    everyone(&mut cast, &mut kari);
-    let number = kari.ask(&mut cast.home, C::Verify { person: teacher_id.clone(), number: None }).unwrap();
-    let met = C::Verify { person: teacher_id.clone(), number: Some(text(&number, "number")) };
-    kari.ask(&mut cast.home, met).unwrap();
-    let mut teacher = std::mem::replace(&mut cast.teacher, Device::new(0));
-    hand_over(&mut cast, &mut kari, (&mut teacher, &teacher_id), &log);
-    cast.teacher = teacher;
-    everyone(&mut cast, &mut kari);
+    away_and_back(&mut cast, &log, &homework);
 
     everyone(&mut cast, &mut telephone);
     assert_eq!(glimpses(&mut cast, &mut telephone), ["Fra før"]);
@@ -121,10 +121,7 @@ fn c4_a_restored_device_hears_again_that_it_has_to_leave() {
     let homework = concern(&mut cast, &log);
     cast.leader.sync(&mut cast.home);
     let backup = cast.leader.disk.clone();
-    let mut telephone = Device::new(78);
-    let code = text(&cast.teacher.ask(&mut cast.home, C::DeviceLink).unwrap(), "code");
-    cast.teacher.sync(&mut cast.home);
-    telephone.ask(&mut cast.home, C::DeviceAccept { code, name: "telefon".into() }).unwrap();
+    let mut telephone = telephone(&mut cast);
     let mut leader = std::mem::replace(&mut cast.leader, Device::new(0));
     let all_but_the_leader = |cast: &mut Cast, telephone: &mut Device| {
         let Cast { home, teacher, mother, father, .. } = cast;

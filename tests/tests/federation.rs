@@ -4,39 +4,18 @@
 
 use stafett_server::pg::Postgres;
 use stafett_tests::process::mishap::Mishaps;
-use stafett_tests::process::server::Server;
+use stafett_tests::process::neighbour::{NUMBER, server_beside, unit_of};
 use stafett_tests::process::story::Story;
 use stafett_tests::process::world::{list, text};
-
-const NUMBER: &str = "1106";
-
-fn haugesund(story: &Story, database: Option<&str>) -> Server {
-    let dir = story.world.dir.path().join("haugesund");
-    let mut server = Server::init_as(&dir, (NUMBER, "Haugesund"), database);
-    server.start();
-    server.peer_with(&story.world.server);
-    server
-}
-
-/// The teacher asks for the other municipality's units.
-fn meet(story: &mut Story) {
-    let teacher = story.teacher.clone();
-    story.world.sync(&teacher);
-    story.world.again(&teacher, &["units", "--municipality", NUMBER]);
-    story.world.sync(&teacher);
-    let units = story.world.again(&teacher, &["units", "--municipality", NUMBER]);
-    assert_eq!(list(&units, "units").len(), 1, "{units}");
-    story.ids.ppt_unit = text(&list(&units, "units")[0], "unit");
-}
 
 fn play(database: Option<&str>, other: Option<&str>) {
     let mut story = Story::new(database, Mishaps::none());
     story.play_until("a concern about absence");
-    let mut haugesund = haugesund(&story, other);
+    let mut haugesund = server_beside(&story, "haugesund", (NUMBER, "Haugesund"), other);
     let unit = haugesund.ask(&["unit", "add", "--name", "PPT Ullensaker", "--kind", "ppt"]);
     story.ids.ppt_code = text(&unit, "leader_code");
     story.ppt_joins();
-    meet(&mut story);
+    story.ids.ppt_unit = unit_of(&story.teacher, NUMBER);
     story.ppt_is_let_in();
     story.ppt_may_not_write();
 

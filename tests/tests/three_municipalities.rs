@@ -5,7 +5,7 @@
 use stafett_server::pg::Postgres;
 use stafett_tests::process::home::Home;
 use stafett_tests::process::mishap::Mishaps;
-use stafett_tests::process::neighbour::{NUMBER as HAUGESUND, Neighbour};
+use stafett_tests::process::neighbour::{NUMBER as HAUGESUND, Neighbour, server_beside, unit_of};
 use stafett_tests::process::server::Server;
 use stafett_tests::process::story::Story;
 use stafett_tests::process::world::{list, text};
@@ -15,16 +15,10 @@ const WELCOME: &str = "Velkommen til ny skole";
 
 /// The PPT of the third municipality reads the concern about homework.
 fn bergens_ppt(story: &mut Story) -> Server {
-    let mut bergen = Server::init_as(&story.world.dir.path().join("bergen"), (BERGEN, "Bergen"), None);
-    bergen.start();
-    bergen.peer_with(&story.world.server);
+    let bergen = server_beside(story, "bergen", (BERGEN, "Bergen"), None);
     story.ids.ppt_code = text(&bergen.ask(&["unit", "add", "--name", "PPT Bergen", "--kind", "ppt"]), "leader_code");
     story.ppt_joins();
-    let (teacher, words) = (story.teacher.clone(), ["units", "--municipality", BERGEN]);
-    teacher.ok(&["sync"]);
-    teacher.ok(&words);
-    teacher.ok(&["sync"]);
-    story.ids.ppt_unit = text(&list(&teacher.ok(&words), "units")[0], "unit");
+    story.ids.ppt_unit = unit_of(&story.teacher, BERGEN);
     story.ppt_is_let_in();
     bergen
 }

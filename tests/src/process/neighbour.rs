@@ -20,12 +20,29 @@ pub struct Neighbour {
     pub teacher_id: String,
 }
 
+/// Another municipality's server runs, and Ella's and it know each other.
+pub fn server_beside(story: &Story, folder: &str, name: (&str, &str), database: Option<&str>) -> Server {
+    let mut server = Server::init_as(&story.world.dir.path().join(folder), name, database);
+    server.start();
+    server.peer_with(&story.world.server);
+    server
+}
+
+/// The one unit of another municipality, as the teacher here comes to know it.
+pub fn unit_of(teacher: &Home, number: &str) -> String {
+    let words = ["units", "--municipality", number];
+    teacher.ok(&["sync"]);
+    teacher.ok(&words);
+    teacher.ok(&["sync"]);
+    let units = teacher.ok(&words);
+    assert_eq!(list(&units, "units").len(), 1, "{units}");
+    text(&list(&units, "units")[0], "unit")
+}
+
 impl Neighbour {
     /// Its server runs, and its people have joined.
     pub fn beside(story: &mut Story, database: Option<&str>) -> Self {
-        let mut server = Server::init_as(&story.world.dir.path().join("haugesund"), (NUMBER, "Haugesund"), database);
-        server.start();
-        server.peer_with(&story.world.server);
+        let server = server_beside(story, "haugesund", (NUMBER, "Haugesund"), database);
         let home = |name| Home::new(story.world.dir.path(), name);
         let (leader, teacher) = (home("there-leader"), home("there-teacher"));
         let added = server.ask(&["unit", "add", "--name", "Haraldsvang skole", "--kind", "school"]);
@@ -38,21 +55,11 @@ impl Neighbour {
         Self { server, leader, teacher, leader_id, teacher_id }
     }
 
-    /// The school here, as the teacher there comes to know it.
-    fn school(teacher: &Home) -> String {
-        let words = ["units", "--municipality", NUMBER];
-        teacher.ok(&["sync"]);
-        teacher.ok(&words);
-        teacher.ok(&["sync"]);
-        let units = teacher.ok(&words);
-        text(&list(&units, "units")[0], "unit")
-    }
-
     /// The offer is made, passed on, accepted and signed; the keys are compared; nothing has moved.
     pub fn agree(&self, story: &mut Story) {
         let (teacher, mother, father) = (story.teacher.clone(), story.mother.clone(), story.father.clone());
         let (log, homework) = (story.ids.log.clone(), story.ids.homework.clone());
-        let unit = Self::school(&teacher);
+        let unit = unit_of(&teacher, NUMBER);
         let offer = ["baton", "offer", &log, "--to", &unit, "--municipality", NUMBER];
         let words = [&offer[..], &["--concern", &homework, "--reason", REASON]].concat();
         let id = text(&teacher.ok(&words), "offer");
