@@ -212,6 +212,9 @@ pub struct Greeting {
     pub key_packages: u32,
     /// The unit of this device's person, by name.
     pub unit: Option<Unit>,
+    /// The scopes of this home that this device may read. One that it does not know was forgotten with a restored backup:
+    /// it reads the chain from the beginning and takes its leaf back by a resync.
+    pub scopes: Vec<ScopeId>,
 }
 
 /// A refusal on the stream (over HTTP the same code stands in a problem document, RFC 9457).

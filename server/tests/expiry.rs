@@ -53,6 +53,8 @@ async fn consent_that_has_expired_lets_nobody_read() {
     let event = card.event(teacher, Body::Commit(commit));
     teachers.submit(one(teacher, &event, welcome)).await.unwrap();
     assert!(may_read(&mut ppts).await);
+    let again = server.open(&ppt.key).await.unwrap();
+    assert_eq!(again.places(), [CARD], "S9: named to whoever may read it");
 
     let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
     shift_clock((grant.expires_at + 1) as i64 - real);
@@ -61,4 +63,5 @@ async fn consent_that_has_expired_lets_nobody_read() {
     let refused = ppts.submit(one(ppt, &own, None)).await.unwrap_err();
     assert_eq!(refused.code, "withdrawn");
     assert!(may_read(&mut teachers).await);
+    assert!(server.open(&ppt.key).await.unwrap().places().is_empty(), "and to nobody else");
 }

@@ -112,12 +112,14 @@ async fn takes_part(here_url: Option<&str>, there_url: Option<&str>) {
     let keys = keys.verify(&public(&two.world.haugesund)).unwrap();
     assert_eq!((keys.by, keys.peers[0].number, keys.peers[0].key), (THERE, HOME, key_of_home));
 
+    assert!(two.own.places().is_empty(), "her own home has nothing of this log");
     // Her Welcome waits at the log's home, and comes with the first words of the relayed stream.
     let mut guest = enter(&mut two.own, &two.world, &two.credential).await;
     let welcomed = guest.pushed.iter().any(|r| matches!(r, Reply::Mail(MailItem { mail: Mail::Welcome(_), .. })));
     assert!(welcomed, "{:?}", guest.pushed);
     let Some(Reply::Welcome(greeting)) = guest.pushed.iter().find(|r| matches!(r, Reply::Welcome(_))) else { panic!() };
     assert_eq!((greeting.municipality, greeting.key_packages), (HOME, 0));
+    assert_eq!(greeting.scopes, [CARD], "S9: what a guest may read here");
     assert!(!guest.pushed.iter().any(|r| matches!(r, Reply::Peers(_))), "its own municipality says whom it trusts");
     let mail: Vec<u64> =
         guest.pushed.iter().filter_map(|r| if let Reply::Mail(item) = r { Some(item.id) } else { None }).collect();

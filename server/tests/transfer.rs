@@ -91,6 +91,7 @@ async fn goes_on(log: &mut Leaving, bundle: &Bundle, done: &Transferred) {
     let mut new = log.b.open(&teacher.key).await.unwrap();
     let welcomes = new.pushed.iter().filter(|r| matches!(r, Reply::Mail(MailItem { mail: Mail::Welcome(_), .. })));
     assert_eq!(welcomes.count(), 2);
+    assert_eq!(new.places(), [CARD, CONCERN], "S9: what came is named to whom it is for");
     let from = [CARD, CONCERN].map(|scope| ScopePosition { scope, seq: 0 }).to_vec();
     let Reply::Synced(synced) = new.ask(Request::Sync(from)).await else { panic!() };
     for (synced, accepted) in synced.iter().zip(&done.accepted) {
@@ -108,6 +109,7 @@ async fn goes_on(log: &mut Leaving, bundle: &Bundle, done: &Transferred) {
     // The old home: no word more, the way for whoever asks, and the closed part for the family.
     let mother = log.world.device(MOTHER);
     let mut mothers = log.a.open(&mother.key).await.unwrap();
+    assert_eq!(mothers.places(), [JOURNAL], "S9: what has left is named by its new home");
     let late = Bundle {
         envelopes: vec![envelope(mother, &log.concern.event(mother, Body::Change(change())))],
         letters: vec![],

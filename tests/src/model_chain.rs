@@ -4,11 +4,10 @@ use crate::model_home::{Answered, ModelHome, ScopeChain};
 use stafett_protocol::event::{Body, Receipt, Record};
 use stafett_protocol::ids::{DeviceId, Hash, ScopeId};
 use stafett_protocol::policy::{Context, Refusal};
-use stafett_protocol::replica::{self, Replica};
+use stafett_protocol::replica;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::transfer::HomeAccept;
 use stafett_protocol::wire::*;
-use std::collections::{BTreeMap, BTreeSet};
 
 impl ModelHome {
     /// Whether this home orders the scope: it was founded here or has come here, and has not left.
@@ -16,7 +15,7 @@ impl ModelHome {
         self.scopes.get(&scope).is_some_and(|c| c.replica.state().membership.home == self.number)
     }
 
-    pub(crate) fn receipt(&self, scope: ScopeId, upto: u64) -> Signed<Receipt> {
+    pub fn receipt(&self, scope: ScopeId, upto: u64) -> Signed<Receipt> {
         let chain = &self.scopes[&scope];
         // Up to a move the word is the old home's.
         let (signer, home_epoch) = chain.replica.state().home_at(upto);
@@ -86,18 +85,8 @@ impl ModelHome {
             return Ok(accepted);
         }
         self.now += 1;
-        let before: Vec<(ScopeId, Option<Vec<u8>>, usize)> = bundle
-            .envelopes
-            .iter()
-            .filter_map(|e| e.event.peek().ok())
-            .map(|e| {
-                (
-                    e.scope,
-                    self.scopes.get(&e.scope).map(|c| c.replica.snapshot()),
-                    self.scopes.get(&e.scope).map_or(0, |c| c.records.len()),
-                )
-            })
-            .collect();
+        let scopes = bundle.envelopes.iter().filter_map(|e| e.event.peek().ok()).map(|e| e.scope);
+        let before: Vec<(ScopeId, Option<ScopeChain>)> = scopes.map(|s| (s, self.scopes.get(&s).cloned())).collect();
         let transfers = self.transfers.clone();
         let mut seqs = vec![];
         for envelope in &bundle.envelopes {
@@ -105,17 +94,11 @@ impl ModelHome {
                 Ok(done) => seqs.push(done),
                 Err(code) => {
                     self.transfers = transfers;
-                    for (scope, snapshot, records) in before {
-                        match snapshot {
-                            Some(s) => {
-                                let chain = self.scopes.get_mut(&scope).unwrap();
-                                chain.replica = Replica::restore(&s).unwrap();
-                                chain.records.truncate(records);
-                            }
-                            None => {
-                                self.scopes.remove(&scope);
-                            }
-                        }
+                    for (scope, chain) in before {
+                        match chain {
+                            Some(chain) => self.scopes.insert(scope, chain),
+                            None => self.scopes.remove(&scope),
+                        };
                     }
                     return Err(code);
                 }
@@ -176,21 +159,18 @@ impl ModelHome {
             let record = Record { seq: 1, time: now, event: envelope.event.clone() };
             let (replica, judged) = replica::found(record, &context).map_err(refused)?;
             let records = vec![judged.record().clone()];
-            self.scopes.insert(event.scope, ScopeChain { replica, records, removed: BTreeMap::new() });
+            self.scopes.insert(event.scope, ScopeChain::new(replica, records));
             return Ok((event.scope, 1));
         };
         let card = chain.replica.state().card.and_then(|c| self.scopes.get(&c)).map(|c| c.replica.state());
         let context = Context { now, home: self.number, trusted: &trusted, card };
         let seq = chain.replica.state().position.seq + 1;
-        let before: BTreeSet<DeviceId> = chain.replica.state().membership.devices().map(DeviceId::of_key).collect();
+        let before = chain.devices();
         let taken = chain.replica.take(Record { seq, time: now, event: envelope.event.clone() }, &context);
         if let Ok(record) = &taken {
             chain.records.push(record.clone());
-            let after: BTreeSet<DeviceId> = chain.replica.state().membership.devices().map(DeviceId::of_key).collect();
-            self.added.insert(event.scope, after.difference(&before).copied().collect());
-            before.difference(&after).for_each(|gone| {
-                chain.removed.insert(*gone, seq);
-            });
+            chain.note_who_went(&before, now);
+            self.added.insert(event.scope, chain.devices().difference(&before).copied().collect());
         }
         // Strangers do not learn that there is such a scope.
         let known_here = before.contains(&event.device) || chain.removed.contains_key(&event.device);

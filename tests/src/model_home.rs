@@ -37,12 +37,43 @@ pub struct ScopeChain {
     pub records: Vec<Record>,
     /// Devices that were removed, with the record that removed them.
     pub(crate) removed: BTreeMap<DeviceId, u64>,
+    /// Devices that may not read any more, with the last record that they may know: the one that ended their access.
+    pub last_read: BTreeMap<DeviceId, u64>,
+}
+
+impl ScopeChain {
+    pub(crate) fn new(replica: Replica, records: Vec<Record>) -> Self {
+        Self { replica, records, removed: BTreeMap::new(), last_read: BTreeMap::new() }
+    }
+
+    pub(crate) fn devices(&self) -> BTreeSet<DeviceId> {
+        self.replica.state().membership.devices().map(DeviceId::of_key).collect()
+    }
+
+    /// After a record: which of those who were there before it are gone, and which may not read on.
+    pub(crate) fn note_who_went(&mut self, before: &BTreeSet<DeviceId>, now: u64) {
+        let (state, here) = (self.replica.state(), self.devices());
+        let seq = state.position.seq;
+        self.removed.extend(before.difference(&here).map(|gone| (*gone, seq)));
+        for device in before.union(&here) {
+            if state.may_read(*device, now) {
+                self.last_read.remove(device);
+            } else {
+                self.last_read.entry(*device).or_insert(seq);
+            }
+        }
+    }
 }
 
 impl Clone for ScopeChain {
     fn clone(&self) -> Self {
         let replica = Replica::restore(&self.replica.snapshot()).unwrap();
-        Self { replica, records: self.records.clone(), removed: self.removed.clone() }
+        Self {
+            replica,
+            records: self.records.clone(),
+            removed: self.removed.clone(),
+            last_read: self.last_read.clone(),
+        }
     }
 }
 
@@ -263,7 +294,8 @@ impl ModelHome {
             self.push(device, Reply::Mail(item));
         }
         let key_packages = self.packages.get(&device).map_or(0, Vec::len) as u32;
-        let greeting = Greeting { municipality: self.number, time: self.now, key_packages, unit };
+        let scopes = self.scopes.keys().copied().filter(|s| self.serves(*s) && self.reads(device, *s)).collect();
+        let greeting = Greeting { municipality: self.number, time: self.now, key_packages, unit, scopes };
         self.push(device, Reply::Welcome(greeting));
     }
 

@@ -55,6 +55,9 @@ impl Client {
         }
         for synced in &scopes {
             self.compare_with_receipt(synced.scope, synced.position);
+            if let Err(problem) = self.look_for_place(synced.scope, synced.position) {
+                self.report(&problem);
+            }
         }
         for synced in scopes.iter().filter(|s| s.position.is_none()) {
             self.session.blocked.insert(synced.scope);
@@ -167,7 +170,8 @@ impl Client {
 
     fn try_removal(&mut self, scope: ScopeId, record: &Record) -> Result<bool, Problem> {
         let (device, device_key, now) = (self.me()?.device(), self.me()?.device_public(), self.home_now());
-        let Some(s) = self.scopes.get_mut(&scope).filter(|s| s.standing == Standing::Member) else {
+        let inside = [Standing::Member, Standing::Resyncing];
+        let Some(s) = self.scopes.get_mut(&scope).filter(|s| inside.contains(&s.standing)) else {
             return Ok(false);
         };
         let Ok(event) = record.event.peek() else {
@@ -189,8 +193,9 @@ impl Client {
         if stays && !by_own && !state.listed_at(now).contains(&device_key) {
             return Ok(false);
         }
-        // It came after other commits, which the home shows us no more: its author's word on who is left must do.
-        if event.epoch > state.epoch {
+        // It came after other commits, which the home shows us no more, or there is no key to read it with: its author's
+        // word on who is left must do.
+        if event.epoch > state.epoch || s.standing == Standing::Resyncing {
             let gone = replica::claimed_membership(commit).is_ok_and(|m| m.device_key(device).is_none());
             if gone {
                 self.leave(scope)?;

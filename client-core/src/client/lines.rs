@@ -110,6 +110,10 @@ impl Client {
         self.session.line(to).is_some_and(|l| matches!(l.stage, Stage::Opening | Stage::Open))
     }
 
+    pub(super) fn has_greeted(&self, home: Municipality) -> bool {
+        self.session.line(home).is_some_and(|l| l.stage == Stage::Greeted)
+    }
+
     /// Opens the lines to every municipality that something here waits for.
     pub(super) fn open_lines(&mut self) {
         for home in self.wanted_homes() {
@@ -188,6 +192,7 @@ impl Client {
             self.session.send(from, Request::Units, Sent::Units);
         }
         self.present_tombstones(from);
+        self.has_places(from, &greeting.scopes);
         self.sync_home(from);
         Ok(())
     }

@@ -142,7 +142,7 @@ impl Client {
         let kept = Kept { served: Permit::No, tombstone: signed };
         self.table.write(Space::State, &tombstone_key(scope), encode(&kept));
         self.table.write(Space::State, &receipt_key(scope, receipt.home_epoch), encode(&tombstone.receipt));
-        if self.session.line(accept.to).is_some_and(|l| l.stage == super::lines::Stage::Greeted) {
+        if self.has_greeted(accept.to) {
             self.present_tombstones(accept.to);
             self.sync_scope(scope);
         }

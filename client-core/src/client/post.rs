@@ -3,8 +3,8 @@
 
 use super::Client;
 use super::input::Problem;
-use super::lines::Stage;
 use super::people::{self, Trust};
+use super::scope::Scope;
 use super::session::Sent;
 use crate::letter::{self, SealedLetter};
 use crate::rows::Space;
@@ -33,12 +33,18 @@ pub(super) struct OneDevice {
     pub letter_key: VLBytes,
 }
 
-/// A Welcome, and the home that has the scope.
+/// A Welcome, and the home that has the scope. Empty where the home names a scope that this device must have known once.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
 pub(super) struct WelcomeFrom {
     pub home: Municipality,
     pub seq: u64,
     pub welcome: VLBytes,
+}
+
+impl WelcomeFrom {
+    pub fn is_lost(&self) -> bool {
+        self.welcome.as_slice().is_empty()
+    }
 }
 
 /// Code of what is refused only as long as the own municipality has not added another.
@@ -187,7 +193,7 @@ impl Client {
             Mail::DeviceAsks(claim) => self.device_asks(&claim),
             Mail::Listed(scope) => {
                 // Before the greeting everything is synced all the same.
-                if self.session.line(from).is_some_and(|l| l.stage == Stage::Greeted) && self.home_of(scope) == from {
+                if self.has_greeted(from) && self.home_of(scope) == from {
                     self.sync_scope(scope);
                 }
                 Ok(())
@@ -204,28 +210,36 @@ impl Client {
 
     fn keep_welcome(&mut self, home: Municipality, welcome: WelcomeMail) {
         let scope = welcome.scope;
-        let left = !self.wants(scope);
         let seen = self.scopes.get(&scope).map_or(0, |s| s.replica.state().position.seq);
+        let left = !self.wants(scope);
         if left && welcome.seq <= seen {
             return;
         }
+        // The chain may be here already, up to behind the place where this one would have been used.
+        let late = self.welcome(scope).is_some_and(|w| w.is_lost()) && welcome.seq <= seen;
         let kept = WelcomeFrom { home, seq: welcome.seq, welcome: welcome.welcome };
         self.table.write(Space::Mail, &mail_key("welcome", &[&scope.0]), encode(&kept));
-        self.session.blocked.remove(&scope);
         self.welcome_came(scope);
-        if left {
-            self.read_anew(scope);
-        } else if self.session.line(home).is_some_and(|l| l.stage == Stage::Greeted) {
-            self.sync_scope(scope);
+        if left || late {
+            self.forget_scope(scope);
         }
+        self.ask_anew(scope);
     }
 
-    /// Let in again after a withdrawal: the chain is read anew from its beginning.
+    /// The chain is read anew from its beginning: after a withdrawal, where this device is let in again.
     pub(super) fn read_anew(&mut self, scope: ScopeId) {
+        self.forget_scope(scope);
+        self.ask_anew(scope);
+    }
+
+    pub(super) fn forget_scope(&mut self, scope: ScopeId) {
         self.scopes.remove(&scope);
-        super::scope::Scope::forget(&mut self.table, scope);
+        Scope::forget(&mut self.table, scope);
+    }
+
+    pub(super) fn ask_anew(&mut self, scope: ScopeId) {
         self.session.blocked.remove(&scope);
-        if self.session.line(self.home_of(scope)).is_some_and(|l| l.stage == Stage::Greeted) {
+        if self.has_greeted(self.home_of(scope)) {
             self.sync_scope(scope);
         }
     }
@@ -233,6 +247,11 @@ impl Client {
     /// The Welcome that waits for this scope's chain.
     pub(super) fn welcome(&self, scope: ScopeId) -> Option<WelcomeFrom> {
         self.table.read(Space::Mail, &mail_key("welcome", &[&scope.0])).and_then(|b| decode(b).ok())
+    }
+
+    pub(super) fn welcome_lost(&mut self, home: Municipality, scope: ScopeId) {
+        let lost = WelcomeFrom { home, seq: 0, welcome: vec![].into() };
+        self.table.write(Space::Mail, &mail_key("welcome", &[&scope.0]), encode(&lost));
     }
 
     pub(super) fn welcome_used(&mut self, scope: ScopeId) {

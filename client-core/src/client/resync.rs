@@ -1,13 +1,14 @@
-//! A device whose MLS state is gone or behind, as after a restored backup: it follows the chain without
-//! keys, takes its own leaf back by an external commit, and waits for a member to mend the key chain.
+//! A device whose MLS state is gone or behind, as after a restored backup: it hears from the homes which scopes it has
+//! forgotten, follows the chains without keys, takes its own leaf back by an external commit, and waits for a member to
+//! mend the key chain.
 
 use super::input::Problem;
-use super::scope::Standing;
+use super::scope::{Standing, event_key};
 use super::{Client, group};
-use crate::keychain::ContentKey;
+use crate::keychain::{ContentKey, KeyChain};
 use crate::rows::Space;
 use stafett_protocol::consent::{LinkRepair, Statement};
-use stafett_protocol::event::{Body, Commit};
+use stafett_protocol::event::{Body, Commit, Position};
 use stafett_protocol::ids::{Hash, Municipality, ScopeId};
 use stafett_protocol::replica::Judged;
 use stafett_protocol::signed::Signed;
@@ -23,6 +24,51 @@ fn secret_key(scope: ScopeId) -> Vec<u8> {
 }
 
 impl Client {
+    /// The scopes in which a home has a place for this device. Those of which it has never heard came after the backup to
+    /// which it was set back. What it has left stays left: its people's letters may be ahead of the home.
+    pub(super) fn has_places(&mut self, home: Municipality, scopes: &[ScopeId]) {
+        for scope in scopes {
+            let known = self.scopes.contains_key(scope) || self.foundings.contains_key(scope);
+            if known || self.welcome(*scope).is_some_and(|w| !w.is_lost()) {
+                continue;
+            }
+            self.welcome_lost(home, *scope);
+            self.ask_anew(*scope);
+        }
+    }
+
+    /// A home has told all that it has of a scope. Where its Welcome is lost, the leaf is taken back; where there is no
+    /// leaf, the home was wrong.
+    pub(super) fn look_for_place(&mut self, scope: ScopeId, told: Option<Position>) -> Result<(), Problem> {
+        if !self.welcome(scope).is_some_and(|w| w.is_lost()) {
+            return Ok(());
+        }
+        let (device, now) = (self.me()?.device(), self.home_now());
+        let here = self.scopes.get_mut(&scope).filter(|s| s.standing == Standing::Joining);
+        match (here, told) {
+            (Some(s), Some(told)) if s.replica.state().position != told => return Ok(()),
+            (Some(s), Some(_)) if s.replica.state().may_read(device, now) => {
+                s.standing = Standing::Resyncing;
+                s.facts_changed = true;
+                self.save_scope(scope)?;
+            }
+            _ => self.forget_stranger(scope),
+        }
+        self.welcome_used(scope);
+        Ok(())
+    }
+
+    /// Nothing stays of what was read for a place that is not there.
+    fn forget_stranger(&mut self, scope: ScopeId) {
+        let read = self.scopes.get(&scope).map_or(0, |s| s.replica.state().position.seq);
+        (1..=read).for_each(|seq| self.table.erase(&event_key(scope, seq)));
+        KeyChain::delete_rows(&mut self.table, scope);
+        for kind in ["info", "receipt"] {
+            self.table.delete_all(Space::State, &[kind.as_bytes(), b"/", &scope.0].concat());
+        }
+        self.forget_scope(scope);
+    }
+
     /// A commit for a device that cannot process it: its public part is followed. Our own external commit
     /// ends the resync.
     pub(super) fn follow_keyless(

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::federation::{RelayFrame, RelayPayload};
 use stafett_protocol::ids::{Hash, Municipality, PersonId, ScopeId};
+use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{
     ClientFrame, KeyPackageOffer, Problem as WireProblem, Reply, Request, ScopePosition, ServerFrame,
@@ -252,7 +253,9 @@ impl Client {
     /// Asks one home for the news of every scope that it has for us.
     pub(super) fn sync_home(&mut self, home: Municipality) {
         let known = self.scopes.iter().map(|(id, s)| ScopePosition { scope: *id, seq: s.replica.state().position.seq });
-        let waiting = self.welcomed().into_iter().map(|scope| ScopePosition { scope, seq: 0 });
+        let lost = |scope: &ScopeId| self.welcome(*scope).is_some_and(|w| w.is_lost());
+        let waiting =
+            self.welcomed().into_iter().filter(|scope| !lost(scope)).map(|scope| ScopePosition { scope, seq: 0 });
         let mut positions: Vec<ScopePosition> = vec![];
         for position in known.chain(waiting) {
             let wanted = self.home_of(position.scope) == home && self.wants(position.scope);
@@ -260,14 +263,9 @@ impl Client {
                 positions.push(position);
             }
         }
-        let expected: Vec<(ScopeId, u64)> =
-            positions.iter().map(|p| (p.scope, self.shown_to_others(p.scope))).collect();
-        self.session.expected.extend(expected);
         self.expect(&positions);
         // Cards first: what happens in a log's other scopes is judged beside them.
-        let card = |id: &ScopeId| {
-            self.scopes.get(id).is_some_and(|s| s.kind() == stafett_protocol::membership::ScopeKind::Card)
-        };
+        let card = |id: &ScopeId| self.scopes.get(id).is_some_and(|s| s.kind() == ScopeKind::Card);
         positions.sort_by_key(|p| !card(&p.scope));
         if positions.is_empty() {
             self.session.line_mut(home).synced = true;

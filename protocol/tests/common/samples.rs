@@ -435,7 +435,13 @@ impl Samples {
             Reply::CheckpointPart(CheckpointPart { scope: CARD, bytes: vec![1; 64].into() }),
             Reply::AttachmentWants(AttachmentWants { attachment: attachment_manifest().id(), parts: vec![0, 1] }),
             Reply::AttachmentPart(attachment_part()),
-            Reply::Welcome(Greeting { municipality: HOME, time: START, key_packages: 3, unit: Some(unit) }),
+            Reply::Welcome(Greeting {
+                municipality: HOME,
+                time: START,
+                key_packages: 3,
+                unit: Some(unit),
+                scopes: vec![CARD],
+            }),
             Reply::Peers(Signed::sign(&peer_keys(), &key("signer"))),
         ]
         .into_iter()

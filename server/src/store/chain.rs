@@ -365,6 +365,17 @@ pub async fn reader(conn: &mut Conn, scope: ScopeId, device: DeviceId, now: u64)
     Ok(Some(Reader { until, removed_at: row.maybe_int(1)?.map(from_db), standing: Standing::of(row.int(5)?) }))
 }
 
+/// The scopes of this home that a device may read now, by the rules of [`reader`].
+pub async fn scopes_of(conn: &mut Conn, device: DeviceId, now: u64) -> Result<Vec<ScopeId>, StoreError> {
+    let rows = conn
+        .rows(
+            "SELECT r.scope FROM readers r JOIN scopes s ON s.scope = r.scope WHERE r.device = $1 AND r.until_ms > $2 AND s.standing = $3 AND (s.card IS NULL OR s.card = r.scope OR s.closed <> 0 OR EXISTS (SELECT 1 FROM readers c WHERE c.scope = s.card AND c.person = r.person AND c.until_ms > $2)) ORDER BY r.scope",
+            args![&device.0, to_db(now), Standing::Home.number()],
+        )
+        .await?;
+    rows.iter().map(|row| Ok(ScopeId(row.array(0)?))).collect()
+}
+
 /// Whether this person has a place on the card, with whatever device.
 pub async fn is_on_card(conn: &mut Conn, card: ScopeId, person: PersonId, now: u64) -> Result<bool, StoreError> {
     let row = conn

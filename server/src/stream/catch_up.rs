@@ -22,10 +22,11 @@ fn lost(error: &StoreError) -> End {
 }
 
 impl Connection {
-    /// Waiting mail first, then who the server thinks you are.
+    /// Waiting mail first, then who the server thinks you are. What it says is read before the mail: the Welcome to every
+    /// scope that it names has been sent then.
     pub(super) async fn greet(&mut self) -> Result<(), End> {
-        self.push_mail().await?;
         let greeting = self.greeting().await.map_err(|e| lost(&e))?;
+        self.push_mail().await?;
         self.reply(0, Reply::Welcome(greeting)).await
     }
 
@@ -42,6 +43,7 @@ impl Connection {
             time: now,
             key_packages: packages::count(&mut conn, self.device.device, now).await?,
             unit,
+            scopes: chain::scopes_of(&mut conn, self.device.device, now).await?,
         })
     }
 

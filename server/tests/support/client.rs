@@ -9,6 +9,7 @@ use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::credential::Credential;
 use stafett_protocol::federation::{RelayChallenge, RelayFrame, RelayHello, RelayLogin, RelayPayload, RelayedPayload};
 use stafett_protocol::http_signature;
+use stafett_protocol::ids::ScopeId;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::*;
 use tokio::net::TcpStream;
@@ -67,6 +68,13 @@ pub struct Client {
 }
 
 impl Client {
+    /// The scopes that the greeting named.
+    pub fn places(&self) -> Vec<ScopeId> {
+        let named =
+            self.pushed.iter().find_map(|r| if let Reply::Welcome(g) = r { Some(g.scopes.clone()) } else { None });
+        named.expect("no greeting among what was pushed")
+    }
+
     async fn greeting(&mut self) {
         loop {
             let reply = self.frame().await.unwrap().reply;

@@ -36,9 +36,6 @@ fn everyone_has_all(world: &World, scope: ScopeId, reports: &[(usize, Report)]) 
             continue;
         }
         let Some((_, report)) = reports.iter().find(|(n, _)| *n == at) else {
-            if node.restored {
-                continue;
-            }
             return Err(format!(
                 "device {at} of person {} does not know the {:?} {scope} of home {}, where it has a leaf: {}",
                 node.person,
@@ -74,8 +71,7 @@ pub fn shown(world: &mut World, node: usize) -> String {
 
 /// SP23: what a device has taken is in the log, or with its writer as a draft with its reason.
 fn nothing_written_is_lost(world: &mut World) -> Result<(), String> {
-    // A restored device may not know of every part; the others do.
-    let whole = (0..world.nodes.len()).filter(|n| !world.nodes[*n].removed && !world.nodes[*n].restored);
+    let whole = (0..world.nodes.len()).filter(|n| !world.nodes[*n].removed);
     let shown: Vec<String> = whole.collect::<Vec<_>>().into_iter().map(|node| shown(world, node)).collect();
     for written in world.written.clone() {
         let word = format!("\"{}\"", written.text);
@@ -99,17 +95,21 @@ fn nothing_written_is_lost(world: &mut World) -> Result<(), String> {
 fn the_family_sees_the_same(world: &mut World) -> Result<(), String> {
     let places = world.logs.iter().flat_map(|l| l.concerns.iter().map(|c| (l.log.clone(), c.clone())));
     for (log, concern) in places.collect::<Vec<_>>() {
-        let mut seen: Option<serde_json::Value> = None;
+        let mut seen: Option<(serde_json::Value, Report)> = None;
         for person in [world.holder(&log), MOTHER, FATHER] {
             let node = world.node(person);
-            let mut standings = world.nodes[node].device.client.standings().into_iter();
-            let waits = standings.any(|r| r.scope.to_string() == concern && r.pending > 0);
+            let standings = world.nodes[node].device.client.standings();
+            let Some(own) = standings.into_iter().find(|r| r.scope.to_string() == concern) else { continue };
             let Ok(show) = world.ask(node, C::ConcernShow { concern: concern.clone() }) else { continue };
             let part = serde_json::json!([show["title"], show["goal"], show["measures"], show["glimpses"]]);
             match &seen {
-                _ if waits => {}
-                Some(before) if *before != part => return Err(format!("{concern} looks different: {before} / {part}")),
-                _ => seen = Some(part),
+                _ if own.pending > 0 => {}
+                Some((before, other)) if *before != part => {
+                    return Err(format!(
+                        "a concern looks different on device {node}: {before} / {part}; {other:?} / {own:?}"
+                    ));
+                }
+                _ => seen = Some((part, own)),
             }
         }
     }
@@ -124,7 +124,11 @@ fn the_audit_finds_nothing(world: &mut World) -> Result<(), String> {
             let audit = world.ask(node, C::AuditVerify { log: log.clone() });
             let audit = audit.map_err(|e| format!("audit of {log} by device {node}: {e:?}"))?;
             if audit["violations"].as_array().is_none_or(|v| !v.is_empty()) {
-                return Err(format!("the audit says {}", audit["violations"]));
+                return Err(format!(
+                    "the audit of device {node} says {}: {:?}",
+                    audit["violations"],
+                    world.nodes[node].device.client.standings()
+                ));
             }
         }
     }

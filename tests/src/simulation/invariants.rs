@@ -169,19 +169,12 @@ fn documents_agree(world: &World, reports: &[(usize, Report)]) -> Result<(), Str
 }
 
 /// SP3: who has lost access reads nothing that is accepted afterwards.
-fn cut_off(world: &mut World, scope: ScopeId, reports: &[(usize, Report)]) -> Result<(), String> {
+fn cut_off(world: &World, scope: ScopeId, reports: &[(usize, Report)]) -> Result<(), String> {
     let chain = world.home.chain(scope).expect("is somewhere");
-    let (state, now) = (chain.replica.state(), world.home.now());
-    for (at, report) in reports {
-        let Some(device) = world.nodes[*at].device.id else { continue };
-        let key = (device, scope);
-        if state.may_read(device, now) {
-            world.cut_off.remove(&key);
-            continue;
-        }
-        let here = *world.cut_off.entry(key).or_insert(state.position.seq);
-        if report.standing == Standing::Member && report.position.seq > here {
-            return Err(format!("device {at} read on in {scope} after it lost access at {here}"));
+    for (at, report) in reports.iter().filter(|(_, r)| r.standing == Standing::Member) {
+        let last = world.nodes[*at].device.id.and_then(|device| chain.last_read.get(&device));
+        if last.is_some_and(|last| report.position.seq > *last) {
+            return Err(format!("device {at} read on in {scope} after it lost access at {last:?}"));
         }
     }
     Ok(())

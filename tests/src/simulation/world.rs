@@ -66,8 +66,6 @@ pub struct World {
     pub heads: BTreeMap<(ScopeId, u64), [u8; 32]>,
     /// Two receipts of one place that differ.
     pub forks: Vec<String>,
-    /// Where each device that lost its access stood then.
-    pub cut_off: BTreeMap<(DeviceId, ScopeId), u64>,
     pub touched: BTreeSet<ScopeId>,
     /// Heads of the scopes' chains, computed once.
     pub chain_heads: BTreeMap<ScopeId, Vec<Hash>>,
@@ -94,7 +92,6 @@ impl World {
             acknowledged: BTreeMap::new(),
             heads: BTreeMap::new(),
             forks: vec![],
-            cut_off: BTreeMap::new(),
             touched: BTreeSet::new(),
             chain_heads: BTreeMap::new(),
             waiting: vec![],

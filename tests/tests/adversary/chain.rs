@@ -53,7 +53,7 @@ fn push(device: &mut Device, home: &ModelHome, reply: Reply) {
 fn shown_after(from: &Device, home: &mut ModelHome, concern: &str, records: Records) -> Vec<String> {
     let mut device = copy_of(from);
     device.client.handle(home.now, Input::Connected);
-    let greeting = Greeting { municipality: home.number, time: home.now, key_packages: 20, unit: None };
+    let greeting = Greeting { municipality: home.number, time: home.now, key_packages: 20, unit: None, scopes: vec![] };
     push(&mut device, home, Reply::Welcome(greeting));
     push(&mut device, home, Reply::Records(records));
     glimpses(&mut device, home, concern)

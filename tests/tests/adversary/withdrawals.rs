@@ -100,7 +100,7 @@ fn c6_old_keys_and_the_whole_chain_open_nothing_that_came_after_the_removal() {
     let mut thief = stolen;
     let (now, number) = (home.now, home.number);
     thief.client.handle(now, stafett_client_core::client::input::Input::Connected);
-    let greeting = Greeting { municipality: number, time: now, key_packages: 20, unit: None };
+    let greeting = Greeting { municipality: number, time: now, key_packages: 20, unit: None, scopes: vec![] };
     let receipt = Signed::sign(&home.scopes[&scope].replica.receipt(), &home.key);
     let records = home.scopes[&scope].records[known..].to_vec();
     for reply in [Reply::Welcome(greeting), Reply::Records(Records { scope, records, receipt })] {
