@@ -12,6 +12,7 @@ use stafett_client_core::rows::{Row, Space};
 use stafett_tests::disk::{Failing, MODES, Mode, Recording, chosen};
 use stafett_tests::simulation::operation::{Step, Wish};
 use stafett_tests::simulation::world::{FATHER, MOTHER, PPT_LEADER, TEACHER, World};
+use stafett_tests::simulation::{CI, Size};
 use stafett_tests::vfs::{Failure, watch};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,7 +31,7 @@ fn batches() -> &'static [Vec<Row>] {
 }
 
 fn told() -> Vec<Vec<Row>> {
-    let mut world = World::new(5, 1);
+    let mut world = World::new(5, Size { logs: 1, ..CI });
     let glimpse = |who| Wish::Glimpse { who, log: 0, concern: 0 };
     let access = Wish::AskForAccess { log: 0, concern: 0, contribute: false };
     let consents =

@@ -17,6 +17,7 @@ use stafett_protocol::codec::encode;
 use stafett_protocol::wire::{Reply, ServerFrame};
 use stafett_tests::simulation::operation::{Step, Wish};
 use stafett_tests::simulation::world::{MOTHER, TEACHER, World};
+use stafett_tests::simulation::{CI, Size};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -127,7 +128,7 @@ fn the_suite_tries_every_target() {
 /// K1: whatever the server says, a client neither panics nor hangs, and opens again from what it saved.
 #[test]
 fn k1_any_frame_at_a_client() {
-    let mut world = World::new(3, 1);
+    let mut world = World::new(3, Size { logs: 1, ..CI });
     world.perform(&Step::Wish(Wish::Glimpse { who: TEACHER, log: 0, concern: 0 }));
     world.sync(TEACHER);
     world.sync(MOTHER);
@@ -136,7 +137,7 @@ fn k1_any_frame_at_a_client() {
     seeds.extend(samples.into_iter().filter(|s| s.of == "ServerFrame").map(|s| s.bytes));
     seeds.push(encode(&ServerFrame { id: 0, reply: Reply::Done }));
     assert!(seeds.len() > 20, "{}", seeds.len());
-    let now = world.home.now;
+    let now = world.history.home.now;
     let device = std::cell::RefCell::new(&mut world.nodes[MOTHER].device);
     run("client", 400, &seeds, |frame| {
         let mut device = device.borrow_mut();

@@ -33,7 +33,7 @@ use tokio::sync::watch;
 const SEEDS: [u64; 4] = [102, 105, 108, 111];
 
 fn played(seed: u64) -> World {
-    let mut world = World::new(seed, CI.logs);
+    let mut world = World::new(seed, CI);
     for (at, step) in operation::draw(seed, Size { steps: 120, ..CI }).iter().enumerate() {
         world.begin_step(at);
         world.perform(step);
@@ -84,9 +84,10 @@ fn devices(world: &mut World) -> BTreeMap<DeviceId, Device> {
         let device = DeviceId::of_key(&key);
         found.insert(device, Device { device, person, key });
     };
-    let numbers: Vec<_> = [vec![world.home.number], world.home.peers.iter().map(|p| p.number).collect()].concat();
+    let numbers: Vec<_> =
+        [vec![world.history.home.number], world.history.home.peers.iter().map(|p| p.number).collect()].concat();
     for number in numbers {
-        let home = world.home.at(number);
+        let home = world.history.home.at(number);
         for (person, account) in &home.accounts {
             account.record.devices.iter().for_each(|d| note(*person, d.certificate.peek().unwrap().device_key));
         }
@@ -143,8 +144,8 @@ fn bent(said: &Answered) -> Answered {
 async fn compare(world: &mut World, url: Option<&str>, wild: Option<u64>) -> (usize, usize) {
     let dir = tempfile::tempdir().unwrap();
     let devices = devices(world);
-    let script = script(&world.home.answered, wild);
-    let mut model = world.home.emptied();
+    let script = script(&world.history.home.answered, wild);
+    let mut model = world.history.home.emptied();
     let (db, server, stop) = server_of(&model, dir.path(), url).await;
     let (mut taken, mut refused) = (0, 0);
     for (at, said) in script.iter().enumerate() {

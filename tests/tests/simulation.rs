@@ -2,12 +2,21 @@
 //! prints its seed, the shortest list of steps found, and the command that replays it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use serde_json::Value;
 use stafett_client_core::client::Standing;
+use stafett_client_core::client::input::Command as C;
 use stafett_client_core::rows::Space;
+use stafett_protocol::codec::decode;
+use stafett_protocol::event::Receipt;
+use stafett_protocol::ids::{ScopeId, bytes_from_hex};
+use stafett_protocol::limits::HEAD_LETTER_MILLIS;
 use stafett_protocol::membership::ScopeKind;
+use stafett_protocol::signed::Signed;
+use stafett_tests::model_net::Net as _;
 use stafett_tests::simulation::operation::{Mix, Step, Wish};
-use stafett_tests::simulation::world::{FATHER, MOTHER, PPT, TEACHER, World};
-use stafett_tests::simulation::{CI, Size, Tally, at_rest, numbered, play, run};
+use stafett_tests::simulation::world::{FATHER, LEADER, MOTHER, PPT, PPT_LEADER, TEACHER, World};
+use stafett_tests::simulation::{CI, Size, Tally, Violation, at_rest, come_to_rest, live_on, numbered, play, run};
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -59,7 +68,7 @@ fn played(seed: u64, size: Size, steps: &[(usize, Step)]) -> World {
 fn edits_survive_crashes_cuts_and_interleaving() {
     let mut written = 0;
     for seed in 1..=12 {
-        let size = Size { logs: 1, steps: 120, mix: Mix::Writing };
+        let size = Size { logs: 1, steps: 120, mix: Mix::Writing, ..CI };
         let mut world = played(seed, size, &numbered(seed, size));
         for person in [TEACHER, MOTHER, FATHER] {
             let node = world.node(person);
@@ -85,7 +94,7 @@ fn edits_survive_crashes_cuts_and_interleaving() {
 fn c4_withdrawal_wins_every_race() {
     let mut had_access = 0;
     for seed in 1..=20 {
-        let size = Size { logs: 1, steps: 160, mix: Mix::Access };
+        let size = Size { logs: 1, steps: 160, mix: Mix::Access, ..CI };
         let mut steps = numbered(seed, size);
         // After the last withdrawals nobody asks anew.
         let gives = |step: &Step| matches!(step, Step::Wish(Wish::AskForAccess { .. } | Wish::Consent { .. }));
@@ -95,7 +104,7 @@ fn c4_withdrawal_wins_every_race() {
         steps.splice(at..at, (0..4).map(|n| (1000 + n, withdraw(n))));
         let world = played(seed, size, &steps);
         let ppt = world.persons[PPT].parse().unwrap();
-        for chain in world.home.all().flat_map(|h| h.scopes.values()) {
+        for chain in world.history.home.all().flat_map(|h| h.scopes.values()) {
             assert!(chain.replica.state().membership.member(ppt).is_none(), "seed {seed}: the PPT is out everywhere");
         }
         let node = &world.nodes[world.node(PPT)];
@@ -106,15 +115,85 @@ fn c4_withdrawal_wins_every_race() {
     assert!(had_access > 3, "{had_access}");
 }
 
+/// Whom the homes mislead: one parent, with or without the other unit; the school; or the whole family.
+const MISLED: [&[usize]; 4] = [&[FATHER], &[FATHER, PPT_LEADER, PPT], &[LEADER, TEACHER], &[MOTHER, FATHER]];
+
+/// Everybody writes to everybody what the home has signed for them, and those letters come through to the other side.
+fn talk(world: &mut World) {
+    for _ in 0..2 {
+        world.history.home.pass(HEAD_LETTER_MILLIS);
+        world.sync_all(2);
+        world.letters_cross();
+        world.sync_all(2);
+        world.letters_cross();
+        world.sync_all(1);
+    }
+}
+
+/// Two receipts of one home that cannot both be true, as an audit names them.
+fn proofs(world: &mut World, node: usize, log: &str) -> Vec<ScopeId> {
+    let Ok(audit) = world.ask(node, C::AuditVerify { log: log.into() }) else { return vec![] };
+    let forks = audit["forks"].as_array().cloned().unwrap_or_default();
+    let proved = |fork: &Value| {
+        let receipts = [0, 1].map(|n| bytes_from_hex(fork["receipts"][n].as_str().unwrap()).unwrap());
+        let [one, two] = receipts.map(|r| decode::<Signed<Receipt>>(&r).unwrap());
+        let signed =
+            |r: &Signed<Receipt>| world.history.home.all().any(|h| r.verify(&h.municipality_key().key).is_ok());
+        assert!(signed(&one) && signed(&two), "both are a home's");
+        let [one, two] = [one, two].map(|r| r.peek().unwrap());
+        assert_eq!((one.scope, one.home_epoch), (two.scope, two.home_epoch));
+        assert_ne!(one.position, two.position);
+        one.scope
+    };
+    forks.iter().map(proved).collect()
+}
+
+/// M10, SP10: homes that show some devices another history than all others. Each side is sound by itself, at every step;
+/// whoever is left on both sides of a torn scope proves it as soon as they talk, with the home's two signatures.
+#[test]
+fn m10_a_double_life_is_proved_when_people_talk() {
+    let (mut torn, mut proved) = (0, 0);
+    for seed in 1..=8 {
+        let size = Size { steps: 150, ..CI };
+        let steps = numbered(seed, size);
+        let (mut world, mut tally) = (World::new(seed, size), Tally::default());
+        let sound = |played: Result<(), Violation>| played.unwrap_or_else(|v| panic!("seed {seed}: {v:?}"));
+        sound(live_on(&mut world, &steps[..80], &mut tally));
+        let misled = MISLED[seed as usize % MISLED.len()];
+        let nodes = world.nodes.iter().enumerate().filter(|(_, node)| misled.contains(&node.person));
+        world.lead_double_life(nodes.map(|(at, _)| at).collect());
+        sound(live_on(&mut world, &steps[80..], &mut tally));
+        sound(come_to_rest(&mut world, steps.len(), &mut tally));
+        let logs: Vec<String> = world.logs.iter().map(|l| l.log.clone()).collect();
+        let nodes: Vec<usize> = (0..world.nodes.len()).filter(|n| !world.nodes[*n].removed).collect();
+        for log in &logs {
+            assert!(nodes.iter().all(|n| proofs(&mut world, *n, log).is_empty()), "seed {seed}: nobody can know yet");
+        }
+        talk(&mut world);
+        let found: BTreeSet<ScopeId> = logs
+            .iter()
+            .flat_map(|log| nodes.iter().flat_map(|n| proofs(&mut world, *n, log)).collect::<Vec<_>>())
+            .collect();
+        let expected = world.torn_between_members();
+        let missed: Vec<_> = expected.difference(&found).collect();
+        assert!(missed.is_empty(), "seed {seed}: nobody proves {missed:?}; proved are {found:?}");
+        torn += expected.len();
+        proved += found.len();
+    }
+    println!("{torn} scopes torn between people who talk, {proved} proved");
+    assert!(torn > 10, "{torn}");
+}
+
 /// The checks can fail: a world in which an acknowledged edit is taken off the home's chain is caught.
 #[test]
 fn what_a_home_loses_is_noticed() {
-    let size = Size { logs: 1, steps: 40, mix: Mix::Writing };
+    let size = Size { logs: 1, steps: 40, mix: Mix::Writing, ..CI };
     let mut world = played(5, size, &numbered(5, size));
-    let in_log = |scope| world.home.chain(scope).unwrap().replica.state().kind() != ScopeKind::Unit;
-    let last = *world.acknowledged.keys().rfind(|(scope, _)| in_log(*scope)).expect("something was acknowledged");
-    let number = world.home.all().find(|h| h.serves(last.0)).unwrap().number;
-    world.home.at(number).scopes.get_mut(&last.0).unwrap().records.truncate(last.1 as usize - 1);
-    world.chain_heads.clear();
+    let in_log = |scope| world.history.home.chain(scope).unwrap().replica.state().kind() != ScopeKind::Unit;
+    let last =
+        *world.history.acknowledged.keys().rfind(|(scope, _)| in_log(*scope)).expect("something was acknowledged");
+    let number = world.history.home.all().find(|h| h.serves(last.0)).unwrap().number;
+    world.history.home.at(number).scopes.get_mut(&last.0).unwrap().records.truncate(last.1 as usize - 1);
+    world.history.chain_heads.clear();
     assert!(at_rest::check_all(&mut world).is_err());
 }

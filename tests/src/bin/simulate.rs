@@ -1,5 +1,5 @@
 //! Long runs of random worlds, and the replay of one: `simulate --seeds N [--minutes M] [--from S] [--shrink SECONDS]`,
-//! `simulate --seed S [--only 3,17,40]`.
+//! `simulate --seed S [--only 3,17,40]`. How big worlds are: `--municipalities --units --families --logs --steps`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a tool for developers")]
 
@@ -14,8 +14,15 @@ fn option(words: &[String], name: &str) -> Option<String> {
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let number = |name: &str, default: u64| option(&words, name).map_or(default, |w| w.parse().expect("a number"));
-    let (logs, steps) = (number("--logs", CI.logs as u64) as usize, number("--steps", CI.steps as u64) as usize);
-    let size = Size { logs, steps, ..CI };
+    let many = |name: &str, usual: usize| number(name, usual as u64) as usize;
+    let size = Size {
+        municipalities: many("--municipalities", CI.municipalities),
+        units: many("--units", CI.units),
+        families: many("--families", CI.families),
+        logs: many("--logs", CI.logs),
+        steps: many("--steps", CI.steps),
+        mix: CI.mix,
+    };
     let mut tally = Tally::default();
     if let Some(seed) = option(&words, "--seed") {
         let seed = seed.parse().expect("a number");

@@ -1,8 +1,8 @@
 //! What must hold in a world that has come to rest: every fault has ended, and everybody has synced (design
 //! `quality.md`, Invariants).
 
-use super::invariants::{check_scopes, reports};
-use super::world::{FATHER, MOTHER, World};
+use super::invariants::{add, check_scopes, reports};
+use super::world::World;
 use crate::model_net::Net as _;
 use stafett_client_core::client::input::Command as C;
 use stafett_client_core::client::{Report, Standing};
@@ -12,27 +12,32 @@ use stafett_protocol::ids::ScopeId;
 
 /// Everything, in a world that has come to rest. Answers how many checks were made.
 pub fn check_all(world: &mut World) -> Result<u64, String> {
-    let scopes: Vec<ScopeId> = world.home.scopes().into_iter().collect();
+    let mut checks = Ok(0);
+    world.in_each_history(|world| checks = add(checks.clone(), || check_history(world)));
+    add(checks, || nothing_written_is_lost(world).map(|()| 1))
+}
+
+fn check_history(world: &mut World) -> Result<u64, String> {
+    let scopes: Vec<ScopeId> = world.history.home.scopes().into_iter().collect();
     let reports = reports(world);
     let checks = check_scopes(world, &scopes, &reports)?;
     for scope in &scopes {
         everyone_has_all(world, *scope, reports.get(scope).map_or(&[], Vec::as_slice))?;
     }
-    nothing_written_is_lost(world)?;
     the_family_sees_the_same(world)?;
     the_audit_finds_nothing(world)?;
     the_home_read_nothing(world)?;
-    Ok(checks + scopes.len() as u64 + 4)
+    Ok(checks + scopes.len() as u64 + 3)
 }
 
 /// In a world at rest every member's device has everything.
 fn everyone_has_all(world: &World, scope: ScopeId, reports: &[(usize, Report)]) -> Result<(), String> {
-    let state = world.home.chain(scope).expect("is somewhere").replica.state();
-    if !world.home.all().any(|h| h.serves(scope)) {
+    let state = world.history.home.chain(scope).expect("is somewhere").replica.state();
+    if !world.history.home.all().any(|h| h.serves(scope)) {
         return Err(format!("{scope} has no home at rest"));
     }
-    for (at, node) in world.nodes.iter().enumerate().filter(|(_, n)| !n.removed) {
-        if node.device.id.is_none_or(|d| !state.may_read(d, world.home.now())) {
+    for (at, node) in world.nodes.iter().enumerate().filter(|(at, n)| !n.removed && world.is_here(*at)) {
+        if node.device.id.is_none_or(|d| !state.may_read(d, world.history.home.now())) {
             continue;
         }
         let Some((_, report)) = reports.iter().find(|(n, _)| *n == at) else {
@@ -93,11 +98,14 @@ fn nothing_written_is_lost(world: &mut World) -> Result<(), String> {
 
 /// What is shown of an entry that waits on one device is that device's alone.
 fn the_family_sees_the_same(world: &mut World) -> Result<(), String> {
-    let places = world.logs.iter().flat_map(|l| l.concerns.iter().map(|c| (l.log.clone(), c.clone())));
-    for (log, concern) in places.collect::<Vec<_>>() {
+    let places = world.logs.iter().flat_map(|l| l.concerns.iter().map(|c| (l.log.clone(), l.guardians, c.clone())));
+    for (log, [mother, father], concern) in places.collect::<Vec<_>>() {
         let mut seen: Option<(serde_json::Value, Report)> = None;
-        for person in [world.holder(&log), MOTHER, FATHER] {
+        for person in [world.holder(&log), mother, father] {
             let node = world.node(person);
+            if !world.is_here(node) {
+                continue;
+            }
             let standings = world.nodes[node].device.client.standings();
             let Some(own) = standings.into_iter().find(|r| r.scope.to_string() == concern) else { continue };
             let Ok(show) = world.ask(node, C::ConcernShow { concern: concern.clone() }) else { continue };
@@ -118,9 +126,12 @@ fn the_family_sees_the_same(world: &mut World) -> Result<(), String> {
 
 /// The audit replays every chain and finds no rule broken.
 fn the_audit_finds_nothing(world: &mut World) -> Result<(), String> {
-    for log in world.logs.iter().map(|l| l.log.clone()).collect::<Vec<_>>() {
-        for person in [world.holder(&log), MOTHER, FATHER] {
+    for (log, [mother, father]) in world.logs.iter().map(|l| (l.log.clone(), l.guardians)).collect::<Vec<_>>() {
+        for person in [world.holder(&log), mother, father] {
             let node = world.node(person);
+            if !world.is_here(node) {
+                continue;
+            }
             let audit = world.ask(node, C::AuditVerify { log: log.clone() });
             let audit = audit.map_err(|e| format!("audit of {log} by device {node}: {e:?}"))?;
             if audit["violations"].as_array().is_none_or(|v| !v.is_empty()) {
@@ -137,7 +148,7 @@ fn the_audit_finds_nothing(world: &mut World) -> Result<(), String> {
 
 /// SP1: nothing that people wrote is readable at any home.
 fn the_home_read_nothing(world: &World) -> Result<(), String> {
-    for chain in world.home.all().flat_map(|h| h.scopes.values()) {
+    for chain in world.history.home.all().flat_map(|h| h.scopes.values()) {
         for record in &chain.records {
             let bytes = encode(record);
             if let Some(written) = world.written.iter().find(|w| holds(&bytes, &w.text)) {

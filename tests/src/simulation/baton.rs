@@ -1,17 +1,19 @@
 //! The baton in a world: offered, passed on, taken, declined, taken back, taken over.
 
 use super::operation::Receiver;
-use super::world::{LEADER, PPT, PPT_LEADER, TEACHER, Unit, World};
+use super::world::{Unit, World};
 use crate::model_cast::text;
 use crate::model_net::Net as _;
 use serde_json::Value;
 use stafett_client_core::client::input::Command as C;
 use stafett_protocol::state::Status;
 
-/// Who may come to carry a baton.
-const EMPLOYEES: [usize; 4] = [LEADER, TEACHER, PPT_LEADER, PPT];
-
 impl World {
+    /// Who may come to carry a baton.
+    fn employees(&self) -> Vec<usize> {
+        self.units.iter().flat_map(|u| [u.leader, u.employee]).collect()
+    }
+
     /// Offers on a device that stand so: by side and states.
     fn offers(&mut self, node: usize, side: &str, states: &[&str]) -> Vec<Value> {
         let Some(list) = self.wish(node, C::BatonList) else { return vec![] };
@@ -21,19 +23,20 @@ impl World {
     }
 
     /// By the holder; now and then by the unit's leader, who may if she has taken over; by a parent where the log rests.
-    fn offerer(&self, by: usize, log: &str, own: &Unit) -> usize {
-        let status = self.card(log).map(|c| c.status_at(self.home.now()));
+    fn offerer(&self, by: usize, log: usize, own: &Unit) -> usize {
+        let id = self.place(log, 0).0;
+        let status = self.card(&id).map(|c| c.status_at(self.history.home.now()));
         match status {
-            Some(Status::Dormant) => self.guardian(by),
+            Some(Status::Dormant) => self.guardian_of(log, by),
             _ if by.is_multiple_of(4) => self.node(own.leader),
-            _ => self.node(self.holder(log)),
+            _ => self.node(self.holder(&id)),
         }
     }
 
     pub(super) fn offer_baton(&mut self, by: usize, log: usize, to: Receiver, concern: usize) {
+        let (own, other) = self.units_of(log);
+        let node = self.offerer(by, log, &own);
         let (log, concern_id) = self.place(log, concern);
-        let (own, other) = self.units_of(&log);
-        let node = self.offerer(by, &log, &own);
         self.wish(node, C::UnitsOf { municipality: other.municipality.to_string() });
         let colleague = if self.holder(&log) == own.leader { own.employee } else { own.leader };
         let (to, answers) = match to {
@@ -61,8 +64,9 @@ impl World {
     }
 
     pub(super) fn accept_baton(&mut self, who: usize, pass_on: bool) {
-        for nth in 0..EMPLOYEES.len() {
-            let person = EMPLOYEES[(who + nth) % EMPLOYEES.len()];
+        let employees = self.employees();
+        for nth in 0..employees.len() {
+            let person = employees[(who + nth) % employees.len()];
             let node = self.node(person);
             let Some(offer) = self.offers(node, "received", &["open", "seen"]).first().map(|o| text(o, "offer")) else {
                 continue;
@@ -75,7 +79,8 @@ impl World {
     }
 
     pub(super) fn decline_baton(&mut self, who: usize) {
-        let node = self.node(EMPLOYEES[who % EMPLOYEES.len()]);
+        let employees = self.employees();
+        let node = self.node(employees[who % employees.len()]);
         if let Some(offer) = self.offers(node, "received", &["open", "seen"]).first() {
             self.wish(node, C::BatonDecline { offer: text(offer, "offer"), reason: Some("ikke nå".into()) });
         }
@@ -91,8 +96,8 @@ impl World {
     }
 
     pub(super) fn take_over(&mut self, log: usize) {
+        let (own, _) = self.units_of(log);
         let (log, _) = self.place(log, 0);
-        let (own, _) = self.units_of(&log);
         self.wish(self.node(own.leader), C::BatonTakeover { log, reason: format!("grunn {}", self.count) });
     }
 }

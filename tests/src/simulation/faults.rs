@@ -2,7 +2,7 @@
 
 use super::node::Backup;
 use super::operation::{Blow, Fault};
-use super::world::{NUMBERS, World};
+use super::world::World;
 use crate::model_net::Net as _;
 use stafett_client_core::client::input::Input;
 use stafett_protocol::codec::encode;
@@ -33,9 +33,9 @@ impl World {
             }
             Fault::Restore { who } => self.restore(who % n),
             Fault::Clock { who, by } => self.nodes[who % n].clock = by * 1000,
-            Fault::ServerClock { by } => self.home.pass(by.unsigned_abs() * 1000),
-            Fault::PeersApart { apart: true } => self.home.cut_off(NUMBERS[1]),
-            Fault::PeersApart { apart: false } => self.home.away.clear(),
+            Fault::ServerClock { by } => self.history.home.pass(by.unsigned_abs() * 1000),
+            Fault::PeersApart { apart: true } => self.history.home.cut_off(self.far_away()),
+            Fault::PeersApart { apart: false } => self.peers_together(),
             Fault::ServerRestart => (0..n).for_each(|node| self.cut(node)),
             Fault::Replay { who } => {
                 let node = &mut self.nodes[who % n];
@@ -100,7 +100,7 @@ impl World {
                 Blow::Crash => self.crash(node),
                 Blow::Cut => self.cut(node),
                 Blow::Away { steps } => self.leave_the_net(node, steps),
-                Blow::PeersApart => self.home.cut_off(NUMBERS[1]),
+                Blow::PeersApart => self.history.home.cut_off(self.far_away()),
                 Blow::ServerRestart => (0..self.nodes.len()).for_each(|node| self.cut(node)),
             }
         }

@@ -15,7 +15,7 @@ pub(super) type Reports = BTreeMap<ScopeId, Vec<(usize, Report)>>;
 
 pub(super) fn reports(world: &World) -> Reports {
     let mut all = Reports::new();
-    for (at, node) in world.nodes.iter().enumerate() {
+    for (at, node) in world.nodes.iter().enumerate().filter(|(at, _)| world.is_here(*at)) {
         for report in node.device.client.standings() {
             all.entry(report.scope).or_default().push((at, report));
         }
@@ -25,9 +25,18 @@ pub(super) fn reports(world: &World) -> Reports {
 
 /// The scopes that the last step touched. Answers how many checks were made.
 pub fn check_touched(world: &mut World) -> Result<u64, String> {
-    let scopes: Vec<ScopeId> = world.touched.iter().copied().collect();
-    let reports = reports(world);
-    check_scopes(world, &scopes, &reports)
+    let mut checks = Ok(0);
+    world.in_each_history(|world| {
+        let scopes: Vec<ScopeId> = world.history.touched.iter().copied().collect();
+        let reports = reports(world);
+        checks = add(checks.clone(), || check_scopes(world, &scopes, &reports));
+    });
+    checks
+}
+
+/// The sum of checks, up to the first that fails.
+pub(super) fn add(sum: Result<u64, String>, more: impl FnOnce() -> Result<u64, String>) -> Result<u64, String> {
+    sum.and_then(|sum| Ok(sum + more()?))
 }
 
 pub(super) fn check_scopes(world: &mut World, scopes: &[ScopeId], reports: &Reports) -> Result<u64, String> {
@@ -36,11 +45,11 @@ pub(super) fn check_scopes(world: &mut World, scopes: &[ScopeId], reports: &Repo
     }
     for scope in scopes {
         let here = reports.get(scope).map_or(&[][..], Vec::as_slice);
-        let Some(chain) = world.home.chain(*scope) else { continue };
+        let Some(chain) = world.history.home.chain(*scope) else { continue };
         let state = chain.replica.state();
         one_home(world, state)?;
         one_holder(world, state)?;
-        everyone_is_let_in(state, world.home.now())?;
+        everyone_is_let_in(state, world.history.home.now())?;
         heads_agree(world, *scope, here)?;
         documents_agree(world, here)?;
         cut_off(world, *scope, here)?;
@@ -53,12 +62,12 @@ pub(super) fn check_scopes(world: &mut World, scopes: &[ScopeId], reports: &Repo
 /// a former home keeps is how the scope's history begins, up to where its tombstone stands, and no further.
 fn one_home(world: &World, state: &ScopeState) -> Result<(), String> {
     let scope = state.scope();
-    let serving: Vec<u16> = world.home.all().filter(|h| h.serves(scope)).map(|h| h.number).collect();
+    let serving: Vec<u16> = world.history.home.all().filter(|h| h.serves(scope)).map(|h| h.number).collect();
     if serving.len() > 1 {
         return Err(format!("{scope} has the homes {serving:?}"));
     }
-    let whole = &world.home.chain(scope).expect("is somewhere").records;
-    for home in world.home.all().filter(|h| h.scopes.contains_key(&scope) && !h.serves(scope)) {
+    let whole = &world.history.home.chain(scope).expect("is somewhere").records;
+    for home in world.history.home.all().filter(|h| h.scopes.contains_key(&scope) && !h.serves(scope)) {
         let stone = home.tombstones.get(&scope).and_then(|t| t.peek().ok());
         let stone = stone.ok_or(format!("{} let {scope} go without a tombstone", home.number))?;
         let kept = &home.scopes[&scope].records;
@@ -68,7 +77,7 @@ fn one_home(world: &World, state: &ScopeState) -> Result<(), String> {
         }
         let accept = stone.accept.peek().map_err(|e| e.to_string())?;
         let awaited = |h: &ModelHome| h.number == stone.to && h.transfers.awaits(&accept);
-        if serving.is_empty() && kept.len() == whole.len() && !world.home.all().any(awaited) {
+        if serving.is_empty() && kept.len() == whole.len() && !world.history.home.all().any(awaited) {
             return Err(format!("{scope} has no home, and nobody waits for it"));
         }
     }
@@ -86,10 +95,10 @@ fn one_holder(world: &World, state: &ScopeState) -> Result<(), String> {
         return Ok(());
     }
     let [holder] = holders.as_slice() else { return Err(format!("{} holders in {}", holders.len(), state.scope())) };
-    let card = state.card.and_then(|card| world.home.chain(card)).map(|c| c.replica.state());
+    let card = state.card.and_then(|card| world.history.home.chain(card)).map(|c| c.replica.state());
     let by_card = card.and_then(|c| c.membership.holder()).map(|h| h.person);
     // What the family took from its holder rests as it is until they give it to somebody.
-    let active = state.status_at(world.home.now()) == Status::Active;
+    let active = state.status_at(world.history.home.now()) == Status::Active;
     if active && by_card.is_some_and(|person| person != holder.person) {
         return Err(format!("{} ({:?}) has another holder than its card", state.scope(), state.status));
     }
@@ -122,8 +131,8 @@ fn everyone_is_let_in(state: &ScopeState, now: u64) -> Result<(), String> {
 
 /// SP10: where two know the same seq, they know the same head.
 fn heads_agree(world: &mut World, scope: ScopeId, reports: &[(usize, Report)]) -> Result<(), String> {
-    let records = &world.home.chain(scope).expect("is somewhere").records;
-    let heads = world.chain_heads.entry(scope).or_insert_with(|| vec![Hash::default()]);
+    let records = &world.history.home.chain(scope).expect("is somewhere").records;
+    let heads = world.history.chain_heads.entry(scope).or_insert_with(|| vec![Hash::default()]);
     for record in &records[heads.len() - 1..] {
         let head = heads.last().map_or_else(Hash::default, |before| record.head_after(before));
         heads.push(head);
@@ -135,7 +144,7 @@ fn heads_agree(world: &mut World, scope: ScopeId, reports: &[(usize, Report)]) -
             return Err(format!("device {at} knows another history of {scope} at {}", report.position.seq));
         }
     }
-    for ((_, seq), named) in world.heads.range((scope, 0)..=(scope, u64::MAX)) {
+    for ((_, seq), named) in world.history.heads.range((scope, 0)..=(scope, u64::MAX)) {
         if heads.get(*seq as usize).is_some_and(|h| h.0 != *named) {
             return Err(format!("a receipt of {scope} at {seq} is not of this chain"));
         }
@@ -160,8 +169,8 @@ fn documents_agree(world: &World, reports: &[(usize, Report)]) -> Result<(), Str
                 report.position.seq,
                 known.heads.len(),
                 report.heads.len(),
-                known.quarantined.iter().map(|q| &q.1).collect::<Vec<_>>(),
-                report.quarantined.iter().map(|q| &q.1).collect::<Vec<_>>(),
+                known.quarantined,
+                report.quarantined,
             ));
         }
     }
@@ -170,7 +179,7 @@ fn documents_agree(world: &World, reports: &[(usize, Report)]) -> Result<(), Str
 
 /// SP3: who has lost access reads nothing that is accepted afterwards.
 fn cut_off(world: &World, scope: ScopeId, reports: &[(usize, Report)]) -> Result<(), String> {
-    let chain = world.home.chain(scope).expect("is somewhere");
+    let chain = world.history.home.chain(scope).expect("is somewhere");
     for (at, report) in reports.iter().filter(|(_, r)| r.standing == Standing::Member) {
         let last = world.nodes[*at].device.id.and_then(|device| chain.last_read.get(&device));
         if last.is_some_and(|last| report.position.seq > *last) {
@@ -183,8 +192,8 @@ fn cut_off(world: &World, scope: ScopeId, reports: &[(usize, Report)]) -> Result
 /// SP18: what was acknowledged stands where the receipt says.
 fn acknowledged_stands(world: &World, scopes: &[ScopeId]) -> Result<(), String> {
     for scope in scopes {
-        for ((_, seq), (device, counter)) in world.acknowledged.range((*scope, 0)..=(*scope, u64::MAX)) {
-            let record = world.home.chain(*scope).and_then(|c| c.records.get(*seq as usize - 1));
+        for ((_, seq), (device, counter)) in world.history.acknowledged.range((*scope, 0)..=(*scope, u64::MAX)) {
+            let record = world.history.home.chain(*scope).and_then(|c| c.records.get(*seq as usize - 1));
             let event = record.and_then(|r| r.event.peek().ok());
             if event.is_none_or(|e| (e.device, e.counter) != (*device, *counter)) {
                 return Err(format!("an acknowledged event of {scope} at {seq} is gone"));

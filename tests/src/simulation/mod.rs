@@ -3,11 +3,12 @@
 //! shrunk and replayed (design `quality.md`, simulation).
 //!
 //! `operation`: what people do and what strikes them. `world`, `node`: people, devices, servers. `wishes`, `baton`,
-//! `faults`, `network`: how a step is performed. `invariants`: what must hold after every step; `at_rest`: at the end.
+//! `faults`, `double`, `network`: how a step is performed. `invariants`: what must hold after every step; `at_rest`: at the end.
 //! `shrink`: a failing list made short.
 
 pub mod at_rest;
 mod baton;
+mod double;
 mod faults;
 pub mod invariants;
 mod network;
@@ -21,16 +22,30 @@ use operation::{Mix, Step};
 use std::time::Duration;
 use world::World;
 
-/// How big worlds are.
+/// How big worlds are. A unit is two people, its leader and an employee; a family two guardians.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
+    pub municipalities: usize,
+    pub units: usize,
+    pub families: usize,
     pub logs: usize,
     pub steps: usize,
     pub mix: Mix,
 }
 
 /// What the suite of every commit runs (`quality.md`: six people, two logs, 200 operations).
-pub const CI: Size = Size { logs: 2, steps: 200, mix: Mix::Life };
+pub const CI: Size = Size { municipalities: 2, units: 2, families: 1, logs: 2, steps: 200, mix: Mix::Life };
+
+impl std::fmt::Display for Size {
+    /// As the options of `simulate`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { municipalities, units, families, logs, steps, .. } = self;
+        write!(
+            f,
+            "--municipalities {municipalities} --units {units} --families {families} --logs {logs} --steps {steps}"
+        )
+    }
+}
 
 /// What a run did, for the long runs' report.
 #[derive(Debug, Default, Clone)]
@@ -75,20 +90,31 @@ impl Violation {
 
 /// Plays a list of steps in the world of `seed`, checking as it goes; the world as it came to rest.
 pub fn play(seed: u64, size: Size, steps: &[(usize, Step)], tally: &mut Tally) -> Result<World, Violation> {
-    let mut world = World::new(seed, size.logs);
+    let mut world = World::new(seed, size);
+    live_on(&mut world, steps, tally)?;
+    come_to_rest(&mut world, steps.len(), tally)?;
+    tally.worlds += 1;
+    world.report(tally);
+    Ok(world)
+}
+
+/// Goes on in a world.
+pub fn live_on(world: &mut World, steps: &[(usize, Step)], tally: &mut Tally) -> Result<(), Violation> {
     for (at, step) in steps {
         world.begin_step(*at);
         world.perform(step);
         world.pump();
         tally.steps += 1;
-        tally.checks += invariants::check_touched(&mut world).map_err(|what| Violation { at: *at, what })?;
+        tally.checks += invariants::check_touched(world).map_err(|what| Violation { at: *at, what })?;
     }
+    Ok(())
+}
+
+/// Every fault ends, everybody syncs, and all must be well.
+pub fn come_to_rest(world: &mut World, at: usize, tally: &mut Tally) -> Result<(), Violation> {
     world.settle();
-    let at = steps.len();
-    tally.checks += at_rest::check_all(&mut world).map_err(|what| Violation { at, what })?;
-    tally.worlds += 1;
-    world.report(tally);
-    Ok(world)
+    tally.checks += at_rest::check_all(world).map_err(|what| Violation { at, what })?;
+    Ok(())
 }
 
 /// The steps of a seed, numbered.
@@ -107,13 +133,11 @@ pub fn run(seed: u64, size: Size, patience: Duration, tally: &mut Tally) -> Resu
     let shortest = if found.is_shortest { "none can be left out" } else { "time was up" };
     Err(format!(
         "seed {seed}: {} (after step {})\n{}\n({} worlds tried for this list; {shortest})\n\
-         replay: cargo run --release -p stafett-tests --bin simulate -- --seed {seed} --logs {} --steps {} --only {}",
+         replay: cargo run --release -p stafett-tests --bin simulate -- --seed {seed} {size} --only {}",
         found.violation.what,
         found.violation.at,
         lines.join("\n"),
         found.tries,
-        size.logs,
-        size.steps,
         places.join(",")
     ))
 }

@@ -51,10 +51,11 @@ impl Net for Skewed<'_> {
 impl World {
     /// Whatever a person's device answers; what it wants to send goes on its way.
     pub fn ask(&mut self, node: usize, command: C) -> Result<Value, Problem> {
+        self.turn_to(node);
         let clock = self.nodes[node].clock;
         let n = &mut self.nodes[node];
         if n.online {
-            let now = self.home.now().saturating_add_signed(clock);
+            let now = self.history.home.now().saturating_add_signed(clock);
             let effects = n.device.client.handle(now, Input::Command(command));
             n.device.save(&effects);
             n.outbound.extend(effects.frames);
@@ -62,7 +63,7 @@ impl World {
                 .answer
                 .unwrap_or_else(|| Err(Problem::caller("offline-only", "asked again without a stream")));
         }
-        let mut net = Skewed { homes: &mut self.home, clock };
+        let mut net = Skewed { homes: &mut self.history.home, clock };
         n.device.ask(&mut net, command)
     }
 
@@ -79,7 +80,7 @@ impl World {
         self.cut(node);
         if self.nodes[node].may_connect() {
             let clock = self.nodes[node].clock;
-            let mut net = Skewed { homes: &mut self.home, clock };
+            let mut net = Skewed { homes: &mut self.history.home, clock };
             self.nodes[node].device.sync(&mut net);
         }
     }
@@ -92,11 +93,12 @@ impl World {
 
     /// The stream breaks: what was on its way is lost. Answers the device where one was open.
     fn break_stream(&mut self, node: usize) -> bool {
+        self.turn_to(node);
         let n = &mut self.nodes[node];
         n.inbound.clear();
         n.outbound.clear();
         if let Some(id) = n.device.id {
-            self.home.disconnect(n.device.home, id);
+            self.history.home.disconnect(n.device.home, id);
         }
         std::mem::take(&mut n.online)
     }
@@ -119,20 +121,21 @@ impl World {
     /// Dies in the middle of taking in what came: before or after saving, with some of its answers sent.
     pub(super) fn crash_at_work(&mut self, node: usize, saved: bool, effects: usize) {
         self.collect();
+        self.turn_to(node);
         if let Some(frame) = self.nodes[node].inbound.pop_front().filter(|_| self.nodes[node].online) {
             let done = self.handle(node, Input::Frame(encode(&frame)));
             if saved && self.nodes[node].disk_full == 0 {
                 self.nodes[node].device.save(&done);
                 self.note(&frame);
                 let (id, home) = (self.nodes[node].device.id.expect("online"), self.nodes[node].device.home);
-                done.frames.iter().take(effects).for_each(|f| self.home.frame(home, id, f));
+                done.frames.iter().take(effects).for_each(|f| self.history.home.frame(home, id, f));
             }
         }
         self.crash(node);
     }
 
     fn handle(&mut self, node: usize, input: Input) -> Effects {
-        let now = self.home.now().saturating_add_signed(self.nodes[node].clock);
+        let now = self.history.home.now().saturating_add_signed(self.nodes[node].clock);
         self.nodes[node].device.client.handle(now, input)
     }
 
@@ -152,16 +155,22 @@ impl World {
 
     /// Moves what the home has for open streams behind what is on its way already.
     pub(super) fn collect(&mut self) {
-        for node in self.nodes.iter_mut().filter(|n| n.online) {
-            node.inbound.extend(self.home.inbound(node.device.home, node.device.id.expect("online")));
+        for at in 0..self.nodes.len() {
+            if !self.nodes[at].online {
+                continue;
+            }
+            self.turn_to(at);
+            let node = &mut self.nodes[at];
+            node.inbound.extend(self.history.home.inbound(node.device.home, node.device.id.expect("online")));
         }
     }
 
     /// One step of the network.
     pub(super) fn round(&mut self) {
-        self.home.pass(20);
+        self.history.home.pass(20);
         self.collect();
         let at = self.pick(self.nodes.len());
+        self.turn_to(at);
         let node = &mut self.nodes[at];
         node.deaf = node.deaf.saturating_sub(1);
         node.mute = node.mute.saturating_sub(1);
@@ -169,7 +178,7 @@ impl World {
             let (id, home) = (node.device.id.filter(|_| node.may_connect()), node.device.home);
             if let Some(id) = id
                 && self.pick(5) == 0
-                && self.home.connect(home, id)
+                && self.history.home.connect(home, id)
             {
                 self.nodes[at].online = true;
                 self.input(at, Input::Connected);
@@ -180,7 +189,7 @@ impl World {
             && let Some(frame) = node.outbound.pop_front()
         {
             let (id, home) = (node.device.id.expect("online"), node.device.home);
-            self.home.frame(home, id, &frame);
+            self.history.home.frame(home, id, &frame);
         } else if node.deaf == 0
             && let Some(frame) = node.inbound.pop_front()
         {
@@ -191,9 +200,9 @@ impl World {
     }
 
     pub fn pump(&mut self) {
-        (0..ROUNDS).for_each(|_| self.round());
+        (0..ROUNDS * self.crowd()).for_each(|_| self.round());
         if self.pick(8) == 0 {
-            self.home.ask_each_other();
+            self.homes_ask_each_other();
         }
     }
 
@@ -203,7 +212,7 @@ impl World {
             Reply::Submitted(accepted) => self.note_accepted(accepted),
             Reply::TransferCommitted(done) => self.note_accepted(&done.accepted),
             Reply::Records(records) => {
-                self.touched.insert(records.scope);
+                self.history.touched.insert(records.scope);
                 self.note_receipt(&records.receipt);
             }
             Reply::Relayed(relayed) => {
@@ -219,10 +228,10 @@ impl World {
 
     fn note_accepted(&mut self, accepted: &[Accepted]) {
         for one in accepted {
-            self.touched.insert(one.scope);
-            let event = self.home.chain(one.scope).and_then(|c| c.records.get(one.seq as usize - 1));
+            self.history.touched.insert(one.scope);
+            let event = self.history.home.chain(one.scope).and_then(|c| c.records.get(one.seq as usize - 1));
             let device = event.and_then(|r| r.event.peek().ok()).map(|e| e.device).unwrap_or_default();
-            self.acknowledged.insert((one.scope, one.seq), (device, one.counter));
+            self.history.acknowledged.insert((one.scope, one.seq), (device, one.counter));
             self.note_receipt(&one.receipt);
         }
     }
@@ -230,7 +239,7 @@ impl World {
     fn note_receipt(&mut self, signed: &Signed<Receipt>) {
         let Ok(receipt) = signed.peek() else { return };
         let place = (receipt.scope, receipt.position.seq);
-        let known = *self.heads.entry(place).or_insert(receipt.position.head.0);
+        let known = *self.history.heads.entry(place).or_insert(receipt.position.head.0);
         if known != receipt.position.head.0 {
             self.forks.push(format!("two heads at {place:?}"));
         }
@@ -238,21 +247,25 @@ impl World {
 
     /// Every fault ends, and everyone syncs until the world is quiet.
     pub fn settle(&mut self) {
-        self.home.away.clear();
+        self.peers_together();
         self.waiting.clear();
         self.nodes.iter_mut().for_each(Node::heal);
         let (mut quiet, mut before) = (0, (0, 0));
         for _ in 0..MOST {
             self.sync_all(1);
-            self.home.ask_each_other();
-            let records = self.home.all().flat_map(|h| h.scopes.values()).map(|c| c.records.len()).sum::<usize>();
-            let now = (records, self.home.all().map(|h| h.next_mail).sum::<u64>());
+            self.homes_ask_each_other();
+            let mut now = (0, 0);
+            self.in_each_history(|world| {
+                let homes = || world.history.home.all();
+                now.0 += homes().flat_map(|h| h.scopes.values()).map(|c| c.records.len()).sum::<usize>();
+                now.1 += homes().map(|h| h.next_mail).sum::<u64>();
+            });
             quiet = if now == before { quiet + 1 } else { 0 };
             before = now;
             if quiet == QUIET {
                 break;
             }
         }
-        self.touched = self.home.scopes();
+        self.in_each_history(|world| world.history.touched = world.history.home.scopes());
     }
 }

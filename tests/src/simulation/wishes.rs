@@ -1,9 +1,11 @@
 //! What people do in a world: each wish is a command to somebody's device, and what it answers is taken as it comes.
 
 use super::operation::Wish;
-use super::world::{NAMES, World, Written};
+use super::world::{World, Written};
 use crate::model_cast::text;
+use stafett_client_core::client::Standing;
 use stafett_client_core::client::input::{AccessWord, Command as C, NewMeasure, Who, WithdrawTarget};
+use std::collections::BTreeSet;
 
 impl World {
     pub(super) fn perform_wish(&mut self, wish: Wish) {
@@ -31,8 +33,8 @@ impl World {
             Wish::Consent { guardian } => self.consent(self.guardian(guardian), true),
             Wish::Refuse { guardian } => self.consent(self.guardian(guardian), false),
             Wish::NameWhoActs { log } => {
+                let (_, other) = self.units_of(log);
                 let (log, _) = self.place(log, 0);
-                let (_, other) = self.units_of(&log);
                 let person = self.persons[other.employee].clone();
                 self.wish(self.node(other.leader), C::UnitAssign { log, person, scopes: vec![] });
             }
@@ -40,6 +42,7 @@ impl World {
             Wish::WithdrawHold { guardian, log } => self.withdraw(guardian, log, true),
             Wish::NewDevice { who } => self.new_device(self.writer(who)),
             Wish::RemoveDevice { who } => self.remove_device(self.writer(who)),
+            Wish::LoseDevice { who } => self.lose_device(self.writer(who)),
             Wish::OfferBaton { by, log, to, concern } => self.offer_baton(by, log, to, concern),
             Wish::AcceptBaton { who, pass_on } => self.accept_baton(who, pass_on),
             Wish::DeclineBaton { who } => self.decline_baton(who),
@@ -86,8 +89,9 @@ impl World {
 
     /// The holder asks for access for the other unit.
     fn ask_for_access(&mut self, log: usize, concern: usize, contribute: bool) {
+        let (_, other) = self.units_of(log);
         let (log, Some(concern)) = self.place(log, concern) else { return };
-        let (holder, (_, other)) = (self.node(self.holder(&log)), self.units_of(&log));
+        let holder = self.node(self.holder(&log));
         self.wish(holder, C::UnitsOf { municipality: other.municipality.to_string() });
         let access = if contribute { AccessWord::Contribute } else { AccessWord::Read };
         self.wish(holder, C::AccessRequest { log, who: Who::Unit(other.id), scopes: vec![concern], access });
@@ -103,36 +107,50 @@ impl World {
     }
 
     fn withdraw(&mut self, guardian: usize, log: usize, hold: bool) {
-        let (guardian, (log, _)) = (self.guardian(guardian), self.place(log, 0));
-        let (own, other) = self.units_of(&log);
+        let (guardian, (own, other)) = (self.guardian_of(log, guardian), self.units_of(log));
+        let (log, _) = self.place(log, 0);
         let target = WithdrawTarget::Unit(if hold { own.id } else { other.id });
         self.wish(guardian, C::ConsentWithdraw { log, target });
     }
 
     fn new_device(&mut self, first: usize) {
         let person = self.nodes[first].person;
-        // Leaders have one device: what a further one misses of a log that moves is not mended yet (threat model).
-        let leads = self.units.iter().any(|u| u.leader == person);
-        if leads || self.nodes.iter().filter(|n| n.person == person).count() >= 3 || !self.nodes[first].may_connect() {
+        if self.nodes.iter().filter(|n| n.person == person).count() >= 3 || !self.nodes[first].may_connect() {
             return;
         }
         self.cut(first);
         let Some(code) = self.wish(first, C::DeviceLink).map(|v| text(&v, "code")) else { return };
         self.sync(first);
         let second = self.new_node(person);
-        match self.ask(second, C::DeviceAccept { code, name: format!("{} {second}", NAMES[person]) }) {
+        self.mislead_too(second, first);
+        match self.ask(second, C::DeviceAccept { code, name: format!("device {second}") }) {
             Ok(made) => self.nodes[second].id = text(&made, "device"),
             Err(_) => drop(self.nodes.pop()),
         }
     }
 
-    fn remove_device(&mut self, node: usize) {
-        let person = self.nodes[node].person;
-        let Some(by) =
-            (0..self.nodes.len()).find(|n| *n != node && self.nodes[*n].person == person && !self.nodes[*n].removed)
-        else {
-            return;
+    /// Another device of the same person.
+    fn sibling(&self, node: usize) -> Option<usize> {
+        let own = |n: &usize| *n != node && self.nodes[*n].person == self.nodes[node].person && !self.nodes[*n].removed;
+        (0..self.nodes.len()).find(own)
+    }
+
+    /// Gone for good, with all that it alone knows. Who has lost the one device with some part of a log needs others, and
+    /// waits for them: not in these worlds.
+    fn lose_device(&mut self, node: usize) {
+        let reads = |n: usize| {
+            let standings = self.nodes[n].device.client.standings().into_iter();
+            standings.filter(|r| r.standing == Standing::Member).map(|r| r.scope).collect::<BTreeSet<_>>()
         };
+        if self.sibling(node).is_some_and(|other| reads(node).is_subset(&reads(other))) {
+            self.cut(node);
+            self.remove_device(node);
+            self.nodes[node].removed = true;
+        }
+    }
+
+    fn remove_device(&mut self, node: usize) {
+        let Some(by) = self.sibling(node) else { return };
         let device = self.nodes[node].id.clone();
         self.wish(by, C::DeviceRemove { device });
     }

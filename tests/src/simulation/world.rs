@@ -1,10 +1,11 @@
-//! A world of people: a school with its leader and teacher, two parents, a PPT with its leader and an employee; their
-//! devices, and the servers of two municipalities in memory.
+//! A world of people: a school with its leader and teacher, two parents, a PPT with its leader and an employee, more units
+//! and families in big worlds; their devices, and the servers of their municipalities in memory.
 
-use super::Tally;
+use super::double::{Double, History};
 use super::faults::Waiting;
 use super::node::Node;
 use super::operation::Step;
+use super::{Size, Tally};
 use crate::model_cast::text;
 use crate::model_home::ModelHome;
 use crate::model_net::Homes;
@@ -12,10 +13,8 @@ use crate::model_people::Device;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use stafett_client_core::client::input::{Command as C, Invitation};
-use stafett_protocol::ids::{DeviceId, Hash, ScopeId};
 use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::state::ScopeState;
-use std::collections::{BTreeMap, BTreeSet};
 
 pub const LEADER: usize = 0;
 pub const TEACHER: usize = 1;
@@ -23,9 +22,8 @@ pub const MOTHER: usize = 2;
 pub const FATHER: usize = 3;
 pub const PPT_LEADER: usize = 4;
 pub const PPT: usize = 5;
-pub(super) const NAMES: [&str; 6] = ["leader", "teacher", "mother", "father", "ppt leader", "ppt"];
-/// The municipality where logs begin, and the one that has the PPT in most worlds.
-pub(super) const NUMBERS: [u16; 2] = [3209, 1106];
+/// The municipality where the first logs begin, the one that has the PPT in most worlds, and more.
+pub(super) const NUMBERS: [u16; 3] = [3209, 1106, 301];
 
 /// A unit as people know it.
 #[derive(Debug, Clone)]
@@ -48,27 +46,24 @@ pub struct Written {
 
 pub struct LogPlace {
     pub log: String,
+    pub guardians: [usize; 2],
     pub concerns: Vec<String>,
 }
 
 pub struct World {
     pub seed: u64,
-    pub home: Homes,
+    /// What the homes have and have said; where they lead a double life, what they show one side.
+    pub history: History,
+    pub(super) other: Option<Double>,
     pub nodes: Vec<Node>,
     pub persons: Vec<String>,
-    /// The school, the PPT.
+    /// The school, the PPT, and more.
     pub units: Vec<Unit>,
+    pub families: Vec<[usize; 2]>,
     pub logs: Vec<LogPlace>,
     pub written: Vec<Written>,
-    /// What the home has acknowledged: scope and seq, by which device under which counter.
-    pub acknowledged: BTreeMap<(ScopeId, u64), (DeviceId, u64)>,
-    /// Every head that any receipt named.
-    pub heads: BTreeMap<(ScopeId, u64), [u8; 32]>,
     /// Two receipts of one place that differ.
     pub forks: Vec<String>,
-    pub touched: BTreeSet<ScopeId>,
-    /// Heads of the scopes' chains, computed once.
-    pub chain_heads: BTreeMap<ScopeId, Vec<Hash>>,
     /// Faults that wait for the next move of a log.
     pub(super) waiting: Vec<Waiting>,
     pub(super) count: usize,
@@ -79,47 +74,58 @@ pub struct World {
 }
 
 impl World {
-    /// Everybody has joined, and the logs of so many children have begun.
-    pub fn new(seed: u64, logs: usize) -> Self {
+    /// Everybody has joined, and the children's logs have begun.
+    pub fn new(seed: u64, size: Size) -> Self {
         let mut world = Self {
             seed,
-            home: Homes::new(NUMBERS.map(ModelHome::new).into()),
+            history: History::new(Homes::new(
+                NUMBERS[..size.municipalities].iter().map(|n| ModelHome::new(*n)).collect(),
+            )),
+            other: None,
             nodes: vec![],
-            persons: vec![String::new(); NAMES.len()],
+            persons: vec![],
             units: vec![],
+            families: vec![],
             logs: vec![],
             written: vec![],
-            acknowledged: BTreeMap::new(),
-            heads: BTreeMap::new(),
             forks: vec![],
-            touched: BTreeSet::new(),
-            chain_heads: BTreeMap::new(),
             waiting: vec![],
             count: 0,
             faults: 0,
             struck_moves: 0,
             rng: ChaCha20Rng::seed_from_u64(seed),
         };
-        world.begin_unit("Solvang skole", NUMBERS[0], (LEADER, TEACHER));
-        for guardian in [MOTHER, FATHER] {
-            let code = world.invite(TEACHER, Invitation::Guardian);
-            world.join(guardian, code);
+        world.begin_unit("Solvang skole", NUMBERS[0]);
+        world.begin_family();
+        world.begin_unit("PPT", NUMBERS[usize::from(!seed.is_multiple_of(3))]);
+        for n in 2..size.units {
+            world.begin_unit(&format!("Enhet {n}"), NUMBERS[n % size.municipalities]);
         }
-        world.begin_unit("PPT", NUMBERS[usize::from(!seed.is_multiple_of(3))], (PPT_LEADER, PPT));
+        (1..size.families).for_each(|_| world.begin_family());
         world.sync_all(2);
-        (0..logs).for_each(|n| world.begin_log(n));
-        world.touched.clear();
+        (0..size.logs).for_each(|n| world.begin_log(n));
+        world.history.touched.clear();
         world
     }
 
-    fn begin_unit(&mut self, name: &str, municipality: u16, (leader, employee): (usize, usize)) {
-        let home = self.home.at(municipality);
+    fn begin_unit(&mut self, name: &str, municipality: u16) {
+        let home = self.history.home.at(municipality);
         let code = home.add_unit(name, name);
         let id = home.units.values().find(|u| u.name == name).expect("just added").unit.to_string();
-        self.units.push(Unit { id, municipality, leader, employee });
-        self.join(leader, code);
+        let leader = self.join(code);
         let code = self.invite(leader, Invitation::Employee { may_hold: true, may_act: true });
-        self.join(employee, code);
+        let employee = self.join(code);
+        self.units.push(Unit { id, municipality, leader, employee });
+    }
+
+    /// Two guardians, whom a unit's employee has met.
+    fn begin_family(&mut self) {
+        let employee = self.units[self.families.len() % self.units.len()].employee;
+        let family = [(); 2].map(|()| {
+            let code = self.invite(employee, Invitation::Guardian);
+            self.join(code)
+        });
+        self.families.push(family);
     }
 
     fn invite(&mut self, by: usize, invitation: Invitation) -> String {
@@ -135,28 +141,31 @@ impl World {
         self.nodes.len() - 1
     }
 
-    fn join(&mut self, person: usize, code: String) {
+    fn join(&mut self, code: String) -> usize {
+        let person = self.persons.len();
         let node = self.new_node(person);
-        let joined = self.ask(node, C::Join { code, name: NAMES[person].into() }).unwrap();
-        self.persons[person] = text(&joined, "person");
+        let joined = self.ask(node, C::Join { code, name: format!("person {person}") }).unwrap();
+        self.persons.push(text(&joined, "person"));
         self.nodes[node].id = text(&joined, "device");
         self.sync(node);
+        person
     }
 
     fn begin_log(&mut self, n: usize) {
-        let teacher = self.node(TEACHER);
-        let guardians = vec![self.persons[MOTHER].clone(), self.persons[FATHER].clone()];
+        let family = n % self.families.len();
+        let (teacher, family) = (self.node(self.units[family % self.units.len()].employee), self.families[family]);
+        let guardians = family.map(|guardian| self.persons[guardian].clone()).to_vec();
         let new = C::LogNew { child: format!("Barn {n}"), born: "2015-03-04".into(), guardians, level: 2 };
         let log = text(&self.ask(teacher, new).unwrap(), "log");
         self.sync(teacher);
-        for guardian in [MOTHER, FATHER] {
+        for guardian in family {
             let guardian = self.node(guardian);
             self.sync(guardian);
             self.consent(guardian, true);
             self.sync(guardian);
         }
         self.sync_all(2);
-        self.logs.push(LogPlace { log, concerns: vec![] });
+        self.logs.push(LogPlace { log, guardians: family, concerns: vec![] });
         self.new_concern(n);
         self.sync_all(2);
     }
@@ -164,7 +173,7 @@ impl World {
     pub fn begin_step(&mut self, at: usize) {
         self.rng = ChaCha20Rng::seed_from_u64(self.seed.wrapping_mul(1_000_003).wrapping_add(at as u64));
         self.count = at;
-        self.touched.clear();
+        self.in_each_history(|world| world.history.touched.clear());
         self.nodes.iter_mut().for_each(Node::begin_step);
     }
 
@@ -175,7 +184,7 @@ impl World {
                 self.faults += 1;
                 self.strike(*fault);
             }
-            Step::Network { rounds } => (0..*rounds).for_each(|_| self.round()),
+            Step::Network { rounds } => (0..*rounds * self.crowd()).for_each(|_| self.round()),
         }
         self.note_removed();
     }
@@ -183,9 +192,10 @@ impl World {
     /// Whom their home turns away since the step before.
     fn note_removed(&mut self) {
         for at in 0..self.nodes.len() {
+            self.turn_to(at);
             let node = &self.nodes[at];
             let (id, number, removed) = (node.device.id, node.device.home, node.removed);
-            if !removed && id.is_some_and(|id| self.home.at(number).has_ended(id)) {
+            if !removed && id.is_some_and(|id| self.history.home.at(number).has_ended(id)) {
                 self.cut(at);
                 self.nodes[at].removed = true;
             }
@@ -207,8 +217,26 @@ impl World {
         in_use[who % in_use.len()]
     }
 
+    /// The device of some guardian.
     pub(super) fn guardian(&self, who: usize) -> usize {
-        self.node([MOTHER, FATHER][who % 2])
+        let guardians: Vec<usize> = self.families.iter().flatten().copied().collect();
+        self.node(guardians[who % guardians.len()])
+    }
+
+    /// The device of one of the child's guardians.
+    pub(super) fn guardian_of(&self, log: usize, who: usize) -> usize {
+        self.node(self.logs[log % self.logs.len()].guardians[who % 2])
+    }
+
+    /// How many times more people there are than in the worlds of every commit.
+    pub(super) fn crowd(&self) -> usize {
+        (self.persons.len() / 6).max(1)
+    }
+
+    /// A municipality that loses the others, another one each time.
+    pub(super) fn far_away(&self) -> u16 {
+        let others = self.history.home.all().count() - 1;
+        NUMBERS[1 + self.count % others]
     }
 
     pub(super) fn place(&self, log: usize, concern: usize) -> (String, Option<String>) {
@@ -219,7 +247,7 @@ impl World {
 
     /// The card of a log as its home has it.
     pub fn card(&self, log: &str) -> Option<&ScopeState> {
-        let states = self.home.all().flat_map(|h| h.scopes.values()).map(|c| c.replica.state());
+        let states = self.history.home.all().flat_map(|h| h.scopes.values()).map(|c| c.replica.state());
         let cards = states.filter(|s| s.kind() == ScopeKind::Card && s.log().to_string() == log);
         cards.max_by_key(|s| s.position.seq)
     }
@@ -230,11 +258,14 @@ impl World {
         self.persons.iter().position(|p| Some(p) == holder.as_ref()).unwrap_or(TEACHER)
     }
 
-    /// The holder's unit, and the other one.
-    pub(super) fn units_of(&self, log: &str) -> (Unit, Unit) {
-        let holder = self.holder(log);
-        let own = self.units.iter().position(|u| [u.leader, u.employee].contains(&holder)).unwrap_or(0);
-        (self.units[own].clone(), self.units[1 - own].clone())
+    /// The holder's unit of a log, and another one.
+    pub(super) fn units_of(&self, log: usize) -> (Unit, Unit) {
+        let holder = self.holder(&self.place(log, 0).0);
+        let mut others = self.units.clone();
+        let own = others.iter().position(|u| [u.leader, u.employee].contains(&holder)).unwrap_or(0);
+        let own = others.remove(own);
+        let other = log / self.logs.len() % others.len();
+        (own, others.swap_remove(other))
     }
 
     /// What has happened, for the long runs' report.

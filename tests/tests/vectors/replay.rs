@@ -5,11 +5,11 @@ use serde_json::Value;
 use stafett_client_core::client::input::Command as C;
 use stafett_tests::simulation::operation::Mix;
 use stafett_tests::simulation::world::TEACHER;
-use stafett_tests::simulation::{Size, Tally, numbered, play};
+use stafett_tests::simulation::{CI, Size, Tally, numbered, play};
 
 /// A log's life with crashes, and a PPT that comes and goes; the teacher's export of it.
 pub fn export(seed: u64) -> Value {
-    let size = Size { logs: 1, steps: 260, mix: Mix::Access };
+    let size = Size { logs: 1, steps: 260, mix: Mix::Access, ..CI };
     let mut world = play(seed, size, &numbered(seed, size), &mut Tally::default()).unwrap();
     let log = world.logs[0].log.clone();
     world.ask(world.node(TEACHER), C::AuditExport { log }).unwrap()
