@@ -127,3 +127,12 @@ pub fn other_school(cast: &mut Cast) -> (Device, Device, String) {
     let (teacher, id) = employ(cast, &mut leader, 32, "Nils Nes");
     (leader, teacher, id)
 }
+
+/// A further device of the teacher's.
+pub fn telephone(cast: &mut Cast) -> Device {
+    let mut telephone = Device::new(77);
+    let code = text(&cast.teacher.ask(&mut cast.home, C::DeviceLink).unwrap(), "code");
+    cast.teacher.sync(&mut cast.home);
+    telephone.ask(&mut cast.home, C::DeviceAccept { code, name: "telefon".into() }).unwrap();
+    telephone
+}

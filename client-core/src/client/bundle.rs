@@ -71,8 +71,8 @@ impl Client {
                 }
                 Some(state) => state.counter(event.device) < event.counter && state.epoch == event.epoch,
             };
-            // A scope that has moved since takes nothing more there.
-            if !fits || self.home_of(event.scope) != home {
+            // A scope that has moved since takes nothing more there, and one that this device has left asks nothing more.
+            if !fits || !self.wants(event.scope) || self.home_of(event.scope) != home {
                 self.drop_bundle(home);
                 return Ok(());
             }

@@ -6,6 +6,7 @@ use super::group::{self};
 use super::input::{News, Problem};
 use super::scope::{Opened, Scope, Standing, Unopened};
 use crate::document::{Delivered, Outcome, Received, Writer};
+use crate::keychain::ContentKey;
 use crate::rows::Space;
 use crate::seal;
 use openmls_traits::OpenMlsProvider as _;
@@ -16,7 +17,7 @@ use stafett_protocol::letter::Content;
 use stafett_protocol::signed::Signed;
 
 fn open_one(s: &Scope, sealed: &Unopened) -> Result<Vec<Vec<u8>>, String> {
-    let key = s.keys.key_of(sealed.context.generation, sealed.context.epoch).ok_or("no key")?;
+    let key = open_key(s, sealed).ok_or("no key")?;
     let header = encode(&sealed.context);
     let envelope = seal::Envelope {
         salt: sealed.change.salt,
@@ -38,19 +39,30 @@ pub(super) struct Opening {
     unreadable: Vec<(u64, String)>,
 }
 
+/// Whether a key has come for what stands in the chain before what is in the document already, as when a gap in the key
+/// chain is mended. The verdicts hang on the order: with it the document has to be made anew.
+fn comes_late(s: &Scope) -> bool {
+    let opens = |u: &&Unopened| s.keys.counts(u.context.generation, u.context.epoch) && open_key(s, u).is_some();
+    s.unopened.iter().filter(opens).any(|u| u.seq < s.opened.seq)
+}
+
+fn open_key<'s>(s: &'s Scope, u: &Unopened) -> Option<&'s ContentKey> {
+    s.keys.key_of(u.context.generation, u.context.epoch)
+}
+
 /// Opens what the keys here open, in the order of the chain, and lets the document judge it.
 pub(super) fn open_ready(s: &mut Scope) -> Result<Opening, Problem> {
     let (counts, over): (Vec<Unopened>, Vec<Unopened>) =
         std::mem::take(&mut s.unopened).into_iter().partition(|u| s.keys.counts(u.context.generation, u.context.epoch));
-    let (ready, later): (Vec<Unopened>, Vec<Unopened>) =
-        counts.into_iter().partition(|u| s.keys.key_of(u.context.generation, u.context.epoch).is_some());
+    let (ready, later): (Vec<Unopened>, Vec<Unopened>) = counts.into_iter().partition(|u| open_key(s, u).is_some());
     s.unopened = later;
     let mut events: Vec<Received> = vec![];
     let mut unreadable: Vec<(u64, String)> =
         over.iter().map(|u| (u.seq, "the scope was founded anew without it".to_owned())).collect();
     for sealed in ready {
-        let at = Opened { generation: sealed.context.generation, epoch: sealed.context.epoch };
-        s.opened = s.opened.max(at);
+        let Unopened { seq, context, .. } = &sealed;
+        let at = Opened { generation: context.generation, epoch: context.epoch, seq: *seq };
+        s.opened = Opened { seq: s.opened.seq.max(*seq), ..s.opened.max(at) };
         match open_one(s, &sealed) {
             Ok(changes) => events.push(Received {
                 device: sealed.context.device,
@@ -78,6 +90,12 @@ impl Client {
         let Some(s) = self.scopes.get_mut(&scope).filter(|s| s.standing == Standing::Member) else {
             return Ok(());
         };
+        if comes_late(s) {
+            if s.unaudited.is_none() {
+                s.read_again();
+            }
+            return Ok(());
+        }
         let Opening { delivered, unreadable } = open_ready(s)?;
         if let Some(delivered) = delivered {
             let refused = delivered.outcomes.iter().filter(|o| matches!(o, Outcome::Quarantined(_))).count();

@@ -2,14 +2,13 @@
 //! exactly those who were there, and with the key of the generation before sealed under the first of the new
 //! one, so that the document goes on.
 
-use super::checkpoint::Claim;
 use super::input::Problem;
 use super::scope::Standing;
 use super::{Client, group};
 use crate::keychain::{KeyChain, check};
 use stafett_protocol::consent::Permit;
 use stafett_protocol::event::{Body, Event};
-use stafett_protocol::ids::{Hash, Municipality, ScopeId};
+use stafett_protocol::ids::{Municipality, ScopeId};
 use stafett_protocol::membership::{Member, Membership};
 use stafett_protocol::policy::{Action, can};
 use stafett_protocol::replica::Judged;
@@ -99,7 +98,7 @@ impl Client {
         }
         // What this device took in under an epoch that does not count in the new generation must go.
         if s.opened.generation != 0 && !s.keys.counts(s.opened.generation, s.opened.epoch) {
-            s.unaudited = Some(Claim { head: None, state: Hash::default(), document: Hash::default() });
+            s.read_again();
         }
         if !s.replica.state().present().any(|m| m.person == me) {
             return self.leave(scope);

@@ -41,11 +41,12 @@ struct Cursor {
     changes: u64,
 }
 
-/// The newest generation and epoch whose changes are in the document.
+/// The newest generation and epoch whose changes are in the document, and the last of them in the chain.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, TlsSerialize, TlsDeserialize, TlsSize)]
 pub(super) struct Opened {
     pub generation: u32,
     pub epoch: u64,
+    pub seq: u64,
 }
 
 /// So many heads back can be compared with what others have seen; further back only `audit verify` does.
@@ -131,6 +132,11 @@ impl Scope {
             heads: vec![],
             facts_changed: true,
         })
+    }
+
+    /// The document must be made anew from its events.
+    pub fn read_again(&mut self) {
+        self.unaudited = Some(Claim { head: None, state: Hash::default(), document: Hash::default() });
     }
 
     /// The chain has come to a new position.
