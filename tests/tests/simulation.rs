@@ -59,6 +59,19 @@ fn worlds_hold_every_invariant_at_every_step() {
     assert!(worlds < WORLDS || (tally.handovers > 20 && tally.moves > 3), "the baton hardly passed: {tally:?}");
 }
 
+/// The same with thirty people in three municipalities, many logs beside each other, and batons that go round among five
+/// units. `simulate` plays longer ones.
+#[test]
+fn a_crowd_holds_every_invariant_at_every_step() {
+    let size = Size { municipalities: 3, units: 5, families: 10, logs: 12, steps: 350, mix: Mix::Life };
+    let mut tally = Tally::default();
+    for seed in 1..=2 {
+        run(seed, size, PATIENCE, &mut tally).unwrap_or_else(|report| panic!("{report}"));
+    }
+    println!("{tally:?}");
+    assert!(tally.checks > 2000, "{tally:?}");
+}
+
 fn played(seed: u64, size: Size, steps: &[(usize, Step)]) -> World {
     play(seed, size, steps, &mut Tally::default()).unwrap_or_else(|v| panic!("seed {seed}: {v:?}"))
 }
