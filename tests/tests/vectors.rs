@@ -21,6 +21,8 @@ mod objects;
 mod python;
 #[path = "vectors/replay.rs"]
 mod replay;
+#[path = "vectors/sealed.rs"]
+mod sealed;
 #[path = "vectors/source.rs"]
 mod source;
 #[path = "vectors/tamper.rs"]
@@ -53,6 +55,7 @@ fn the_committed_vectors_are_what_the_code_makes() {
         crypto::keys(),
         crypto::changes(),
         crypto::letters(),
+        sealed::sealed(),
     ];
     files.iter().for_each(files::File::check);
 }

@@ -177,6 +177,42 @@ def letter(page, v):
     must(v.get("plain", inside.hex()) == inside.hex(), "another text")
 
 
+def pattern(size):
+    """What stands in the documents and files of these vectors."""
+    return bytes(n % 251 for n in range(size))
+
+
+def altered(parts, how):
+    """Parts as a liar hands them on: a bit flipped, the end cut off, or in another order."""
+    if how == "flip":
+        parts[-1] = parts[-1][:-1] + bytes([parts[-1][-1] ^ 1])
+    elif how == "cut":
+        parts[-1] = parts[-1][:-1]
+    elif how == "turn":
+        parts.reverse()
+    return parts
+
+
+def sealed(page, v):
+    key, size, how = bytes.fromhex(v["key"]), v["size"], v.get("altered")
+    if v["what"] == "checkpoint":
+        header, opener = unhex(v, "header", "opener")
+        parts = [crypto.seal_checkpoint(page, key, header, pattern(size))]
+        opened = crypto.open_checkpoint(page, key, opener, altered(list(parts), how)[0])
+        ids = [hashlib.sha256(parts[0]).hexdigest()]
+    else:
+        scope, opener = unhex(v, "scope", "opener")
+        parts = crypto.seal_attachment(key, scope, pattern(size))
+        opened = crypto.open_attachment(key, opener, size, altered(list(parts), how))
+        hashes = [H("attachment part", p) for p in parts]
+        length = 32 * len(hashes)
+        manifest = scope + (bytes([length]) if length < 64 else (0x4000 | length).to_bytes(2, "big")) + b"".join(hashes)
+        must(page.encode("AttachmentManifest", page.decode("AttachmentManifest", manifest)) == manifest, "no manifest")
+        ids = [h.hex() for h in [*hashes, H("attachment", manifest)]]
+    must(opened == pattern(size), "opens to something else")
+    must(ids == v["ids"], "is sealed otherwise")
+
+
 FILES = {
     "wire.json": (wire, wire_refused),
     "signed.json": (signed, signed_refused),
@@ -187,6 +223,7 @@ FILES = {
     "keys.json": (key_chain, key_chain),
     "changes.json": (change, change),
     "letters.json": (letter, letter),
+    "sealed.json": (sealed, sealed),
 }
 
 

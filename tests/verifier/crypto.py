@@ -135,6 +135,68 @@ def open_change(page, key, salt, context_bytes, sealed):
     return changes
 
 
+STEP = 64 * 1024
+PART = 1024 * 1024
+
+
+def stepped(plain):
+    """Zeros behind, so that with the tag it is a whole number of steps."""
+    return plain + bytes(-(len(plain) + 16) % STEP)
+
+
+def unstep(plain):
+    """u32 length, that many bytes, less than a step of zeros."""
+    length = int.from_bytes(plain[:4], "big")
+    inside, zeros = plain[4 : 4 + length], plain[4 + length :]
+    if len(plain) < 4 or len(inside) != length or any(zeros) or len(zeros) >= STEP:
+        raise Refused("not padded as it must be")
+    return inside
+
+
+def checkpoint_key(page, key, header):
+    head = page.decode("CheckpointHead", header)
+    if head.parts:
+        raise Refused("the header is the head with no parts")
+    return kdf(key, head.salt, "checkpoint", head.author)
+
+
+def seal_checkpoint(page, key, header, document):
+    plain = stepped(len(document).to_bytes(4, "big") + document)
+    return AESGCM(checkpoint_key(page, key, header)).encrypt(bytes(12), plain, header)
+
+
+def open_checkpoint(page, key, header, sealed):
+    if len(sealed) % STEP:
+        raise Refused("not a whole number of steps")
+    return unstep(aead_open(checkpoint_key(page, key, header), sealed, header))
+
+
+def part_contexts(scope, size):
+    count = -(-(size + 4) // (PART - 16))
+    return [scope + part.to_bytes(2, "big") + count.to_bytes(2, "big") for part in range(count)]
+
+
+def seal_attachment(key, scope, file):
+    """The parts of a file, each under a key of its own."""
+    plain = len(file).to_bytes(4, "big") + file
+    parts = []
+    for n, context in enumerate(part_contexts(scope, len(file))):
+        chunk = stepped(plain[n * (PART - 16) : (n + 1) * (PART - 16)])
+        parts.append(AESGCM(kdf(key, b"", "attachment", context)).encrypt(bytes(12), chunk, context))
+    return parts
+
+
+def open_attachment(key, scope, size, parts):
+    contexts = part_contexts(scope, size)
+    if len(contexts) != len(parts):
+        raise Refused("another number of parts")
+    opened = [aead_open(kdf(key, b"", "attachment", c), p, c) for c, p in zip(contexts, parts)]
+    file = unstep(b"".join(opened))
+    if len(file) != size:
+        raise Refused("another size")
+    return file
+
+
 def change_tag(key, salt, changes):
     inside = b"".join(hashlib.sha256(c[8:]).digest() for c in changes)
     return hmac.digest(kdf(key, salt, "change tag", b""), inside, "sha256")
