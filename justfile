@@ -26,6 +26,10 @@ bench EDITS="10000":
 sabotage *ARGS:
     cargo run -p stafett-tests --bin sabotage -- {{ARGS}}
 
+# Every condition of the rules wrong once, in one build: which of them no test of protocol notices (docs/mutants.md)
+mutants *FILES:
+    tests/mutants/run {{FILES}}
+
 # Long runs of random worlds: `just worlds --seeds 5000 --minutes 60`; a violation prints the command that replays it
 worlds *ARGS:
     cargo run --release -p stafett-tests --bin simulate -- {{ARGS}}
@@ -35,8 +39,8 @@ vectors:
     UPDATE_VECTORS=1 cargo test -p stafett-tests --test vectors committed
     cargo test -p stafett-tests --test vectors
 
-# Coverage-guided fuzzing of every target, SECONDS each, from the kept corpus; what is new and small enough is kept
-fuzz SECONDS="60" TARGETS="decode text snapshot judge gate":
+# Coverage-guided fuzzing of every target, SECONDS each, from the kept corpus; `just fuzz keep` adds what is new to it
+fuzz SECONDS="60" *TARGETS:
     tests/fuzz/run {{SECONDS}} {{TARGETS}}
 
 # Known vulnerabilities; fetches the advisory database

@@ -5,7 +5,7 @@
 mod common;
 use common::*;
 use stafett_protocol::consent::{
-    AuthorityChange, AuthoritySignature, KeyChangeSignature, PersonKeyChange, SignedAuthorityChange,
+    AuthorityChange, AuthoritySignature, Grantee, KeyChangeSignature, PersonKeyChange, SignedAuthorityChange,
     SignedPersonKeyChange, Statement,
 };
 use stafett_protocol::ids::{Hash, LogId};
@@ -110,4 +110,64 @@ fn who_guards_a_key_change_where_the_holder_cannot() {
     state.membership.members.push(world.founder(COLLEAGUE, Role::Employee, Hash::default()));
     assert_eq!(tried(&state, LEADER, COLLEAGUE, &[LEADER]), Ok(()));
     assert_eq!(tried(&state, LEADER, LEADER, &[COLLEAGUE]), Err(R::DecisionMissing));
+}
+
+/// The log is held by the leader of the unit itself.
+fn held_by_the_leader(world: &World, state: &ScopeState) -> ScopeState {
+    let mut state = state.clone();
+    let holder = state.membership.members.iter_mut().find(|m| m.role == Role::Holder).unwrap();
+    *holder = world.founder(LEADER, Role::Holder, holder.basis);
+    state.membership = state.membership.sorted();
+    state
+}
+
+#[test]
+fn nobody_is_two_of_those_it_takes() {
+    let world = World::new();
+    let card = world.family_card();
+    let led = held_by_the_leader(&world, card.state());
+    let (from, to) = (world.authority(), world.authority_of(&[MOTHER], 1));
+    let decided = |who: &[Who]| {
+        let statement = world.authority_change(world.log(), CARD, &from, &to, Hash([4; 32]), who);
+        world.said(&led, MOTHER, statement).map(drop)
+    };
+    assert_eq!(decided(&[LEADER]), Err(R::DecisionMissing), "holder and leader in one");
+    let (person, old) = (world.id(MOTHER), world.person(MOTHER).public());
+    let change = PersonKeyChange { scope: CARD, person, old, new: [8; 32], surviving: vec![] };
+    let met =
+        |state: &ScopeState, who: &[Who]| world.said(state, FATHER, world.key_change(&change, None, who)).map(drop);
+    assert_eq!(met(&led, &[LEADER, FATHER]), Ok(()));
+    let leaving = ScopeState { listed: vec![world.device(LEADER).public()], ..led.clone() };
+    assert_eq!(met(&leaving, &[LEADER, FATHER]), Err(R::DecisionMissing), "a holder on the way out");
+    // A guardian who leads the holder's unit, where the holder is frozen.
+    let mut both = ScopeState { status: Status::Dormant, ..card.state().clone() };
+    for fact in &mut both.grants {
+        let Grantee::Unit(unit) = &mut fact.grant.grantee else { panic!("a unit holds") };
+        (unit.leader, unit.leader_key) = (world.id(FATHER), world.person(FATHER).public());
+    }
+    assert_eq!(met(&both, &[FATHER]), Err(R::DecisionMissing));
+}
+
+#[test]
+fn a_new_key_is_the_persons_and_a_device_that_says_so_is_theirs() {
+    let world = World::new();
+    let card = world.family_card();
+    let change = |who: Who, surviving| {
+        let (person, old) = (world.id(who), world.person(who).public());
+        PersonKeyChange { scope: CARD, person, old, new: [8; 32], surviving: vec![surviving] }
+    };
+    let by = |who: Who, device: &Device| {
+        let change = change(who, device.public());
+        let signature = KeyChangeSignature {
+            signer: world.id(who),
+            device: Some(device.public()),
+            change: Signed::sign(&change, &device.key),
+        };
+        let statement = Statement::PersonKeyChange(SignedPersonKeyChange { signatures: vec![signature] });
+        world.said(card.state(), TEACHER, statement)
+    };
+    assert_eq!(by(MOTHER, world.device(STRANGER)).map(drop), Err(R::DecisionMissing), "a device with no leaf here");
+    let after = by(FATHER, world.device(FATHER)).unwrap().next_authority.unwrap();
+    let keys = [MOTHER, FATHER].map(|who| *after.key(world.id(who)).unwrap());
+    assert_eq!(keys, [world.person(MOTHER).public(), [8; 32]]);
 }

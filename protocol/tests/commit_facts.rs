@@ -81,7 +81,9 @@ fn what_a_commit_leaves_for_those_who_must_go_back_to_before_it() {
     let mut awaited = reader.clone();
     (awaited.person, awaited.devices) = (world.id(PPT_TWO), vec![world.device(PPT_TWO).public()]);
     let mother = state.membership.member(world.id(MOTHER)).unwrap().clone();
-    state.readmit = vec![awaited.clone(), mother];
+    let mut father = state.membership.member(world.id(FATHER)).unwrap().clone();
+    father.devices.push(world.device_n(FATHER, 1).public());
+    state.readmit = vec![awaited.clone(), mother, father.clone()];
     state.listed = vec![ppt];
     let employed = |who: Who| Employment { person: world.id(who), until: START + 900 * DAY };
     state.employments = vec![employed(PPT), employed(TEACHER)];
@@ -95,7 +97,7 @@ fn what_a_commit_leaves_for_those_who_must_go_back_to_before_it() {
     expected.sort();
     assert_eq!(before, expected, "without who was removed, each once");
     assert_eq!(after.employments, [employed(TEACHER)]);
-    assert_eq!(after.readmit, [awaited], "who is back is awaited no longer");
+    assert_eq!(after.readmit, [awaited, father], "who is back with every device is awaited no longer");
     // Whoever comes in by a commit was not there before it.
     let grant = card.state().grants.iter().find(|fact| fact.id == reader.basis).unwrap().id;
     let mut open = card.state().clone();
@@ -173,6 +175,11 @@ fn where_a_scope_takes_nobody_in_a_lost_key_is_replaced_all_the_same() {
     let mut state = card.state().clone();
     state.status = Status::Dormant;
     assert_eq!(answer(&world, &state, FATHER, by.clone()), Err(R::NotActive));
+    // Nor does it because somebody else is awaited, or back under a new key.
+    state.readmit = vec![world.founder(COACH, Role::Reader, basis)];
+    state.new_keys = vec![NewKey { person: world.id(COACH), key: world.person(COACH).public() }];
+    assert_eq!(answer(&world, &state, FATHER, by.clone()), Err(R::NotActive));
+    state.readmit.clear();
     state.new_keys = vec![NewKey { person: world.id(MOTHER), key: world.person(MOTHER).public() }];
     assert_eq!(answer(&world, &state, FATHER, by), Ok(()));
 }
@@ -203,7 +210,7 @@ fn who_comes_back_keeps_the_certificate_and_a_new_seat_has_its_own() {
         let mut state = card.state().clone();
         let seat = world.founder(who, Role::Reader, basis);
         state.employments = vec![Employment { person: seat.person, until: START + 900 * DAY }];
-        state.readmit = if awaited { vec![seat] } else { vec![] };
+        state.readmit = vec![if awaited { seat } else { world.founder(STRANGER, Role::Guardian, basis) }];
         let membership = Some(card.with(&world, who, &[0], Role::Reader, basis));
         let adds = vec![leaf(world.device(who))];
         let entry = CommitView { adds, membership, ..view(world.device(TEACHER)) };

@@ -325,3 +325,18 @@ fn in_a_unit_the_leaders_certificate_or_the_municipalitys_lets_in() {
     let basis = Hash([1; 32]);
     assert_eq!(Door::of(&world, &own, MOTHER, MOTHER, Role::Own, basis).answer(), Ok(()), "the basis follows the key");
 }
+
+#[test]
+fn c15_in_a_unit_the_leaders_word_lets_in_and_no_colleagues() {
+    let world = World::new();
+    let mut unit = world.found(world.device(LEADER), &world.unit_founding(), None).unwrap();
+    unit.now += 1;
+    let employee = world.founder(COLLEAGUE, Role::Employee, Hash::default());
+    let by = |leader: Who| {
+        Door::of(&world, &unit, LEADER, TEACHER, Role::Employee, Hash::default()).with(|door| {
+            door.state.membership.members.push(employee.clone());
+            door.vouchers = vec![world.voucher(leader, TEACHER, unit.scope())];
+        })
+    };
+    assert_eq!([by(LEADER), by(COLLEAGUE)], [Ok(()), Err(R::VoucherMissing)]);
+}

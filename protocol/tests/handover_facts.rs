@@ -6,10 +6,10 @@ mod common;
 use common::baton::after_handover;
 use common::*;
 use stafett_protocol::commit_view::{CommitView, Leaf};
-use stafett_protocol::consent::{Access, Grantee, Statement};
+use stafett_protocol::consent::{Access, Grantee, PersonGrantee, Statement};
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::event::Body;
-use stafett_protocol::handover::{HandoverOffer, Part, Takeover};
+use stafett_protocol::handover::{Destination, HandoverOffer, Part, Takeover};
 use stafett_protocol::ids::Hash;
 use stafett_protocol::membership::{Member, Role};
 use stafett_protocol::policy::{MlsView, Refusal as R, may_hand_over, may_offer};
@@ -239,6 +239,59 @@ fn k1_the_old_units_grants_end_and_nobody_elses() {
     let ended_at = |id| after.grant(&id).unwrap().ended_at;
     assert_eq!(ended_at(old), case.state.time + 1);
     assert_eq!((ended_at(Hash([5; 32])), ended_at(coach), ended_at(basis)), (7, 0, 0));
+}
+
+#[test]
+fn k1_in_the_same_unit_the_old_grant_ends_alone() {
+    let world = World::new();
+    let mut card = world.family_card();
+    let old = card.basis();
+    let [fresh, spare] = [5, 6].map(|salt| world.give_hold(&mut card, LEADER, salt));
+    let offer = world.offer(&card, world.to_unit(LEADER, Some(COLLEAGUE)), fresh);
+    let case = Case { offer, ..Case::inside(&world, &card) };
+    let after = case.judge(case.view()).unwrap();
+    let ended_at = |id| after.grant(&id).unwrap().ended_at;
+    assert_eq!([ended_at(old), ended_at(fresh), ended_at(spare)], [case.state.time + 1, 0, 0]);
+}
+
+#[test]
+fn k1_with_the_baton_the_old_units_other_grants_to_hold_end_and_its_custodian_goes() {
+    let world = World::new();
+    let mut card = world.family_card();
+    world.seat_custodian(&mut card, LEADER);
+    world.seat_custodian(&mut card, PPT_LEADER);
+    let old = card.basis();
+    let spare = world.give_hold(&mut card, LEADER, 6);
+    let basis = world.give_hold(&mut card, PPT_LEADER, 5);
+    let offer = world.offer(&card, world.to_unit(PPT_LEADER, Some(PPT)), basis);
+    let archived = world.founder(COACH, Role::Archivist, old);
+    let case =
+        Case { offer, who: PPT, ..Case::inside(&world, &card) }.bent(|state| state.membership.members.push(archived));
+    let after = case.judge(case.view()).unwrap();
+    let ended = |id| after.grant(&id).unwrap().ended_at != 0;
+    assert_eq!([ended(old), ended(spare), ended(basis)], [true, true, false]);
+    let listed = |who: Who| after.listed.contains(&world.device(who).public());
+    assert_eq!([LEADER, TEACHER].map(listed), [true, true]);
+    assert_eq!([PPT_LEADER, COACH, MOTHER].map(listed), [false; 3], "the new unit's, an archivist, the family");
+}
+
+#[test]
+fn an_offer_names_somebody_for_whom_the_grant_is_and_a_card_is_never_closed_by_it() {
+    let world = World::new();
+    let mut card = world.family_card();
+    let hold = world.give(&mut card, world.person_grantee(COACH), Access::Hold);
+    let asks = |offer: &HandoverOffer| {
+        may_offer(card.state(), &card.context(&world), &world.sign_offer(offer, TEACHER)).map(drop)
+    };
+    let person = |who: Who| Some(PersonGrantee { person: world.id(who), person_key: world.person(who).public() });
+    let to = |person| HandoverOffer {
+        to: Destination { municipality: HOME, unit: None, person },
+        ..world.offer(&card, world.to_unit(LEADER, None), hold)
+    };
+    assert_eq!(asks(&to(person(COACH))), Ok(()));
+    assert_eq!(asks(&to(person(STRANGER))), Err(R::GrantMismatch));
+    assert_eq!(asks(&to(None)), Err(R::HandoverMismatch));
+    assert_eq!(asks(&world.closing(&card, world.to_unit(LEADER, None))), Err(R::HandoverMismatch));
 }
 
 #[test]

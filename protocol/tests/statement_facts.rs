@@ -160,3 +160,22 @@ fn countersigned_paper_is_paper_no_longer_and_a_grant_stands_since_it_stood_firs
     let fact = after.grant(&id_of(&grant)).unwrap();
     assert_eq!((&fact.attested, fact.in_force_since), (&vec![], START));
 }
+
+#[test]
+fn a_veto_is_of_one_grantee_and_by_somebody_who_still_decides() {
+    let world = World::new();
+    let authority = world.authority_of(&[MOTHER, FATHER], 1);
+    let mut state = world.family_card().state().clone();
+    state.membership.authority = authority.clone();
+    let grant = world.grant(world.log(), CARD, world.unit_of(PPT_LEADER), Access::Read, &authority);
+    let stands = |grantee, by: Who| {
+        let vetoes = vec![Veto { grantee, by: world.id(by) }];
+        let state = ScopeState { vetoes, ..state.clone() };
+        let signed = Statement::Grant(world.sign_grant(&grant, FATHER));
+        let after = world.said(&state, FATHER, signed).unwrap();
+        after.grants.last().unwrap().in_force_since != 0
+    };
+    assert!(!stands(grant.grantee, MOTHER));
+    assert!(stands(world.person_grantee(COACH), MOTHER), "against somebody else");
+    assert!(stands(grant.grantee, STRANGER), "of whoever decides nothing any more");
+}

@@ -145,3 +145,26 @@ fn c3_a_leader_ends_employments_of_the_own_unit_alone_and_each_word_acts_once() 
     let own = by(LEADER, SCHOOL, LEADER, unit.scope());
     assert_eq!(world.said(unit.state(), LEADER, own).map(drop), Err(R::VoucherInvalid));
 }
+
+#[test]
+fn b8_a_person_who_is_named_loses_what_is_theirs_and_no_other_person() {
+    let world = World::new();
+    let mut card = world.family_card();
+    let [coach, stranger] = [COACH, STRANGER].map(|who| world.give(&mut card, world.person_grantee(who), Access::Read));
+    let after = withdrawn(&world, card.state(), MOTHER, Target::Person(world.id(COACH))).unwrap();
+    let ended = |id| after.grant(&id).unwrap().ended_at != 0;
+    assert_eq!([ended(coach), ended(stranger)], [true, false]);
+}
+
+#[test]
+fn in_a_unit_the_leader_ends_an_employment_and_no_colleague_does() {
+    let world = World::new();
+    let unit = world.found(world.device(LEADER), &world.unit_founding(), None).unwrap();
+    let employee = |who: Who| world.founder(who, Role::Employee, Hash::default());
+    let state = bent(unit.state(), |state| {
+        state.membership.members.extend([employee(COLLEAGUE), employee(TEACHER)]);
+        state.membership = state.membership.clone().sorted();
+    });
+    let by = |who: Who| world.said(&state, LEADER, world.employee_end(who, TEACHER, state.scope())).map(drop);
+    assert_eq!([by(LEADER), by(COLLEAGUE)], [Ok(()), Err(R::VoucherInvalid)]);
+}

@@ -12,14 +12,8 @@ mod targets;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
-use stafett_client_core::client::input::Input;
-use stafett_protocol::codec::encode;
-use stafett_protocol::wire::{Reply, ServerFrame};
-use stafett_tests::simulation::operation::{Step, Wish};
-use stafett_tests::simulation::world::{MOTHER, TEACHER, World};
-use stafett_tests::simulation::{CI, Size};
+use stafett_tests::{insider, model_home, model_people, simulation};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
 fn number(name: &str, usual: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(usual)
@@ -76,19 +70,11 @@ fn run(name: &str, inputs: u64, seeds: &[Vec<u8>], target: impl Fn(&[u8])) {
     println!("{name}: STAFETT_SEED={seed}, {inputs} inputs from {} valid ones", seeds.len());
 }
 
-/// Inputs that once failed, and those that the fuzzer found worth keeping.
-fn kept(name: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut files: Vec<_> = entries.map(|entry| entry.path()).collect();
-    files.sort();
-    files.iter().map(|path| std::fs::read(path).unwrap()).collect()
-}
-
 fn run_target(name: &str, inputs: u64) {
     let target = targets::target(name);
     assert_eq!(target.name, name);
-    let seeds = [target.seeds, kept(name)].concat();
+    let kept = targets::kept(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus"), name);
+    let seeds = [target.seeds, kept].concat();
     run(name, inputs, &seeds, target.run);
 }
 
@@ -118,33 +104,27 @@ fn any_bytes_as_a_change() {
 }
 
 #[test]
+fn any_bytes_as_what_mls_reads() {
+    run_target("mls", 2000);
+}
+
+#[test]
+fn any_file_as_an_audit_export() {
+    run_target("audit", 1000);
+}
+
+/// K1: whatever the server says or a member seals, a client neither panics nor hangs, and opens again from what it saved.
+#[test]
+fn k1_any_frame_at_a_client() {
+    run_target("client", 400);
+}
+
+#[test]
 fn the_suite_tries_every_target() {
     let source = include_str!("fuzz.rs");
     for name in targets::NAMES {
         assert!(source.contains(&format!("run_target(\"{name}\"")), "{name}");
     }
-}
-
-/// K1: whatever the server says, a client neither panics nor hangs, and opens again from what it saved.
-#[test]
-fn k1_any_frame_at_a_client() {
-    let mut world = World::new(3, Size { logs: 1, ..CI });
-    world.perform(&Step::Wish(Wish::Glimpse { who: TEACHER, log: 0, concern: 0 }));
-    world.sync(TEACHER);
-    world.sync(MOTHER);
-    let mut seeds: Vec<Vec<u8>> = world.nodes[MOTHER].device.heard.clone();
-    let samples = common::samples::Samples::new().wire();
-    seeds.extend(samples.into_iter().filter(|s| s.of == "ServerFrame").map(|s| s.bytes));
-    seeds.push(encode(&ServerFrame { id: 0, reply: Reply::Done }));
-    assert!(seeds.len() > 20, "{}", seeds.len());
-    let now = world.history.home.now;
-    let device = std::cell::RefCell::new(&mut world.nodes[MOTHER].device);
-    run("client", 400, &seeds, |frame| {
-        let mut device = device.borrow_mut();
-        let connected = device.client.handle(now, Input::Connected);
-        device.save(&connected);
-        let effects = device.client.handle(now, Input::Frame(frame.to_vec()));
-        device.save(&effects);
-        device.restart();
-    });
+    let usual = format!("targets=${{*:-{}}}", targets::NAMES.join(" "));
+    assert!(include_str!("../fuzz/run").contains(&usual), "tests/fuzz/run: {usual}");
 }

@@ -305,7 +305,7 @@ impl Step<'_> {
         }
         let identities = entry::check_leaves(self.context, after, gained.into_iter())?;
         let lost: Vec<_> = before.devices.iter().filter(|d| !after.devices.contains(d)).collect();
-        if !lost.iter().all(|d| self.listed.contains(d) || own) || (own && lost.contains(&&self.author.key)) {
+        if !lost.iter().all(|d| self.listed.contains(d) || own) || lost.contains(&&self.author.key) {
             return Err(Refusal::NotYours);
         }
         if same_seat {

@@ -276,7 +276,7 @@ impl Terms<'_> {
             return next;
         };
         next.status = Status::Active;
-        self.end_old_unit(&mut next, holder);
+        self.end_old_unit(&mut next);
         if let Some(old) = relieved.and_then(|from| new.member(from)) {
             withdrawal::take_seat(&mut next, old);
         }
@@ -293,14 +293,14 @@ impl Terms<'_> {
     }
 
     /// The unit that lets go keeps neither the grant to hold nor its leader's seat.
-    fn end_old_unit(&self, next: &mut ScopeState, holder: PersonId) {
+    fn end_old_unit(&self, next: &mut ScopeState) {
         let Some(old) = self.state.membership.holder().map(|h| h.basis).filter(|b| *b != self.offer.basis) else {
             return;
         };
         let grantee = |id: &Hash| self.state.grant(id).map(|f| f.grant.grantee);
         let (Some(unit), Some(new)) = (grantee(&old), grantee(&self.offer.basis)) else { return };
         let ends = |fact: &GrantFact| match fact.grant.access {
-            Access::Hold => fact.id == old || (fact.id != self.offer.basis && !unit.is_same_party(&new)),
+            Access::Hold => fact.id == old || !unit.is_same_party(&new),
             Access::Custody => !unit.is_same_party(&new),
             Access::Read | Access::Contribute => false,
         };
@@ -311,7 +311,7 @@ impl Terms<'_> {
                 ended.push(fact.id);
             }
         }
-        let stands = |m: &&Member| m.person != holder && m.role == Role::Custodian && ended.contains(&m.basis);
+        let stands = |m: &&Member| m.role == Role::Custodian && ended.contains(&m.basis);
         let custodians: Vec<Member> = next.membership.members.iter().filter(stands).cloned().collect();
         for member in custodians {
             withdrawal::take_seat(next, &member);

@@ -38,6 +38,9 @@ pub struct SignedSample {
     pub id: Hash,
     pub bytes: Vec<u8>,
     pub accepts: fn(&[u8], &PublicKey) -> bool,
+    /// The bytes that were signed, and as [`Sample::again`].
+    pub inner: Vec<u8>,
+    pub again: fn(&[u8]) -> Option<Vec<u8>>,
 }
 
 pub fn sample<T: Serialize + Deserialize + Size + Debug>(name: &str, value: &T) -> Sample {
@@ -59,6 +62,8 @@ pub fn signed<T: Signable + Debug>(value: &T) -> SignedSample {
         id: signed.id(),
         bytes: encode(&signed),
         accepts: |bytes, key| decode::<Signed<T>>(bytes).is_ok_and(|s| s.verify(key).is_ok()),
+        inner: encode(value),
+        again: |bytes| decode::<T>(bytes).ok().map(|v| encode(&v)),
     }
 }
 

@@ -1,22 +1,31 @@
 //! What is fuzzed: bytes in, nothing out, no panic, and a few truths that hold for any bytes. The libFuzzer binaries
 //! beside this file and the ordinary suite (`tests/tests/fuzz.rs`) run the same functions on the same seeds.
 
+#[path = "client.rs"]
+mod client;
+
 use crate::common::samples::{Sample, Samples, SignedSample};
 use crate::common::*;
 use automerge::transaction::Transactable;
 use automerge::{AutoCommit, ObjType, ROOT, ReadDoc};
+use openmls::prelude::{MlsMessageBodyIn, MlsMessageIn, MlsMessageOut, ProtocolVersion};
+use openmls_rust_crypto::RustCrypto;
 use sha2::{Digest as _, Sha256};
 use stafett_client_core::document::edit::{self, Arena, NewGoal, NewMeasure, Responsible};
 use stafett_client_core::document::gate::actor_id;
 use stafett_client_core::document::{Document, Editor, Outcome, Received, Writer, outline};
+use stafett_client_core::letter;
+use stafett_protocol::checkpoint::CheckpointFacts;
 use stafett_protocol::code::Code;
 use stafett_protocol::codec::{decode, encode};
+use stafett_protocol::commit_view::Leaf;
 use stafett_protocol::event::{Body, Event, Position, Record};
 use stafett_protocol::http_signature::{self, SignatureHeaders};
-use stafett_protocol::ids::{DeviceId, PersonId};
+use stafett_protocol::ids::{DeviceId, PersonId, bytes_from_hex};
 use stafett_protocol::membership::{Role, ScopeKind};
 use stafett_protocol::replica::Replica;
 use stafett_protocol::signed::Signed;
+use tls_codec::{Deserialize as _, Serialize as _};
 
 /// What runs on one input.
 pub type Run = Box<dyn Fn(&[u8])>;
@@ -29,7 +38,7 @@ pub struct Target {
 }
 
 /// All targets, by name.
-pub const NAMES: [&str; 5] = ["decode", "text", "snapshot", "judge", "gate"];
+pub const NAMES: [&str; 8] = ["decode", "text", "snapshot", "judge", "gate", "mls", "audit", "client"];
 
 pub fn target(name: &str) -> Target {
     match name {
@@ -38,21 +47,30 @@ pub fn target(name: &str) -> Target {
         "snapshot" => snapshots(),
         "judge" => judge(),
         "gate" => gate(),
+        "mls" => mls(),
+        "audit" => audit(),
+        "client" => client::target(),
         other => panic!("there is no target {other}; there are {NAMES:?}"),
     }
+}
+
+/// Inputs that once failed, and those that show the fuzzer something new: one a line, in hexadecimal.
+pub fn kept(folder: &str, name: &str) -> Vec<Vec<u8>> {
+    let text = std::fs::read_to_string(format!("{folder}/{name}.txt")).unwrap();
+    text.lines().map(|line| bytes_from_hex(line).unwrap_or_else(|| panic!("{name}: {line}"))).collect()
 }
 
 fn numbered(number: usize, bytes: &[u8]) -> Vec<u8> {
     [&[number as u8], bytes].concat()
 }
 
-/// Every wire and signed type. The first byte says which; what decodes, encodes to the same bytes, and nobody else's
-/// signature fits.
+/// Every wire and signed type, and what was signed without its signature. The first byte says which; what decodes,
+/// encodes to the same bytes, and nobody else's signature fits.
 fn decoders() -> Target {
     let samples = Samples::new();
     let (wire, signed): (Vec<Sample>, Vec<SignedSample>) = (samples.wire(), samples.signed());
-    assert!(wire.len() + signed.len() < 256, "a byte names the type");
-    let seeds = wire.iter().map(|s| &s.bytes).chain(signed.iter().map(|s| &s.bytes));
+    assert!(wire.len() + 2 * signed.len() < 256, "a byte names the type");
+    let seeds = wire.iter().map(|s| &s.bytes).chain(signed.iter().flat_map(|s| [&s.bytes, &s.inner]));
     let seeds = seeds.enumerate().map(|(n, bytes)| numbered(n, bytes)).collect();
     let stranger = public(&key("nobody"));
     let run = move |input: &[u8]| {
@@ -62,8 +80,14 @@ fn decoders() -> Target {
             if let Some(again) = (sample.again)(bytes) {
                 assert_eq!(again, bytes, "{} has two encodings", sample.name);
             }
-        } else if let Some(sample) = signed.get(number - wire.len()) {
+            return;
+        }
+        let number = number - wire.len();
+        let Some(sample) = signed.get(number / 2) else { return };
+        if number.is_multiple_of(2) {
             assert!(!(sample.accepts)(bytes, &stranger), "{}", sample.label);
+        } else if let Some(again) = (sample.again)(bytes) {
+            assert_eq!(again, bytes, "{} has two encodings", sample.label);
         }
     };
     Target { name: "decode", seeds, run: Box::new(run) }
@@ -238,4 +262,66 @@ fn gate() -> Target {
         let _ = Document::from_checkpoint(ScopeKind::Concern, bytes);
     };
     Target { name: "gate", seeds, run: Box::new(run) }
+}
+
+/// What MLS and HPKE read of others, each with its own first byte: the facts of a checkpoint, a key package, a device's
+/// letter key, a letter.
+fn mls() -> Target {
+    let world = World::new();
+    let card = world.card_with_reader();
+    let facts = CheckpointFacts {
+        state: encode(card.state()).into(),
+        group_info: card.group_info.clone().into(),
+        tree: card.replica.tree().tls_serialize_detached().unwrap().into(),
+    };
+    let mother = world.device(MOTHER);
+    let package = MlsMessageOut::from(mother.key_package()).tls_serialize_detached().unwrap();
+    let crypto = RustCrypto::default();
+    let pair = letter::key_pair(&crypto, &[1; 32]).unwrap();
+    let sealed = letter::seal(&crypto, &pair.public, b"letter", b"to", b"Hei").unwrap();
+    let kem = sealed.kem.len();
+    let seeds = [encode(&facts), package, pair.public.clone(), [sealed.kem, sealed.sealed].concat()];
+    let seeds = seeds.iter().enumerate().map(|(n, bytes)| numbered(n, bytes)).collect();
+    let run = move |input: &[u8]| match input.split_first() {
+        Some((0, bytes)) => {
+            let Ok(facts) = decode::<CheckpointFacts>(bytes) else { return };
+            let Some(replica) = facts.read_state().ok().and_then(|state| facts.replica(state).ok()) else { return };
+            let again = Replica::restore(&replica.snapshot()).expect("what was read can be stored");
+            assert_eq!(again.root(), replica.root());
+        }
+        Some((1, bytes)) => {
+            let Ok(MlsMessageBodyIn::KeyPackage(package)) =
+                MlsMessageIn::tls_deserialize_exact(bytes).map(MlsMessageIn::extract)
+            else {
+                return;
+            };
+            if let Ok(package) = package.validate(&crypto, ProtocolVersion::Mls10) {
+                let _ = Leaf::of(package.leaf_node()).map(|leaf| leaf.credential.verify(&world.trusted).is_ok());
+            }
+        }
+        Some((2, bytes)) => drop(letter::seal(&crypto, bytes, b"letter", b"to", b"Hei")),
+        Some((_, bytes)) => {
+            let (kem, sealed) = bytes.split_at(kem.min(bytes.len()));
+            let sealed = letter::SealedLetter { kem: kem.to_vec(), sealed: sealed.to_vec() };
+            let _ = letter::open(&crypto, &pair.private, b"letter", b"to", &sealed);
+        }
+        None => {}
+    };
+    Target { name: "mls", seeds, run: Box::new(run) }
+}
+
+/// A file that anybody may hand an auditor.
+fn audit() -> Target {
+    let world = World::new();
+    let card = world.card();
+    let receipt = Signed::sign(&card.replica.receipt(), &key("municipality"));
+    let export = stafett_client_core::audit::export(&card.records, vec![receipt], &world.trusted, world.log());
+    let seeds = vec![serde_json::to_vec(&export).unwrap()];
+    let run = |input: &[u8]| {
+        let Ok(file) = serde_json::from_slice(input) else { return };
+        if let Ok(report) = stafett_client_core::audit::verify_export(&file) {
+            assert!(report.checks >= report.violations.len());
+        }
+    };
+    Target { name: "audit", seeds, run: Box::new(run) }
 }
