@@ -79,7 +79,6 @@ impl World {
     fn restore(&mut self, node: usize) {
         let Some(Backup { disk, written }) = self.nodes[node].backup.clone() else { return };
         self.cut(node);
-        self.nodes[node].restored = true;
         self.nodes[node].device.disk = disk;
         self.nodes[node].device.restart();
         for lost in self.written.iter_mut().skip(written).filter(|w| w.node == node) {

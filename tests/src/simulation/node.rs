@@ -23,8 +23,6 @@ pub struct Node {
     pub(super) clock: i64,
     pub(super) backup: Option<Backup>,
     pub removed: bool,
-    /// Set back to a backup: it may not know of what was founded since (threat model, known weaknesses).
-    pub restored: bool,
 }
 
 /// A disk as it was, and how many texts had been written then.
@@ -51,7 +49,6 @@ impl Node {
             clock: 0,
             backup: None,
             removed: false,
-            restored: false,
         }
     }
 
