@@ -13,20 +13,6 @@ use stafett_protocol::policy::{MlsView, Refusal as R, decide, found};
 use stafett_protocol::signed::id_of;
 use stafett_protocol::state::{NewKey, ScopeState, Status};
 
-fn genesis_of(device: &Device, founding: &Founding) -> Genesis {
-    Genesis {
-        group_info: vec![].into(),
-        tree: vec![].into(),
-        founder: device.credential.borrow().clone(),
-        log_salt: founding.log_salt,
-        card: founding.card,
-        grants: founding.grants.clone(),
-        vouchers: founding.vouchers.clone(),
-        check: Hash([1; 32]),
-        carries: None,
-    }
-}
-
 /// What the rules say of this founding by `by`, whatever MLS would.
 fn founded(
     world: &World,
@@ -43,7 +29,7 @@ fn founded(
         device: device.id(),
         counter: 1,
         seen: Position::default(),
-        body: Body::Genesis(genesis_of(device, founding)),
+        body: Body::Genesis(bare_genesis(device, founding)),
     };
     bend(&mut event);
     found(&world.context(START, card), &event, &founding.membership, &leaf(device))
@@ -57,12 +43,6 @@ fn altered(founding: &Founding, alter: impl FnOnce(&mut Founding)) -> Founding {
     let mut founding = founding.clone();
     alter(&mut founding);
     founding
-}
-
-fn bent(state: &ScopeState, bend: impl FnOnce(&mut ScopeState)) -> ScopeState {
-    let mut state = state.clone();
-    bend(&mut state);
-    state
 }
 
 #[test]
@@ -164,7 +144,7 @@ fn refounded(
     membership.generation += 1;
     membership.members = vec![Member { devices: vec![by.public()], ..world.founder(by.who, role, basis) }];
     let nothing = Founding { membership, log_salt: None, card: None, grants: vec![], vouchers: vec![] };
-    let genesis = genesis_of(by, &nothing);
+    let genesis = bare_genesis(by, &nothing);
     let mut tried = Tried { genesis, membership: nothing.membership, leaf: leaf(by) };
     alter(&mut tried);
     let event = Event {

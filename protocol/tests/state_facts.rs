@@ -13,12 +13,6 @@ use stafett_protocol::membership::{ConsentAuthority, Member, Role};
 use stafett_protocol::policy::{Refusal as R, author, may_return};
 use stafett_protocol::state::*;
 
-fn bent(state: &ScopeState, bend: impl FnOnce(&mut ScopeState)) -> ScopeState {
-    let mut state = state.clone();
-    bend(&mut state);
-    state
-}
-
 #[test]
 fn paper_counts_until_it_lapses_and_a_signature_after_it_counts_on() {
     let world = World::new();

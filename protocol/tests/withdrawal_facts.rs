@@ -20,12 +20,6 @@ fn withdrawn(world: &World, state: &ScopeState, signer: Who, target: Target) -> 
     world.said(state, MOTHER, world.withdrawal(world.log(), state.scope(), target, signer))
 }
 
-fn bent(state: &ScopeState, bend: impl FnOnce(&mut ScopeState)) -> ScopeState {
-    let mut state = state.clone();
-    bend(&mut state);
-    state
-}
-
 #[test]
 fn b8_a_withdrawal_is_the_authoritys_or_an_employees_who_has_a_part_here() {
     let world = World::new();

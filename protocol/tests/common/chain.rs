@@ -64,6 +64,21 @@ pub struct Chain {
     sent: Vec<Sent>,
 }
 
+/// What a genesis says beside its MLS group.
+pub fn bare_genesis(device: &Device, founding: &Founding) -> Genesis {
+    Genesis {
+        group_info: vec![].into(),
+        tree: vec![].into(),
+        founder: device.credential.borrow().clone(),
+        log_salt: founding.log_salt,
+        card: founding.card,
+        grants: founding.grants.clone(),
+        vouchers: founding.vouchers.clone(),
+        check: Hash([1; 32]),
+        carries: None,
+    }
+}
+
 impl World {
     pub fn context<'a>(&'a self, now: u64, card: Option<&'a ScopeState>) -> Context<'a> {
         Context { now, home: HOME, trusted: &self.trusted, card }
@@ -83,13 +98,7 @@ impl World {
         let genesis = Genesis {
             group_info: info.tls_serialize_detached().unwrap().into(),
             tree: group.export_ratchet_tree().tls_serialize_detached().unwrap().into(),
-            founder: device.credential.borrow().clone(),
-            log_salt: founding.log_salt,
-            card: founding.card,
-            grants: founding.grants.clone(),
-            vouchers: founding.vouchers.clone(),
-            check: Hash([1; 32]),
-            carries: None,
+            ..bare_genesis(device, founding)
         };
         device.groups.borrow_mut().insert(key, group);
         genesis

@@ -10,6 +10,13 @@ use stafett_protocol::ids::Hash;
 use stafett_protocol::policy::{self, MlsView};
 use stafett_protocol::state::ScopeState;
 
+/// These facts, but for what the case bends.
+pub fn bent(state: &ScopeState, bend: impl FnOnce(&mut ScopeState)) -> ScopeState {
+    let mut state = state.clone();
+    bend(&mut state);
+    state
+}
+
 /// A device's leaf, as the rules see it.
 pub fn leaf(device: &Device) -> Leaf {
     Leaf { key: device.public(), credential: device.credential.borrow().clone() }

@@ -15,8 +15,8 @@ pub mod samples;
 pub mod verdicts;
 
 pub use baton::{offered, taken};
-pub use chain::{Chain, Founding, Plan, change, without};
-pub use facts::{commit_of, leaf, view};
+pub use chain::{Chain, Founding, Plan, bare_genesis, change, without};
+pub use facts::{bent, commit_of, leaf, view};
 pub use logs::*;
 pub use mls::*;
 pub use move_samples::{peer_file, peer_keys};
