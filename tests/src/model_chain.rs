@@ -165,20 +165,15 @@ impl ModelHome {
         let card = chain.replica.state().card.and_then(|c| self.scopes.get(&c)).map(|c| c.replica.state());
         let context = Context { now, home: self.number, trusted: &trusted, card };
         let seq = chain.replica.state().position.seq + 1;
-        let before = chain.devices();
-        let taken = chain.replica.take(Record { seq, time: now, event: envelope.event.clone() }, &context);
-        if let Ok(record) = &taken {
-            chain.records.push(record.clone());
-            chain.note_who_went(&before, now);
-            self.added.insert(event.scope, chain.devices().difference(&before).copied().collect());
-        }
         // Strangers do not learn that there is such a scope.
-        let known_here = before.contains(&event.device) || chain.removed.contains_key(&event.device);
+        let known_here = chain.devices().contains(&event.device) || chain.removed.contains_key(&event.device);
+        let taken = chain.take(Record { seq, time: now, event: envelope.event.clone() }, &context);
         self.scopes.insert(event.scope, chain);
-        taken.map_err(|refusal| match refusal {
+        let added = taken.map_err(|refusal| match refusal {
             Refusal::NotAMember if !known_here => Refusal::UnknownScope.code().to_owned(),
             other => refused(other),
         })?;
+        self.added.insert(event.scope, added);
         Ok((event.scope, seq))
     }
 

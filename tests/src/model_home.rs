@@ -12,6 +12,7 @@ use stafett_protocol::credential::{
 use stafett_protocol::event::Record;
 use stafett_protocol::federation::{PeerKey, PeerKeys};
 use stafett_protocol::ids::{DeviceId, Hash, PersonId, ScopeId, UnitId};
+use stafett_protocol::policy::{Context, Refusal};
 use stafett_protocol::replica::Replica;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::transfer::Tombstone;
@@ -50,8 +51,16 @@ impl ScopeChain {
         self.replica.state().membership.devices().map(DeviceId::of_key).collect()
     }
 
+    /// One more record, where the rules take it. Answers the devices that it added.
+    pub(crate) fn take(&mut self, record: Record, context: &Context<'_>) -> Result<Vec<DeviceId>, Refusal> {
+        let before = self.devices();
+        self.records.push(self.replica.take(record, context)?);
+        self.note_who_went(&before, context.now);
+        Ok(self.devices().difference(&before).copied().collect())
+    }
+
     /// After a record: which of those who were there before it are gone, and which may not read on.
-    pub(crate) fn note_who_went(&mut self, before: &BTreeSet<DeviceId>, now: u64) {
+    fn note_who_went(&mut self, before: &BTreeSet<DeviceId>, now: u64) {
         let (state, here) = (self.replica.state(), self.devices());
         let seq = state.position.seq;
         self.removed.extend(before.difference(&here).map(|gone| (*gone, seq)));

@@ -280,13 +280,9 @@ impl ModelHome {
             let Some(Bound { mut chain, envelope }) = self.transfers.bound.remove(&tombstone.scope) else { continue };
             let card = chain.replica.state().card.and_then(|c| self.scopes.get(&c)).map(|c| c.replica.state());
             let context = Context { now: receipt.time, home: claim.from, trusted: &trusted, card };
-            let before: Vec<DeviceId> = chain.replica.state().membership.devices().map(DeviceId::of_key).collect();
             let record = next_record(&chain.replica, &envelope, receipt.time);
-            let record = chain.replica.take(record, &context).map_err(code)?;
+            let added = chain.take(record, &context).map_err(code)?;
             assert_eq!(chain.replica.state().position, receipt.position, "the same commit at the same place");
-            chain.records.push(record);
-            let after: Vec<DeviceId> = chain.replica.state().membership.devices().map(DeviceId::of_key).collect();
-            let added = after.into_iter().filter(|d| !before.contains(d)).collect();
             self.transfers.receipts.insert((tombstone.scope, receipt.home_epoch), tombstone.receipt.clone());
             self.now = self.now.max(receipt.time);
             self.scopes.insert(tombstone.scope, chain);

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a tool for developers")]
 
-use stafett_tests::simulation::{CI, Size, Tally, numbered, replay, run};
+use stafett_tests::simulation::{CI, Size, Tally, chosen, replay, run};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -35,8 +35,7 @@ fn main() -> ExitCode {
                 ExitCode::SUCCESS
             }
             Err(violation) => {
-                let played = numbered(seed, size).into_iter().filter(|(at, _)| only.is_empty() || only.contains(at));
-                played.for_each(|(at, step)| println!("{at:>4} {step:?}"));
+                chosen(seed, size, &only).iter().for_each(|(at, step)| println!("{at:>4} {step:?}"));
                 println!("seed {seed}: after step {}: {}", violation.at, violation.what);
                 ExitCode::FAILURE
             }

@@ -1,7 +1,7 @@
 //! What must hold in a world that has come to rest: every fault has ended, and everybody has synced (design
 //! `quality.md`, Invariants).
 
-use super::invariants::{add, check_scopes, reports};
+use super::invariants::{check_scopes, reports};
 use super::world::World;
 use crate::model_net::Net as _;
 use stafett_client_core::client::input::Command as C;
@@ -12,9 +12,9 @@ use stafett_protocol::ids::ScopeId;
 
 /// Everything, in a world that has come to rest. Answers how many checks were made.
 pub fn check_all(world: &mut World) -> Result<u64, String> {
-    let mut checks = Ok(0);
-    world.in_each_history(|world| checks = add(checks.clone(), || check_history(world)));
-    add(checks, || nothing_written_is_lost(world).map(|()| 1))
+    let checks: u64 = world.in_each_history(check_history).into_iter().sum::<Result<_, _>>()?;
+    nothing_written_is_lost(world)?;
+    Ok(checks + 1)
 }
 
 fn check_history(world: &mut World) -> Result<u64, String> {

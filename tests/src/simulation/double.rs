@@ -75,14 +75,16 @@ impl World {
         self.history.home.pass(behind);
     }
 
-    /// Turns to each history once; it stays at the first one.
-    pub(super) fn in_each_history(&mut self, mut look: impl FnMut(&mut Self)) {
+    /// Turns to each history once, and answers what was seen there; it stays at the first one.
+    pub(super) fn in_each_history<T>(&mut self, mut look: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        let mut seen = vec![];
         if self.other.is_some() {
             self.turn(true);
-            look(self);
+            seen.push(look(self));
             self.turn(false);
         }
-        look(self);
+        seen.push(look(self));
+        seen
     }
 
     pub(super) fn homes_ask_each_other(&mut self) {

@@ -25,18 +25,12 @@ pub(super) fn reports(world: &World) -> Reports {
 
 /// The scopes that the last step touched. Answers how many checks were made.
 pub fn check_touched(world: &mut World) -> Result<u64, String> {
-    let mut checks = Ok(0);
-    world.in_each_history(|world| {
+    let checked = world.in_each_history(|world| {
         let scopes: Vec<ScopeId> = world.history.touched.iter().copied().collect();
         let reports = reports(world);
-        checks = add(checks.clone(), || check_scopes(world, &scopes, &reports));
+        check_scopes(world, &scopes, &reports)
     });
-    checks
-}
-
-/// The sum of checks, up to the first that fails.
-pub(super) fn add(sum: Result<u64, String>, more: impl FnOnce() -> Result<u64, String>) -> Result<u64, String> {
-    sum.and_then(|sum| Ok(sum + more()?))
+    checked.into_iter().sum()
 }
 
 pub(super) fn check_scopes(world: &mut World, scopes: &[ScopeId], reports: &Reports) -> Result<u64, String> {

@@ -122,6 +122,11 @@ pub fn numbered(seed: u64, size: Size) -> Vec<(usize, Step)> {
     operation::draw(seed, size).into_iter().enumerate().collect()
 }
 
+/// A chosen part of them; all, where nothing is chosen.
+pub fn chosen(seed: u64, size: Size, only: &[usize]) -> Vec<(usize, Step)> {
+    numbered(seed, size).into_iter().filter(|(at, _)| only.is_empty() || only.contains(at)).collect()
+}
+
 /// One world of a seed; a violation comes with the shortest list that is found in a while, and the command that replays it.
 pub fn run(seed: u64, size: Size, patience: Duration, tally: &mut Tally) -> Result<(), String> {
     let steps = numbered(seed, size);
@@ -144,9 +149,7 @@ pub fn run(seed: u64, size: Size, patience: Duration, tally: &mut Tally) -> Resu
 
 /// Plays a chosen part of a seed's steps.
 pub fn replay(seed: u64, size: Size, only: &[usize], tally: &mut Tally) -> Result<(), Violation> {
-    let chosen: Vec<(usize, Step)> =
-        numbered(seed, size).into_iter().filter(|(at, _)| only.is_empty() || only.contains(at)).collect();
-    guarded(seed, size, &chosen, tally)
+    guarded(seed, size, &chosen(seed, size, only), tally)
 }
 
 /// A panic anywhere in client or home is a violation like any other.

@@ -250,15 +250,14 @@ impl World {
         self.peers_together();
         self.waiting.clear();
         self.nodes.iter_mut().for_each(Node::heal);
-        let (mut quiet, mut before) = (0, (0, 0));
+        let (mut quiet, mut before) = (0, vec![]);
         for _ in 0..MOST {
             self.sync_all(1);
             self.homes_ask_each_other();
-            let mut now = (0, 0);
-            self.in_each_history(|world| {
+            let now = self.in_each_history(|world| {
                 let homes = || world.history.home.all();
-                now.0 += homes().flat_map(|h| h.scopes.values()).map(|c| c.records.len()).sum::<usize>();
-                now.1 += homes().map(|h| h.next_mail).sum::<u64>();
+                let records = homes().flat_map(|h| h.scopes.values()).map(|c| c.records.len());
+                (records.sum::<usize>(), homes().map(|h| h.next_mail).sum::<u64>())
             });
             quiet = if now == before { quiet + 1 } else { 0 };
             before = now;
