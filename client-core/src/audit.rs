@@ -80,6 +80,7 @@ pub fn statement_word(statement: &Statement) -> &'static str {
         Statement::Deletion(_) => "deletion receipt",
         Statement::Close(_) => "closed or reopened",
         Statement::Takeover(_) => "taken over",
+        Statement::Objection(_) => "decision objected to",
     }
 }
 

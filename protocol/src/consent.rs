@@ -3,6 +3,7 @@
 //! not theirs (design `protocol.md` 1, 4).
 
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
+use crate::credential::PersonCertificate;
 use crate::handover::Takeover;
 use crate::ids::{DeviceId, Hash, LogId, Millis, Municipality, PersonId, PublicKey, ScopeId, UnitId};
 use crate::membership::{ConsentAuthority, Role};
@@ -243,6 +244,9 @@ pub enum Statement {
     /// The custodian steps in for the holder.
     #[tls_codec(discriminant = 11)]
     Takeover(Takeover),
+    /// A guardian says no to a change of the consent authority by decision.
+    #[tls_codec(discriminant = 12)]
+    Objection(Objection),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
@@ -269,10 +273,18 @@ pub struct SignedAuthorityChange {
     pub change: Vec<AuthoritySignature>,
 }
 
+/// `certificate`: of a signer whom the scope does not know, the leader of another unit.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
 pub struct AuthoritySignature {
     pub signer: PersonId,
+    pub certificate: Option<Signed<PersonCertificate>>,
     pub change: Signed<AuthorityChange>,
+}
+
+/// Names the change by the id of its signed object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Objection {
+    pub change: Hash,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]

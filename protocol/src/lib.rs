@@ -22,6 +22,7 @@ pub mod limits;
 pub mod membership;
 pub mod policy;
 pub mod replica;
+mod seat;
 pub mod signed;
 pub mod state;
 pub mod transfer;

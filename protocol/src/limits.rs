@@ -95,8 +95,23 @@ pub const CHANGE_DEPENDENCIES: usize = 64;
 /// How far an Automerge change's first operation may lie beyond the document's last.
 pub const CHANGE_START_OP_LEAD: u64 = 1 << 20;
 
-/// Grants of one scope that may be withdrawn before anyone has shown them.
-pub const REVOKED_GRANTS: usize = 1024;
+/// Grants of one scope that one person may withdraw before anyone has shown them.
+pub const REVOKED_GRANTS: usize = 256;
+/// Grants of one scope that one person is the first to sign, in all the time of the log.
+pub const GRANTS_PER_SIGNER: usize = 512;
+/// Guardians of one log.
+pub const GUARDIANS: usize = 16;
+/// A genesis, encoded: one leaf, and the consents on which it stands.
+pub const GENESIS_BYTES: usize = 256 * 1024;
+/// A commit in a scope of a log, encoded: 64 leaves and their key packages.
+pub const LOG_COMMIT_BYTES: usize = 1024 * 1024;
+/// How long whoever may come back after a re-founding waits for it before founding anew; doubled with each further
+/// generation, up to 128 times.
+pub const READMIT_PATIENCE_MILLIS: u64 = 10 * 60_000;
+/// How long the family may object to a change of its authority by decision.
+pub const DECISION_WAIT_MILLIS: u64 = 7 * DAY_MILLIS;
+/// Such decisions of one scope that wait at the same time.
+pub const DECISIONS_WAITING: usize = 8;
 /// One statement event, encoded.
 pub const STATEMENT_BYTES: usize = 64 * 1024;
 

@@ -7,7 +7,7 @@ use crate::commit_view::{CommitView, Leaf};
 use crate::event::{Body, Event, Genesis, Position, Receipt, Record};
 use crate::ids::{Hash, Millis, Municipality, PersonId, PublicKey};
 use crate::limits;
-use crate::membership::Membership;
+use crate::membership::{Membership, ScopeKind};
 use crate::policy::{self, Context, MlsView, Refusal};
 use crate::signed::Signed;
 use crate::state::ScopeState;
@@ -126,7 +126,8 @@ fn read(record: &Record) -> Result<Event, Refusal> {
     }
     let event = record.event.peek().map_err(|_| Refusal::Malformed)?;
     let bound = match event.body {
-        Body::Genesis(_) | Body::Commit(_) => limits::BUNDLE_BYTES,
+        Body::Genesis(_) => limits::GENESIS_BYTES,
+        Body::Commit(_) => limits::BUNDLE_BYTES,
         Body::Change(_) => limits::CHANGE_EVENT_BYTES.saturating_add(limits::EVENT_HEADER_BYTES),
         Body::Statement(_) => limits::STATEMENT_BYTES,
     };
@@ -232,11 +233,11 @@ impl Replica {
         verify(&record, &author.key, &event)?;
         check_seen(&event, self.state.position)?;
         let head = record.head_after(&self.state.position.head);
-        let effect = self.effect(&event, context)?;
+        let effect = self.effect(&event, record.event.bytes().len(), context)?;
         Ok(Judged { record, event, author: author.key, head, effect })
     }
 
-    fn effect(&self, event: &Event, context: &Context<'_>) -> Result<Effect, Refusal> {
+    fn effect(&self, event: &Event, record_bytes: usize, context: &Context<'_>) -> Result<Effect, Refusal> {
         match &event.body {
             Body::Change(change) if change.attachments.is_empty() => {
                 policy::decide_change(&self.state, context, event, change).map(|_| Effect::Change)
@@ -247,6 +248,10 @@ impl Replica {
             Body::Commit(commit) => {
                 if event.epoch != self.state.epoch {
                     return Err(Refusal::WrongEpoch);
+                }
+                let in_log = !matches!(self.state.kind(), ScopeKind::Unit | ScopeKind::Personal);
+                if in_log && record_bytes > limits::LOG_COMMIT_BYTES {
+                    return Err(Refusal::TooLarge);
                 }
                 let (view, staged) = self.stage(commit.mls.as_slice())?;
                 check_group_info(commit.group_info.as_slice(), &staged)?;

@@ -2,7 +2,7 @@
 //! on server, client and auditor, and encodable, so that nobody need replay from the beginning.
 
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize};
-use crate::consent::{Access, ConsentGrant, Grantee, Permit, Statement};
+use crate::consent::{ConsentGrant, Grantee, Permit, Statement};
 use crate::event::{Body, Event, Position};
 use crate::ids::{DeviceId, Hash, LogId, Millis, Municipality, PersonId, PublicKey, ScopeId, UnitId};
 use crate::membership::{ConsentAuthority, Member, Membership, Role, ScopeKind};
@@ -99,7 +99,8 @@ pub struct Ended {
     pub at: Millis,
 }
 
-/// A leaf that lost its place on a card: for judging what the log's other scopes received before that.
+/// A leaf that lost its place: for judging what a card's other scopes received before that, and whose
+/// deletion receipts count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
 pub struct Gone {
     pub person: PersonId,
@@ -108,6 +109,8 @@ pub struct Gone {
     pub device: PublicKey,
     /// When it was listed or removed.
     pub at: Millis,
+    /// Whether the device has said that it has wiped what it had.
+    pub wiped: Permit,
 }
 
 /// Until when the leader's certificate lets an employee stand in the scope.
@@ -121,6 +124,25 @@ pub struct Employment {
 pub struct NewKey {
     pub person: PersonId,
     pub key: PublicKey,
+}
+
+/// A grant that was withdrawn before anyone had shown it, and by whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Revoked {
+    pub id: Hash,
+    pub by: PersonId,
+}
+
+/// A change of the consent authority by decision (holder, leader and another unit's leader), which waits
+/// so that the family can object.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct Decision {
+    /// The change's id.
+    pub change: Hash,
+    /// When it was first received.
+    pub at: Millis,
+    /// Guardians who have objected.
+    pub objected: Vec<PersonId>,
 }
 
 /// From `since` on this person held the log, on that grant.
@@ -152,6 +174,8 @@ pub struct Moved {
 pub struct ScopeState {
     pub membership: Membership,
     pub founder: PersonId,
+    /// When this generation was founded.
+    pub founded_at: Millis,
     /// The card of the log, for its other scopes.
     pub card: Option<ScopeId>,
     pub position: Position,
@@ -168,10 +192,10 @@ pub struct ScopeState {
     pub ended: Vec<Ended>,
     pub vetoes: Vec<Veto>,
     /// Grants that were withdrawn before any signature on them arrived: they never come into force.
-    pub revoked: Vec<Hash>,
+    pub revoked: Vec<Revoked>,
     /// Withdrawals and ends of employment that have acted: none acts twice.
     pub spent: Vec<Hash>,
-    /// In cards only: leaves that lost their place, oldest first.
+    /// Leaves that lost their place, oldest first.
     pub gone: Vec<Gone>,
     /// In order of person id.
     pub employments: Vec<Employment>,
@@ -179,6 +203,9 @@ pub struct ScopeState {
     pub listed: Vec<PublicKey>,
     /// The new authority that a statement has named and no commit has written yet.
     pub next_authority: Option<ConsentAuthority>,
+    /// Changes of the authority by decision that wait for the family's objections, oldest first.
+    pub decisions: Vec<Decision>,
+    /// One key a person: the newest.
     pub new_keys: Vec<NewKey>,
     /// The record of the last commit, and the members before it: where a re-founding starts.
     pub last_commit: u64,
@@ -241,6 +268,11 @@ impl ScopeState {
         self.grants.iter().find(|g| g.id == *id)
     }
 
+    /// Whether this grant was withdrawn before anyone had shown it.
+    pub fn is_revoked(&self, id: &Hash) -> bool {
+        self.revoked.iter().any(|r| r.id == *id)
+    }
+
     /// Leaves that must go: listed ones, and those whose grant has expired by `now`. The holder's stay
     /// unless listed by name: losing `hold` makes the scope dormant instead.
     pub fn listed_at(&self, now: Millis) -> Vec<PublicKey> {
@@ -270,7 +302,7 @@ impl ScopeState {
 
     /// The key that counts for a person since their last key change, if there was one.
     pub fn new_key(&self, person: PersonId) -> Option<&PublicKey> {
-        self.new_keys.iter().rev().find(|k| k.person == person).map(|k| &k.key)
+        self.new_keys.iter().find(|k| k.person == person).map(|k| &k.key)
     }
 
     /// The key that counts for a member now: what a key change has said holds from its receipt on.
@@ -284,16 +316,13 @@ impl ScopeState {
         self.gone.iter().filter(move |g| g.at >= then)
     }
 
-    /// Notes in a card who has lost their place between `before` and now.
+    /// Notes who has lost their place between `before` and now.
     pub(crate) fn note_gone(&mut self, before: &Self, now: Millis) {
-        if self.kind() != ScopeKind::Card {
-            return;
-        }
         for member in &before.membership.members {
             for device in member.devices.iter().filter(|d| !before.listed.contains(d)) {
                 if self.listed.contains(device) || !self.membership.devices().any(|d| d == device) {
                     let Member { person, person_key, role, .. } = *member;
-                    self.gone.push(Gone { person, person_key, role, device: *device, at: now });
+                    self.gone.push(Gone { person, person_key, role, device: *device, at: now, wiped: Permit::No });
                 }
             }
         }
@@ -332,24 +361,13 @@ impl ScopeState {
         member.devices.iter().all(|d| self.listed.contains(d))
     }
 
-    /// Who is here, and who may come back after a re-founding.
-    pub fn present(&self) -> impl Iterator<Item = &Member> {
-        let back = self.readmit.iter().filter(|m| self.membership.member(m.person).is_none());
-        self.membership.members.iter().chain(back)
-    }
-
     /// The status at `now`: a lapsed `hold` grant makes an active scope dormant.
     pub fn status_at(&self, now: Millis) -> Status {
-        let hold = self.membership.holder().and_then(|h| self.grant(&h.basis));
+        let hold = self.holder().and_then(|h| self.grant(&h.basis));
         match (self.status, hold) {
             (Status::Active, Some(fact)) if fact.standing(now) != GrantStanding::InForce => Status::Dormant,
             (status, _) => status,
         }
-    }
-
-    /// Whether this device may be served content at `now`: it has a leaf and is not on its way out.
-    pub fn may_read(&self, device: DeviceId, now: Millis) -> bool {
-        self.membership.device_key(device).is_some_and(|key| !self.listed_at(now).contains(key))
     }
 
     /// The card beside which an event of the past is judged. It may have gone on since, and remembers who has left: so it
@@ -369,10 +387,5 @@ impl ScopeState {
     /// Grants that let `grantee`'s people in with this access at `now`.
     pub fn grants_in_force(&self, now: Millis) -> impl Iterator<Item = &GrantFact> {
         self.grants.iter().filter(move |g| g.standing(now) == GrantStanding::InForce)
-    }
-
-    /// The `hold` grant under which the holder stands.
-    pub fn hold_grant(&self) -> Option<&GrantFact> {
-        self.membership.holder().and_then(|h| self.grant(&h.basis)).filter(|g| g.grant.access == Access::Hold)
     }
 }

@@ -4,6 +4,7 @@
 mod common;
 use common::*;
 use stafett_protocol::consent::*;
+use stafett_protocol::handover::Takeover;
 use stafett_protocol::ids::Hash;
 use stafett_protocol::limits;
 use stafett_protocol::membership::{ConsentAuthority, Role};
@@ -112,22 +113,25 @@ fn c10_who_loses_responsibility_grants_nothing_from_that_receipt_on() {
     let decision = Hash([4; 32]);
     assert_eq!(say(&mut card, change(&old, &alone, Hash::default(), &[MOTHER])), Err(R::DecisionMissing));
     assert_eq!(say(&mut card, change(&old, &alone, Hash::default(), &[MOTHER, MOTHER])), Err(R::DecisionMissing));
-    assert_eq!(
-        say(&mut card, change(&old, &alone, Hash::default(), &[TEACHER, LEADER])),
-        Err(R::DecisionMissing),
-        "no decision"
-    );
+    let three = &[TEACHER, LEADER, PPT_LEADER];
+    let by_three = |card: &mut Chain, to: &ConsentAuthority| say(card, change(&old, to, decision, three));
+    assert_eq!(say(&mut card, change(&old, &alone, Hash::default(), three)), Err(R::DecisionMissing), "no decision");
     assert_eq!(say(&mut card, change(&old, &alone, decision, &[TEACHER])), Err(R::DecisionMissing));
-    assert_eq!(say(&mut card, change(&old, &alone, decision, &[TEACHER, PPT_LEADER])), Err(R::NotAnAuthority));
-    assert_eq!(say(&mut card, change(&alone, &alone, decision, &[TEACHER, LEADER])), Err(R::GrantMismatch));
-    let unable = ConsentAuthority { quorum: 0, ..alone.clone() };
-    assert_eq!(say(&mut card, change(&old, &unable, decision, &[TEACHER, LEADER])), Err(R::QuorumMissing));
+    assert_eq!(say(&mut card, change(&old, &alone, decision, &[TEACHER, COACH])), Err(R::NotAnAuthority));
+    assert_eq!(say(&mut card, change(&alone, &alone, decision, three)), Err(R::GrantMismatch));
+    assert_eq!(by_three(&mut card, &ConsentAuthority { quorum: 0, ..alone.clone() }), Err(R::QuorumMissing));
     let mut rekeyed = old.clone();
     rekeyed.guardians[1].key = [9; 32];
-    assert_eq!(say(&mut card, change(&old, &rekeyed, decision, &[TEACHER, LEADER])), Err(R::KeyNotPinned));
+    assert_eq!(by_three(&mut card, &rekeyed), Err(R::KeyNotPinned));
     let grant = ConsentGrant { authority: old.id(), ..read_grant(&world, &card, 1) };
     sign(&world, &mut card, &grant, MOTHER).unwrap();
-    assert_eq!(say(&mut card, change(&old, &alone, decision, &[TEACHER, LEADER])), Ok(()));
+    assert_eq!(by_three(&mut card, &alone), Ok(()), "noted, and nothing more");
+    assert_eq!(card.state().authority(), &old);
+    card.now += limits::DECISION_WAIT_MILLIS - 2;
+    assert_eq!(by_three(&mut card, &alone), Err(R::DecisionWaits));
+    assert_eq!(card.write(&world, world.device(FATHER)), Ok(()));
+    card.now += 1;
+    assert_eq!(by_three(&mut card, &alone), Ok(()));
     // No commit has written it yet.
     assert_eq!(sign(&world, &mut card, &grant, FATHER), Err(R::NotAnAuthority));
     assert_eq!(card.write(&world, world.device(FATHER)), Err(R::Listed));
@@ -156,6 +160,105 @@ fn c10_who_loses_responsibility_grants_nothing_from_that_receipt_on() {
     assert_eq!(card.membership().authority, alone);
     let second = read_grant(&world, &card, 2);
     assert_eq!(sign(&world, &mut card, &second, MOTHER), Ok(GrantStanding::InForce));
+}
+
+/// Attack A6: takeover, an account of her own as holder, and any "decision", each signed by her alone.
+#[test]
+fn c10_a_leader_alone_does_not_take_the_log_from_the_family() {
+    let world = World::new();
+    let mut card = world.family_card();
+    world.seat_custodian(&mut card, LEADER);
+    let (leader, old) = (world.device(LEADER), world.authority());
+    let takeover = Statement::Takeover(Takeover { reason: Hash([1; 32]) });
+    card.say(&world, leader, takeover).unwrap();
+    let offer = world.offer(&card, world.to_unit(LEADER, Some(COLLEAGUE)), card.basis());
+    card.hand_over(&world, &offer, LEADER, COLLEAGUE).unwrap();
+    assert_eq!(card.membership().holder().unwrap().person, world.id(COLLEAGUE), "hers, by the family's own consent");
+    for to in [world.authority_of(&[STRANGER], 1), world.authority_of(&[MOTHER], 1)] {
+        let decision = world.authority_change(world.log(), CARD, &old, &to, Hash([4; 32]), &[COLLEAGUE, LEADER]);
+        for _ in 0..2 {
+            assert_eq!(card.say(&world, world.device(COLLEAGUE), decision.clone()), Err(R::DecisionMissing));
+            card.now += limits::DECISION_WAIT_MILLIS;
+        }
+    }
+    assert_eq!(card.state().authority(), &old);
+    assert_eq!(
+        card.say(&world, world.device(MOTHER), world.withdrawal(world.log(), CARD, Target::All, MOTHER)),
+        Ok(())
+    );
+}
+
+#[test]
+fn c10_a_decision_leaves_a_guardian_and_the_child_as_they_are_and_yields_to_an_objection() {
+    let world = World::new();
+    let mut card = world.family_card();
+    let old = world.authority();
+    let bring = |card: &mut Chain, to: &ConsentAuthority, also: &[Who]| {
+        let who = [&[TEACHER, LEADER, PPT_LEADER], also].concat();
+        let change = world.authority_change(world.log(), CARD, &old, to, Hash([4; 32]), &who);
+        card.say(&world, world.device(TEACHER), change)
+    };
+    let youth = ConsentAuthority { child: Some(world.authority_person(CHILD)), youth_from: 1, ..old.clone() };
+    for to in [world.authority_of(&[STRANGER], 1), youth, ConsentAuthority { youth_from: 1, ..old.clone() }] {
+        assert_eq!(bring(&mut card, &to, &[]), Err(R::DecisionMissing));
+    }
+    let alone = world.authority_of(&[MOTHER], 1);
+    bring(&mut card, &alone, &[]).unwrap();
+    let change = card.state().decisions[0].change;
+    let object = |card: &mut Chain, who: Who, change: Hash| {
+        card.say(&world, world.device(who), Statement::Objection(Objection { change }))
+    };
+    assert_eq!(object(&mut card, TEACHER, change), Err(R::NotYours));
+    assert_eq!(object(&mut card, FATHER, Hash([1; 32])), Err(R::DecisionMissing), "no such decision");
+    assert_eq!(object(&mut card, FATHER, change), Ok(()));
+    assert_eq!(object(&mut card, FATHER, change), Err(R::AlreadySigned));
+    card.now += limits::DECISION_WAIT_MILLIS;
+    assert_eq!(bring(&mut card, &alone, &[]), Err(R::DecisionObjected));
+    // Whoever stays as guardian may overrule it.
+    assert_eq!(bring(&mut card, &alone, &[MOTHER]), Ok(()));
+    assert_eq!(card.state().authority(), &alone);
+    assert!(card.state().decisions.is_empty());
+}
+
+#[test]
+fn decisions_that_wait_are_few_and_the_oldest_goes() {
+    let world = World::new();
+    let card = world.family_card();
+    let (old, to) = (world.authority(), world.authority_of(&[MOTHER], 1));
+    let mut state = card.state().clone();
+    for n in 0..=limits::DECISIONS_WAITING {
+        let decision = Hash([n as u8 + 1; 32]);
+        let three = &[TEACHER, LEADER, PPT_LEADER];
+        let change = world.authority_change(world.log(), CARD, &old, &to, decision, three);
+        let before = state.clone();
+        state = world.said(&state, TEACHER, change).unwrap();
+        assert_ne!(state.decisions, before.decisions);
+    }
+    assert_eq!(state.decisions.len(), limits::DECISIONS_WAITING);
+}
+
+/// Attack A10: with a quorum below all, one guardian drops the other.
+#[test]
+fn c10_a_quorum_below_all_drops_no_guardian_and_names_no_youth_without_them() {
+    let world = World::new();
+    let one = world.authority_of(&[MOTHER, FATHER], 1);
+    let mut card = world.found(world.device(TEACHER), &world.card_founding_under(&one, &[MOTHER]), None).unwrap();
+    world.add_family(&mut card);
+    let say = |card: &mut Chain, to: &ConsentAuthority, who: &[Who]| {
+        let change = world.authority_change(world.log(), CARD, &one, to, Hash::default(), who);
+        card.say(&world, world.device(TEACHER), change)
+    };
+    let youth = ConsentAuthority { child: Some(world.authority_person(CHILD)), ..one.clone() };
+    for to in [world.authority_of(&[FATHER], 1), world.authority_of(&[FATHER, STRANGER], 2), youth.clone()] {
+        assert_eq!(say(&mut card, &to, &[FATHER]), Err(R::DecisionMissing));
+    }
+    assert_eq!(say(&mut card, &youth, &[FATHER, MOTHER]), Ok(()));
+    let change = world.authority_change(world.log(), CARD, &youth, &one, Hash::default(), &[FATHER]);
+    assert_eq!(card.say(&world, world.device(TEACHER), change), Err(R::DecisionMissing), "nor drops the child");
+    let more =
+        ConsentAuthority { guardians: world.authority_of(&[MOTHER, FATHER, STRANGER], 1).guardians, ..youth.clone() };
+    let change = world.authority_change(world.log(), CARD, &youth, &more, Hash::default(), &[FATHER]);
+    assert_eq!(card.say(&world, world.device(TEACHER), change), Ok(()), "the quorum names one more");
 }
 
 fn key_change(world: &World, card: &Chain, who: Who, new: &str, surviving: &[usize]) -> PersonKeyChange {

@@ -16,7 +16,11 @@ use stafett_protocol::state::{ScopeState, Status};
 
 /// A signature over `change` in the name of the first, with the key of the second.
 fn signs(world: &World, change: &AuthorityChange, name: Who, key: Who) -> AuthoritySignature {
-    AuthoritySignature { signer: world.id(name), change: Signed::sign(change, &world.person(key).key) }
+    AuthoritySignature {
+        signer: world.id(name),
+        certificate: Some(world.device(name).credential.borrow().person.clone()),
+        change: Signed::sign(change, &world.person(key).key),
+    }
 }
 
 fn decides(world: &World, state: &ScopeState, change: Vec<AuthoritySignature>) -> Result<(), R> {
@@ -45,11 +49,33 @@ fn c10_a_change_of_authority_is_signed_by_those_who_decide_over_this_very_change
     {
         assert_eq!(decides(&world, state, by(&elsewhere, &[MOTHER, FATHER])), Err(R::GrantMismatch));
     }
-    // On a decision holder and leader together.
+    // On a decision holder, leader and the leader of another unit together.
     let decided = AuthorityChange { decision: Hash([4; 32]), ..good };
-    assert_eq!(decides(&world, state, by(&decided, &[TEACHER, LEADER])), Ok(()));
-    assert_eq!(decides(&world, state, by(&decided, &[LEADER])), Err(R::DecisionMissing));
-    assert_eq!(decides(&world, state, by(&decided, &[LEADER, MOTHER])), Err(R::DecisionMissing));
+    assert_eq!(decides(&world, state, by(&decided, &[TEACHER, LEADER, PPT_LEADER])), Ok(()));
+    for short in [&[LEADER][..], &[LEADER, MOTHER], &[TEACHER, LEADER], &[TEACHER, PPT_LEADER], &[LEADER, PPT_LEADER]] {
+        assert_eq!(decides(&world, state, by(&decided, short)), Err(R::DecisionMissing), "{short:?}");
+    }
+    // The third one answers for another unit, by the word of the log's own municipality, and has no part in the log.
+    for not_one in [COLLEAGUE, PPT, STRANGER] {
+        assert_eq!(decides(&world, state, by(&decided, &[TEACHER, LEADER, not_one])), Err(R::NotAnAuthority));
+    }
+    let foreign = by(&decided, &[TEACHER, LEADER, HAUGESUND_LEADER]);
+    assert_eq!(decides(&world, state, foreign), Err(R::NotIdentified));
+    let mut silent = by(&decided, &[TEACHER, LEADER, PPT_LEADER]);
+    silent[2].certificate = None;
+    assert_eq!(decides(&world, state, silent), Err(R::NotAnAuthority));
+    let mut borrowed = by(&decided, &[TEACHER, LEADER, COLLEAGUE]);
+    borrowed[2].certificate = Some(world.device(PPT_LEADER).credential.borrow().person.clone());
+    assert_eq!(decides(&world, state, borrowed), Err(R::NotAnAuthority));
+    let mut forged = by(&decided, &[TEACHER, LEADER, PPT_LEADER]);
+    forged[2] = signs(&world, &decided, PPT_LEADER, LEADER);
+    assert_eq!(decides(&world, state, forged), Err(R::BadSignature));
+    let mut present = state.clone();
+    present.membership.members.push(world.founder(PPT_LEADER, Role::Reader, Hash::default()));
+    let inside = by(&decided, &[TEACHER, LEADER, PPT_LEADER]);
+    assert_eq!(decides(&world, &present, inside), Err(R::NotAnAuthority), "somebody with a part in the log");
+    let no_reason = AuthorityChange { decision: Hash::default(), ..decided };
+    assert_eq!(decides(&world, state, by(&no_reason, &[TEACHER, LEADER, PPT_LEADER])), Err(R::DecisionMissing));
 }
 
 #[test]
@@ -131,7 +157,7 @@ fn nobody_is_two_of_those_it_takes() {
         let statement = world.authority_change(world.log(), CARD, &from, &to, Hash([4; 32]), who);
         world.said(&led, MOTHER, statement).map(drop)
     };
-    assert_eq!(decided(&[LEADER]), Err(R::DecisionMissing), "holder and leader in one");
+    assert_eq!(decided(&[LEADER, PPT_LEADER]), Err(R::DecisionMissing), "holder and leader in one");
     let (person, old) = (world.id(MOTHER), world.person(MOTHER).public());
     let change = PersonKeyChange { scope: CARD, person, old, new: [8; 32], surviving: vec![] };
     let met =

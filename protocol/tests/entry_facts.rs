@@ -205,7 +205,8 @@ fn access_to_a_concern_is_two_grants() {
         beside(&|card| {
             card.membership.members.retain(|m| m.person != world.id(PPT));
             let (person, device) = (world.id(who), world.device(who).public());
-            card.gone = vec![Gone { person, person_key, role: Role::Reader, device, at: START + DAY }];
+            card.gone =
+                vec![Gone { person, person_key, role: Role::Reader, device, at: START + DAY, wiped: Permit::No }];
         })
     };
     let key = world.person(PPT).public();

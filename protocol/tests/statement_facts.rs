@@ -9,7 +9,7 @@ use stafett_protocol::ids::{Hash, LogId};
 use stafett_protocol::membership::Role;
 use stafett_protocol::policy::Refusal as R;
 use stafett_protocol::signed::id_of;
-use stafett_protocol::state::{Attestation, GrantFact, ScopeState, Status, Veto};
+use stafett_protocol::state::{Attestation, GrantFact, Revoked, ScopeState, Status, Veto};
 
 /// A card for whose second guardian, without a device, paper counts; and a grant to sign on paper.
 fn paper(world: &World, quorum: u8) -> (ScopeState, ConsentGrant) {
@@ -64,7 +64,10 @@ fn paper_brings_back_nothing_that_was_withdrawn_and_counts_once() {
     let once = answer(&|_| ()).unwrap();
     assert_eq!(once.grant(&id).unwrap().attested.len(), 1);
     assert_eq!(attests(&world, &once, &grant).map(drop), Err(R::AlreadySigned));
-    assert_eq!(answer(&|state| state.revoked = vec![id]).map(drop), Err(R::GrantWithdrawn));
+    assert_eq!(
+        answer(&|state| state.revoked = vec![Revoked { id, by: world.id(MOTHER) }]).map(drop),
+        Err(R::GrantWithdrawn)
+    );
     let ended = |state: &mut ScopeState| state.grants.push(GrantFact { ended_at: 7, ..fact(&grant) });
     assert_eq!(answer(&ended).map(drop), Err(R::GrantWithdrawn));
     let stands = |state: &mut ScopeState| state.grants.push(GrantFact { in_force_since: START, ..fact(&grant) });

@@ -4,14 +4,14 @@
 
 mod common;
 use common::*;
-use stafett_protocol::consent::{Access, EmployeeEnd, SignedEmployeeEnd, Statement, Target};
+use stafett_protocol::consent::{Access, EmployeeEnd, Permit, SignedEmployeeEnd, Statement, Target};
 use stafett_protocol::event::Body;
 use stafett_protocol::ids::{Hash, LogId, ScopeId, UnitId};
 use stafett_protocol::limits;
 use stafett_protocol::membership::{Member, Role};
 use stafett_protocol::policy::{MlsView, Refusal as R};
 use stafett_protocol::signed::Signed;
-use stafett_protocol::state::{Gone, ScopeState};
+use stafett_protocol::state::{Gone, Revoked, ScopeState};
 
 const PPT_HERE: Target = Target::Unit(PPT_UNIT);
 
@@ -51,6 +51,7 @@ fn b8_who_was_on_the_card_then_may_have_said_it_and_nobody_else() {
         role,
         device: world.device(who).public(),
         at: START + DAY,
+        wiped: Permit::No,
     };
     let card = bent(card.state(), |state| {
         state.gone = vec![gone(PPT, Role::Actor), gone(FATHER, Role::Guardian)];
@@ -97,7 +98,10 @@ fn what_a_withdrawal_leaves_behind() {
         state.before_last_commit = awaited;
     });
     let after = withdrawn(&world, &card, MOTHER, PPT_HERE).unwrap();
-    assert_eq!(after.vetoes.len(), 1, "two grants of one unit, one veto");
+    let vetoed: Vec<_> = after.vetoes.iter().map(|v| v.grantee).collect();
+    let persons = [PPT, PPT_TWO].map(|who| world.person_grantee(who));
+    assert_eq!(vetoed.len(), 3, "two grants of one unit, one veto, and one on each of its people here");
+    assert!(persons.iter().all(|p| vetoed.contains(p)) && vetoed.contains(&world.unit_of(PPT_LEADER)));
     assert_eq!((&after.readmit, &after.before_last_commit), (&vec![coach.clone()], &vec![coach]));
     assert_eq!(after.listed, [world.device(PPT).public()], "leaves that are here");
 }
@@ -107,7 +111,8 @@ fn grants_that_nobody_has_shown_are_withdrawn_up_to_a_bound() {
     let world = World::new();
     let chain = world.family_card();
     let unknown = |n: usize| Hash([u8::try_from(n % 251).unwrap(); 32]);
-    let filled = |many: usize| bent(chain.state(), |state| state.revoked = (0..many).map(unknown).collect());
+    let revoked = |n: usize| Revoked { id: unknown(n), by: world.id(MOTHER) };
+    let filled = |many: usize| bent(chain.state(), |state| state.revoked = (0..many).map(revoked).collect());
     let target = Target::Grant(Hash([0xff; 32]));
     let answer = |many| withdrawn(&world, &filled(many), MOTHER, target).map(|after| after.revoked.len());
     assert_eq!(answer(limits::REVOKED_GRANTS - 1), Ok(limits::REVOKED_GRANTS));

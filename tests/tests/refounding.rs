@@ -198,3 +198,94 @@ fn what_was_written_under_the_rejected_commit_is_written_again() {
     }
     no_violations(home, father, &log);
 }
+
+/// Lets a device sync until the home has taken its Genesis of the scope's next generation; then it is lost, with
+/// everybody else outside.
+fn founds_and_is_lost(home: &mut ModelHome, device: &mut Device, scope: ScopeId) {
+    let id = device.id.unwrap();
+    let before = generation(home, scope);
+    assert!(home.connect(id));
+    let mut queue = vec![Input::Connected];
+    for _ in 0..200 {
+        for input in std::mem::take(&mut queue) {
+            let effects = device.client.handle(home.now, input);
+            device.save(&effects);
+            for frame in effects.frames {
+                home.frame(id, &frame);
+                if generation(home, scope) > before {
+                    home.disconnect(id);
+                    return;
+                }
+            }
+        }
+        queue.extend(std::mem::take(home.open.get_mut(&id).unwrap()).iter().map(|f| Input::Frame(encode(f))));
+    }
+    panic!("founded nothing: {}", device.last_problem());
+}
+
+/// A concern that the father has founded anew alone, before his device was lost.
+fn founder_is_lost(cast: &mut Cast) -> (String, String, ScopeId) {
+    let log = log(cast);
+    let concern = concern(cast, &log);
+    let scope: ScopeId = concern.parse().unwrap();
+    let Cast { home, teacher, mother, father, .. } = cast;
+    glimpse(home, teacher, &concern, "Før");
+    teacher.sync(home);
+    let mut second = second_device(home, mother);
+    mother.sync(home);
+    second.sync(home);
+    father.sync(home);
+    forge(home, mother, scope, bad_link);
+    founds_and_is_lost(home, father, scope);
+    assert_eq!(home.scopes[&scope].replica.state().membership.members.len(), 1, "he is alone");
+    (log, concern, scope)
+}
+
+#[test]
+fn m18_a_founder_who_is_lost_takes_nobody_with_him() {
+    let mut cast = cast();
+    let (log, concern, scope) = founder_is_lost(&mut cast);
+    let Cast { home, teacher, mother, father, .. } = &mut cast;
+    glimpse(home, teacher, &concern, "Mens ingen var inne");
+    for device in [&mut *teacher, &mut *mother] {
+        device.sync(home);
+    }
+    assert_eq!(generation(home, scope), 2, "he may only be slow");
+    home.now += stafett_protocol::limits::READMIT_PATIENCE_MILLIS;
+    for _ in 0..3 {
+        for device in [&mut *teacher, &mut *mother] {
+            device.sync(home);
+        }
+    }
+    assert!(generation(home, scope) == 3, "{} {}", teacher.last_problem(), mother.last_problem());
+    let state = home.scopes[&scope].replica.state();
+    assert_eq!(state.membership.members.len(), 3, "he has his place still, and whoever else was there");
+    for device in [&mut *teacher, &mut *mother] {
+        let mut found = glimpses(home, device, &concern);
+        found.sort_unstable();
+        assert_eq!(found, ["Før", "Mens ingen var inne"], "{}", device.last_problem());
+    }
+    // The father's device was not lost after all.
+    father.sync(home);
+    father.sync(home);
+    glimpse(home, father, &concern, "Her er jeg");
+    father.sync(home);
+    teacher.sync(home);
+    assert_eq!(glimpses(home, teacher, &concern).len(), 3, "{}", father.last_problem());
+    no_violations(home, teacher, &log);
+}
+
+#[test]
+fn m18_whoever_waits_to_be_let_back_in_withdraws_at_once() {
+    let mut cast = cast();
+    let (log, _, scope) = founder_is_lost(&mut cast);
+    let Cast { home, teacher, mother, .. } = &mut cast;
+    mother.sync(home);
+    let all = C::ConsentWithdraw { log: log.clone(), target: stafett_client_core::client::input::WithdrawTarget::All };
+    mother.ask(home, all).unwrap();
+    mother.sync(home);
+    let state = home.scopes[&scope].replica.state();
+    assert_eq!(state.status, stafett_protocol::state::Status::Withdrawn, "{}", mother.last_problem());
+    let teachers = teacher.id.unwrap();
+    assert!(!state.may_read(teachers, home.now), "the holder waits for nothing any more");
+}

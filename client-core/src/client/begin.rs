@@ -73,7 +73,7 @@ impl Client {
                 let authorities = card.grants.iter().map(|g| g.grant.authority).chain([card.membership.authority.id()]);
                 let known = authorities.into_iter().any(|id| id == state.membership.authority.id());
                 // A concern stands on the card's own `hold` grant, and on one that was in force then.
-                let basis = state.membership.holder().map(|h| h.basis).unwrap_or_default();
+                let basis = state.holder().map(|h| h.basis).unwrap_or_default();
                 let held = card.grant(&basis).is_some_and(|g| g.ended_at == 0 || g.ended_at >= founded_at);
                 let stands = state.kind() != stafett_protocol::membership::ScopeKind::Concern || held;
                 if card.log() == state.log() && known && stands { Ok(()) } else { Err(alien()) }

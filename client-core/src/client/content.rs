@@ -90,7 +90,7 @@ impl Client {
         }
         let state = self.scopes.get(&self.member_card(log)?).map(|s| s.replica.state()).ok_or_else(withdrawn)?;
         can(state, me, Action::Change, self.home_now())?;
-        let holder = state.membership.holder().filter(|h| h.person == me);
+        let holder = state.holder().filter(|h| h.person == me);
         let holder = holder
             .ok_or_else(|| Problem::rule("not-yours", "the holder of the log publishes concerns; use propose"))?;
         Ok((card, state.authority().clone(), holder.basis))

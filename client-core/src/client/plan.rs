@@ -12,7 +12,7 @@ use stafett_protocol::event::{Body, Commit};
 use stafett_protocol::ids::{DeviceId, Hash, Municipality, PersonId, PublicKey, ScopeId};
 use stafett_protocol::limits;
 use stafett_protocol::membership::{Member, Membership, Role, ScopeKind};
-use stafett_protocol::policy::{Action, can, may_return};
+use stafett_protocol::policy::{Action, can};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;
 use stafett_protocol::wire::{Bundle, Envelope};
@@ -79,6 +79,7 @@ impl Client {
     fn plan_statements(&mut self) -> Result<(), Problem> {
         self.plan_link_repairs();
         self.plan_witnesses();
+        self.reject_lonely_foundings();
         self.extend_withdrawals()
     }
 
@@ -258,7 +259,7 @@ impl Client {
             });
         }
         // The holder lets the services in; a guardian could, and need not race for it.
-        if state.membership.holder().is_some_and(|h| h.person == me.person) {
+        if state.holder().is_some_and(|h| h.person == me.person) {
             let granted = self.granted_seats(scope, state);
             seats.extend(granted.into_iter().filter(|seat| !returning.contains(&seat.person)));
         }
@@ -272,7 +273,7 @@ impl Client {
         let gone = |m: &&Member| state.membership.member(m.person).is_none();
         let back = state.readmit.iter().filter(|_| may).filter(gone);
         back.map(|m| Member { person_key: *state.new_key(m.person).unwrap_or(&m.person_key), ..m.clone() })
-            .filter(|m| may_return(state, m, now))
+            .filter(|m| state.may_return(m, now))
             .map(|m| Seat { person: m.person, person_key: m.person_key, role: m.role, basis: m.basis, voucher: None })
             .collect()
     }

@@ -3,12 +3,13 @@
 //! one, so that the document goes on.
 
 use super::input::Problem;
-use super::scope::Standing;
+use super::scope::{Scope, Standing};
 use super::{Client, group};
 use crate::keychain::{KeyChain, check};
-use stafett_protocol::consent::Permit;
+use stafett_protocol::consent::{Permit, Reject, RejectReason, Statement};
 use stafett_protocol::event::{Body, Event};
 use stafett_protocol::ids::{Municipality, ScopeId};
+use stafett_protocol::limits;
 use stafett_protocol::membership::{Member, Membership};
 use stafett_protocol::policy::{Action, can};
 use stafett_protocol::replica::Judged;
@@ -18,19 +19,14 @@ use stafett_protocol::wire::{Bundle, Envelope};
 impl Client {
     /// Founds one scope anew where a commit was rejected and this person may. Answers whether one is under way.
     pub(super) fn plan_refounding(&mut self, home: Municipality) -> Result<bool, Problem> {
-        let Ok(me) = self.me().map(|m| m.person) else { return Ok(false) };
-        let next = self.scopes.iter().find(|(id, s)| {
-            let state = s.replica.state();
-            let free =
-                !self.session.busy(**id) && !self.session.unplanned.contains(id) && !self.session.blocked.contains(id);
-            free && s.unaudited.is_none()
-                && self.home_of(**id) == home
-                && matches!(s.standing, Standing::Member | Standing::Halted)
-                && state.rejected == Permit::Yes
-                && state.before_last_commit.iter().any(|m| m.person == me)
-                && can(state, me, Action::Refound, self.home_now()).is_ok()
+        let next = self.scopes.keys().copied().find(|scope| {
+            let rejected = |s: &Scope| s.replica.state().rejected == Permit::Yes;
+            let followed = |s: &Scope| matches!(s.standing, Standing::Member | Standing::Halted) || self.is_kept_out(s);
+            self.home_of(*scope) == home
+                && self.may_refound(*scope)
+                && self.scopes.get(scope).is_some_and(|s| rejected(s) && followed(s))
         });
-        let Some(scope) = next.map(|(id, _)| *id) else { return Ok(false) };
+        let Some(scope) = next else { return Ok(false) };
         match self.refounding(scope) {
             Ok(envelope) => self.submit_bundle(Bundle { envelopes: vec![envelope], letters: vec![] }, vec![scope]),
             Err(problem) => {
@@ -40,6 +36,45 @@ impl Client {
             }
         }
         Ok(true)
+    }
+
+    /// Rejects a founding whose founder lets this device back no more, be it lost or hostile: what follows is founded
+    /// by whoever comes first, who lets everybody back.
+    pub(super) fn reject_lonely_foundings(&mut self) {
+        let lonely: Vec<ScopeId> = self.scopes.keys().copied().filter(|scope| self.may_refound(*scope)).collect();
+        for scope in lonely {
+            let Some(s) = self.scopes.get(&scope).filter(|s| self.is_kept_out(s)) else { continue };
+            let state = s.replica.state();
+            if state.rejected == Permit::No {
+                let reject = Reject { seq: state.last_commit, reason: RejectReason::Mls };
+                self.queue_statement(scope, Statement::Reject(reject));
+            }
+        }
+    }
+
+    /// Whether nothing stands between this person and founding this scope anew but a Reject.
+    fn may_refound(&self, scope: ScopeId) -> bool {
+        let (Ok(me), Some(s)) = (self.me().map(|m| m.person), self.scopes.get(&scope)) else { return false };
+        let free = !self.session.busy(scope)
+            && !self.session.unplanned.contains(&scope)
+            && !self.session.blocked.contains(&scope);
+        let state = s.replica.state();
+        free && s.unaudited.is_none()
+            && state.before_last_commit.iter().any(|m| m.person == me)
+            && can(state, me, Action::Refound, self.home_now()).is_ok()
+    }
+
+    /// Whether this device has waited long enough to be let back in after a re-founding.
+    fn is_kept_out(&self, s: &Scope) -> bool {
+        let (Ok(device), state, now) = (self.me().map(super::me::Me::device), s.replica.state(), self.home_now())
+        else {
+            return false;
+        };
+        let further = state.membership.generation.saturating_sub(2).min(7);
+        let patience = limits::READMIT_PATIENCE_MILLIS << further;
+        s.standing == Standing::Joining
+            && now >= state.founded_at.saturating_add(patience)
+            && state.awaited(device, now).is_some()
     }
 
     fn refounding(&mut self, scope: ScopeId) -> Result<Envelope, Problem> {

@@ -47,7 +47,10 @@ impl Client {
         let here = self.scopes.get_mut(&scope).filter(|s| s.standing == Standing::Joining);
         match (here, told) {
             (Some(s), Some(told)) if s.replica.state().position != told => return Ok(()),
-            (Some(s), Some(_)) if s.replica.state().may_read(device, now) => {
+            (Some(s), Some(_))
+                if s.replica.state().membership.device_key(device).is_some()
+                    && s.replica.state().may_read(device, now) =>
+            {
                 s.standing = Standing::Resyncing;
                 s.facts_changed = true;
                 self.save_scope(scope)?;

@@ -74,7 +74,7 @@ impl Client {
         let mut notices: Vec<(Vec<u8>, PersonId, GrantNotice)> = vec![];
         for s in self.scopes.values().filter(|s| s.standing == Standing::Member) {
             let state = s.replica.state();
-            if state.membership.holder().is_none_or(|h| h.person != me.person) {
+            if state.holder().is_none_or(|h| h.person != me.person) {
                 continue;
             }
             // A custodian comes in herself and names nobody.
@@ -114,7 +114,7 @@ impl Client {
         let mut newcomers: Vec<(ScopeId, PersonId, String, Option<String>)> = vec![];
         for s in self.scopes.values().filter(|s| s.standing == Standing::Member && s.kind() == ScopeKind::Card) {
             let state = s.replica.state();
-            let holds = state.membership.holder().is_some_and(|h| h.person == me);
+            let holds = state.holder().is_some_and(|h| h.person == me);
             let stale = self.session.blocked.contains(&s.id()) || !self.informed(s.id());
             if !holds || can(state, me, Action::Change, self.home_now()).is_err() || stale {
                 continue;
@@ -199,7 +199,7 @@ impl Client {
         let (own, key) = (me.person, me.person_key()?);
         let holds = |n: &GrantNotice| {
             let card = self.card_of(n.log).and_then(|card| self.scopes.get(&card));
-            let holder = card.and_then(|s| s.replica.state().membership.holder()).map(|h| h.person);
+            let holder = card.and_then(|s| s.replica.state().holder()).map(|h| h.person);
             holder == Some(person) || n.holder == person
         };
         if notices.iter().any(holds) {

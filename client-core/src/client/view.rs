@@ -140,11 +140,7 @@ impl Client {
                     (_, Status::Dormant) => "dormant",
                     (_, Status::Closed) => "passive",
                 };
-                (
-                    word,
-                    state.membership.holder().map(|h| h.person.to_string()),
-                    Some(format!("{:04}", state.membership.home)),
-                )
+                (word, state.holder().map(|h| h.person.to_string()), Some(format!("{:04}", state.membership.home)))
             }
         }
     }

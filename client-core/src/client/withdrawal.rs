@@ -212,7 +212,7 @@ impl Client {
                 if states.iter().any(family) {
                     return Err(Problem::rule("family-stays", "guardians and the child cannot be withdrawn"));
                 }
-                if states.iter().any(|s| s.membership.holder().is_some_and(|h| h.person == person)) {
+                if states.iter().any(|s| s.holder().is_some_and(|h| h.person == person)) {
                     return Err(holder_stays());
                 }
                 let hit = |_: &Hash, g: &Grantee| matches!(g, Grantee::Person(p) if p.person == person);

@@ -31,7 +31,7 @@ pub(super) fn decide(
     next.last_commit = state.position.seq.saturating_add(1);
     // A handover stands even where its commit cannot be processed: who comes back then is who it left.
     let before = if commit.handover.is_some() { &next.membership.members } else { &state.membership.members };
-    next.before_last_commit = remaining(before, state, &next.membership);
+    next.before_last_commit = remaining(before, &next);
     next.epoch = state.epoch.saturating_add(1);
     next.epoch_since = context.now;
     next.rejected = Permit::No;
@@ -40,16 +40,16 @@ pub(super) fn decide(
     Ok(next)
 }
 
-/// Everyone who was in before the commit or might come back, without the leaves that it removes: should
+/// Everyone who was in before the commit or may still come back, without the leaves that it removes: should
 /// it be rejected, they stay removed, for narrowing never needs consent.
-fn remaining(before: &[Member], state: &ScopeState, after: &Membership) -> Vec<Member> {
+fn remaining(before: &[Member], next: &ScopeState) -> Vec<Member> {
     let mut before = before.to_vec();
     for member in &mut before {
-        member.devices.retain(|d| after.devices().any(|a| a == d));
+        member.devices.retain(|d| next.membership.devices().any(|a| a == d));
     }
     before.retain(|m| !m.devices.is_empty());
-    let back = state.readmit.iter().filter(|m| state.membership.member(m.person).is_none());
-    before.into_iter().chain(back.cloned()).collect()
+    let there: Vec<PersonId> = before.iter().map(|m| m.person).collect();
+    before.into_iter().chain(next.readmit.iter().filter(|m| !there.contains(&m.person)).cloned()).collect()
 }
 
 /// A device that lost its MLS state joins again by an external commit in the place of its own leaf.
@@ -173,7 +173,8 @@ fn rewrite(
         next.next_authority = None;
     }
     next.membership = new.clone();
-    next.readmit.retain(|m| new.member(m.person).is_none_or(|n| n.devices.len() < m.devices.len()));
+    next.settle_readmit(&state.membership);
+    next.check_one_holder()?;
     Ok(next)
 }
 
@@ -298,9 +299,9 @@ impl Step<'_> {
         }
         let same_seat = (before.role, before.basis) == (after.role, after.basis);
         if !gained.is_empty() {
-            entry::pinned(self.state, after)?;
+            self.state.pinned(after)?;
             if same_seat {
-                entry::seat_stands(self.state, self.context.now, after)?;
+                self.state.seat_stands(self.context.now, after)?;
             }
         }
         let identities = entry::check_leaves(self.context, after, gained.into_iter())?;

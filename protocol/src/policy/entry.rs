@@ -8,7 +8,8 @@ use crate::credential::{Identity, PersonKind};
 use crate::ids::{Hash, Millis, PublicKey, UnitId, hash};
 use crate::limits;
 use crate::membership::{ConsentAuthority, Member, Role, ScopeKind};
-use crate::state::{GrantFact, GrantStanding, ScopeState, Status, Veto};
+use crate::seat::{in_force, named_family};
+use crate::state::{GrantFact, ScopeState, Veto};
 
 /// Verifies that each of these leaves is a device of `member`, down from a known municipality, under the
 /// person key that the membership pins.
@@ -40,20 +41,21 @@ pub(super) fn check(
     identities: &[Identity],
     vouchers: &[Voucher],
 ) -> Result<Option<Millis>, Refusal> {
-    pinned(state, member)?;
-    if comes_back(state, member) {
-        return seat_stands(state, context.now, member).map(|()| None);
+    state.pinned(member)?;
+    if state.comes_back(member) {
+        return state.seat_stands(context.now, member).map(|()| None);
     }
     let authority = state.authority();
     match (state.kind(), member.role) {
         (ScopeKind::Card | ScopeKind::Journal | ScopeKind::Concern, Role::Guardian | Role::Child) => {
-            family(authority, member)?;
+            named_family(authority, member)?;
             if member.basis == authority.id() { Ok(None) } else { Err(Refusal::NotAnAuthority) }
         }
         (ScopeKind::Card | ScopeKind::Journal | ScopeKind::Concern, Role::Actor | Role::Reader | Role::Custodian) => {
             on_card(context, state.kind(), member)?;
             let fact = state.grant(&member.basis).ok_or(Refusal::GrantMissing)?;
             in_force(fact, context.now)?;
+            state.reconciled(context.now, fact, member.person, &units(fact, identities))?;
             granted(state, context, fact, member, vouchers)
         }
         (_, Role::Holder) => Err(Refusal::HolderByHandover),
@@ -63,57 +65,13 @@ pub(super) fn check(
     }
 }
 
-/// Nobody gains a leaf under a key that a key change has voided.
-pub(super) fn pinned(state: &ScopeState, member: &Member) -> Result<(), Refusal> {
-    match state.new_key(member.person) {
-        Some(key) if *key != member.person_key => Err(Refusal::KeyNotPinned),
-        _ => Ok(()),
-    }
-}
-
-/// After a re-founding: in the very seat that they had.
-fn comes_back(state: &ScopeState, member: &Member) -> bool {
-    let key = state.new_key(member.person);
-    state.readmit.iter().any(|m| {
-        m.person == member.person
-            && m.role == member.role
-            && m.basis == member.basis
-            && key.unwrap_or(&m.person_key) == &member.person_key
-    })
-}
-
-/// Whether what once let this member in still does: asked where somebody who has a seat gains a leaf.
-pub(super) fn seat_stands(state: &ScopeState, now: Millis, member: &Member) -> Result<(), Refusal> {
-    match member.role {
-        Role::Guardian | Role::Child => family(state.authority(), member),
-        Role::Actor | Role::Reader | Role::Custodian => {
-            let fact = state.grant(&member.basis).ok_or(Refusal::GrantMissing)?;
-            in_force(fact, now)?;
-            if let Grantee::Unit(unit) = fact.grant.grantee {
-                not_ended(state, &unit, member, fact.in_force_since)?;
-            }
-            if state.unemployed(member.person, now) { Err(Refusal::VoucherInvalid) } else { Ok(()) }
-        }
-        // Losing `hold` freezes the holder, losing everything ends the seat.
-        Role::Holder if state.status == Status::Withdrawn => Err(Refusal::GrantWithdrawn),
-        Role::Employee if state.unemployed(member.person, now) => Err(Refusal::VoucherInvalid),
-        _ => Ok(()),
-    }
-}
-
-fn family(authority: &ConsentAuthority, member: &Member) -> Result<(), Refusal> {
-    let named = match member.role {
-        Role::Guardian => authority.guardians.iter().find(|g| g.person == member.person),
-        Role::Child => authority.child.as_ref().filter(|c| c.person == member.person),
-        _ => None,
+/// The units that a person comes from: those that certify the leaves, and the one that the grant names.
+pub(super) fn units(fact: &GrantFact, identities: &[Identity]) -> Vec<UnitId> {
+    let granted = match fact.grant.grantee {
+        Grantee::Unit(unit) => Some(unit.unit),
+        Grantee::Person(_) => None,
     };
-    let person = named.ok_or(Refusal::NotAnAuthority)?;
-    if person.key == member.person_key { Ok(()) } else { Err(Refusal::KeyNotPinned) }
-}
-
-fn not_ended(state: &ScopeState, unit: &UnitGrantee, member: &Member, since: Millis) -> Result<(), Refusal> {
-    let ended = state.ended.iter().any(|e| e.unit == unit.unit && e.person == member.person && e.at >= since);
-    if ended { Err(Refusal::VoucherMissing) } else { Ok(()) }
+    identities.iter().filter_map(Identity::unit).chain(granted).collect()
 }
 
 /// members(concern) ⊆ members(card): access to a concern is two grants.
@@ -130,15 +88,6 @@ fn on_card(context: &Context<'_>, kind: ScopeKind, member: &Member) -> Result<()
             if there || was { Ok(()) } else { Err(Refusal::NotOnCard) }
         }
         _ => Ok(()),
-    }
-}
-
-pub(super) fn in_force(fact: &GrantFact, now: Millis) -> Result<(), Refusal> {
-    match fact.standing(now) {
-        GrantStanding::InForce => Ok(()),
-        GrantStanding::Waiting => Err(Refusal::GrantWaiting),
-        GrantStanding::Withdrawn => Err(Refusal::GrantWithdrawn),
-        GrantStanding::Expired => Err(Refusal::GrantExpired),
     }
 }
 
@@ -161,7 +110,7 @@ fn granted(
         Grantee::Person(p) if p.person == member.person && p.person_key == member.person_key => Ok(None),
         Grantee::Person(_) => Err(Refusal::GrantMismatch),
         Grantee::Unit(unit) => {
-            not_ended(state, &unit, member, fact.in_force_since)?;
+            state.not_ended(unit.unit, member.person, fact.in_force_since)?;
             match (unit.leader == member.person, grant.access) {
                 (true, _) if unit.leader_key == member.person_key => Ok(None),
                 (true, _) => Err(Refusal::KeyNotPinned),
@@ -216,6 +165,13 @@ fn employee(
     if fits { Ok(employee) } else { Err(Refusal::VoucherInvalid) }
 }
 
+/// Whether the scope's own municipality certifies this person as leader of the unit whose scope this is.
+pub(super) fn leads(identity: &Identity, context: &Context<'_>, state: &ScopeState) -> bool {
+    identity.kind() == PersonKind::Leader
+        && identity.municipality() == context.home
+        && identity.unit() == Some(UnitId(state.scope().0))
+}
+
 /// In `unit` scopes the leader's employee certificate stands in the place of a grant.
 fn employed(
     state: &ScopeState,
@@ -227,7 +183,7 @@ fn employed(
     let unit = UnitId(state.scope().0);
     if member.role == Role::Leader {
         // A leader newly certified by the municipality may be added by any member.
-        let certified = identities.iter().all(|i| i.kind() == PersonKind::Leader && i.unit() == Some(unit));
+        let certified = identities.iter().all(|i| leads(i, context, state));
         return if certified && !identities.is_empty() { Ok(None) } else { Err(Refusal::VoucherInvalid) };
     }
     let leaders = state.membership.members.iter().filter(|m| m.role == Role::Leader);
@@ -242,9 +198,10 @@ pub(super) fn check_new_holder(
     state: &ScopeState,
     context: &Context<'_>,
     member: &Member,
+    identities: &[Identity],
     vouchers: &[Voucher],
 ) -> Result<(), Refusal> {
-    pinned(state, member)?;
+    state.pinned(member)?;
     if let Some(card) = context.card.filter(|_| state.kind() != ScopeKind::Card)
         && !card.held(member.person, context.now)
     {
@@ -252,8 +209,9 @@ pub(super) fn check_new_holder(
     }
     let fact = state.grant(&member.basis).ok_or(Refusal::GrantMissing)?;
     if let Grantee::Unit(unit) = fact.grant.grantee {
-        not_ended(state, &unit, member, fact.in_force_since)?;
+        state.not_ended(unit.unit, member.person, fact.in_force_since)?;
     }
+    state.reconciled(context.now, fact, member.person, &units(fact, identities))?;
     check_holder(context, fact, member, vouchers)
 }
 
@@ -309,6 +267,10 @@ pub(super) fn sign_grant(
     }
     let id = signed.grant.id();
     if !facts.iter().any(|f| f.id == id) {
+        // Each has room of their own: nobody can use up what another needs to consent.
+        if facts.iter().filter(|f| f.signers.first() == Some(&signed.signer)).count() >= limits::GRANTS_PER_SIGNER {
+            return Err(Refusal::TooManyGrants);
+        }
         facts.push(GrantFact { id, grant, signers: vec![], attested: vec![], in_force_since: 0, ended_at: 0 });
     }
     let fact = facts.iter_mut().find(|f| f.id == id).ok_or(Refusal::GrantMissing)?;

@@ -4,10 +4,11 @@
 use super::{Author, Context, Refusal, entry};
 use crate::commit_view::Leaf;
 use crate::consent::{Access, Permit};
-use crate::credential::PersonKind;
 use crate::event::{Event, Genesis, Position};
 use crate::ids::{DeviceId, LogId, PersonId, PublicKey};
+use crate::limits;
 use crate::membership::{ConsentAuthority, Member, Membership, Role, ScopeKind};
+use crate::seat::in_force;
 use crate::state::{ScopeState, Status, Tenure};
 use std::collections::BTreeSet;
 
@@ -55,6 +56,7 @@ fn fresh(genesis: &Genesis, membership: &Membership, founder: PersonId, now: u64
     ScopeState {
         membership: membership.clone(),
         founder,
+        founded_at: now,
         card: genesis.card,
         position: Position::default(),
         time: 0,
@@ -72,6 +74,7 @@ fn fresh(genesis: &Genesis, membership: &Membership, founder: PersonId, now: u64
         employments: vec![],
         listed: vec![],
         next_authority: None,
+        decisions: vec![],
         new_keys: vec![],
         last_commit: 0,
         before_last_commit: vec![],
@@ -119,6 +122,9 @@ pub(super) fn check_authority(authority: &ConsentAuthority, holder: PersonId) ->
     // B7: from 16 a youth may have a log without its parents.
     let youth_alone = guardians == 0 && authority.child.is_some() && authority.youth_from != 0;
     let once = persons.len() == named && keys.len() == named;
+    if guardians > limits::GUARDIANS {
+        return Err(Refusal::TooMany);
+    }
     if !once || persons.contains(&holder) || quorum > guardians || (quorum == 0 && !youth_alone) {
         return Err(Refusal::QuorumMissing);
     }
@@ -146,7 +152,7 @@ fn hold(context: &Context<'_>, genesis: &Genesis, founder: &Member, state: &Scop
         return Err(Refusal::NotYours);
     }
     let fact = state.grant(&founder.basis).ok_or(Refusal::GrantMissing)?;
-    match entry::in_force(fact, context.now) {
+    match in_force(fact, context.now) {
         Err(Refusal::GrantWaiting) => return Err(Refusal::QuorumMissing),
         other => other?,
     }
@@ -200,18 +206,16 @@ fn within_log(
     if !holds {
         return Err(Refusal::NotOnCard);
     }
-    // A grant that the card knows to be withdrawn founds nothing, whatever copies of it say.
-    if state.kind() == ScopeKind::Concern {
-        let fact = card.grant(&founder.basis).ok_or(Refusal::GrantMissing)?;
-        entry::in_force(fact, context.now)?;
+    // A grant that the card knows to be withdrawn gives nobody a place, whatever copies of it say.
+    for copy in state.grants.iter().filter(|_| state.kind() == ScopeKind::Concern) {
+        in_force(card.grant(&copy.id).ok_or(Refusal::GrantMissing)?, context.now)?;
     }
     Ok(())
 }
 
 fn unit(context: &Context<'_>, founder: &Member, leaf: &Leaf, state: &ScopeState) -> Result<(), Refusal> {
     let identity = leaf.credential.verify(context.trusted).map_err(|_| Refusal::NotIdentified)?;
-    let leads = identity.kind() == PersonKind::Leader && identity.unit().map(|u| u.0) == Some(state.scope().0);
-    if !leads || founder.role != Role::Leader {
+    if !entry::leads(&identity, context, state) || founder.role != Role::Leader {
         return Err(Refusal::NotYours);
     }
     outside_logs(founder, state)
@@ -250,12 +254,9 @@ fn heir(
     let authority = state.authority();
     match state.kind() {
         ScopeKind::Unit => {
-            let leads = identity.kind() == PersonKind::Leader && identity.unit().map(|u| u.0) == Some(state.scope().0);
-            return if leads {
-                Ok(seat(Role::Leader, entry::own_basis(&person_key)))
-            } else {
-                Err(Refusal::NotAMember)
-            };
+            let leads = entry::leads(&identity, context, state);
+            let leader = seat(Role::Leader, entry::own_basis(&person_key));
+            return if leads { Ok(leader) } else { Err(Refusal::NotAMember) };
         }
         ScopeKind::Personal => {
             let own = person == state.founder && state.key_of(person) == Some(&person_key);
@@ -269,7 +270,9 @@ fn heir(
     }
     for fact in state.grants_in_force(context.now) {
         let (holder, _) = seat(Role::Holder, fact.id);
-        if entry::check_holder(context, fact, &holder, &genesis.vouchers).is_ok() {
+        let units = entry::units(fact, std::slice::from_ref(&identity));
+        let reconciled = state.reconciled(context.now, fact, person, &units);
+        if reconciled.and_then(|()| entry::check_holder(context, fact, &holder, &genesis.vouchers)).is_ok() {
             return Ok((holder, key));
         }
     }
@@ -335,14 +338,15 @@ pub(super) fn refound(
     };
     Ok(ScopeState {
         membership: membership.clone(),
+        founded_at: context.now,
         epoch: 0,
         epoch_since: context.now,
         gentle: Permit::No,
         status,
         listed: vec![],
         before_last_commit: back.clone(),
-        // The old commit cannot be rejected once more.
-        last_commit: 0,
+        // The old commit cannot be rejected once more. The founding can, by whoever it keeps out.
+        last_commit: state.position.seq.saturating_add(1),
         rejected: Permit::No,
         readmit: back,
         unlinked: 0,

@@ -10,6 +10,7 @@ use crate::event::Commit;
 use crate::handover::{Handover, HandoverAcceptance, HandoverOffer, Part, SignedAbort, SignedOffer, Takeover};
 use crate::ids::{Hash, Millis, Municipality, PersonId, PublicKey, ScopeId};
 use crate::membership::{Member, Membership, Role, ScopeKind};
+use crate::seat::in_force;
 use crate::signed::Signed;
 use crate::state::{GrantFact, Moved, ScopeState, Status, TakenOver, Tenure};
 
@@ -26,7 +27,7 @@ pub fn may_offer(state: &ScopeState, context: &Context<'_>, signed: &SignedOffer
         return Err(Refusal::ReasonMissing);
     }
     // A log that was withdrawn and consented to anew has no holder to relieve.
-    if state.membership.holder().map(|h| h.person).unwrap_or_default() != offer.from {
+    if state.holder().map(|h| h.person).unwrap_or_default() != offer.from {
         return Err(Refusal::HandoverMismatch);
     }
     let moves = offer.to.municipality != state.membership.home;
@@ -93,7 +94,7 @@ pub fn may_hand_over<'s>(
 /// municipality as home.
 fn basis<'s>(state: &'s ScopeState, context: &Context<'_>, offer: &HandoverOffer) -> Result<&'s GrantFact, Refusal> {
     let fact = state.grant(&offer.basis).ok_or(Refusal::GrantMissing)?;
-    entry::in_force(fact, context.now)?;
+    in_force(fact, context.now)?;
     let grant = &fact.grant;
     let for_them = match (grant.grantee, offer.to.unit, offer.to.person) {
         (Grantee::Unit(granted), Some(unit), _) => granted == unit,
@@ -157,7 +158,7 @@ pub(super) fn take_over(
     };
     let own = state.membership.member(author.person).and_then(unit_of);
     // A leader speaks for the holder's unit, and for no other.
-    if own.is_none() || own != state.membership.holder().and_then(unit_of) {
+    if own.is_none() || own != state.holder().and_then(unit_of) {
         return Err(Refusal::NotYours);
     }
     if state.takes_over(author.person) {
@@ -207,7 +208,9 @@ pub(super) fn decide(
     }
     let terms = Terms { state, context, offer, new_holder, listed };
     terms.check_members(view, new, commit)?;
-    Ok(terms.after(new))
+    let next = terms.after(new);
+    next.check_one_holder()?;
+    Ok(next)
 }
 
 impl Terms<'_> {
@@ -258,7 +261,7 @@ impl Terms<'_> {
         if identities.iter().any(|i| i.municipality() != self.offer.to.municipality) {
             return Err(Refusal::NotIdentified);
         }
-        entry::check_new_holder(state, context, after, &commit.vouchers)
+        entry::check_new_holder(state, context, after, &identities, &commit.vouchers)
     }
 
     /// The facts after it.
@@ -266,7 +269,7 @@ impl Terms<'_> {
         let mut next = self.state.clone();
         next.membership = new.clone();
         next.gentle = Permit::No;
-        next.readmit.retain(|m| new.member(m.person).is_none_or(|n| n.devices.len() < m.devices.len()));
+        next.settle_readmit(&self.state.membership);
         let gone = self.state.membership.members.iter().filter(|m| new.member(m.person).is_none());
         let relieved = Some(self.offer.from).filter(|from| Some(*from) != self.takes());
         let seatless: Vec<_> = gone.map(|m| m.person).chain(relieved).chain(self.takes()).collect();
@@ -280,6 +283,8 @@ impl Terms<'_> {
         if let Some(old) = relieved.and_then(|from| new.member(from)) {
             withdrawal::take_seat(&mut next, old);
         }
+        // A seat that a re-founding keeps free passes on with the baton, too.
+        next.readmit.retain(|m| m.role != Role::Holder || m.person == holder);
         let now = self.context.now;
         if next.kind() == ScopeKind::Card {
             next.tenures.push(Tenure { person: holder, basis: self.offer.basis, since: now });
@@ -294,7 +299,7 @@ impl Terms<'_> {
 
     /// The unit that lets go keeps neither the grant to hold nor its leader's seat.
     fn end_old_unit(&self, next: &mut ScopeState) {
-        let Some(old) = self.state.membership.holder().map(|h| h.basis).filter(|b| *b != self.offer.basis) else {
+        let Some(old) = self.state.holder().map(|h| h.basis).filter(|b| *b != self.offer.basis) else {
             return;
         };
         let grantee = |id: &Hash| self.state.grant(id).map(|f| f.grant.grantee);

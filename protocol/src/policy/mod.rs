@@ -25,7 +25,7 @@ use crate::credential::Municipalities;
 use crate::event::{Body, Change, Event};
 use crate::ids::{DeviceId, Millis, Municipality, PersonId, PublicKey};
 use crate::limits;
-use crate::membership::{Membership, Role};
+use crate::membership::{Member, Membership, Role};
 use crate::state::ScopeState;
 
 /// What a decision depends on beside the scope's own facts and the event.
@@ -60,21 +60,27 @@ pub enum MlsView {
     None,
 }
 
-/// Whose event this is, by the leaves of the scope; for withdrawals a leaf of the card suffices. Its
-/// signature must then be verified with [`Author::key`].
+/// Whose event this is, by the leaves of the scope; for withdrawals a leaf of the card suffices, and for what
+/// nobody may be kept from a seat that a re-founding keeps free. Its signature must then be verified with
+/// [`Author::key`].
 pub fn author(state: &ScopeState, context: &Context<'_>, event: &Event) -> Result<Author, Refusal> {
     let of = |s: &ScopeState| {
         let member = s.membership.member_of_device(event.device)?;
         let key = *s.membership.device_key(event.device)?;
         Some((Author { person: member.person, key, role: member.role }, s.listed_at(context.now).contains(&key)))
     };
+    let awaited = |s: &ScopeState| {
+        let (seat, key) = s.awaited(event.device, context.now).filter(|_| is_open_to_awaited(&event.body))?;
+        Some((Author { person: seat.person, key, role: seat.role }, false))
+    };
     let withdrawal = matches!(&event.body, Body::Statement(Statement::Withdrawal(_)));
     let before = |card: &ScopeState| {
         let gone = card.gone_since(context.now).find(|g| DeviceId::of_key(&g.device) == event.device)?;
         Some((Author { person: gone.person, key: gone.device, role: gone.role }, false))
     };
-    let by_card = || context.card.filter(|_| withdrawal).and_then(|card| before(card).or_else(|| of(card)));
-    let refused = match of(state).or_else(by_card) {
+    let on_card = |card: &ScopeState| before(card).or_else(|| of(card)).or_else(|| awaited(card));
+    let by_card = || context.card.filter(|_| withdrawal).and_then(on_card);
+    let refused = match of(state).or_else(|| awaited(state)).or_else(by_card) {
         Some((author, false)) => return Ok(author),
         Some((_, true)) => Refusal::Listed,
         None => Refusal::NotAMember,
@@ -87,9 +93,12 @@ pub fn author(state: &ScopeState, context: &Context<'_>, event: &Event) -> Resul
     }
 }
 
-/// Whether somebody who may come back after a re-founding still has what let them in.
-pub fn may_return(state: &ScopeState, member: &crate::membership::Member, now: Millis) -> bool {
-    entry::pinned(state, member).and_then(|()| entry::seat_stands(state, now, member)).is_ok()
+/// What those may say who wait to be let back in: to end consent, to object, and to found anew.
+fn is_open_to_awaited(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::Genesis(_) | Body::Statement(Statement::Withdrawal(_) | Statement::Reject(_) | Statement::Objection(_))
+    )
 }
 
 /// Judges an event of a scope that exists. The signature has been verified with the author's key, the
@@ -149,7 +158,10 @@ pub fn decide_change(
 
 /// Whether a person in `role` could do this now: what a button or command asks before it begins.
 pub fn can(state: &ScopeState, person: PersonId, action: Action, now: Millis) -> Result<(), Refusal> {
-    let member = state.membership.member(person).ok_or(Refusal::NotAMember)?;
+    let outlasts = matches!(action, Action::Withdraw | Action::Reject | Action::Object | Action::Refound);
+    let waits = |m: &&Member| m.person == person && outlasts && state.is_awaited(person, now);
+    let member = state.membership.member(person).or_else(|| state.present().find(waits));
+    let member = member.ok_or(Refusal::NotAMember)?;
     let listed = state.listed_at(now);
     if !member.devices.is_empty() && member.devices.iter().all(|d| listed.contains(d)) {
         return Err(Refusal::Listed);

@@ -33,6 +33,9 @@ pub(super) fn decide(
         Statement::LinkRepair(repair) => may(Action::RepairLink).and_then(|()| repair_link(state, repair)),
         Statement::Deletion(witness) => may(Action::Witness).and_then(|()| deletion(state, witness)),
         Statement::Close(closing) => may(Action::Close).and_then(|()| close(state, context, *closing)),
+        Statement::Objection(objection) => {
+            may(Action::Object).and_then(|()| authority::object(state, author, objection))
+        }
         Statement::Takeover(takeover) => {
             may(Action::TakeOver).and_then(|()| handover::take_over(state, context, author, takeover))
         }
@@ -51,19 +54,27 @@ fn repair_link(state: &ScopeState, repair: &LinkRepair) -> Result<ScopeState, Re
     Ok(ScopeState { unlinked, more_unlinked: more, ..state.clone() })
 }
 
+/// Only a device that has been in and is out says that it has wiped, and says so once.
 fn deletion(state: &ScopeState, witness: &DeletionWitness) -> Result<ScopeState, Refusal> {
     let receipt = witness.receipt.verify(&witness.device_key).map_err(|_| Refusal::BadSignature)?;
-    let gone = !state.membership.devices().any(|d| *d == witness.device_key);
-    if receipt.scope != state.scope() || !gone || receipt.device != crate::ids::DeviceId::of_key(&witness.device_key) {
+    let here = state.membership.devices().any(|d| *d == witness.device_key);
+    if receipt.scope != state.scope() || here || receipt.device != crate::ids::DeviceId::of_key(&witness.device_key) {
         return Err(Refusal::Malformed);
     }
-    Ok(state.clone())
+    let mut next = state.clone();
+    let mut left = next.gone.iter_mut().filter(|g| g.device == witness.device_key);
+    let last = left.next_back().ok_or(Refusal::NotAMember)?;
+    if last.wiped == Permit::Yes {
+        return Err(Refusal::AlreadySigned);
+    }
+    last.wiped = Permit::Yes;
+    Ok(next)
 }
 
 /// A fresh `hold` grant wakes a withdrawn log to dormancy: a handover may follow.
 pub(super) fn grant(state: &ScopeState, context: &Context<'_>, signed: &SignedGrant) -> Result<ScopeState, Refusal> {
     let id = signed.grant.id();
-    if state.revoked.contains(&id) {
+    if state.is_revoked(&id) {
         return Err(Refusal::GrantWithdrawn);
     }
     let mut next = state.clone();
@@ -123,7 +134,7 @@ fn attest(
         return Err(Refusal::UnknownPolicy);
     }
     let id = crate::signed::id_of(&grant);
-    if state.revoked.contains(&id) || state.grant(&id).is_some_and(|f| f.ended_at != 0) {
+    if state.is_revoked(&id) || state.grant(&id).is_some_and(|f| f.ended_at != 0) {
         return Err(Refusal::GrantWithdrawn);
     }
     let mut next = state.clone();

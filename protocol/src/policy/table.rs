@@ -42,6 +42,8 @@ pub enum Action {
     HandOver,
     /// Step in for the holder.
     TakeOver,
+    /// Object to a decision on the consent authority.
+    Object,
 }
 
 impl Action {
@@ -63,6 +65,7 @@ impl Action {
         Self::Witness,
         Self::HandOver,
         Self::TakeOver,
+        Self::Object,
     ];
 
     /// Actions that go on while a scope takes no content.
@@ -115,7 +118,11 @@ pub fn allows(role: Role, action: Action, status: Status, youth_decides: bool) -
         (A::HandOver, R::Guardian) => status != Status::Active,
         (A::HandOver, R::Child) => status != Status::Active && youth_decides,
         (A::TakeOver, R::Custodian) => true,
-        (A::Admit | A::Refound | A::Withdraw | A::Attest | A::Close | A::HandOver | A::TakeOver, _) => false,
+        (A::Object, R::Guardian) => true,
+        (A::Object, R::Child) => youth_decides,
+        (A::Admit | A::Refound | A::Withdraw | A::Attest | A::Close | A::HandOver | A::TakeOver | A::Object, _) => {
+            false
+        }
     };
     if !by_role {
         return Err(Refusal::NotYours);

@@ -2,11 +2,11 @@
 //! else online, and put leaves on the pending-removal list.
 
 use super::{Context, Refusal};
-use crate::consent::{Grantee, SignedEmployeeEnd, SignedWithdrawal, Target};
-use crate::ids::{Hash, PersonId, PublicKey, UnitId};
+use crate::consent::{Grantee, PersonGrantee, SignedEmployeeEnd, SignedWithdrawal, Target};
+use crate::ids::{Hash, Millis, PersonId, PublicKey, UnitId};
 use crate::limits;
 use crate::membership::{Member, Role, ScopeKind};
-use crate::state::{Ended, GrantFact, ScopeState, Status, Veto};
+use crate::state::{Ended, GrantFact, Revoked, ScopeState, Status, Veto};
 
 fn matches(fact: &GrantFact, target: &Target) -> bool {
     match (target, &fact.grant.grantee) {
@@ -26,11 +26,15 @@ fn withdrawer_key<'s>(state: &'s ScopeState, context: &Context<'s>, signer: Pers
         let counts = !member.role.is_family() && member.role != Role::Archivist && !s.is_leaving(member);
         s.key_of(signer).filter(|_| counts)
     };
+    let awaited = |s: &'s ScopeState| {
+        let seat = s.present().find(|m| m.person == signer && !m.role.is_family() && m.role != Role::Archivist)?;
+        s.new_key(signer).or(Some(&seat.person_key)).filter(|_| s.is_awaited(signer, context.now))
+    };
     let before = |card: &'s ScopeState| {
         card.gone_since(context.now).find(|g| g.person == signer && !g.role.is_family()).map(|g| &g.person_key)
     };
-    let on_card = || context.card.and_then(|card| before(card).or_else(|| here(card)));
-    state.authority().key(signer).or_else(|| here(state)).or_else(on_card)
+    let on_card = || context.card.and_then(|card| before(card).or_else(|| here(card)).or_else(|| awaited(card)));
+    state.authority().key(signer).or_else(|| here(state)).or_else(|| awaited(state)).or_else(on_card)
 }
 
 /// Notes that a signed object has acted: whoever holds a copy cannot make it act again.
@@ -61,11 +65,11 @@ pub(super) fn withdraw(
     let mut next = state.clone();
     spend(&mut next, signed.withdrawal.id())?;
     let mut hit = end_grants(&mut next, &withdrawal.target, signed.signer, context.now)?;
-    hit |= end_seats(state, &mut next, &withdrawal.target, context.now);
+    hit |= end_seats(state, &mut next, &withdrawal.target, signed.signer, context.now);
     if !hit {
         return Err(Refusal::NothingToWithdraw);
     }
-    let holder_lost = state.membership.holder().is_some_and(|h| has_ended(&next, h));
+    let holder_lost = state.holder().is_some_and(|h| has_ended(&next, h));
     next.status = match (withdrawal.target, state.status) {
         (Target::All, _) => Status::Withdrawn,
         (_, Status::Active) if holder_lost => Status::Dormant,
@@ -79,26 +83,27 @@ fn has_ended(state: &ScopeState, member: &Member) -> bool {
 }
 
 /// Ends every grant that the target names; one that nobody has shown yet will never come into force.
-fn end_grants(next: &mut ScopeState, target: &Target, signer: PersonId, now: u64) -> Result<bool, Refusal> {
-    let vetoes = next.authority().key(signer).is_some();
-    let mut hit = false;
+fn end_grants(next: &mut ScopeState, target: &Target, signer: PersonId, now: Millis) -> Result<bool, Refusal> {
+    let of_family = next.authority().key(signer).is_some();
+    let mut ended = vec![];
     for fact in next.grants.iter_mut().filter(|f| f.ended_at == 0 && matches(f, target)) {
         fact.ended_at = now.max(1);
-        hit = true;
-        let veto = Veto { grantee: fact.grant.grantee, by: signer };
-        if vetoes && !next.vetoes.contains(&veto) {
-            next.vetoes.push(veto);
-        }
+        ended.push(fact.grant.grantee);
+    }
+    let mut hit = !ended.is_empty();
+    for grantee in ended.into_iter().filter(|_| of_family) {
+        veto(next, grantee, signer);
     }
     if let Target::Grant(id) = target
-        && vetoes
+        && of_family
         && next.grant(id).is_none()
-        && !next.revoked.contains(id)
+        && !next.revoked.iter().any(|r| r.id == *id)
     {
-        if next.revoked.len() >= limits::REVOKED_GRANTS {
+        // Each has room of their own: nobody can use up what another needs to say no with.
+        if next.revoked.iter().filter(|r| r.by == signer).count() >= limits::REVOKED_GRANTS {
             return Err(Refusal::TooMany);
         }
-        next.revoked.push(*id);
+        next.revoked.push(Revoked { id: *id, by: signer });
         hit = true;
     }
     Ok(hit)
@@ -106,7 +111,7 @@ fn end_grants(next: &mut ScopeState, target: &Target, signer: PersonId, now: u64
 
 /// Lists the leaves of everyone whom the target names or whose grant has ended. The holder stays in name
 /// when only `hold` is lost (dormant), and goes when all is withdrawn.
-fn end_seats(state: &ScopeState, next: &mut ScopeState, target: &Target, now: u64) -> bool {
+fn end_seats(state: &ScopeState, next: &mut ScopeState, target: &Target, signer: PersonId, now: Millis) -> bool {
     let mut gone: Vec<Member> = vec![];
     for member in state.present().filter(|m| !m.role.is_family()) {
         let named = matches!(target, Target::Person(p) if *p == member.person);
@@ -117,11 +122,30 @@ fn end_seats(state: &ScopeState, next: &mut ScopeState, target: &Target, now: u6
     }
     for member in &gone {
         if let Some(unit) = unit_of(state, member) {
-            next.ended.push(Ended { unit, person: member.person, at: now });
+            note_ended(next, unit, member.person, now);
+        }
+        // Whoever withdrew from this person, by name or with their unit, is asked before the person is
+        // let in again on whatever grant.
+        if next.authority().key(signer).is_some() {
+            let person_key = *next.key_of(member.person).unwrap_or(&member.person_key);
+            veto(next, Grantee::Person(PersonGrantee { person: member.person, person_key }), signer);
         }
         take_seat(next, member);
     }
     !gone.is_empty()
+}
+
+/// The latest end counts.
+fn note_ended(next: &mut ScopeState, unit: UnitId, person: PersonId, at: Millis) {
+    next.ended.retain(|e| (e.unit, e.person) != (unit, person));
+    next.ended.push(Ended { unit, person, at });
+}
+
+/// From now on a grant to this party needs `by`'s own signature.
+fn veto(next: &mut ScopeState, grantee: Grantee, by: PersonId) {
+    if !next.vetoes.iter().any(|v| v.by == by && v.grantee.is_same_party(&grantee)) {
+        next.vetoes.push(Veto { grantee, by });
+    }
 }
 
 /// The person's leaves must go with the next commit, and no re-founding brings them back.
@@ -186,7 +210,7 @@ pub(super) fn employee_ends(
     }
     let mut next = state.clone();
     spend(&mut next, signed.end.id())?;
-    next.ended.push(Ended { unit: end.unit, person: end.person, at: context.now });
+    note_ended(&mut next, end.unit, end.person, context.now);
     take_seat(&mut next, &member);
     Ok(next)
 }

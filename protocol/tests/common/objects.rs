@@ -138,8 +138,11 @@ impl World {
         who: &[Who],
     ) -> Statement {
         let change = AuthorityChange { log, scope, from: from.id(), to: to.clone(), decision };
-        let sign =
-            |w: &Who| AuthoritySignature { signer: self.id(*w), change: Signed::sign(&change, &self.person(*w).key) };
+        let sign = |w: &Who| AuthoritySignature {
+            signer: self.id(*w),
+            certificate: Some(self.device(*w).credential.borrow().person.clone()),
+            change: Signed::sign(&change, &self.person(*w).key),
+        };
         Statement::AuthorityChange(SignedAuthorityChange { change: who.iter().map(sign).collect() })
     }
 

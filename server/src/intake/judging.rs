@@ -27,7 +27,7 @@ use crate::home::now_ms;
 use crate::problem::Fault;
 use crate::restored;
 use crate::store::accounts::Device;
-use crate::store::chain::{self, Standing};
+use crate::store::chain::{self, Place, Standing};
 use crate::store::mail::{self, Posted};
 
 /// Does all of it, and keeps the replicas that are still true.
@@ -295,14 +295,16 @@ impl<'a> Judging<'a> {
         &mut self,
         scope: ScopeId,
         seq: u64,
-        before: &BTreeMap<DeviceId, u64>,
+        before: &BTreeMap<DeviceId, Place>,
         welcome: Option<Vec<u8>>,
     ) -> Result<bool, Fault> {
         let state = self.places.state(scope).ok_or(Refusal::UnknownScope)?;
         let after = chain::readers(state, self.now);
         let lost = chain::save_readers(self.conn, state, seq, before, &after).await?;
         if let Some(welcome) = welcome {
-            let added: Vec<DeviceId> = after.keys().filter(|d| !before.contains_key(d)).copied().collect();
+            let had_leaf = |device: &DeviceId| before.get(device).is_some_and(|place| place.leaf);
+            let added = after.iter().filter(|(device, place)| place.leaf && !had_leaf(device));
+            let added: Vec<DeviceId> = added.map(|(device, _)| *device).collect();
             let mail = Mail::Welcome(WelcomeMail { scope, seq, welcome: welcome.into() });
             for device in added {
                 self.post(device, &mail).await?;
@@ -314,7 +316,8 @@ impl<'a> Judging<'a> {
         for device in lost {
             self.post(device, &Mail::Listed(scope)).await?;
         }
-        Ok(before.keys().any(|device| !after.contains_key(device)))
+        let keeps_leaf = |device: &DeviceId| after.get(device).is_some_and(|place| place.leaf);
+        Ok(before.iter().any(|(device, place)| place.leaf && !keeps_leaf(device)))
     }
 
     async fn post(&mut self, to: DeviceId, mail: &Mail) -> Result<Posted, Fault> {

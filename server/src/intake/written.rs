@@ -72,7 +72,9 @@ impl Judging<'_> {
             fanout::notify(self.conn, fanout::News::Scope(state.scope())).await?;
             if let Some(news) = news.get_mut(&state.scope()) {
                 news.records.reverse();
-                news.readers = changed.then(|| chain::readers(state, self.now).into_iter().collect());
+                news.readers = changed.then(|| {
+                    chain::readers(state, self.now).into_iter().map(|(device, place)| (device, place.until)).collect()
+                });
             }
         }
         for signed in &self.tombstones {

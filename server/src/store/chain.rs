@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::event::{Position, Receipt, Record};
-use stafett_protocol::ids::{DeviceId, Hash, LogId, PersonId, ScopeId};
+use stafett_protocol::ids::{DeviceId, Hash, LogId, PersonId, PublicKey, ScopeId};
 use stafett_protocol::membership::{Member, Role};
 use stafett_protocol::replica::Replica;
 use stafett_protocol::signed::Signed;
@@ -266,20 +266,32 @@ async fn save_snapshot(conn: &mut Conn, state: &ScopeState, snapshot: Vec<u8>) -
     Ok(())
 }
 
-/// Until when each device of a scope may read, by these facts.
+/// A device's place in a scope by its facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Until when it may read; 0: not any more.
+    pub until: u64,
+    /// Whether it has a leaf, or waits to come back to one after a re-founding.
+    pub leaf: bool,
+}
+
+/// The place of each device of a scope, by these facts.
 #[must_use]
-pub fn readers(state: &ScopeState, now: u64) -> BTreeMap<DeviceId, u64> {
+pub fn readers(state: &ScopeState, now: u64) -> BTreeMap<DeviceId, Place> {
     let listed = state.listed_at(now);
-    state
-        .membership
-        .members
-        .iter()
-        .flat_map(|member| {
-            let until = until(state, member);
-            member.devices.iter().map(move |key| (key, until))
-        })
-        .map(|(key, until)| (DeviceId::of_key(key), if listed.contains(key) { 0 } else { until }))
-        .collect()
+    let places = |member: &Member, leaf: bool| {
+        let until = until(state, member);
+        let place = move |key: &PublicKey| (DeviceId::of_key(key), Place { until, leaf });
+        member.devices.iter().map(place).collect::<Vec<_>>()
+    };
+    let awaited = state.readmit.iter().flat_map(|member| places(member, false));
+    let awaited = awaited.filter(|(device, _)| state.awaited(*device, now).is_some());
+    let leaves = state.membership.members.iter().flat_map(|member| places(member, true));
+    let mut all: BTreeMap<DeviceId, Place> = awaited.chain(leaves).collect();
+    for key in &listed {
+        all.entry(DeviceId::of_key(key)).and_modify(|place| place.until = 0);
+    }
+    all
 }
 
 /// When a member's place lapses by itself: with the grant, the leader's certificate, or consent on
@@ -306,30 +318,33 @@ pub async fn save_readers(
     conn: &mut Conn,
     state: &ScopeState,
     seq: u64,
-    before: &BTreeMap<DeviceId, u64>,
-    after: &BTreeMap<DeviceId, u64>,
+    before: &BTreeMap<DeviceId, Place>,
+    after: &BTreeMap<DeviceId, Place>,
 ) -> Result<Vec<DeviceId>, StoreError> {
     let scope = state.scope();
     let mut lost = Vec::new();
-    for device in before.keys().filter(|device| !after.contains_key(device)) {
+    for (device, place) in before.iter().filter(|(device, _)| !after.contains_key(device)) {
+        // Only whoever had a leaf is removed by a record that says so.
+        let removed = place.leaf.then(|| to_db(seq));
         conn.execute(
             "UPDATE readers SET until_ms = 0, removed_seq = $3 WHERE scope = $1 AND device = $2",
-            args![&scope.0, &device.0, to_db(seq)],
+            args![&scope.0, &device.0, removed],
         )
         .await?;
         lost.push(*device);
     }
-    for (device, until) in after {
-        if before.get(device) == Some(until) {
+    for (device, place) in after {
+        if before.get(device) == Some(place) {
             continue;
         }
-        let person = state.membership.member_of_device(*device).map(|member| member.person.0.to_vec());
+        let until = place.until;
+        let person = state.person_of(*device).map(|person| person.0.to_vec());
         conn.execute(
             "INSERT INTO readers (scope, device, until_ms, person) VALUES ($1, $2, $3, $4) ON CONFLICT (scope, device) DO UPDATE SET until_ms = excluded.until_ms, removed_seq = NULL, person = excluded.person",
-            args![&scope.0, &device.0, to_db(*until), person],
+            args![&scope.0, &device.0, to_db(until), person],
         )
         .await?;
-        if *until == 0 {
+        if until == 0 {
             lost.push(*device);
         }
     }

@@ -179,7 +179,7 @@ async fn welcome(
     let listed = chain::save_readers(conn, state, seq, &BTreeMap::new(), &after).await?;
     if let Some(welcome) = &envelope.welcome {
         let mail = Mail::Welcome(WelcomeMail { scope, seq, welcome: welcome.clone() });
-        for device in after.keys().filter(|device| !before.contains(device)) {
+        for (device, _) in after.iter().filter(|(device, place)| place.leaf && !before.contains(device)) {
             mail::post(conn, *device, &mail).await?;
             told.push(*device);
         }

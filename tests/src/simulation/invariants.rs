@@ -83,14 +83,14 @@ fn one_holder(world: &World, state: &ScopeState) -> Result<(), String> {
     if !matches!(state.kind(), ScopeKind::Card | ScopeKind::Journal | ScopeKind::Concern) {
         return Ok(());
     }
-    let holders: Vec<_> = state.membership.members.iter().filter(|m| m.role == Role::Holder).collect();
+    let holders: Vec<_> = state.present().filter(|m| m.role == Role::Holder).collect();
     // What was closed when the baton passed has archivists alone.
     if holders.is_empty() && state.status == Status::Closed && state.kind() != ScopeKind::Card {
         return Ok(());
     }
     let [holder] = holders.as_slice() else { return Err(format!("{} holders in {}", holders.len(), state.scope())) };
     let card = state.card.and_then(|card| world.history.home.chain(card)).map(|c| c.replica.state());
-    let by_card = card.and_then(|c| c.membership.holder()).map(|h| h.person);
+    let by_card = card.and_then(|c| c.holder()).map(|h| h.person);
     // What the family took from its holder rests as it is until they give it to somebody.
     let active = state.status_at(world.history.home.now()) == Status::Active;
     if active && by_card.is_some_and(|person| person != holder.person) {

@@ -103,7 +103,7 @@ impl Client {
     /// the unit that the family consented to. `None`: by nobody but the municipality, which does not count.
     pub(in crate::client) fn holder_known(&self, card: ScopeId) -> Option<&'static str> {
         let state = self.scopes.get(&card)?.replica.state();
-        let holder = state.membership.holder()?;
+        let holder = state.holder()?;
         if self.me.as_ref().is_some_and(|m| m.person == holder.person) {
             return Some("self");
         }
@@ -122,7 +122,7 @@ impl Client {
     fn is_outdated(&self, baton: &Baton, offers: &[HandoverOffer]) -> bool {
         let of_log = |s: &&Scope| s.replica.state().log() == baton.letter.log && s.standing != Standing::Withdrawn;
         let active = |s: &Scope| s.replica.state().status_at(self.home_now()) == Status::Active;
-        let holder = |s: &Scope| s.replica.state().membership.holder().map(|h| h.person);
+        let holder = |s: &Scope| s.replica.state().holder().map(|h| h.person);
         let passed = |o: &HandoverOffer, s: &Scope| {
             holder(s) != offers.first().map(|o| o.from)
                 || self.check_hands_over(o.scope, baton.letter.offerer.person, o.part).is_err()
@@ -283,7 +283,7 @@ impl Client {
         let Some(s) = self.scopes.get(&offer.scope).filter(|s| s.standing == Standing::Member) else {
             return Ok(false);
         };
-        let holds = s.replica.state().membership.holder().is_some_and(|h| h.person == me);
+        let holds = s.replica.state().holder().is_some_and(|h| h.person == me);
         let written = s.document.card().handovers.iter().any(|entry| entry.id == id);
         if !holds || written || can(s.replica.state(), me, Action::Change, self.home_now()).is_err() {
             return Ok(false);

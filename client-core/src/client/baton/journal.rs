@@ -123,7 +123,7 @@ impl Client {
             };
             let me = self.me()?.person;
             let here = self.scopes.get(&card).filter(|s| s.standing == Standing::Member);
-            if here.is_some_and(|s| s.replica.state().membership.holder().is_some_and(|h| h.person == me)) {
+            if here.is_some_and(|s| s.replica.state().holder().is_some_and(|h| h.person == me)) {
                 self.table.delete(Space::Mail, &key);
                 self.found_journal(card, journal)?;
             }

@@ -187,7 +187,7 @@ impl Client {
         let Some(s) = self.scopes.get(&scope).filter(|s| s.standing == Standing::Member) else { return false };
         let membership = &s.replica.state().membership;
         let bound = membership.member(me).is_some_and(|m| matches!(m.role, Role::Holder | Role::Custodian));
-        let holder = membership.holder().map(|h| h.person);
+        let holder = s.replica.state().holder().map(|h| h.person);
         let moves = |b: &Baton| {
             let mut offers = b.offers().map(|(offer, _)| offer);
             offers.any(|o| o.scope == scope && o.part == Part::Moves && Some(o.from) == holder)
@@ -211,7 +211,7 @@ impl Client {
     fn successor(&self, offer: &HandoverOffer) -> Option<PersonId> {
         let state = self.scopes.get(&offer.scope)?.replica.state();
         let had_it = offer.from == PersonId::default() || state.tenures.iter().any(|t| t.person == offer.from);
-        let holder = state.membership.holder().map(|h| h.person);
+        let holder = state.holder().map(|h| h.person);
         holder.filter(|holder| had_it && *holder != offer.from)
     }
 

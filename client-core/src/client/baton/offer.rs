@@ -51,7 +51,7 @@ impl Client {
         let me = self.me()?.person;
         self.check_hands_over(card, me, Part::Moves)?;
         self.check_no_offer(log)?;
-        let holder = state.membership.holder().map(|h| h.person).unwrap_or_default();
+        let holder = state.holder().map(|h| h.person).unwrap_or_default();
         let recipient = self.recipient(to, &state)?;
         if municipality.is_some_and(|m| m.parse() != Ok(recipient.to.municipality)) {
             return Err(Problem::caller("unknown-municipality", "whom you name belongs to another municipality"));
@@ -190,7 +190,7 @@ impl Client {
     /// Within the unit the new holder stands on the grant that stands.
     fn present_bases(&self, handed: &[Handed]) -> Vec<Hash> {
         let basis = |h: &Handed| {
-            let holder = self.scopes.get(&h.scope).and_then(|s| s.replica.state().membership.holder());
+            let holder = self.scopes.get(&h.scope).and_then(|s| s.replica.state().holder());
             holder.filter(|_| h.part == Part::Moves).map(|h| h.basis).unwrap_or_default()
         };
         handed.iter().map(basis).collect()

@@ -79,7 +79,7 @@ impl Client {
 
     /// A holder whose key nobody here has compared, nor anybody vouches for but the municipality: the reader is told to.
     pub(in crate::client) fn holder_to_compare(&self, card: ScopeId) -> Option<Value> {
-        let holder = self.scopes.get(&card)?.replica.state().membership.holder()?.person;
+        let holder = self.scopes.get(&card)?.replica.state().holder()?.person;
         let known = self.holder_known(card).is_some();
         (!known).then(|| json!({"id": holder.to_string(), "kind": "holder-key", "reason": "key-not-compared"}))
     }
