@@ -4,7 +4,7 @@
 
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 use crate::handover::Takeover;
-use crate::ids::{DeviceId, Hash, LogId, Millis, Municipality, PersonId, PublicKey, ScopeId, UnitId};
+use crate::ids::{DeviceId, Hash, LogId, Millis, Municipality, PersonId, PublicKey, ScopeId, UnitId, hash};
 use crate::membership::{ConsentAuthority, Role};
 use crate::signed::Signed;
 
@@ -77,7 +77,7 @@ pub struct ConsentGrant {
     pub access: Access,
     /// The authority under which it is signed ([`ConsentAuthority::id`]).
     pub authority: Hash,
-    /// Hash of purpose and text as they were shown.
+    /// [`text_hash`] of purpose and text as they were shown.
     pub text: Hash,
     pub policy_version: u16,
     pub expires_at: Millis,
@@ -85,6 +85,12 @@ pub struct ConsentGrant {
     pub moves_to: Option<Municipality>,
     /// Makes two grants of the same content differ.
     pub salt: [u8; 16],
+}
+
+/// Hash of the words that were shown to whoever signs. The salt travels with the words, sealed: who has only the chain
+/// must not find a child or a concern by trying names.
+pub fn text_hash(salt: &[u8; 32], text: &str) -> Hash {
+    hash("consent text", &[salt, text.as_bytes()])
 }
 
 /// One signature of a grant.
@@ -101,6 +107,7 @@ pub struct AttestedConsent {
     pub grant: VLBytes,
     /// The guardian (or youth) without a device.
     pub on_behalf_of: PersonId,
+    /// Salted hash of the scanned form (`protocol.md` 7).
     pub form: Hash,
 }
 
@@ -186,7 +193,7 @@ pub struct AuthorityChange {
     /// The authority that it replaces.
     pub from: Hash,
     pub to: ConsentAuthority,
-    /// Hash of the decision that holder and leader cite; all zero when the quorum itself signs.
+    /// Salted hash of the decision that holder and leader cite (`protocol.md` 7); all zero when the quorum itself signs.
     pub decision: Hash,
 }
 

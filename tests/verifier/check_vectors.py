@@ -85,6 +85,8 @@ HASHES = {
     "authority id": lambda authority: H("consent authority", authority),
     "own basis": lambda key: H("own basis", key),
     "MLS group id": lambda scope, generation: H("group", scope, generation),
+    "consent text hash": lambda salt, text: H("consent text", salt, text),
+    "handover reason hash": lambda salt, text: H("handover reason", salt, text),
     "Welcome hash": lambda welcome: H("welcome", welcome),
     "actor id": lambda device, run: run + H("actor", device, run)[:16],
     "comparison number": number,

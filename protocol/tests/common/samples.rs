@@ -302,6 +302,7 @@ impl Samples {
                 grantee_name: "Solvang skole".into(),
             }],
             text: "Vi ber om samtykke".into(),
+            salt: [6; 32],
         };
         let notice = GrantNotice {
             log: world.log(),
