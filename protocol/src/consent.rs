@@ -238,7 +238,7 @@ pub enum Statement {
     /// "I cannot process this commit": the re-founding forward may begin.
     #[tls_codec(discriminant = 7)]
     Reject(Reject),
-    /// The missing link after a resync.
+    /// A link of the key chain that is missing or does not open.
     #[tls_codec(discriminant = 8)]
     LinkRepair(LinkRepair),
     /// A removed device's word; by a member who got it by letter.
@@ -313,9 +313,18 @@ pub enum RejectReason {
 
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
 pub struct LinkRepair {
-    /// The epoch whose link to the one before is missing.
-    pub epoch: u64,
+    /// Whose key opens the link.
+    pub from: KeyPlace,
+    /// Whose key is in it: an earlier one, most often the one before.
+    pub to: KeyPlace,
     pub link: VLBytes,
+}
+
+/// An epoch of a generation of a scope: where a content key belongs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct KeyPlace {
+    pub generation: u32,
+    pub epoch: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]

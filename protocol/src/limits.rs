@@ -97,6 +97,10 @@ pub const CHANGE_START_OP_LEAD: u64 = 1 << 20;
 
 /// Grants of one scope that may be withdrawn before anyone has shown them.
 pub const REVOKED_GRANTS: usize = 1024;
+/// A link of the key chain: a sealed key and its tag.
+pub const LINK_BYTES: usize = 48;
+/// Gaps in the key chain of a generation that hold up an Add.
+pub const KEY_GAPS: usize = 64;
 /// One statement event, encoded.
 pub const STATEMENT_BYTES: usize = 64 * 1024;
 

@@ -155,10 +155,10 @@ def code(page, v):
 
 def key_chain(_page, v):
     scope, key, check, link = unhex(v, "scope", "key", "check", "link")
-    place = scope + v["generation"].to_bytes(4, "big") + v["epoch"].to_bytes(8, "big")
-    before = crypto.aead_open(crypto.kdf(key, b"", "link", place), link, place)
-    must(crypto.kdf(key, b"", "check", place) == check, "another check")
-    must(v.get("before", before.hex()) == before.hex() and len(link) == 48, "opens to another key")
+    start, end = (scope, v["generation"], v["epoch"]), (scope, *v["to"])
+    before = crypto.open_link(key, link, start, end)
+    must(crypto.kdf(key, b"", "check", crypto.place(*start)) == check, "another check")
+    must(v.get("before", before.hex()) == before.hex(), "opens to another key")
 
 
 def change(page, v):

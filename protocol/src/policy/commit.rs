@@ -72,11 +72,11 @@ fn resync(
     check_path(&state.membership, context, author, path)?;
     let mut next = state.clone();
     next.gentle = Permit::No;
-    let gap = state.epoch.saturating_add(1);
-    if next.unlinked == 0 {
-        next.unlinked = gap;
-    } else {
-        next.more_unlinked.push(gap);
+    next.gaps.push(state.epoch.saturating_add(1));
+    // Links are taken for any epoch at any time; the list only holds up Adds. So the oldest may go, and nobody's resyncs
+    // stand in the way of another's.
+    if next.gaps.len() > limits::KEY_GAPS {
+        next.gaps.remove(0);
     }
     Ok(next)
 }
@@ -146,7 +146,7 @@ fn rewrite(
 ) -> Result<ScopeState, Refusal> {
     check_fixed_part(state, new, None)?;
     check_leaves_match(state, view, new)?;
-    if !view.adds.is_empty() && state.unlinked != 0 {
+    if !view.adds.is_empty() && !state.gaps.is_empty() {
         return Err(Refusal::LinkRepairFirst);
     }
     let persons: BTreeSet<_> = state.membership.members.iter().chain(&new.members).map(|m| m.person).collect();

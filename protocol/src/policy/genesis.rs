@@ -77,8 +77,7 @@ fn fresh(genesis: &Genesis, membership: &Membership, founder: PersonId, now: u64
         before_last_commit: vec![],
         rejected: Permit::No,
         readmit: vec![],
-        unlinked: 0,
-        more_unlinked: vec![],
+        gaps: vec![],
         check: genesis.check,
         tenures: vec![],
         takeovers: vec![],
@@ -345,8 +344,7 @@ pub(super) fn refound(
         last_commit: 0,
         rejected: Permit::No,
         readmit: back,
-        unlinked: 0,
-        more_unlinked: vec![],
+        gaps: vec![],
         check: genesis.check,
         ..state.clone()
     })
@@ -356,9 +354,9 @@ fn in_log(state: &ScopeState) -> bool {
     !matches!(state.kind(), ScopeKind::Unit | ScopeKind::Personal)
 }
 
-/// Nothing accepted is ever un-accepted: the founder goes on from the key of the present epoch, or, if it
-/// is the one that cannot process the last commit, from the epoch before. An orphaned scope goes on from
-/// whatever key its founder still has, or starts empty.
+/// Nothing accepted is ever un-accepted: every change of the generation before goes on to count. The founder seals the
+/// key of the present epoch, or, if it is the one that cannot process the last commit, of the epoch before; who has the
+/// later key publishes it as a link. An orphaned scope goes on from whatever key its founder still has, or starts empty.
 fn check_carried(state: &ScopeState, genesis: &Genesis, orphaned: bool) -> Result<(), Refusal> {
     let Some(carried) = &genesis.carries else {
         return if orphaned { Ok(()) } else { Err(Refusal::LinkMissing) };
