@@ -107,7 +107,7 @@ pub struct AttestedConsent {
     pub grant: VLBytes,
     /// The guardian (or youth) without a device.
     pub on_behalf_of: PersonId,
-    /// Salted hash of the scanned form (`protocol.md` 7).
+    /// Salted hash of the scanned form (`protocol.md` 2).
     pub form: Hash,
 }
 
@@ -193,7 +193,7 @@ pub struct AuthorityChange {
     /// The authority that it replaces.
     pub from: Hash,
     pub to: ConsentAuthority,
-    /// Salted hash of the decision that holder and leader cite (`protocol.md` 7); all zero when the quorum itself signs.
+    /// Salted hash of the decision that holder and leader cite (`protocol.md` 2); all zero when the quorum itself signs.
     pub decision: Hash,
 }
 
