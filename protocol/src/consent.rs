@@ -5,7 +5,7 @@
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 use crate::credential::PersonCertificate;
 use crate::handover::Takeover;
-use crate::ids::{DeviceId, Hash, LogId, Millis, Municipality, PersonId, PublicKey, ScopeId, UnitId};
+use crate::ids::{DeviceId, Hash, LogId, Millis, Municipality, PersonId, PublicKey, ScopeId, UnitId, hash};
 use crate::membership::{ConsentAuthority, Role};
 use crate::signed::Signed;
 
@@ -78,7 +78,7 @@ pub struct ConsentGrant {
     pub access: Access,
     /// The authority under which it is signed ([`ConsentAuthority::id`]).
     pub authority: Hash,
-    /// Hash of purpose and text as they were shown.
+    /// [`text_hash`] of purpose and text as they were shown.
     pub text: Hash,
     pub policy_version: u16,
     pub expires_at: Millis,
@@ -86,6 +86,12 @@ pub struct ConsentGrant {
     pub moves_to: Option<Municipality>,
     /// Makes two grants of the same content differ.
     pub salt: [u8; 16],
+}
+
+/// Hash of the words that were shown to whoever signs. The salt travels with the words, sealed: who has only the chain
+/// must not find a child or a concern by trying names.
+pub fn text_hash(salt: &[u8; 32], text: &str) -> Hash {
+    hash("consent text", &[salt, text.as_bytes()])
 }
 
 /// One signature of a grant.
@@ -102,6 +108,7 @@ pub struct AttestedConsent {
     pub grant: VLBytes,
     /// The guardian (or youth) without a device.
     pub on_behalf_of: PersonId,
+    /// Salted hash of the scanned form (`protocol.md` 2).
     pub form: Hash,
 }
 
@@ -187,7 +194,7 @@ pub struct AuthorityChange {
     /// The authority that it replaces.
     pub from: Hash,
     pub to: ConsentAuthority,
-    /// Hash of the decision that holder and leader cite; all zero when the quorum itself signs.
+    /// Salted hash of the decision that holder and leader cite (`protocol.md` 2); all zero when the quorum itself signs.
     pub decision: Hash,
 }
 
@@ -232,7 +239,7 @@ pub enum Statement {
     /// "I cannot process this commit": the re-founding forward may begin.
     #[tls_codec(discriminant = 7)]
     Reject(Reject),
-    /// The missing link after a resync.
+    /// A link of the key chain that is missing or does not open.
     #[tls_codec(discriminant = 8)]
     LinkRepair(LinkRepair),
     /// A removed device's word; by a member who got it by letter.
@@ -318,9 +325,18 @@ pub enum RejectReason {
 
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
 pub struct LinkRepair {
-    /// The epoch whose link to the one before is missing.
-    pub epoch: u64,
+    /// Whose key opens the link.
+    pub from: KeyPlace,
+    /// Whose key is in it: an earlier one, most often the one before.
+    pub to: KeyPlace,
     pub link: VLBytes,
+}
+
+/// An epoch of a generation of a scope: where a content key belongs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct KeyPlace {
+    pub generation: u32,
+    pub epoch: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]

@@ -2,7 +2,7 @@
 //! (design `protocol.md` 3).
 
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
-use crate::consent::{SignedGrant, Statement, Voucher};
+use crate::consent::{KeyPlace, SignedGrant, Statement, Voucher};
 use crate::credential::Credential;
 use crate::handover::Handover;
 use crate::ids::{DeviceId, Hash, LogId, Millis, PersonId, ScopeId, hash};
@@ -91,8 +91,9 @@ pub struct Genesis {
 /// The content of a generation as the next one takes it over.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
 pub struct Carried {
-    /// The last epoch of the generation before whose changes count.
-    pub epoch: u64,
+    /// The newest place whose key the founder has: of the generation before, or, where the founder was kept out of
+    /// it, of an earlier one.
+    pub to: KeyPlace,
     /// Its content key, sealed under the first key of the new generation.
     pub link: VLBytes,
 }

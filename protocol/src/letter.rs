@@ -217,6 +217,8 @@ pub struct ConsentRequest {
     pub grants: Vec<RequestedGrant>,
     /// Purpose and text, as shown; its hash stands in every grant.
     pub text: String,
+    /// Random, and told to nobody but those who get the words.
+    pub salt: [u8; 32],
 }
 
 /// What is asked, with words for the person who decides.

@@ -112,6 +112,10 @@ pub const READMIT_PATIENCE_MILLIS: u64 = 10 * 60_000;
 pub const DECISION_WAIT_MILLIS: u64 = 7 * DAY_MILLIS;
 /// Such decisions of one scope that wait at the same time.
 pub const DECISIONS_WAITING: usize = 8;
+/// A link of the key chain: a sealed key and its tag.
+pub const LINK_BYTES: usize = 48;
+/// Gaps in the key chain of a generation that hold up an Add.
+pub const KEY_GAPS: usize = 64;
 /// One statement event, encoded.
 pub const STATEMENT_BYTES: usize = 64 * 1024;
 

@@ -214,10 +214,9 @@ pub struct ScopeState {
     pub rejected: Permit,
     /// After a re-founding: those who may come back as they were.
     pub readmit: Vec<Member>,
-    /// The epoch whose link to the one before is missing (0: none). No Add until it is repaired.
-    pub unlinked: u64,
-    /// Further such epochs, oldest first.
-    pub more_unlinked: Vec<u64>,
+    /// Epochs of this generation that were made without a link, and for which nobody has published one yet, oldest
+    /// first. No Add meanwhile.
+    pub gaps: Vec<u64>,
     /// `check` of the present epoch's content key.
     pub check: Hash,
     /// In cards only: who held the log since when, oldest first.

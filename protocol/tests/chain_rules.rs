@@ -253,7 +253,9 @@ fn changes_and_statements_stay_within_their_limits() {
     assert_eq!(card.submit(&world, mother, counted(10_000)), Ok(()));
     assert_eq!(card.submit(&world, mother, counted(10_001)), Err(R::TooLarge));
     let link = vec![0; limits::STATEMENT_BYTES];
-    let heavy = Statement::LinkRepair(stafett_protocol::consent::LinkRepair { epoch: 1, link: link.into() });
+    let at = |epoch| stafett_protocol::consent::KeyPlace { generation: 1, epoch };
+    let heavy = stafett_protocol::consent::LinkRepair { from: at(1), to: at(0), link: link.into() };
+    let heavy = Statement::LinkRepair(heavy);
     assert_eq!(card.say(&world, mother, heavy), Err(R::TooLarge));
 }
 

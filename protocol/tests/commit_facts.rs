@@ -87,7 +87,7 @@ fn what_a_commit_leaves_for_those_who_must_go_back_to_before_it() {
     state.listed = vec![ppt];
     let employed = |who: Who| Employment { person: world.id(who), until: START + 900 * DAY };
     state.employments = vec![employed(PPT), employed(TEACHER)];
-    state.unlinked = 3;
+    state.gaps = vec![3];
     let membership = Some(without(state.membership.clone(), &[ppt]));
     let removal = CommitView { removes: vec![ppt], membership, ..view(world.device(TEACHER)) };
     let after = world.committed(&state, TEACHER, removal).expect("nobody comes in: no key need be whole");

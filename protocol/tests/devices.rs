@@ -4,7 +4,8 @@
 mod common;
 use common::*;
 use openmls::prelude::*;
-use stafett_protocol::consent::Statement;
+use stafett_protocol::consent::{KeyPlace, LinkRepair, Statement};
+use stafett_protocol::limits;
 use stafett_protocol::membership::Role;
 use stafett_protocol::policy::Refusal as R;
 
@@ -101,17 +102,51 @@ fn a_resync_leaves_a_gap_that_stops_adds_until_it_is_repaired() {
     card.external(&world, world.device(FATHER), world.device(FATHER).with_key()).unwrap();
     let second = card.state().epoch;
     assert_eq!(card.admit(&world, teacher, PPT_TWO, Role::Reader, grant, voucher()), Err(R::LinkRepairFirst));
-    let repair =
-        |epoch| Statement::LinkRepair(stafett_protocol::consent::LinkRepair { epoch, link: vec![1; 48].into() });
-    assert_eq!(card.say(&world, teacher, repair(first + 7)), Err(R::Malformed));
-    card.say(&world, teacher, repair(first)).unwrap();
+    assert_eq!(card.say(&world, teacher, link_to(first + 7)), Err(R::Malformed));
+    card.say(&world, teacher, link_to(first)).unwrap();
     assert_eq!(
         card.admit(&world, teacher, PPT_TWO, Role::Reader, grant, voucher()),
         Err(R::LinkRepairFirst),
         "two gaps"
     );
-    card.say(&world, teacher, repair(second)).unwrap();
-    assert_eq!(card.say(&world, teacher, repair(second)), Err(R::Malformed));
+    card.say(&world, teacher, link_to(second)).unwrap();
     assert_eq!(card.admit(&world, teacher, PPT_TWO, Role::Reader, grant, voucher()), Ok(()));
     assert_eq!(card.write(&world, world.device(MOTHER)), Ok(()), "the resynced write on");
+}
+
+/// A link of the first generation that leads to an epoch from the one before.
+fn link_to(epoch: u64) -> Statement {
+    let at = |epoch| KeyPlace { generation: 1, epoch };
+    Statement::LinkRepair(LinkRepair { from: at(epoch), to: at(epoch - 1), link: vec![1; 48].into() })
+}
+
+/// The home cannot tell junk from a link: whoever speaks first has not the last word, and lets nobody be cut off.
+#[test]
+fn a_link_can_be_published_after_a_reader_closed_the_gap_with_another() {
+    let world = World::new();
+    let mut card = world.card_with_reader();
+    card.external(&world, world.device(PPT), world.device(PPT).with_key()).unwrap();
+    let gap = card.state().epoch;
+    card.say(&world, world.device(PPT), link_to(gap)).unwrap();
+    assert_eq!(card.state().gaps, Vec::<u64>::new());
+    for who in [MOTHER, TEACHER, MOTHER] {
+        assert_eq!(card.say(&world, world.device(who), link_to(gap)), Ok(()), "{who}");
+    }
+    // The same for what a commit has brought, and after many more commits.
+    card.send(&world, world.device(TEACHER), Plan::default()).unwrap();
+    assert_eq!(card.say(&world, world.device(MOTHER), link_to(gap + 1)), Ok(()));
+    assert_eq!(card.say(&world, world.device(MOTHER), link_to(gap)), Ok(()));
+}
+
+#[test]
+fn nobodys_resyncs_stand_in_the_way_of_anothers() {
+    let world = World::new();
+    let mut card = world.card_with_reader();
+    for _ in 0..limits::KEY_GAPS + 3 {
+        card.external(&world, world.device(PPT), world.device(PPT).with_key()).unwrap();
+    }
+    assert_eq!(card.state().gaps.len(), limits::KEY_GAPS, "the facts stay small");
+    assert_eq!(card.external(&world, world.device(MOTHER), world.device(MOTHER).with_key()), Ok(()));
+    assert_eq!(card.state().gaps.last(), Some(&card.state().epoch));
+    assert_eq!(card.say(&world, world.device(MOTHER), link_to(1)), Ok(()), "also one that the list has dropped");
 }

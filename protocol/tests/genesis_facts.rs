@@ -223,7 +223,7 @@ fn the_family_alone_comes_back_into_an_orphaned_scope() {
     assert_eq!(back, expected);
     // It goes on from whatever key is left, however old.
     assert!(chain.state().epoch > 1);
-    let oldest = |tried: &mut Tried| tried.genesis.carries = Some(Carried { epoch: 0, link: vec![9; 48].into() });
+    let oldest = |tried: &mut Tried| tried.genesis.carries = Some(Carried { to: KeyPlace { generation: 1, epoch: 0 }, link: vec![9; 48].into() });
     assert!(refounded(&world, &card, world.device(MOTHER), seat, &oldest).is_ok());
 }
 
@@ -257,7 +257,8 @@ fn m18_a_refounding_is_the_next_generation_by_the_very_leaf_that_signs() {
         state.before_last_commit = state.membership.members.clone();
     });
     let seat = (Role::Guardian, chain.membership().authority.id());
-    let carries = Some(Carried { epoch: state.epoch, link: vec![9; 48].into() });
+    let to = KeyPlace { generation: state.membership.generation, epoch: state.epoch };
+    let carries = Some(Carried { to, link: vec![9; 48].into() });
     let with = |alter: &dyn Fn(&mut Tried)| {
         let alter = |tried: &mut Tried| {
             tried.genesis.carries = carries.clone();

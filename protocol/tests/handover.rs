@@ -301,7 +301,8 @@ fn a_handover_whose_commit_nobody_can_process_stands_all_the_same() {
         stafett_protocol::membership::Membership { generation: 2, members: vec![mother], ..membership };
     founding.grants.clear();
     let mut genesis = world.genesis(world.device(MOTHER), &founding, extensions(&founding.membership));
-    genesis.carries = Some(stafett_protocol::event::Carried { epoch: card.state().epoch, link: vec![9; 48].into() });
+    let to = stafett_protocol::consent::KeyPlace { generation: 1, epoch: card.state().epoch };
+    genesis.carries = Some(stafett_protocol::event::Carried { to, link: vec![9; 48].into() });
     let mut event = card.event(world.device(MOTHER), stafett_protocol::event::Body::Genesis(genesis));
     (event.generation, event.epoch) = (2, 0);
     card.submit_event(&world, world.device(MOTHER), &event).unwrap();

@@ -140,7 +140,7 @@ fn while_a_key_of_the_chain_is_missing_a_handover_lets_nobody_in() {
     let fresh = world.give_hold(&mut card, LEADER, 5);
     let inside = Case::inside(&world, &card);
     assert_eq!(inside.answer(), Ok(()));
-    let broken = inside.bent(|state| state.unlinked = 3);
+    let broken = inside.bent(|state| state.gaps = vec![3]);
     assert_eq!(broken.answer(), Err(R::LinkRepairFirst));
     let offer = world.offer(&card, world.to_unit(LEADER, Some(TEACHER)), fresh);
     assert_eq!(Case { offer, who: TEACHER, ..broken }.answer(), Ok(()), "who is in takes it all the same");

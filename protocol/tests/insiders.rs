@@ -24,11 +24,12 @@ fn reject(world: &World, chain: &mut Chain, by: &Device) -> Result<(), Refusal> 
 fn found_anew(world: &World, chain: &mut Chain, by: &Device) -> Result<(), Refusal> {
     let seat = chain.state().before_last_commit.iter().find(|m| m.person == world.id(by.who)).cloned();
     let mut membership = chain.membership().clone();
+    let to = KeyPlace { generation: membership.generation, epoch: chain.state().epoch };
     membership.generation += 1;
     membership.members = vec![Member { devices: vec![by.public()], ..seat.ok_or(R::NotAMember)? }];
     let founding = Founding { membership, log_salt: None, card: None, grants: vec![], vouchers: vec![] };
     let Body::Genesis(genesis) = world.genesis_event(by, &founding).body else { panic!("no genesis") };
-    let carries = Some(Carried { epoch: chain.state().epoch, link: vec![9; 48].into() });
+    let carries = Some(Carried { to, link: vec![9; 48].into() });
     let body = Body::Genesis(Genesis { carries, ..genesis });
     let event = Event { generation: founding.membership.generation, epoch: 0, ..chain.event(by, body) };
     chain.submit_event(world, by, &event)

@@ -24,12 +24,12 @@ fn refounding(world: &World, card: &Chain, by: Who) -> Event {
     let mut membership = card.membership().clone();
     membership.generation += 1;
     membership.members = vec![Member { devices: vec![device.public()], ..before.clone() }];
-    let carries = Some(carried(card.state().epoch));
+    let carries = Some(carried(card.membership().generation, card.state().epoch));
     founded_anew(world, card, device, membership, |genesis| genesis.carries = carries)
 }
 
-fn carried(epoch: u64) -> Carried {
-    Carried { epoch, link: vec![9; 48].into() }
+fn carried(generation: u32, epoch: u64) -> Carried {
+    Carried { to: KeyPlace { generation, epoch }, link: vec![9; 48].into() }
 }
 
 /// The genesis of the next generation with this membership, altered.
@@ -160,19 +160,19 @@ fn what_was_accepted_goes_on_in_the_new_generation() {
         let genesis = Genesis { carries, ..genesis };
         Event { generation: 2, epoch: 0, ..card.event(mother, Body::Genesis(genesis)) }
     };
-    for wrong in [None, Some(carried(epoch - 2)), Some(carried(epoch + 1))] {
+    for wrong in [None, Some(carried(1, epoch + 1)), Some(carried(2, 0)), Some(carried(0, 0))] {
         let event = again(&card, wrong);
         assert_eq!(card.submit_event(&world, mother, &event), Err(R::LinkMissing));
     }
     // A consent comes by a statement, not beside a re-founding that any member could answer.
     let grant = world.grant(world.log(), CARD, world.unit_of(PPT_LEADER), Access::Contribute, &world.authority());
-    let mut event = again(&card, Some(carried(epoch)));
+    let mut event = again(&card, Some(carried(1, epoch)));
     if let Body::Genesis(genesis) = &mut event.body {
         genesis.grants = world.signed_by(&grant, &[MOTHER, FATHER]);
     }
     assert_eq!(card.submit_event(&world, mother, &event), Err(R::GrantMismatch));
-    // Whoever could not process the last commit goes on from the epoch before it.
-    let event = again(&card, Some(carried(epoch - 1)));
+    // Whoever could not process the last commits goes on from the newest epoch that it could.
+    let event = again(&card, Some(carried(1, epoch - 2)));
     assert_eq!(card.submit_event(&world, mother, &event), Ok(()));
 }
 
@@ -182,7 +182,7 @@ fn a_first_generation_carries_nothing() {
     let founding = world.card_founding();
     let device = world.device(TEACHER);
     let Body::Genesis(genesis) = world.genesis_event(device, &founding).body else { panic!("no genesis") };
-    let body = Body::Genesis(Genesis { carries: Some(carried(0)), ..genesis });
+    let body = Body::Genesis(Genesis { carries: Some(carried(1, 0)), ..genesis });
     let event = Event { body, ..world.genesis_event(device, &founding) };
     assert_eq!(world.found_event(device, event, START, None).err(), Some(R::Malformed));
 }

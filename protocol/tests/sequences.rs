@@ -7,7 +7,9 @@ use common::*;
 use proptest::prelude::*;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::commit_view::{CommitView, Leaf};
-use stafett_protocol::consent::{Access, ConsentGrant, Grantee, Reject, RejectReason, Statement, Target, Voucher};
+use stafett_protocol::consent::{
+    Access, ConsentGrant, Grantee, KeyPlace, LinkRepair, Reject, RejectReason, Statement, Target, Voucher,
+};
 use stafett_protocol::event::{Body, Carried, Commit, Event, Genesis};
 use stafett_protocol::ids::{DeviceId, Hash, PersonId, PublicKey};
 use stafett_protocol::membership::{Member, Membership, Role};
@@ -298,7 +300,9 @@ impl<'a> Run<'a> {
             handover: None,
         };
         self.submit(device, Body::Commit(body), &MlsView::Commit(view));
-        let repair = stafett_protocol::consent::LinkRepair { epoch: self.state.unlinked, link: vec![].into() };
+        let at = |epoch| KeyPlace { generation: self.state.membership.generation, epoch };
+        let (from, to) = (at(self.state.epoch), at(self.state.epoch.saturating_sub(1)));
+        let repair = LinkRepair { from, to, link: vec![1; 48].into() };
         self.say(self.world.device(MOTHER), Statement::LinkRepair(repair));
     }
 
@@ -321,7 +325,10 @@ impl<'a> Run<'a> {
             grants: vec![],
             vouchers: vec![],
             check: Hash([1; 32]),
-            carries: Some(Carried { epoch: self.state.epoch, link: vec![9; 48].into() }),
+            carries: Some(Carried {
+                to: KeyPlace { generation: self.state.membership.generation, epoch: self.state.epoch },
+                link: vec![9; 48].into(),
+            }),
         };
         let view = MlsView::Genesis(membership, self.leaf(device));
         if self.submit(device, Body::Genesis(genesis), &view) {

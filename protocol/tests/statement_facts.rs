@@ -4,7 +4,9 @@
 
 mod common;
 use common::*;
-use stafett_protocol::consent::{Access, Attested, ConsentGrant, Grantee, LinkRepair, Reject, RejectReason, Statement};
+use stafett_protocol::consent::{
+    Access, Attested, ConsentGrant, Grantee, KeyPlace, LinkRepair, Reject, RejectReason, Statement,
+};
 use stafett_protocol::ids::{Hash, LogId};
 use stafett_protocol::membership::Role;
 use stafett_protocol::policy::Refusal as R;
@@ -115,14 +117,26 @@ fn a_signature_on_another_logs_grant_is_none_on_this_ones() {
 }
 
 #[test]
-fn where_no_link_is_missing_none_is_repaired_and_where_no_commit_stands_none_is_rejected() {
+fn a_link_leads_back_from_any_epoch_and_where_no_commit_stands_none_is_rejected() {
     let world = World::new();
     let mut state = world.family_card().state().clone();
-    let repair = |epoch| Statement::LinkRepair(LinkRepair { epoch, link: vec![1; 48].into() });
-    let answer = |state: &ScopeState, epoch| world.said(state, MOTHER, repair(epoch)).map(|after| after.unlinked);
-    assert_eq!(answer(&state, 0), Err(R::Malformed));
-    (state.unlinked, state.more_unlinked) = (3, vec![5]);
-    assert_eq!((answer(&state, 5), answer(&state, 3)), (Err(R::Malformed), Ok(5)), "the oldest first");
+    (state.membership.generation, state.epoch, state.gaps) = (2, 9, vec![3, 5]);
+    let answer = |from: (u32, u64), to: (u32, u64), length| {
+        let at = |(generation, epoch)| KeyPlace { generation, epoch };
+        let repair = LinkRepair { from: at(from), to: at(to), link: vec![1; length].into() };
+        world.said(&state, MOTHER, Statement::LinkRepair(repair)).map(|after| after.gaps)
+    };
+    assert_eq!((answer((2, 5), (2, 4), 48), answer((2, 3), (2, 2), 48)), (Ok(vec![3]), Ok(vec![5])), "any gap");
+    assert_eq!(answer((2, 3), (1, 7), 48), Ok(vec![5]), "from as far back as somebody's keys reach");
+    // For every other epoch, too, where what was published is junk: as often as it takes.
+    for (from, to) in [((2, 9), (2, 8)), ((2, 1), (2, 0)), ((2, 0), (1, 7)), ((1, 3), (1, 2)), ((1, 5), (1, 4))] {
+        assert_eq!(answer(from, to, 48), Ok(vec![3, 5]), "{from:?} {to:?}");
+    }
+    let nowhere = [((2, 10), (2, 9)), ((3, 0), (2, 9)), ((2, 5), (2, 5)), ((2, 5), (2, 6)), ((1, 0), (0, 9))];
+    for (from, to) in nowhere {
+        assert_eq!(answer(from, to, 48), Err(R::Malformed), "{from:?} {to:?}");
+    }
+    assert_eq!((answer((2, 5), (2, 4), 47), answer((2, 5), (2, 4), 49)), (Err(R::Malformed), Err(R::Malformed)));
     state.last_commit = 0;
     let reject = Statement::Reject(Reject { seq: 0, reason: RejectReason::Mls });
     assert_eq!(world.said(&state, MOTHER, reject).map(drop), Err(R::Malformed));

@@ -139,10 +139,10 @@ fn m18_a_commit_with_a_false_check_is_rejected_and_the_scope_founded_anew() {
     rejected_and_founded_anew(bad_check);
 }
 
-/// The teacher's device cannot process a commit that the others can, and founds anew without its epoch. What the
-/// father wrote there in between counts for nobody; he sends it again, and nothing is lost.
+/// The teacher's device cannot process a commit that the others can, and founds anew without its key. What was written
+/// there in between was accepted and goes on to count: whoever is let back publishes the key, and nobody writes again.
 #[test]
-fn what_was_written_under_the_rejected_commit_is_written_again() {
+fn what_was_written_under_the_rejected_commit_goes_on_to_count() {
     let mut cast = cast();
     let log = log(&mut cast);
     let concern = concern(&mut cast, &log);
@@ -196,6 +196,9 @@ fn what_was_written_under_the_rejected_commit_is_written_again() {
         let show = device.ask(home, C::LogShow { log: log.clone() }).unwrap();
         assert_eq!((&show["audited"], &show["pending"]), (&true.into(), &Value::Array(vec![])), "{show}");
     }
+    let events = home.scopes[&scope].records.iter().map(|r| r.event.peek().unwrap());
+    let again = events.filter(|e| e.generation == 2 && matches!(e.body, Body::Change(_))).count();
+    assert_eq!(again, 0, "what stands in the chain is not sent once more");
     no_violations(home, father, &log);
 }
 
@@ -288,4 +291,47 @@ fn m18_whoever_waits_to_be_let_back_in_withdraws_at_once() {
     assert_eq!(state.status, stafett_protocol::state::Status::Withdrawn, "{}", mother.last_problem());
     let teachers = teacher.id.unwrap();
     assert!(!state.may_read(teachers, home.now), "the holder waits for nothing any more");
+}
+
+/// A commit with a false link that nobody can reject in time: the others are away, and more commits follow. They come
+/// back into the scope as it is, and whoever knows both keys mends what the commit has broken: a newcomer reads it all.
+#[test]
+fn m18_a_false_link_that_nobody_rejects_in_time_cuts_no_newcomer_off() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let concern = concern(&mut cast, &log);
+    let scope: ScopeId = concern.parse().unwrap();
+    let Cast { home, teacher, mother, father, .. } = &mut cast;
+    glimpse(home, teacher, &concern, "Før");
+    for device in [&mut *teacher, mother, father] {
+        device.sync(home);
+    }
+    let mut second = second_device(home, mother);
+    mother.sync(home);
+    second.sync(home);
+    forge(home, mother, scope, bad_link);
+    let forged = home.scopes[&scope].replica.state().last_commit;
+    mother.sync(home);
+    second.sync(home);
+    mother.sync(home);
+    assert!(home.scopes[&scope].replica.state().last_commit > forged, "{}", mother.last_problem());
+    glimpse(home, mother, &concern, "Siden");
+    for _ in 0..4 {
+        for device in [&mut *mother, &mut *teacher, &mut *father, &mut second] {
+            device.sync(home);
+        }
+        home.now += 61_000;
+    }
+    let code = text(&father.ask(home, C::DeviceLink).unwrap(), "code");
+    father.sync(home);
+    let mut third = Device::new(72);
+    third.ask(home, C::DeviceAccept { code, name: "telefon".into() }).unwrap();
+    for _ in 0..2 {
+        father.sync(home);
+        third.sync(home);
+    }
+    assert_eq!(generation(home, scope), 1, "nothing was founded anew");
+    for device in [&mut *teacher, father, mother, &mut second, &mut third] {
+        assert_eq!(glimpses(home, device, &concern), ["Før", "Siden"], "{}", device.last_problem());
+    }
 }

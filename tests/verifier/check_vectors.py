@@ -85,6 +85,8 @@ HASHES = {
     "authority id": lambda authority: H("consent authority", authority),
     "own basis": lambda key: H("own basis", key),
     "MLS group id": lambda scope, generation: H("group", scope, generation),
+    "consent text hash": lambda salt, text: H("consent text", salt, text),
+    "handover reason hash": lambda salt, text: H("handover reason", salt, text),
     "Welcome hash": lambda welcome: H("welcome", welcome),
     "actor id": lambda device, run: run + H("actor", device, run)[:16],
     "comparison number": number,
@@ -153,10 +155,10 @@ def code(page, v):
 
 def key_chain(_page, v):
     scope, key, check, link = unhex(v, "scope", "key", "check", "link")
-    place = scope + v["generation"].to_bytes(4, "big") + v["epoch"].to_bytes(8, "big")
-    before = crypto.aead_open(crypto.kdf(key, b"", "link", place), link, place)
-    must(crypto.kdf(key, b"", "check", place) == check, "another check")
-    must(v.get("before", before.hex()) == before.hex() and len(link) == 48, "opens to another key")
+    start, end = (scope, v["generation"], v["epoch"]), (scope, *v["to"])
+    before = crypto.open_link(key, link, start, end)
+    must(crypto.kdf(key, b"", "check", crypto.place(*start)) == check, "another check")
+    must(v.get("before", before.hex()) == before.hex(), "opens to another key")
 
 
 def change(page, v):

@@ -5,7 +5,7 @@ import handover
 import mls
 from facts import DAY, FAMILY, refuse
 
-LEAVES, UNIT_LEAVES = 64, 512
+LEAVES, UNIT_LEAVES, GAPS = 64, 512, 64
 
 
 def decide(judge, facts, event, author, view, removed, after):
@@ -44,7 +44,7 @@ def resync(judge, facts, author, commit, view, removed):
     refuse(commit.link is None and commit.welcome is None, "link-missing")
     check_path(judge, facts.membership, author, view.path)
     facts.gentle = False
-    facts.gaps.append(facts.epoch + 1)
+    facts.gaps = (facts.gaps + [facts.epoch + 1])[-GAPS:]
 
 
 def by_member(judge, facts, author, commit, view, removed, after, listed):

@@ -90,6 +90,20 @@ def aead_open(key, sealed, aad):
         raise Refused("does not open") from why
 
 
+def place(scope, generation, epoch):
+    return scope + generation.to_bytes(4, "big") + epoch.to_bytes(8, "big")
+
+
+def open_link(key, link, start, end):
+    """The key of an earlier place, sealed under that of a later one; each a (scope, generation, epoch)."""
+    if len(link) != 48:
+        raise Refused("a link has 48 bytes")
+    here, there = place(*start), place(*end)
+    if start[:2] == end[:2] and start[2] == end[2] + 1:
+        return aead_open(kdf(key, b"", "link", here), link, here)
+    return aead_open(kdf(key, b"", "carry", here + there), link, there)
+
+
 def padded(length):
     """Steps of 64 bytes until 1,024, then Padmé."""
     if length <= 1024:

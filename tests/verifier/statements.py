@@ -243,8 +243,10 @@ def reject(_judge, facts, _author, said):
 
 
 def link_repair(_judge, facts, _author, said):
-    refuse(facts.gaps and said.epoch == facts.gaps[0], "malformed")
-    facts.gaps.pop(0)
+    start, end = (getattr(said, "from").generation, getattr(said, "from").epoch), (said.to.generation, said.to.epoch)
+    generation = facts.membership.generation
+    refuse(0 < end[0] and end < start <= (generation, facts.epoch) and len(said.link) == 48, "malformed")
+    facts.gaps = [gap for gap in facts.gaps if start != (generation, gap)]
 
 
 def deletion(judge, facts, _author, said):

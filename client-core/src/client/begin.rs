@@ -47,8 +47,8 @@ impl Client {
             s.document = document;
         } else if let Body::Genesis(genesis) = &judged.event().body {
             self.table.write(Space::State, &info_key(scope), genesis.group_info.as_slice().to_vec());
-            s.keys.learn_check(0, genesis.check.0).map_err(group::mls_problem)?;
         }
+        s.keys.learn_check(0, s.replica.state().check.0).map_err(group::mls_problem)?;
         save_record(&mut self.table, scope, judged.record());
         s.note_head();
         let event = judged.event().clone();

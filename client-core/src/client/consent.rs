@@ -1,7 +1,7 @@
 //! The family's switch: requests, signatures, withdrawals, and what each does to the membership.
 
 use super::input::{AccessWord, Problem, Who};
-use super::log::{custody_text, rfc3339, text_hash, withdrawn};
+use super::log::{Words, custody_text, rfc3339, withdrawn};
 use super::people;
 use super::post::mail_key;
 use super::scope::Standing;
@@ -9,7 +9,7 @@ use super::{Answer, Client};
 use crate::rows::Space;
 use serde_json::{Value, json};
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
-use stafett_protocol::consent::{Access, Grantee, SignedGrant, Statement};
+use stafett_protocol::consent::{Access, Grantee, SignedGrant, Statement, text_hash};
 use stafett_protocol::ids::{Hash, LogId, PersonId, ScopeId, hash};
 use stafett_protocol::letter::{ConsentAnswer, ConsentRequest, Content, RequestedGrant};
 use stafett_protocol::membership::ScopeKind;
@@ -51,7 +51,7 @@ fn kind_word(kind: ScopeKind) -> &'static str {
 impl Client {
     pub(super) fn keep_request(&mut self, from: PersonId, request: &ConsentRequest) -> Result<(), Problem> {
         let refused = |why: &str| Problem::rule("consent-request", why);
-        let text = text_hash(&request.text);
+        let text = text_hash(&request.salt, &request.text);
         let whole = request
             .grants
             .iter()
@@ -272,6 +272,7 @@ impl Client {
             Access::Custody => format!("{grantee_name}. {}", custody_text(&self.custodian_name(&state, &grantee)?)),
             _ => format!("{grantee_name}: {} – {}", access_word(access), titles.join(", ")),
         };
+        let words = Words { salt: self.random(), text };
         let mut grants = vec![];
         for scope in std::iter::once(card).chain(chosen) {
             let kind = self.scopes.get(&scope).map_or(ScopeKind::Concern, super::scope::Scope::kind);
@@ -285,7 +286,7 @@ impl Client {
                     .any(|g| g.grant.grantee == grantee && g.grant.access == access)
             });
             if !in_force {
-                let grant = self.new_grant(log, scope, grantee, access, &authority, &text);
+                let grant = self.new_grant(log, scope, grantee, access, &authority, &words);
                 grants.push(RequestedGrant {
                     grant,
                     kind,
@@ -297,7 +298,8 @@ impl Client {
         if grants.is_empty() {
             return Err(Problem::rule("already-granted", "they have this access already"));
         }
-        let request = ConsentRequest { log, draft: None, authority, grants, text };
+        let Words { text, salt } = words;
+        let request = ConsentRequest { log, draft: None, authority, grants, text, salt };
         self.send_request(&request)?;
         Ok(json!({"request": request_id(&request).to_string()}))
     }

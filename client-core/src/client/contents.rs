@@ -42,7 +42,7 @@ pub(super) struct Opening {
 /// Whether a key has come for what stands in the chain before what is in the document already, as when a gap in the key
 /// chain is mended. The verdicts hang on the order: with it the document has to be made anew.
 fn comes_late(s: &Scope) -> bool {
-    let opens = |u: &&Unopened| s.keys.counts(u.context.generation, u.context.epoch) && open_key(s, u).is_some();
+    let opens = |u: &&Unopened| s.keys.counts(u.context.generation) && open_key(s, u).is_some();
     s.unopened.iter().filter(opens).any(|u| u.seq < s.opened.seq)
 }
 
@@ -53,7 +53,7 @@ fn open_key<'s>(s: &'s Scope, u: &Unopened) -> Option<&'s ContentKey> {
 /// Opens what the keys here open, in the order of the chain, and lets the document judge it.
 pub(super) fn open_ready(s: &mut Scope) -> Result<Opening, Problem> {
     let (counts, over): (Vec<Unopened>, Vec<Unopened>) =
-        std::mem::take(&mut s.unopened).into_iter().partition(|u| s.keys.counts(u.context.generation, u.context.epoch));
+        std::mem::take(&mut s.unopened).into_iter().partition(|u| s.keys.counts(u.context.generation));
     let (ready, later): (Vec<Unopened>, Vec<Unopened>) = counts.into_iter().partition(|u| open_key(s, u).is_some());
     s.unopened = later;
     let mut events: Vec<Received> = vec![];

@@ -11,7 +11,7 @@ use stafett_protocol::MEMBERSHIP_EXTENSION;
 use stafett_protocol::consent::{SignedGrant, Voucher};
 use stafett_protocol::event::{Commit, Genesis};
 use stafett_protocol::handover::Handover;
-use stafett_protocol::ids::{Hash, PublicKey, ScopeId};
+use stafett_protocol::ids::{DeviceId, Hash, PublicKey, ScopeId};
 use stafett_protocol::membership::Membership;
 use stafett_protocol::replica::group_id;
 use stafett_protocol::wire::welcome_hash;
@@ -79,7 +79,7 @@ pub(super) fn found(
     let key = ContentKey::from_exporter(&key).map_err(mls_problem)?;
     let check = check(&key, &keys.place(0));
     keys.learn_key(0, key).map_err(mls_problem)?;
-    let carries = keys.carry();
+    let carries = keys.carry(me.device());
     Ok(Genesis {
         group_info: info.tls_serialize_detached().map_err(mls_problem)?.into(),
         tree: group.export_ratchet_tree().tls_serialize_detached().map_err(mls_problem)?.into(),
@@ -168,12 +168,12 @@ pub(super) enum Followed {
     Removed,
 }
 
-/// Follows a commit that the policy has accepted: own or another's, whichever the chain says.
+/// Follows a commit that the policy has accepted: this device's own or another's, whichever the chain says.
 pub(super) fn follow(
     provider: &Provider,
     group: &mut MlsGroup,
     commit: &Commit,
-    own: bool,
+    (by, own): (DeviceId, bool),
     keys: &mut KeyChain,
 ) -> Result<Followed, Problem> {
     let scope = keys.place(0).scope;
@@ -182,7 +182,7 @@ pub(super) fn follow(
     if own && let Some(staged) = group.pending_commit() {
         let (epoch, key) = (staged.group_context().epoch().as_u64(), exported(provider, staged, scope)?);
         if check(&key, &keys.place(epoch)) == commit.check.0 {
-            learn(keys, epoch, key, commit)?;
+            learn(keys, epoch, key, commit, by)?;
             group.merge_pending_commit(provider).map_err(mls_problem)?;
             return Ok(Followed::Member);
         }
@@ -202,13 +202,13 @@ pub(super) fn follow(
     if check(&key, &keys.place(epoch)) != commit.check.0 {
         return Err(mls_problem("the check does not match the key"));
     }
-    learn(keys, epoch, key, commit)?;
+    learn(keys, epoch, key, commit, by)?;
     group.merge_staged_commit(provider, *staged).map_err(mls_problem)?;
     Ok(Followed::Member)
 }
 
 /// Check, key and link of a commit, in this order: where the key before is known, the link must open to it.
-fn learn(keys: &mut KeyChain, epoch: u64, key: ContentKey, commit: &Commit) -> Result<(), Problem> {
+fn learn(keys: &mut KeyChain, epoch: u64, key: ContentKey, commit: &Commit, by: DeviceId) -> Result<(), Problem> {
     let place = keys.place(epoch);
     if let (Some(older), Some(link)) = (keys.key(epoch.saturating_sub(1)), &commit.link) {
         let before = keys.place(epoch.saturating_sub(1));
@@ -217,22 +217,15 @@ fn learn(keys: &mut KeyChain, epoch: u64, key: ContentKey, commit: &Commit) -> R
             return Err(mls_problem("the link leads to another key than the one before"));
         }
     }
-    note(keys, epoch, commit)?;
-    take_key(keys, epoch, key)
+    note(keys, epoch, commit, by)?;
+    keys.learn_key(epoch, key).map_err(mls_problem)
 }
 
-/// Takes a key in. A bad link further back is a gap, not a reason to refuse this key.
-fn take_key(keys: &mut KeyChain, epoch: u64, key: ContentKey) -> Result<(), Problem> {
-    let taken = keys.learn_key(epoch, key);
-    if keys.key(epoch).is_some() { Ok(()) } else { taken.map(drop).map_err(mls_problem) }
-}
-
-/// Notes what a commit publishes of keys; for those who are not in the group yet, that is all.
-pub(super) fn note(keys: &mut KeyChain, epoch: u64, commit: &Commit) -> Result<(), Problem> {
+/// Notes what a commit publishes of keys; for those who are not in the group yet, that is all. A link that does not hold
+/// is a gap, which somebody can mend.
+pub(super) fn note(keys: &mut KeyChain, epoch: u64, commit: &Commit, by: DeviceId) -> Result<(), Problem> {
     keys.learn_check(epoch, commit.check.0).map_err(mls_problem)?;
-    if let Some(link) = &commit.link {
-        keys.learn_link(epoch, link.as_slice().to_vec()).map_err(mls_problem)?;
-    }
+    let _ = commit.link.as_ref().map(|link| keys.learn_commit_link(epoch, by, link.as_slice()));
     Ok(())
 }
 
@@ -290,7 +283,7 @@ fn try_join(
     }
     let secret = staged.export_secret(provider.crypto(), EXPORTER_LABEL, &expected.scope.0, 32).map_err(mls_problem)?;
     let key = ContentKey::from_exporter(&secret).map_err(mls_problem)?;
-    take_key(keys, epoch, key)?;
+    keys.learn_key(epoch, key).map_err(mls_problem)?;
     staged.into_group(provider).map(drop).map_err(mls_problem)
 }
 

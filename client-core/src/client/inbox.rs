@@ -10,7 +10,7 @@ use super::resync::info_key;
 use super::scope::{Scope, Standing, Unopened, save_record};
 use crate::rows::{self, Space};
 use openmls_traits::OpenMlsProvider as _;
-use stafett_protocol::consent::{Reject, RejectReason, Statement};
+use stafett_protocol::consent::{LinkRepair, Reject, RejectReason, Statement};
 use stafett_protocol::event::{Body, Change, Commit, Receipt, Record, SealContext};
 use stafett_protocol::ids::{Hash, Municipality, ScopeId};
 use stafett_protocol::policy::Context;
@@ -206,7 +206,9 @@ impl Client {
             return Ok(false);
         };
         let mark = self.provider.storage().mark();
-        if let Ok(Followed::Removed) = group::follow(&self.provider, &mut mls, commit, false, &mut s.keys) {
+        if let Ok(Followed::Removed) =
+            group::follow(&self.provider, &mut mls, commit, (event.device, false), &mut s.keys)
+        {
             self.leave(scope)?;
             return Ok(true);
         }
@@ -246,7 +248,7 @@ impl Client {
                 self.table.write(Space::State, &info_key(scope), commit.group_info.as_slice().to_vec());
                 return match s.standing {
                     Standing::Joining => {
-                        group::note(&mut s.keys, event.epoch + 1, commit)?;
+                        group::note(&mut s.keys, event.epoch + 1, commit, event.device)?;
                         self.apply(scope, judged)
                     }
                     // After the one that this device could not process, the others have gone on: it alone is behind.
@@ -259,8 +261,9 @@ impl Client {
                 s.unopened.extend(unopened_of(&s.replica, &judged, change));
             }
             Body::Statement(Statement::LinkRepair(repair)) => {
-                // A link that does not fit leaves the gap; the record stands all the same.
-                if let Err(e) = s.keys.learn_link(repair.epoch, repair.link.as_slice().to_vec()) {
+                // A link that does not open leaves the gap, and its author has signed it.
+                let LinkRepair { from, to, link } = repair;
+                if let Err(e) = s.keys.learn_link(*from, *to, event.device, link.as_slice()) {
                     self.report(&group::mls_problem(e));
                 }
             }
@@ -319,7 +322,7 @@ impl Client {
             return self.follow_keyless(scope, judged, commit, own);
         };
         let mark = self.provider.storage().mark();
-        match group::follow(&self.provider, &mut mls, commit, own, &mut s.keys) {
+        match group::follow(&self.provider, &mut mls, commit, (event.device, own), &mut s.keys) {
             Ok(Followed::Removed) => {
                 self.apply(scope, judged)?;
                 self.leave(scope)
@@ -345,7 +348,7 @@ impl Client {
                     s.standing = Standing::Halted;
                     s.facts_changed = true;
                     // For the way back, should the others be able to go on.
-                    let _ = group::note(&mut s.keys, event.epoch + 1, commit);
+                    let _ = group::note(&mut s.keys, event.epoch + 1, commit, event.device);
                 }
                 self.apply(scope, judged)?;
                 self.queue_statement(scope, Statement::Reject(Reject { seq, reason: RejectReason::Mls }));

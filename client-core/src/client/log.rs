@@ -10,9 +10,9 @@ use crate::rows::Space;
 use serde_json::json;
 use stafett_protocol::POLICY_VERSION;
 use stafett_protocol::codec::{decode, encode};
-use stafett_protocol::consent::{Access, ConsentGrant, Grantee, Permit, UnitGrantee};
+use stafett_protocol::consent::{Access, ConsentGrant, Grantee, Permit, UnitGrantee, text_hash};
 use stafett_protocol::credential::PersonKind;
-use stafett_protocol::ids::{Hash, LogId, Municipality, PersonId, ScopeId, UnitId, hash};
+use stafett_protocol::ids::{LogId, Municipality, PersonId, ScopeId, UnitId};
 use stafett_protocol::letter::{ConsentRequest, Content, LogDraft, NamedPerson, RequestedGrant};
 use stafett_protocol::limits;
 use stafett_protocol::membership::{AuthorityPerson, ConsentAuthority, Role, ScopeKind};
@@ -50,6 +50,7 @@ impl Client {
         let unit_name = self.unit_name(employee);
         // The leader's continuity seat is asked for in the same request, and said in plain words.
         let text = format!("{child}: stafettlogg, {unit_name}. {}", custody_text(&leader.name));
+        let words = Words { salt: self.random(), text };
         let mut grants = vec![];
         for (scope, kind) in [(card, ScopeKind::Card), (journal, ScopeKind::Journal)] {
             let mut requested = |grant: ConsentGrant| {
@@ -58,8 +59,8 @@ impl Client {
                 grants.push(RequestedGrant { grant, kind, scope_title: String::new(), grantee_name });
                 id
             };
-            let basis = requested(self.new_grant(log, scope, grantee, Access::Hold, &authority, &text));
-            let custody = requested(self.new_grant(log, scope, grantee, Access::Custody, &authority, &text));
+            let basis = requested(self.new_grant(log, scope, grantee, Access::Hold, &authority, &words));
+            let custody = requested(self.new_grant(log, scope, grantee, Access::Custody, &authority, &words));
             self.plan_scope(Plan {
                 scope,
                 kind,
@@ -74,7 +75,8 @@ impl Client {
         }
         self.write_card(card, &child, &born, level, &guardians)?;
         let draft = LogDraft { child_name: child, born, level, guardians: guardians.iter().map(named).collect() };
-        let request = ConsentRequest { log, draft: Some(draft), authority, grants, text };
+        let Words { text, salt } = words;
+        let request = ConsentRequest { log, draft: Some(draft), authority, grants, text, salt };
         for guardian in &guardians {
             self.write_letter(guardian.person, Content::ConsentRequest(request.clone()));
         }
@@ -155,7 +157,7 @@ impl Client {
         grantee: Grantee,
         access: Access,
         authority: &ConsentAuthority,
-        text: &str,
+        words: &Words,
     ) -> ConsentGrant {
         ConsentGrant {
             log,
@@ -163,7 +165,7 @@ impl Client {
             grantee,
             access,
             authority: authority.id(),
-            text: text_hash(text),
+            text: text_hash(&words.salt, &words.text),
             policy_version: POLICY_VERSION,
             expires_at: self.home_now().saturating_add(limits::CONSENT_DEFAULT_MILLIS),
             moves_to: None,
@@ -298,9 +300,10 @@ pub(super) fn custody_text(leader: &str) -> String {
     )
 }
 
-/// Hash of the words that were shown to whoever signs.
-pub(super) fn text_hash(text: &str) -> Hash {
-    hash("consent text", &[text.as_bytes()])
+/// The words that somebody is asked to sign, and what keeps others from guessing them.
+pub(super) struct Words {
+    pub text: String,
+    pub salt: [u8; 32],
 }
 
 fn named(pin: &Pin) -> NamedPerson {

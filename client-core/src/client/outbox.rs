@@ -80,8 +80,12 @@ impl Client {
 
     /// What waited for a scope that this device has left.
     pub(super) fn drop_queue(&mut self, scope: ScopeId) {
+        self.drop_statements(scope, |_| true);
+    }
+
+    pub(super) fn drop_statements(&mut self, scope: ScopeId, over: impl Fn(&Statement) -> bool) {
         for (key, value) in self.queued_rows("s") {
-            if decode::<OutStatement>(&value).is_ok_and(|o| o.scope == scope) {
+            if decode::<OutStatement>(&value).is_ok_and(|o| o.scope == scope && over(&o.statement)) {
                 self.table.delete(Space::Outbox, &key);
             }
         }
@@ -173,7 +177,7 @@ impl Client {
                     && !self.session.blocked.contains(id)
                     && self.informed(**id)
                     && s.replica.state().listed_at(self.home_now()).is_empty()
-                    // What is written now might not count in the generation that follows.
+                    // What is written now waits for a key that not everybody may have.
                     && s.replica.state().rejected == Permit::No
                     && !self.warned_of_withdrawal(**id)
                     && !self.forked(**id)

@@ -154,7 +154,7 @@ impl Client {
             )?;
             return Ok(true);
         }
-        if state.unlinked == 0 && self.plan_adds(scope, &state)? {
+        if state.gaps.is_empty() && self.link_repairs(scope).is_empty() && self.plan_adds(scope, &state)? {
             return Ok(true);
         }
         let stale = self.home_now().saturating_sub(state.epoch_since) > limits::OWN_UPDATE_MAX_MILLIS;

@@ -110,15 +110,15 @@ impl Client {
         let judged = s.replica.judge(record, &context)?;
         let event = judged.event();
         match &event.body {
-            Body::Commit(commit) => group::note(&mut s.keys, event.epoch + 1, commit)?,
+            Body::Commit(commit) => group::note(&mut s.keys, event.epoch + 1, commit, event.device)?,
             Body::Change(change) => s.unopened.extend(unopened_of(&s.replica, &judged, change)),
-            // A link that does not fit leaves the gap.
+            // A link that does not open leaves the gap.
             Body::Statement(Statement::LinkRepair(repair)) => {
-                let _ = s.keys.learn_link(repair.epoch, repair.link.as_slice().to_vec());
+                let _ = s.keys.learn_link(repair.from, repair.to, event.device, repair.link.as_slice());
             }
             Body::Statement(_) => {}
             Body::Genesis(genesis) => {
-                s.keys = s.keys.clone().next(genesis.carries.clone());
+                s.keys = s.keys.clone().next(genesis.carries.as_ref(), event.device);
                 s.keys.learn_check(0, genesis.check.0).map_err(group::mls_problem)?;
             }
         }

@@ -90,7 +90,7 @@ impl Client {
         };
         let founding =
             group::Founding { membership: &membership, log_salt: None, card: None, grants: vec![], vouchers: vec![] };
-        let mut keys = s.keys.clone().next(None);
+        let mut keys = s.keys.clone().next(None, me.device());
         let genesis = group::found(&self.provider, me, founding, &mut keys)?;
         let event = self.next_event(scope, Body::Genesis(genesis))?;
         let event = Event { generation: membership.generation, epoch: 0, ..event };
@@ -123,7 +123,7 @@ impl Client {
             // A try of our own that lost the race is worth nothing.
             KeyChain::forget_generation(&mut self.table, scope, event.generation);
             let before = std::mem::replace(&mut s.keys, KeyChain::new(scope, event.generation));
-            s.keys = before.next(genesis.carries.clone());
+            s.keys = before.next(genesis.carries.as_ref(), event.device);
         }
         s.keys.learn_check(0, genesis.check.0).map_err(group::mls_problem)?;
         self.apply(scope, judged)?;
@@ -131,8 +131,8 @@ impl Client {
         if !ours {
             group::forget(&self.provider, &s.replica.state().membership)?;
         }
-        // What this device took in under an epoch that does not count in the new generation must go.
-        if s.opened.generation != 0 && !s.keys.counts(s.opened.generation, s.opened.epoch) {
+        // What this device took in before a founder who carries nothing on must go.
+        if s.opened.generation != 0 && !s.keys.counts(s.opened.generation) {
             s.read_again();
         }
         if !s.replica.state().present().any(|m| m.person == me) {

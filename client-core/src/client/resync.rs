@@ -3,15 +3,17 @@
 //! mend the key chain.
 
 use super::input::Problem;
-use super::scope::{Standing, event_key};
+use super::scope::{Scope, Standing, event_key};
 use super::{Client, group};
 use crate::keychain::{ContentKey, KeyChain};
 use crate::rows::Space;
-use stafett_protocol::consent::{LinkRepair, Statement};
+use stafett_protocol::consent::{KeyPlace, LinkRepair, Statement};
 use stafett_protocol::event::{Body, Commit, Position};
 use stafett_protocol::ids::{Hash, Municipality, ScopeId};
+use stafett_protocol::limits::PREVIOUS_EPOCH_MILLIS;
 use stafett_protocol::replica::Judged;
 use stafett_protocol::signed::Signed;
+use stafett_protocol::state::ScopeState;
 use stafett_protocol::wire::{Bundle, Envelope};
 
 /// Where the newest GroupInfo of a scope is kept.
@@ -87,7 +89,7 @@ impl Client {
         s.standing = Standing::Resyncing;
         s.facts_changed = true;
         let (epoch, place) = (event.epoch + 1, s.keys.place(event.epoch + 1));
-        group::note(&mut s.keys, epoch, commit)?;
+        group::note(&mut s.keys, epoch, commit, event.device)?;
         let key = secret.filter(|_| own).and_then(|secret| ContentKey::from_exporter(&secret).ok());
         if let Some(key) = key.filter(|key| Hash(crate::keychain::check(key, &place)) == commit.check) {
             s.keys.learn_key(epoch, key).map_err(group::mls_problem)?;
@@ -136,20 +138,33 @@ impl Client {
         Ok(true)
     }
 
-    /// After somebody's resync the key chain has a gap: a member who knows both keys publishes the link.
+    /// The links of a scope's key chain that this device can make good. Nobody is let in before it has: a gap that
+    /// somebody else could mend is no reason to wait.
+    pub(super) fn link_repairs(&self, scope: ScopeId) -> Vec<LinkRepair> {
+        let Ok(device) = self.me().map(super::me::Me::device) else { return vec![] };
+        let member = |s: &&Scope| s.standing == Standing::Member && s.unaudited.is_none();
+        let Some(s) = self.scopes.get(&scope).filter(member) else { return vec![] };
+        let mut repairs = s.keys.repairs(device);
+        repairs.retain(|repair| self.is_due(s.replica.state(), repair));
+        repairs
+    }
+
+    /// Who only knows keys further back leaves a moment to those who know the one before: then nothing is skipped.
+    fn is_due(&self, state: &ScopeState, repair: &LinkRepair) -> bool {
+        let LinkRepair { from, to, .. } = repair;
+        let next = from.generation != to.generation || to.epoch.checked_add(1) == Some(from.epoch);
+        let present = KeyPlace { generation: state.membership.generation, epoch: state.epoch };
+        next || *from < present || self.home_now() > state.epoch_since.saturating_add(PREVIOUS_EPOCH_MILLIS)
+    }
+
+    /// Where the key chain has a gap, or what was published there is junk, a member who knows both keys publishes the
+    /// link. What another has published meanwhile does not wait to be sent any more.
     pub(super) fn plan_link_repairs(&mut self) {
-        let repairs: Vec<(ScopeId, LinkRepair)> = self
-            .scopes
-            .iter()
-            .filter(|(_, s)| s.standing == Standing::Member && s.replica.state().unlinked != 0)
-            .filter_map(|(id, s)| {
-                let epoch = s.replica.state().unlinked;
-                let link = s.keys.link(epoch).ok()?;
-                Some((*id, LinkRepair { epoch, link: link.into() }))
-            })
-            .collect();
-        for (scope, repair) in repairs {
-            if !self.session.busy(scope) {
+        let scopes: Vec<ScopeId> = self.scopes.keys().copied().filter(|s| !self.session.busy(*s)).collect();
+        for scope in scopes {
+            let repairs = self.link_repairs(scope);
+            self.drop_statements(scope, |s| matches!(s, Statement::LinkRepair(r) if !repairs.contains(r)));
+            for repair in repairs {
                 self.queue_statement(scope, Statement::LinkRepair(repair));
             }
         }

@@ -318,7 +318,7 @@ pub fn set_listed_state(to: &mut impl Transactable, scope: ScopeId, open: bool) 
     set(to, "concerns", Some(&to_hex(&scope.0)), state)
 }
 
-/// A note (notat), or a text that was consented to: `section` is `notes`, `consent_texts` or `requests`.
+/// A note (notat), or what the family asks for: `section` is `notes` or `requests`.
 pub fn add_text(to: &mut impl Transactable, author: PersonId, section: &str, id: &str, text: &str) -> Written {
     add(to, section, id, Fields::by(author).text("text", text))
 }

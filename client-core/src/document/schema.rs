@@ -57,6 +57,8 @@ pub const AUTHOR: &str = "author";
 
 const NAME: Kind = Kind::Text(200);
 const LINE: Kind = Kind::Text(300);
+/// 32 bytes in hexadecimal: with it the hash that was signed can be made again.
+const SALT: Kind = Kind::Text(64);
 const TIME: Kind = Kind::Text(40);
 const PASSAGE: Kind = Kind::Text(4_000);
 const LONG: Kind = Kind::Text(16_000);
@@ -114,7 +116,7 @@ const CARD: &[Section] = &[
 const JOURNAL: &[Section] = &[
     section("concerns", Keys::Scope, &[must("title", LINE), late("state", Kind::Word(&["open", "closed"]))]),
     section("notes", Keys::Random, &[must("text", LONG), may("time", TIME), FILE[0], FILE[1], FILE[2], FILE[3]]),
-    section("consent_texts", Keys::Random, &[must("text", LONG), may("title", LINE)]),
+    section("consent_texts", Keys::Random, &[must("text", LONG), must("salt", SALT), may("title", LINE)]),
     section("requests", Keys::Random, &[must("text", PASSAGE), may("time", TIME), late("answer", PASSAGE)]),
 ];
 

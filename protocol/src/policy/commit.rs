@@ -31,7 +31,7 @@ pub(super) fn decide(
     next.last_commit = state.position.seq.saturating_add(1);
     // A handover stands even where its commit cannot be processed: who comes back then is who it left.
     let before = if commit.handover.is_some() { &next.membership.members } else { &state.membership.members };
-    next.before_last_commit = remaining(before, &next);
+    next.before_last_commit = remaining(before, state, &next);
     next.epoch = state.epoch.saturating_add(1);
     next.epoch_since = context.now;
     next.rejected = Permit::No;
@@ -40,16 +40,19 @@ pub(super) fn decide(
     Ok(next)
 }
 
-/// Everyone who was in before the commit or may still come back, without the leaves that it removes: should
+/// Everyone who was in before the commit or might come back, without the leaves that it removes: should
 /// it be rejected, they stay removed, for narrowing never needs consent.
-fn remaining(before: &[Member], next: &ScopeState) -> Vec<Member> {
+fn remaining(before: &[Member], state: &ScopeState, next: &ScopeState) -> Vec<Member> {
     let mut before = before.to_vec();
     for member in &mut before {
         member.devices.retain(|d| next.membership.devices().any(|a| a == d));
     }
     before.retain(|m| !m.devices.is_empty());
     let there: Vec<PersonId> = before.iter().map(|m| m.person).collect();
-    before.into_iter().chain(next.readmit.iter().filter(|m| !there.contains(&m.person)).cloned()).collect()
+    // Who has come back with this very commit comes back again if it is rejected.
+    let may = |m: &&Member| !there.contains(&m.person) && next.present().any(|p| p.person == m.person);
+    let back: Vec<Member> = state.readmit.iter().filter(may).cloned().collect();
+    before.into_iter().chain(back).collect()
 }
 
 /// A device that lost its MLS state joins again by an external commit in the place of its own leaf.
@@ -72,11 +75,11 @@ fn resync(
     check_path(&state.membership, context, author, path)?;
     let mut next = state.clone();
     next.gentle = Permit::No;
-    let gap = state.epoch.saturating_add(1);
-    if next.unlinked == 0 {
-        next.unlinked = gap;
-    } else {
-        next.more_unlinked.push(gap);
+    next.gaps.push(state.epoch.saturating_add(1));
+    // Links are taken for any epoch at any time; the list only holds up Adds. So the oldest may go, and nobody's resyncs
+    // stand in the way of another's.
+    if next.gaps.len() > limits::KEY_GAPS {
+        next.gaps.remove(0);
     }
     Ok(next)
 }
@@ -146,7 +149,7 @@ fn rewrite(
 ) -> Result<ScopeState, Refusal> {
     check_fixed_part(state, new, None)?;
     check_leaves_match(state, view, new)?;
-    if !view.adds.is_empty() && state.unlinked != 0 {
+    if !view.adds.is_empty() && !state.gaps.is_empty() {
         return Err(Refusal::LinkRepairFirst);
     }
     let persons: BTreeSet<_> = state.membership.members.iter().chain(&new.members).map(|m| m.person).collect();

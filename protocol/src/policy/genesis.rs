@@ -3,7 +3,7 @@
 
 use super::{Author, Context, Refusal, entry};
 use crate::commit_view::Leaf;
-use crate::consent::{Access, Permit};
+use crate::consent::{Access, KeyPlace, Permit};
 use crate::event::{Event, Genesis, Position};
 use crate::ids::{DeviceId, LogId, PersonId, PublicKey};
 use crate::limits;
@@ -80,8 +80,7 @@ fn fresh(genesis: &Genesis, membership: &Membership, founder: PersonId, now: u64
         before_last_commit: vec![],
         rejected: Permit::No,
         readmit: vec![],
-        unlinked: 0,
-        more_unlinked: vec![],
+        gaps: vec![],
         check: genesis.check,
         tenures: vec![],
         takeovers: vec![],
@@ -349,8 +348,7 @@ pub(super) fn refound(
         last_commit: state.position.seq.saturating_add(1),
         rejected: Permit::No,
         readmit: back,
-        unlinked: 0,
-        more_unlinked: vec![],
+        gaps: vec![],
         check: genesis.check,
         ..state.clone()
     })
@@ -360,15 +358,16 @@ fn in_log(state: &ScopeState) -> bool {
     !matches!(state.kind(), ScopeKind::Unit | ScopeKind::Personal)
 }
 
-/// Nothing accepted is ever un-accepted: the founder goes on from the key of the present epoch, or, if it
-/// is the one that cannot process the last commit, from the epoch before. An orphaned scope goes on from
-/// whatever key its founder still has, or starts empty.
+/// Nothing accepted is ever un-accepted: every change of the generations before goes on to count. The founder seals
+/// the newest key that it has: perhaps not the last one, if it could not process the last commits, or of an earlier
+/// generation, if it was kept out of the last. Who has a later key publishes it as a link. An orphaned scope may start
+/// empty.
 fn check_carried(state: &ScopeState, genesis: &Genesis, orphaned: bool) -> Result<(), Refusal> {
     let Some(carried) = &genesis.carries else {
         return if orphaned { Ok(()) } else { Err(Refusal::LinkMissing) };
     };
-    let oldest = if orphaned { 0 } else { state.epoch.saturating_sub(1) };
-    if (oldest..=state.epoch).contains(&carried.epoch) { Ok(()) } else { Err(Refusal::LinkMissing) }
+    let present = KeyPlace { generation: state.membership.generation, epoch: state.epoch };
+    if carried.to.generation > 0 && carried.to <= present { Ok(()) } else { Err(Refusal::LinkMissing) }
 }
 
 /// Everyone who was in before the rejected commit, less what was listed since; of an orphaned scope the

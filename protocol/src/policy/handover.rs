@@ -203,7 +203,7 @@ pub(super) fn decide(
     let home = (offer.to.municipality, state.membership.home_epoch.saturating_add(1));
     check_fixed_part(state, new, moves.then_some(home))?;
     check_leaves_match(state, view, new)?;
-    if !view.adds.is_empty() && state.unlinked != 0 {
+    if !view.adds.is_empty() && !state.gaps.is_empty() {
         return Err(Refusal::LinkRepairFirst);
     }
     let terms = Terms { state, context, offer, new_holder, listed };

@@ -3,7 +3,7 @@
 
 use super::{Action, Author, Context, Refusal, authority, entry, handover, require, withdrawal};
 use crate::consent::{
-    Access, Attested, Closing, DeletionWitness, Grantee, LinkRepair, Permit, Reject, SignedGrant, Statement,
+    Access, Attested, Closing, DeletionWitness, Grantee, KeyPlace, LinkRepair, Permit, Reject, SignedGrant, Statement,
 };
 use crate::limits;
 use crate::membership::Role;
@@ -42,16 +42,18 @@ pub(super) fn decide(
     }
 }
 
-/// Closes the oldest gap in the key chain.
+/// A link that leads back. Only members can tell whether it opens; so another may follow, for every epoch and for ever:
+/// junk must not be the last word.
 fn repair_link(state: &ScopeState, repair: &LinkRepair) -> Result<ScopeState, Refusal> {
-    if state.unlinked == 0 || repair.epoch != state.unlinked {
+    let LinkRepair { from, to, link } = repair;
+    let present = KeyPlace { generation: state.membership.generation, epoch: state.epoch };
+    let leads_back = to < from && *from <= present && to.generation != 0;
+    if !leads_back || link.as_slice().len() != limits::LINK_BYTES {
         return Err(Refusal::Malformed);
     }
-    let (unlinked, more) = match state.more_unlinked.split_first() {
-        Some((next, more)) => (*next, more.to_vec()),
-        None => (0, vec![]),
-    };
-    Ok(ScopeState { unlinked, more_unlinked: more, ..state.clone() })
+    let mut next = state.clone();
+    next.gaps.retain(|gap| *from != KeyPlace { epoch: *gap, ..present });
+    Ok(next)
 }
 
 /// Only a device that has been in and is out says that it has wiped, and says so once.

@@ -269,7 +269,11 @@ impl Samples {
             world.authority_change(world.log(), CARD, &world.authority(), &world.authority(), Hash([0; 32]), &[MOTHER]),
             world.key_change(&self.key_change(), Some(world.device(MOTHER)), &[TEACHER]),
             Statement::Reject(Reject { seq: 3, reason: RejectReason::Link }),
-            Statement::LinkRepair(LinkRepair { epoch: 2, link: vec![1].into() }),
+            Statement::LinkRepair(LinkRepair {
+                from: KeyPlace { generation: 2, epoch: 0 },
+                to: KeyPlace { generation: 1, epoch: 7 },
+                link: vec![1].into(),
+            }),
             Statement::Deletion(DeletionWitness {
                 device_key: [1; 32],
                 receipt: Signed::sign(&self.deletion(), &key("signer")),
@@ -302,6 +306,7 @@ impl Samples {
                 grantee_name: "Solvang skole".into(),
             }],
             text: "Vi ber om samtykke".into(),
+            salt: [6; 32],
         };
         let notice = GrantNotice {
             log: world.log(),

@@ -7,7 +7,7 @@ use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use openmls_rust_crypto::RustCrypto;
 use serde_json::{Value, json};
-use stafett_client_core::keychain::{ContentKey, Place, check, make_link, open_link};
+use stafett_client_core::keychain::{ContentKey, Place, check, make_bridge, open_bridge};
 use stafett_client_core::letter::{SealedLetter, key_pair};
 use stafett_client_core::seal::{Envelope, SealError, change_tag, open, padded, seal};
 use stafett_client_core::{letter, seal as sealing};
@@ -111,11 +111,14 @@ fn content_key(n: u8) -> ([u8; 32], ContentKey) {
 /// `keys.json`.
 pub fn keys() -> File {
     let mut vectors = vec![];
-    for (generation, epoch) in [(1, 1), (1, 2), (2, 300)] {
+    // To the epoch before, and bridges to others.
+    let pairs = [((1, 1), (1, 0)), ((1, 2), (1, 1)), ((2, 300), (2, 299)), ((2, 0), (1, 7)), ((1, 5), (1, 3))];
+    for ((generation, epoch), to) in pairs {
         let ((newer_bytes, newer), (older_bytes, older)) = (content_key(11), content_key(10));
         let place = Place { scope: CARD, generation, epoch };
-        let link = make_link(&newer, &older, &place);
-        let vector = |key: &[u8; 32], link: &[u8]| json!({"scope": to_hex(&CARD.0), "generation": generation, "epoch": epoch, "key": to_hex(key), "check": to_hex(&check(&newer, &place)), "link": to_hex(link)});
+        let target = Place { scope: CARD, generation: to.0, epoch: to.1 };
+        let link = make_bridge(&newer, &older, &place, &target);
+        let vector = |key: &[u8; 32], link: &[u8]| json!({"scope": to_hex(&CARD.0), "generation": generation, "epoch": epoch, "to": [to.0, to.1], "key": to_hex(key), "check": to_hex(&check(&newer, &place)), "link": to_hex(link)});
         let mut good = vector(&newer_bytes, &link);
         good["before"] = to_hex(&older_bytes).into();
         vectors.push(good);
@@ -126,7 +129,8 @@ pub fn keys() -> File {
             ("a short link", newer_bytes, link[..32].to_vec()),
             ("another key", older_bytes, link),
         ] {
-            assert!(open_link(&ContentKey::from_exporter(&key).unwrap(), &link, &place).is_err(), "{why}");
+            let key_here = ContentKey::from_exporter(&key).unwrap();
+            assert!(open_bridge(&key_here, &link, &place, &target).is_none(), "{why}");
             let mut vector = vector(&key, &link);
             vector["refused"] = why.into();
             vectors.push(vector);
@@ -134,7 +138,7 @@ pub fn keys() -> File {
     }
     File {
         name: "keys.json",
-        about: "Content keys: the check that a commit publishes, and the link that opens to the key before.",
+        about: "Content keys: the check that a commit publishes, and the link that opens to the key of `to`, the epoch before or an earlier place (generation, epoch).",
         vectors,
     }
 }

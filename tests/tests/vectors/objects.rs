@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use stafett_client_core::document::gate::actor_id;
 use stafett_protocol::code::{Proof, comparison_number, key_hash, proof, ticket_hash};
 use stafett_protocol::codec::{VLBytes, encode};
+use stafett_protocol::consent::text_hash;
 use stafett_protocol::credential::letter_key_hash;
 use stafett_protocol::event::{Position, Receipt, Record};
+use stafett_protocol::handover::Reason;
 use stafett_protocol::ids::*;
 use stafett_protocol::policy::own_basis;
 use stafett_protocol::signed::Signed;
@@ -132,6 +134,7 @@ pub fn hashes() -> File {
     let number = comparison_number((world.id(TEACHER), &teacher), (world.id(MOTHER), &mother));
     let pair: [&[u8]; 4] = [&world.id(TEACHER).0, &teacher, &world.id(MOTHER).0, &mother];
     let letter_key_hashed = letter_key_hash(&[9; 1216]);
+    let reason = Reason { text: "Bytter skole".into(), salt: SALT };
     let vectors = vec![
         h("a", &[]),
         h("a", &[b""]),
@@ -147,6 +150,8 @@ pub fn hashes() -> File {
         hashed("authority id", &[&encode(&authority)], &authority.id().0),
         hashed("own basis", &[&teacher], &own_basis(&teacher).0),
         hashed("MLS group id", &[&CARD.0, &2u32.to_be_bytes()], group.as_slice()),
+        hashed("consent text hash", &[&[8; 32], "Lær meg å lese".as_bytes()], &text_hash(&[8; 32], "Lær meg å lese").0),
+        hashed("handover reason hash", &[&SALT, reason.text.as_bytes()], &reason.hash().0),
         hashed("Welcome hash", &[b"a Welcome"], &welcome_hash(b"a Welcome").0),
         hashed(
             "actor id",

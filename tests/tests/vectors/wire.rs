@@ -38,7 +38,7 @@ fn bodies(samples: &Samples) -> Vec<Sample> {
         check: Hash([3; 32]),
         carries: None,
     };
-    let carries = Some(Carried { epoch: 3, link: vec![9; 48].into() });
+    let carries = Some(Carried { to: KeyPlace { generation: 1, epoch: 3 }, link: vec![9; 48].into() });
     let next = Genesis { log_salt: None, grants: vec![], vouchers: vec![], carries, ..genesis.clone() };
     let concern = Genesis { log_salt: None, card: Some(CARD), grants: vec![], vouchers: vec![], ..genesis.clone() };
     let Body::Commit(commit) = &samples.commit.body else { panic!("the sample is a commit") };

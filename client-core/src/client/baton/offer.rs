@@ -3,7 +3,7 @@
 
 use super::{Baton, Progress, Side};
 use crate::client::input::{Problem, Who};
-use crate::client::log::custody_text;
+use crate::client::log::{Words, custody_text};
 use crate::client::scope::Standing;
 use crate::client::{Answer, Client, people};
 use serde_json::json;
@@ -221,6 +221,7 @@ impl Client {
             notes_text(journal, notes),
             custody_text(&leader)
         );
+        let words = Words { salt: self.random(), text };
         let mut bases = vec![];
         let mut grants: Vec<RequestedGrant> = vec![];
         for h in handed {
@@ -236,7 +237,7 @@ impl Client {
                 grantee_name: grantee_name.clone(),
             };
             for access in [Access::Hold, Access::Custody] {
-                let grant = self.new_grant(log, h.scope, grantee, access, &authority, &text);
+                let grant = self.new_grant(log, h.scope, grantee, access, &authority, &words);
                 let grant = ConsentGrant { moves_to: moves_to.filter(|_| access == Access::Hold), ..grant };
                 bases.extend((access == Access::Hold).then(|| id_of(&grant)));
                 grants.push(requested(grant));
@@ -244,12 +245,13 @@ impl Client {
         }
         // The new holder's own journal, which does not exist yet.
         for (scope, access) in journal.into_iter().flat_map(|j| [(j, Access::Hold), (j, Access::Custody)]) {
-            let grant = self.new_grant(log, scope, grantee, access, &authority, &text);
+            let grant = self.new_grant(log, scope, grantee, access, &authority, &words);
             let grant = ConsentGrant { moves_to: moves_to.filter(|_| access == Access::Hold), ..grant };
             let (kind, grantee_name) = (ScopeKind::Journal, grantee_name.clone());
             grants.push(RequestedGrant { grant, kind, scope_title: String::new(), grantee_name });
         }
-        Ok((bases, Some(ConsentRequest { log, draft: None, authority, grants, text })))
+        let Words { text, salt } = words;
+        Ok((bases, Some(ConsentRequest { log, draft: None, authority, grants, text, salt })))
     }
 
     fn offer_letter(
