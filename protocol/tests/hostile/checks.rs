@@ -19,6 +19,8 @@ pub enum Broken {
     TwoHolders,
     /// Somebody of the family is out against the authority's will.
     FamilyOut,
+    /// Or may come back one day, and until then ends nothing.
+    FamilyMute,
     /// Nobody honest can write, or make it so that somebody can.
     NoWayOn,
     /// Somebody new would not read the past, and nobody can mend that.
@@ -27,8 +29,15 @@ pub enum Broken {
     NoNewcomer,
 }
 
-pub const ALL: [Broken; 6] =
-    [Broken::Reads, Broken::TwoHolders, Broken::FamilyOut, Broken::NoWayOn, Broken::NoPast, Broken::NoNewcomer];
+pub const ALL: [Broken; 7] = [
+    Broken::Reads,
+    Broken::TwoHolders,
+    Broken::FamilyOut,
+    Broken::FamilyMute,
+    Broken::NoWayOn,
+    Broken::NoPast,
+    Broken::NoNewcomer,
+];
 
 /// Something that must never be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +61,9 @@ pub fn check(world: &World, game: &Game, facts: &Facts, kinds: &[Broken]) -> Res
     }
     if asked(Broken::FamilyOut) {
         family_is_in(world, game, facts)?;
+    }
+    if asked(Broken::FamilyMute) {
+        family_may_act(world, game, facts)?;
     }
     if [Broken::NoWayOn, Broken::NoPast, Broken::NoNewcomer].iter().any(|k| asked(*k)) {
         let found = way_on(world, game, facts);
@@ -119,19 +131,23 @@ fn may_withdraw(world: &World, facts: &Facts, by: P) -> bool {
     matches!(asked.map(drop), Ok(()) | Err(Refusal::NothingToWithdraw))
 }
 
+/// In a scope that is orphaned the family founds anew.
 fn family_is_in(world: &World, game: &Game, facts: &Facts) -> Result<(), Violation> {
-    for guardian in honest_guardians(world, game, facts) {
-        let id = world.id(guardian.who());
-        let back = facts.state.readmit.iter().any(|m| m.person == id);
-        // In a scope that is orphaned the family founds anew.
-        if !facts.reads(id) && !back && !facts.state.is_orphaned(facts.now) {
-            return broken(Broken::FamilyOut, format!("{guardian:?} is out and cannot come back"));
-        }
-        if !may_withdraw(world, facts, guardian) && !facts.state.is_orphaned(facts.now) {
-            return broken(Broken::FamilyOut, format!("{guardian:?} can withdraw nothing"));
-        }
+    let id = |p: &P| world.id(p.who());
+    let back = |p: &P| facts.state.readmit.iter().any(|m| m.person == id(p));
+    let out = honest_guardians(world, game, facts).find(|p| !facts.reads(id(p)) && !back(p));
+    match out.filter(|_| !facts.state.is_orphaned(facts.now)) {
+        Some(guardian) => broken(Broken::FamilyOut, format!("{guardian:?} is out and cannot come back")),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+fn family_may_act(world: &World, game: &Game, facts: &Facts) -> Result<(), Violation> {
+    let mute = honest_guardians(world, game, facts).find(|p| !may_withdraw(world, facts, *p));
+    match mute.filter(|_| !facts.state.is_orphaned(facts.now)) {
+        Some(guardian) => broken(Broken::FamilyMute, format!("{guardian:?} can withdraw nothing")),
+        None => Ok(()),
+    }
 }
 
 fn somebody_writes(world: &World, game: &Game, facts: &Facts, more: &[P]) -> bool {

@@ -18,7 +18,7 @@ use stafett_protocol::signed::Signed;
 pub fn deed(run: &Run<'_>, step: Move) -> Option<(P, Deed)> {
     let (world, facts) = (run.world, &run.facts);
     Some(match step {
-        Move::Answer { .. } | Move::Wait { .. } => return None,
+        Move::Answer { .. } | Move::Wait { .. } | Move::Withhold { .. } => return None,
         Move::Write { by } => (by, Deed::Write),
         Move::Renew { by, junk } => (by, Deed::Commit(Draft { junk, ..Draft::default() })),
         Move::Resync { by } => (by, Deed::Resync),

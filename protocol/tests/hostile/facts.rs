@@ -48,6 +48,8 @@ pub struct Facts {
     pub state: ScopeState,
     pub now: u64,
     pub ledger: Ledger,
+    /// Of whom only one device can be let in.
+    pub withheld: Vec<PersonId>,
 }
 
 pub fn link(junk: bool) -> Vec<u8> {

@@ -51,10 +51,15 @@ pub fn let_in(facts: &Facts, seat: &Member, devices: usize) -> Deed {
     Deed::Commit(Draft { adds, removes: facts.listed(), membership, ..Draft::default() })
 }
 
-/// Whoever a re-founding keeps a seat for, with devices that are not here.
+/// Whoever a re-founding keeps a seat for, with devices that are not here and could be.
 fn awaited(facts: &Facts) -> Vec<Member> {
     let here = |d: &PublicKey| facts.state.membership.devices().any(|h| h == d);
-    facts.state.readmit.iter().filter(|m| m.devices.iter().any(|d| !here(d))).cloned().collect()
+    let mut seats = facts.state.readmit.clone();
+    for seat in seats.iter_mut().filter(|m| facts.withheld.contains(&m.person)) {
+        seat.devices.truncate(1);
+    }
+    seats.retain(|m| m.devices.iter().any(|d| !here(d)));
+    seats
 }
 
 /// What is due for this person, the first thing first.

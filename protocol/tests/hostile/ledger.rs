@@ -280,6 +280,7 @@ impl Ledger {
             return Err("the consent is for another role");
         }
         self.for_them(&consent.grant, world, person, role, since, now)?;
+        // Who had withdrawn from them before it came into force is asked: for this grant, or for another since.
         let asked = |by: PersonId, at: u64| {
             let again = |c: &&Consent| c.id == *basis || party(c.grant.grantee).covers(world, person);
             let signed = |c: &Consent| c.signed.iter().any(|(s, t)| *s == by && (c.id == *basis || *t > at));
@@ -287,7 +288,7 @@ impl Ledger {
         };
         let open = |(by, from, at): &(PersonId, Party, u64)| {
             let here = self.authority.guardians.iter().any(|g| g.person == *by);
-            here && from.covers(world, person) && !asked(*by, *at)
+            here && *at <= since && from.covers(world, person) && !asked(*by, *at)
         };
         if self.vetoes.iter().any(open) { Err("who withdrew from them has not been asked") } else { Ok(()) }
     }

@@ -11,7 +11,6 @@ pub enum P {
     Mother,
     Father,
     Ppt,
-    PptLeader,
     Coach,
     /// An account that a hostile leader or home had made: at the school.
     Made,
@@ -29,7 +28,6 @@ impl P {
             P::Mother => MOTHER,
             P::Father => FATHER,
             P::Ppt => PPT,
-            P::PptLeader => PPT_LEADER,
             P::Coach => COACH,
             P::Made => COLLEAGUE,
             P::Invented => CHILD,
@@ -49,7 +47,8 @@ pub struct Cast {
     pub people: &'static [P],
 }
 
-pub const CASTS: [Cast; 11] = [
+pub const CASTS: [Cast; 12] = [
+    Cast { name: "nobody", people: &[] },
     Cast { name: "reader", people: &[P::Ppt] },
     Cast { name: "actor", people: &[P::Coach] },
     Cast { name: "holder", people: &[P::Teacher] },
@@ -204,6 +203,10 @@ pub enum Move {
         survives: bool,
     },
     Deletion {
+        by: P,
+    },
+    /// From now on there is a key package for one of their devices only.
+    Withhold {
         by: P,
     },
     Replay {

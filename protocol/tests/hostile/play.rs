@@ -58,7 +58,8 @@ impl Start {
             device.provider.storage().values.write().unwrap().clone_from(rows);
         }
         let chain = self.card.again();
-        let facts = Facts { state: chain.state().clone(), now: chain.now, ledger: self.ledger.clone() };
+        let facts =
+            Facts { state: chain.state().clone(), now: chain.now, ledger: self.ledger.clone(), withheld: vec![] };
         Run { world: &self.world, game, chain, facts }
     }
 }
@@ -155,6 +156,10 @@ impl Run<'_> {
                 settle(self, world, &game);
                 self.chain.now += days * DAY;
                 self.facts.now = self.chain.now;
+                true
+            }
+            Move::Withhold { by } => {
+                self.facts.withheld.push(world.id(by.who()));
                 true
             }
             _ => {
