@@ -225,6 +225,29 @@ fn a10_a_guardian_is_not_dropped_by_the_other() {
     assert_eq!(broken("guardian", 1, &steps, Broken::FamilyOut), None);
 }
 
+/// Who came back with the very commit that is rejected next.
+#[test]
+fn a_second_reject_loses_nobody_who_has_just_come_back() {
+    let steps = [
+        Reject { by: Ppt },
+        Answer { by: Teacher, pick: 0 },
+        LetIn { by: Teacher, who: Father, devices: 1, seat: Seat::Kept },
+        LetIn { by: Teacher, who: Mother, devices: 1, seat: Seat::Kept },
+        Reject { by: Father },
+        Refound { by: Father, back: 0, junk: false },
+    ];
+    assert_eq!(broken("guardian and employee", 2, &steps, Broken::FamilyOut), None);
+}
+
+/// A founder's link to what was before is junk: those who were there give the true one.
+#[test]
+#[ignore = "until the mend"]
+fn junk_carried_into_the_next_generation_is_not_the_last_word() {
+    let steps = [Reject { by: Father }, Refound { by: Father, back: 0, junk: true }];
+    let back = [Mother, Teacher].map(|who| LetIn { by: Father, who, devices: 1, seat: Seat::Kept });
+    assert_eq!(broken("guardian", 2, &[&steps[..], &back].concat(), Broken::NoPast), None);
+}
+
 /// A reader's commit that nobody can process, and another one before anybody has answered: the newest key that the others
 /// have is of an epoch that a re-founding may not carry.
 #[test]

@@ -151,9 +151,11 @@ fn family_may_act(world: &World, game: &Game, facts: &Facts) -> Result<(), Viola
 }
 
 fn somebody_writes(world: &World, game: &Game, facts: &Facts, more: &[P]) -> bool {
-    let in_step = facts.ledger.followed == facts.state.epoch;
-    let writes = |p: P| facts.judge(world, facts.device(world, p), &Deed::Write).is_ok();
-    in_step && game.honest().chain(more.iter().copied()).any(writes)
+    let writes = |p: P| {
+        let in_step = facts.ledger.in_step(world.id(p.who()), &facts.state);
+        in_step && facts.judge(world, facts.device(world, p), &Deed::Write).is_ok()
+    };
+    game.honest().chain(more.iter().copied()).any(writes)
 }
 
 fn way_on(world: &World, game: &Game, facts: &Facts) -> Result<(), Violation> {

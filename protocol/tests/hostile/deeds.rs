@@ -2,7 +2,7 @@
 //! person's own.
 
 use super::checks::given;
-use super::facts::{Deed, Draft, JUNK_LINK};
+use super::facts::{Deed, Draft, oldest_gap, repair};
 use super::honest::{carried, founded, let_in, reject, sweep};
 use super::moves::{Aim, Gift, Move, P, Rule, Seat};
 use super::play::{Run, employee_voucher};
@@ -23,8 +23,8 @@ pub fn deed(run: &Run<'_>, step: Move) -> Option<(P, Deed)> {
         Move::Renew { by, junk } => (by, Deed::Commit(Draft { junk, ..Draft::default() })),
         Move::Resync { by } => (by, Deed::Resync),
         Move::JunkLink { by, off } => {
-            let repair = LinkRepair { epoch: facts.state.unlinked + off, link: JUNK_LINK.to_vec().into() };
-            (by, Deed::Say(Statement::LinkRepair(repair)))
+            let epoch = oldest_gap(&facts.state).unwrap_or(facts.state.epoch) + off;
+            (by, repair(facts.state.membership.generation, epoch, true))
         }
         Move::Reject { by } => (by, reject(facts)),
         Move::Refound { by, back, junk } => {

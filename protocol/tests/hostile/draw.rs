@@ -1,6 +1,7 @@
 //! Histories drawn at random: any move of any hostile member, and more often the one that the facts invite to.
 
 use super::checks::{Broken, Violation, check};
+use super::facts::oldest_gap;
 use super::moves::{Aim, CASTS, GUARDIANS, Game, Gift, MEMBERS, Move, P, Rule, Seat};
 use super::play::{Run, Start};
 use stafett_protocol::consent::Permit;
@@ -89,7 +90,7 @@ fn among(dice: &mut Dice, run: &Run<'_>, fit: &[P]) -> P {
 /// The next move: each with a weight, by what the facts are.
 fn draw(dice: &mut Dice, run: &Run<'_>) -> Move {
     let state = &run.facts.state;
-    let (rejected, gap) = (state.rejected == Permit::Yes, state.unlinked != 0);
+    let (rejected, gap) = (state.rejected == Permit::Yes, oldest_gap(state).is_some());
     let (waiting, dormant) = (!state.readmit.is_empty(), state.status_at(run.facts.now) != Status::Active);
     let (taken, granted) = (!state.takeovers.is_empty(), state.grants.len() > 4);
     let listed = !run.facts.listed().is_empty();

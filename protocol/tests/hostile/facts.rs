@@ -5,7 +5,7 @@ use super::ledger::Ledger;
 use super::moves::P;
 use crate::common::*;
 use stafett_protocol::commit_view::CommitView;
-use stafett_protocol::consent::{Statement, Voucher};
+use stafett_protocol::consent::{LinkRepair, Statement, Voucher};
 use stafett_protocol::event::{Body, Carried, Event};
 use stafett_protocol::handover::Handover;
 use stafett_protocol::ids::{DeviceId, PersonId, PublicKey};
@@ -56,7 +56,22 @@ pub fn link(junk: bool) -> Vec<u8> {
     if junk { JUNK_LINK.to_vec() } else { TRUE_LINK.to_vec() }
 }
 
-/// A device as a person's person or key says.
+/// A link from this epoch of this generation to the one before.
+pub fn repair(_generation: u32, epoch: u64, junk: bool) -> Deed {
+    Deed::Say(Statement::LinkRepair(LinkRepair { epoch, link: link(junk).into() }))
+}
+
+/// The generation and epoch for which a true link is published.
+pub fn repaired(repair: &LinkRepair, state: &ScopeState) -> Option<(u32, u64)> {
+    (repair.link.as_slice() == TRUE_LINK).then_some((state.membership.generation, repair.epoch))
+}
+
+/// The epoch that a junk link would best be for.
+pub fn oldest_gap(state: &ScopeState) -> Option<u64> {
+    Some(state.unlinked).filter(|epoch| *epoch != 0)
+}
+
+/// The device with this key.
 pub fn device_of_key<'w>(world: &'w World, key: &PublicKey) -> &'w Device {
     world.by_id(DeviceId::of_key(key))
 }

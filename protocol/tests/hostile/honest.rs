@@ -1,10 +1,10 @@
 //! What honest people's clients do by themselves: found anew what they cannot process, remove who is listed, repair
 //! the key chain, let back who may come back.
 
-use super::facts::{Board, Deed, Draft, Facts, TRUE_LINK, link};
+use super::facts::{Board, Deed, Draft, Facts, link, repair};
 use super::moves::{Game, P};
 use crate::common::*;
-use stafett_protocol::consent::{LinkRepair, Permit, Reject, RejectReason, Statement};
+use stafett_protocol::consent::{Permit, Reject, RejectReason, Statement};
 use stafett_protocol::event::Carried;
 use stafett_protocol::ids::PublicKey;
 use stafett_protocol::membership::{Member, Membership, Role};
@@ -72,17 +72,15 @@ fn due(world: &World, facts: &Facts, by: P, pick: usize) -> Vec<Deed> {
         return if guards { vec![founded(facts, &seat, device, None)] } else { vec![] };
     }
     let mut deeds = vec![];
-    let in_step = facts.ledger.followed == state.epoch;
-    let gaps = facts.ledger.gaps.iter().filter(|g| !g.mended && g.generation == state.membership.generation);
-    for gap in gaps.filter(|g| g.witnesses.contains(&id)) {
-        deeds.push(Deed::Say(Statement::LinkRepair(LinkRepair { epoch: gap.epoch, link: TRUE_LINK.to_vec().into() })));
-    }
+    let (reads, in_step) = (facts.reads(id), facts.ledger.in_step(id, state));
+    let gaps = facts.ledger.gaps.iter().filter(|g| reads && !g.mended && g.witnesses.contains(&id));
+    deeds.extend(gaps.map(|g| repair(g.generation, g.epoch, false)));
     if state.rejected == Permit::Yes {
         deeds.extend(anew(world, facts, by));
-    } else if facts.ledger.spoilt.is_some_and(|seq| state.last_commit >= seq) {
+    } else if reads && !in_step {
         deeds.push(reject(facts));
     }
-    if facts.reads(id) && in_step {
+    if reads && in_step {
         if !facts.listed().is_empty() {
             deeds.push(sweep(facts));
         }
@@ -94,11 +92,13 @@ fn due(world: &World, facts: &Facts, by: P, pick: usize) -> Vec<Deed> {
     deeds
 }
 
-/// The next generation, from the newest key that this person has.
+/// The next generation, from the newest key that this person has: of the present generation, or there is none to carry.
 fn anew(world: &World, facts: &Facts, by: P) -> Option<Deed> {
     let id = world.id(by.who());
     let seat = facts.state.before_last_commit.iter().find(|m| m.person == id)?;
-    Some(founded(facts, seat, facts.device(world, by), carried(facts.ledger.followed, false)))
+    let newest = facts.ledger.newest(id).filter(|(generation, _)| *generation == facts.state.membership.generation);
+    let carries = newest.and_then(|(_, epoch)| carried(epoch, false));
+    Some(founded(facts, seat, facts.device(world, by), carries))
 }
 
 /// One step of one person; whether there was any.

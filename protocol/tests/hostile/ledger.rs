@@ -1,10 +1,10 @@
 //! Who consented to what, kept from the accepted events alone, by hand and without the policy's code: the oracle.
 
-use super::facts::JUNK_LINK;
+use super::facts::{JUNK_LINK, repaired};
 use crate::common::*;
 use stafett_protocol::consent::*;
 use stafett_protocol::event::{Body, Commit, Event, Genesis};
-use stafett_protocol::ids::{DeviceId, Hash, PersonId, PublicKey, UnitId};
+use stafett_protocol::ids::{Hash, PersonId, PublicKey, UnitId};
 use stafett_protocol::membership::{ConsentAuthority, Member, Role};
 use stafett_protocol::state::ScopeState;
 
@@ -50,10 +50,8 @@ pub struct Ledger {
     holder: Option<PersonId>,
     all_over: bool,
     pub gaps: Vec<Gap>,
-    /// The record that no honest client can process.
-    pub spoilt: Option<u64>,
-    /// The last epoch of this generation that they could.
-    pub followed: u64,
+    /// The newest content key of each person: its generation and epoch.
+    known: Vec<(PersonId, (u32, u64))>,
 }
 
 /// The key that a person really has.
@@ -90,8 +88,7 @@ impl Ledger {
             holder: None,
             all_over: false,
             gaps: vec![],
-            spoilt: None,
-            followed: 0,
+            known: vec![],
         }
     }
 
@@ -111,9 +108,28 @@ impl Ledger {
         if after.membership.generation == 1 {
             self.holder = after.membership.holder().map(|h| h.person);
         }
-        let junk = genesis.carries.as_ref().is_some_and(|c| c.link.as_slice() == JUNK_LINK);
-        self.spoilt = junk.then_some(after.position.seq);
-        self.followed = 0;
+        let generation = after.membership.generation;
+        // Whoever had a key of before will see that this link does not open.
+        if genesis.carries.as_ref().is_some_and(|c| c.link.as_slice() == JUNK_LINK) {
+            let witnesses = self.known.iter().map(|(person, _)| *person).collect();
+            self.gaps.push(Gap { generation, epoch: 0, witnesses, mended: false });
+        }
+        self.learns(after.membership.members[0].person, (generation, 0));
+    }
+
+    /// The newest key that this person has.
+    pub fn newest(&self, person: PersonId) -> Option<(u32, u64)> {
+        self.known.iter().find(|(p, _)| *p == person).map(|(_, at)| *at)
+    }
+
+    /// Whether this person's client has followed the group to where it stands.
+    pub fn in_step(&self, person: PersonId, state: &ScopeState) -> bool {
+        self.newest(person) == Some((state.membership.generation, state.epoch))
+    }
+
+    fn learns(&mut self, person: PersonId, at: (u32, u64)) {
+        self.known.retain(|(p, _)| *p != person);
+        self.known.push((person, at));
     }
 
     fn committed(
@@ -126,17 +142,19 @@ impl Ledger {
         now: u64,
     ) {
         commit.vouchers.iter().for_each(|v| self.vouch(world, v));
-        if commit.link.as_ref().is_some_and(|l| l.as_slice() == JUNK_LINK) {
-            self.spoilt = Some(after.position.seq);
-        } else if self.followed == before.epoch {
-            self.followed = after.epoch;
+        let junk = commit.link.as_ref().is_some_and(|l| l.as_slice() == JUNK_LINK);
+        let author = before.membership.member_of_device(event.device).map(|m| m.person);
+        let here: Vec<PersonId> = before.membership.members.iter().map(|m| m.person).collect();
+        let followed: Vec<PersonId> = here.iter().filter(|p| self.in_step(**p, before)).copied().collect();
+        let generation = after.membership.generation;
+        for member in &after.membership.members {
+            let welcomed = !here.contains(&member.person) || author == Some(member.person);
+            if welcomed || (!junk && followed.contains(&member.person)) {
+                self.learns(member.person, (generation, after.epoch));
+            }
         }
         if commit.link.is_none() {
-            let listed = before.listed_at(now);
-            let had =
-                |m: &&Member| m.devices.iter().any(|d| !listed.contains(d) && DeviceId::of_key(d) != event.device);
-            let witnesses = before.membership.members.iter().filter(had).map(|m| m.person).collect();
-            let generation = before.membership.generation;
+            let witnesses = followed.into_iter().filter(|p| Some(*p) != author).collect();
             self.gaps.push(Gap { generation, epoch: after.epoch, witnesses, mended: false });
         }
         if let Some(acceptance) = commit.handover.as_ref().and_then(|h| h.acceptance.as_ref()) {
@@ -153,10 +171,10 @@ impl Ledger {
             Statement::Grant(signed) => self.sign(world, signed, now),
             Statement::Withdrawal(signed) => self.withdrawn(signed, now),
             Statement::EmployeeEnd(signed) => self.ended.push((signed.end.peek().unwrap().person, now)),
-            Statement::LinkRepair(repair) if repair.link.as_slice() != JUNK_LINK => {
-                let generation = before.membership.generation;
-                let here = |g: &&mut Gap| (g.generation, g.epoch) == (generation, repair.epoch);
-                self.gaps.iter_mut().filter(here).for_each(|g| g.mended = true);
+            Statement::LinkRepair(said) => {
+                let place = repaired(said, before);
+                let mended = self.gaps.iter_mut().filter(|g| Some((g.generation, g.epoch)) == place);
+                mended.for_each(|g| g.mended = true);
             }
             Statement::AuthorityChange(signed) if before.authority() != after.authority() => {
                 self.changed(world, &signed.change, after);
