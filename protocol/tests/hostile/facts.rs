@@ -29,6 +29,7 @@ pub struct Draft {
 }
 
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "one lives at a time")]
 pub enum Deed {
     Say(Statement),
     Write,
