@@ -42,6 +42,7 @@ pub struct Plan {
 }
 
 /// A commit that stands, for devices that follow later.
+#[derive(Clone)]
 struct Sent {
     generation: u32,
     epoch: u64,
@@ -141,6 +142,18 @@ impl World {
 }
 
 impl Chain {
+    /// The same once more, to go on from differently.
+    pub fn again(&self) -> Self {
+        Self {
+            replica: Replica::restore(&self.replica.snapshot()).unwrap(),
+            records: self.records.clone(),
+            card: self.card.clone(),
+            group_info: self.group_info.clone(),
+            sent: self.sent.clone(),
+            ..*self
+        }
+    }
+
     pub fn state(&self) -> &ScopeState {
         self.replica.state()
     }
@@ -208,11 +221,21 @@ impl Chain {
         let generation = self.membership().generation;
         let id = group_id(self.scope(), generation);
         let mut groups = device.groups.borrow_mut();
+        if !groups.contains_key(id.as_slice())
+            && let Ok(Some(stored)) = MlsGroup::load(device.provider.storage(), &id)
+        {
+            groups.insert(id.as_slice().to_vec(), stored);
+        }
         for sent in self.sent.iter().filter(|s| s.generation == generation) {
             match groups.get_mut(id.as_slice()) {
-                Some(group) if group.epoch().as_u64() == sent.epoch && group.is_active() => follow(device, group, sent),
-                Some(_) => {}
-                None => {
+                Some(group) if group.is_active() && group.epoch().as_u64() == sent.epoch => follow(device, group, sent),
+                Some(group) if group.is_active() => {}
+                gone => {
+                    // A device that was removed has no more than its Welcome to come back by.
+                    if let Some(old) = gone {
+                        old.delete(device.provider.storage()).unwrap();
+                        groups.remove(id.as_slice());
+                    }
                     if let Some(group) = join(device, sent) {
                         groups.insert(id.as_slice().to_vec(), group);
                     }
