@@ -23,7 +23,7 @@ impl Client {
             let state = s.replica.state();
             let free =
                 !self.session.busy(**id) && !self.session.unplanned.contains(id) && !self.session.blocked.contains(id);
-            free && s.unaudited.is_none()
+            free && s.facts_read()
                 && self.home_of(**id) == home
                 && matches!(s.standing, Standing::Member | Standing::Halted)
                 && state.rejected == Permit::Yes

@@ -289,8 +289,7 @@ impl Client {
             return Ok(false);
         }
         let (text, to) = (baton.letter.reason.text.clone(), baton.letter.to_name.clone());
-        self.edit(offer.scope, |doc| edit::note_handover(doc, me, &id, &text, &to))?;
-        Ok(true)
+        Ok(self.edit_beside(offer.scope, |doc| edit::note_handover(doc, me, &id, &text, &to)))
     }
 }
 
