@@ -5,7 +5,7 @@ use crate::chain::{glimpse, glimpses};
 use crate::withdrawals::ppt_reads;
 use automerge::transaction::Transactable as _;
 use automerge::{AutoCommit, ROOT};
-use stafett_client_core::client::input::{Command as C, WithdrawTarget};
+use stafett_client_core::client::input::{Command as C, Input, WithdrawTarget};
 use stafett_client_core::document::Quarantined;
 use stafett_client_core::document::facts::Facts;
 use stafett_client_core::packed::pack;
@@ -51,6 +51,22 @@ impl Net for NoPast<'_> {
     }
     fn inbound(&mut self, number: Municipality, device: DeviceId) -> Vec<ServerFrame> {
         self.0.inbound(number, device)
+    }
+}
+
+/// What comes of one input on an open stream, until nothing more comes.
+fn live(device: &mut Device, home: &mut ModelHome, input: Input) {
+    let (id, number, mut net) = (device.id.unwrap(), device.home, NoPast(home));
+    let mut queue = vec![input];
+    while !queue.is_empty() {
+        for input in std::mem::take(&mut queue) {
+            let effects = device.client.handle(net.now(), input);
+            device.save(&effects);
+            assert!(!matches!(effects.answer, Some(Err(_))), "{:?}", effects.answer);
+            effects.frames.iter().for_each(|frame| net.frame(number, id, frame));
+            queue.extend(effects.load.map(|prefixes| Input::Loaded(device.events(&prefixes))));
+        }
+        queue.extend(net.inbound(number, id).iter().map(|frame| Input::Frame(encode(frame))));
     }
 }
 
@@ -105,9 +121,12 @@ fn sp22_a_broken_document_holds_up_neither_withdrawal_nor_removal() {
         assert!(show["quarantined"].to_string().contains("stands still"), "{show}");
 
         assert_eq!(readers(home, scope), 1);
-        mother.ask(home, C::ConsentWithdraw { log, target: WithdrawTarget::Unit(unit) }).unwrap();
-        mother.sync(&mut NoPast(home));
+        assert!(home.connect(mother.id.unwrap()));
+        live(mother, home, Input::Connected);
+        live(mother, home, Input::Command(C::ConsentWithdraw { log, target: WithdrawTarget::Unit(unit) }));
         assert_eq!(readers(home, scope), 0, "withdrawn and removed: {}", mother.last_problem());
+        home.disconnect(mother.id.unwrap());
+        mother.client.handle(home.now, Input::Disconnected);
 
         for device in [teacher, &mut *mother] {
             device.sync(home);
