@@ -23,7 +23,7 @@ use stafett_tests::model_home::ModelHome;
 use stafett_tests::model_net::Net;
 use stafett_tests::model_people::Device;
 
-/// A home from which nobody gets the past again: what is broken stays so.
+/// A home from which nobody gets the past again, and that keeps no checkpoint: what is broken stays so.
 struct NoPast<'h>(&'h mut ModelHome);
 
 impl Net for NoPast<'_> {
@@ -44,7 +44,7 @@ impl Net for NoPast<'_> {
     }
     fn frame(&mut self, _: Municipality, device: DeviceId, bytes: &[u8]) {
         let mut frame: ClientFrame = decode(bytes).unwrap();
-        if let Request::History(_) = frame.request {
+        if let Request::History(_) | Request::PutCheckpoint(_) = frame.request {
             frame.request = Request::History(ScopePosition { scope: ScopeId([0; 16]), seq: 0 });
         }
         self.0.frame(device, &encode(&frame));
@@ -94,6 +94,19 @@ fn break_document(device: &mut Device, scope: ScopeId) {
 fn readers(home: &ModelHome, scope: ScopeId) -> usize {
     let membership = &home.scopes[&scope].replica.state().membership;
     membership.members.iter().filter(|m| m.role == Role::Reader).count()
+}
+
+/// A guardian's word that a unit is out, and no device of hers that would make the commit.
+fn put_out(home: &mut ModelHome, guardian: &Device, (log, concern): (&str, &str), unit: &str) {
+    let insider = Insider::of(guardian, concern);
+    let (scope, signer) = (insider.scope, insider.person());
+    let (log, target) = (log.parse().unwrap(), Target::Unit(unit.parse().unwrap()));
+    let withdrawal = Withdrawal { log, scope, target, salt: [5; 16] };
+    let withdrawal = Signed::sign(&withdrawal, &insider.me.person_key().unwrap());
+    let body = Body::Statement(Statement::Withdrawal(SignedWithdrawal { signer, withdrawal }));
+    let event = insider.event(home.scopes[&scope].replica.state(), body);
+    insider.submit(home, insider.sign(&event)).unwrap();
+    assert_eq!(readers(home, scope), 1);
 }
 
 fn stopped(device: &Device, scope: ScopeId) -> bool {
@@ -150,17 +163,28 @@ fn sp22_a_member_whose_document_broke_removes_whom_another_has_put_out() {
     let scope: ScopeId = concern.parse().unwrap();
     break_document(teacher, scope);
     glimpse(home, father, &concern, "Fra far");
-    // The mother's word, and no device of hers that would make the commit.
-    let insider = Insider::of(mother, &concern);
-    let (target, signer) = (Target::Unit(unit.parse().unwrap()), insider.person());
-    let withdrawal = Withdrawal { log: log.parse().unwrap(), scope, target, salt: [5; 16] };
-    let withdrawal = Signed::sign(&withdrawal, &insider.me.person_key().unwrap());
-    let body = Body::Statement(Statement::Withdrawal(SignedWithdrawal { signer, withdrawal }));
-    let event = insider.event(home.scopes[&scope].replica.state(), body);
-    insider.submit(home, insider.sign(&event)).unwrap();
-    assert_eq!(readers(home, scope), 1);
+    put_out(home, mother, (&log, &concern), &unit);
     teacher.sync(&mut NoPast(home));
     assert!(stopped(teacher, scope));
+    assert_eq!(readers(home, scope), 0, "{}", teacher.last_problem());
+}
+
+/// A checkpoint that the home does not take, or that grew too large to be one, is content.
+#[test]
+fn sp22_a_checkpoint_that_fails_holds_up_no_removal() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let concern = concern(&mut cast, &log);
+    let (_ppt, unit) = ppt_reads(&mut cast, &log, std::slice::from_ref(&concern));
+    let Cast { home, teacher, mother, father, .. } = &mut cast;
+    let scope: ScopeId = concern.parse().unwrap();
+    // So many changes that a checkpoint is due.
+    let junk: Vec<Vec<u8>> = (0..600u32).map(|n| n.to_be_bytes().repeat(8)).collect();
+    Insider::of(father, &concern).write(home, &junk);
+    assert!(home.connect(teacher.id.unwrap()));
+    live(teacher, home, Input::Connected);
+    put_out(home, mother, (&log, &concern), &unit);
+    live(teacher, home, Input::Command(C::SyncCounts));
     assert_eq!(readers(home, scope), 0, "{}", teacher.last_problem());
 }
 
