@@ -90,10 +90,26 @@ pub const HEAD_LETTER_MILLIS: u64 = DAY_MILLIS;
 pub const MAILBOX_ITEMS: usize = 10_000;
 /// Life of a one-time code.
 pub const CODE_MAX_MILLIS: u64 = 14 * DAY_MILLIS;
-/// Dependencies of one Automerge change.
-pub const CHANGE_DEPENDENCIES: usize = 64;
-/// How far an Automerge change's first operation may lie beyond the document's last.
-pub const CHANGE_START_OP_LEAD: u64 = 1 << 20;
+/// Dependencies of one Automerge change: the loose ends of everyone in the largest scope.
+pub const CHANGE_DEPENDENCIES: usize = 4096;
+/// Accepted changes of one person on which no other builds yet.
+pub const PERSON_LOOSE_ENDS: usize = 8;
+/// The number of a document's last operation: far below what Automerge counts in 32 bits.
+pub const DOCUMENT_LAST_OPERATION: u64 = 1 << 31;
+/// Operations of one person in one document.
+pub const PERSON_OPERATIONS: u64 = 1 << 18;
+/// Bytes of one person's changes in one document.
+pub const PERSON_BYTES: u64 = 32 * 1024 * 1024;
+/// Operations of a document, beyond which each person has only its reserve.
+pub const DOCUMENT_OPERATIONS: u64 = 1 << 20;
+/// Bytes of a document's changes, beyond which each person has only its reserve.
+pub const DOCUMENT_BYTES: u64 = 128 * 1024 * 1024;
+/// Operations that a person may always bring, however full the others have made a document.
+pub const RESERVED_OPERATIONS: u64 = 1 << 14;
+/// Bytes that a person may always bring.
+pub const RESERVED_BYTES: u64 = 1024 * 1024;
+/// Quarantined changes of one person that are remembered; of more, only that they stay out.
+pub const PERSON_QUARANTINED: usize = 1024;
 
 /// Grants of one scope that one person may withdraw before anyone has shown them.
 pub const REVOKED_GRANTS: usize = 256;

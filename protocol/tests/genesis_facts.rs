@@ -5,7 +5,7 @@
 mod common;
 use common::*;
 use stafett_protocol::commit_view::Leaf;
-use stafett_protocol::consent::{Access, Permit};
+use stafett_protocol::consent::{Access, KeyPlace, Permit};
 use stafett_protocol::event::{Body, Carried, Event, Genesis, Position};
 use stafett_protocol::ids::{Hash, LogId};
 use stafett_protocol::membership::{ConsentAuthority, Member, Membership, Role, ScopeKind};

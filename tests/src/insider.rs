@@ -4,7 +4,7 @@
 use crate::model_home::ModelHome;
 use crate::model_people::Device;
 use automerge::transaction::Transactable as _;
-use automerge::{AutoCommit, AutomergeError, ObjId, ObjType, ROOT, ReadDoc as _};
+use automerge::{AutoCommit, AutomergeError, ObjId, ObjType, ROOT, ReadDoc as _, legacy};
 use stafett_client_core::client::Me;
 use stafett_client_core::document::Document;
 use stafett_client_core::document::gate::{Incarnation, actor_id};
@@ -69,6 +69,32 @@ impl Insider {
         edit(&mut document).unwrap();
         document.commit();
         document.get_last_local_change().unwrap().raw_bytes().to_vec()
+    }
+
+    /// A line of changes of this device, each numbered as far ahead of the one before as a small step of it could be.
+    pub fn striding(&self, count: u64) -> Vec<Vec<u8>> {
+        let first = self.make(1, |d| self.put_entry(d, "glimpses", "s", "Steg"));
+        let first = automerge::Change::from_bytes(first).unwrap().decode();
+        let (mut before, mut changes) = (None, vec![]);
+        for number in 1..=count {
+            let mut change = first.clone();
+            let start = (first.start_op.get() + number * ((1 << 20) - 10)).min(u64::from(u32::MAX) - 3);
+            change.start_op = start.try_into().unwrap();
+            change.seq = number;
+            change.deps.extend(before);
+            for op in &mut change.operations {
+                match &mut op.obj {
+                    legacy::ObjectId::Id(legacy::OpId(counter, actor)) if *actor == change.actor_id => {
+                        *counter = *counter - first.start_op.get() + start;
+                    }
+                    _ => op.key = legacy::Key::Map(format!("s{number}").into()),
+                }
+            }
+            let change = automerge::Change::from(change);
+            before = Some(change.hash());
+            changes.push(change.raw_bytes().to_vec());
+        }
+        changes
     }
 
     /// Puts an entry under this person's name.

@@ -18,6 +18,8 @@ mod privacy;
 mod secrets;
 #[path = "adversary/servers_words.rs"]
 mod servers_words;
+#[path = "adversary/standing_still.rs"]
+mod standing_still;
 #[path = "adversary/tags.rs"]
 mod tags;
 #[path = "adversary/withdrawals.rs"]

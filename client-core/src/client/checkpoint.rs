@@ -2,6 +2,7 @@
 //! anew, when much has happened and nothing else is under way; read to show at once what the events behind
 //! would take long to show. What was read so is marked until [`super::rebuild`] has read those events.
 
+use super::contents::{ContentWork, standing_still};
 use super::input::{News, Problem};
 use super::resync::info_key;
 use super::scope::{Scope, Standing};
@@ -84,7 +85,8 @@ impl Client {
                 Some(Role::Guardian | Role::Child) => 4,
                 _ => return false,
             };
-            let idle = s.standing == Standing::Member && s.unaudited.is_none() && s.unopened.is_empty();
+            let runs = !s.stopped && !self.session.still.contains(&(**id, ContentWork::Condensed));
+            let idle = runs && s.standing == Standing::Member && s.unaudited.is_none() && s.unopened.is_empty();
             idle && s.changes.saturating_sub(written) > patience * due
                 && s.document.pending().len() == 0
                 && !self.session.blocked.contains(id)
@@ -92,7 +94,7 @@ impl Client {
         });
         let Some(scope) = due.map(|(id, _)| *id) else { return Ok(()) };
         if let Err(problem) = self.write_checkpoint(scope) {
-            self.session.unplanned.insert(scope);
+            self.session.still.insert((scope, ContentWork::Condensed));
             return Err(problem);
         }
         Ok(())
@@ -145,7 +147,9 @@ impl Client {
             let head = signed.verify(&claimed.author).map_err(refused)?;
             let facts: CheckpointFacts = decode(checkpoint.facts.as_slice()).map_err(refused)?;
             let state = facts.read_state().map_err(refused)?;
-            let fits = head.facts == facts_hash(checkpoint.facts.as_slice())
+            // Nothing is gathered for scopes that nobody let us into.
+            let fits = (self.scopes.contains_key(&scope) || self.welcome(scope).is_some())
+                && head.facts == facts_hash(checkpoint.facts.as_slice())
                 && (state.scope(), state.position, state.epoch) == (scope, head.position, head.epoch)
                 && state.membership.generation == head.generation
                 && head.parts.len() <= CHECKPOINT_BYTES / CHECKPOINT_PART_BYTES + 1;
@@ -217,6 +221,7 @@ impl Client {
         let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
         let own = s.replica.state();
         let same = s.standing == Standing::Member
+            && !s.stopped
             && s.unaudited.is_none()
             && s.unopened.is_empty()
             && (own.epoch, &own.membership) == (state.epoch, &state.membership)
@@ -229,11 +234,15 @@ impl Client {
             news_of(scope, &document).filter(|n| s.document.entry(&n.section, &n.entry).is_none()).collect();
         self.news.extend(new);
         claim.document = digest;
-        s.replica = s.replica.ahead(state).map_err(Problem::from_malformed)?;
+        let ahead = s.replica.ahead(state).map_err(Problem::from_malformed)?;
+        let Ok(drafts) = s.document.rebase(document, &editor) else {
+            s.stop(&self.table);
+            return Err(standing_still());
+        };
+        s.replica = ahead;
         s.unaudited = Some(claim);
         s.facts_changed = true;
         let changes = s.changes;
-        let drafts = s.document.rebase(document, &editor).map_err(|e| Problem::data("document", e.to_string()))?;
         drafts.iter().for_each(|draft| self.keep_draft(scope, draft, "quarantined"));
         self.checkpoint_stored(scope, changes);
         self.save_scope(scope)

@@ -248,7 +248,7 @@ impl Client {
         let log = state.log();
         self.queue_statement(scope, Statement::Close(Closing::Closed));
         if let Some(journal) = self.journal_of(log) {
-            self.edit(journal, |to| edit::set_listed_state(to, scope, false))?;
+            self.edit_beside(journal, |to| edit::set_listed_state(to, scope, false));
         }
         Ok(json!({"concern": scope.to_string(), "state": "closed"}))
     }

@@ -9,12 +9,35 @@ use crate::document::{Delivered, Outcome, Received, Writer};
 use crate::keychain::ContentKey;
 use crate::rows::Space;
 use crate::seal;
+use automerge::AutomergeError;
+use automerge::transaction::Transaction;
 use openmls_traits::OpenMlsProvider as _;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::consent::{DeletionReceipt, Statement};
 use stafett_protocol::ids::{DeviceId, PersonId, ScopeId};
 use stafett_protocol::letter::Content;
 use stafett_protocol::signed::Signed;
+
+/// What is done with the content of a scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ContentWork {
+    /// Its events are read again.
+    Reread,
+    /// Own changes are sealed and sent.
+    Sealed,
+    /// A checkpoint is written.
+    Condensed,
+    /// What goes along with a commit or statement is written: names, reasons.
+    Noted,
+}
+
+impl super::session::Session {
+    /// What was refused in a scope may be tried again.
+    pub fn unblock(&mut self, scope: ScopeId) {
+        self.blocked.remove(&scope);
+        self.still.retain(|(at, _)| *at != scope);
+    }
+}
 
 fn open_one(s: &Scope, sealed: &Unopened) -> Result<Vec<Vec<u8>>, String> {
     let key = open_key(s, sealed).ok_or("no key")?;
@@ -50,8 +73,10 @@ fn open_key<'s>(s: &'s Scope, u: &Unopened) -> Option<&'s ContentKey> {
     s.keys.key_of(u.context.generation, u.context.epoch)
 }
 
-/// Opens what the keys here open, in the order of the chain, and lets the document judge it.
-pub(super) fn open_ready(s: &mut Scope) -> Result<Opening, Problem> {
+/// Opens what the keys here open, in the order of the chain, and lets the document judge it. None where that stops the document:
+/// all of it waits as before.
+pub(super) fn open_ready(s: &mut Scope) -> Option<Opening> {
+    let opened_before = s.opened;
     let (counts, over): (Vec<Unopened>, Vec<Unopened>) =
         std::mem::take(&mut s.unopened).into_iter().partition(|u| s.keys.counts(u.context.generation));
     let (ready, later): (Vec<Unopened>, Vec<Unopened>) = counts.into_iter().partition(|u| open_key(s, u).is_some());
@@ -59,11 +84,11 @@ pub(super) fn open_ready(s: &mut Scope) -> Result<Opening, Problem> {
     let mut events: Vec<Received> = vec![];
     let mut unreadable: Vec<(u64, String)> =
         over.iter().map(|u| (u.seq, "the scope was founded anew without it".to_owned())).collect();
-    for sealed in ready {
-        let Unopened { seq, context, .. } = &sealed;
+    for sealed in &ready {
+        let Unopened { seq, context, .. } = sealed;
         let at = Opened { generation: context.generation, epoch: context.epoch, seq: *seq };
         s.opened = Opened { seq: s.opened.seq.max(*seq), ..s.opened.max(at) };
-        match open_one(s, &sealed) {
+        match open_one(s, sealed) {
             Ok(changes) => events.push(Received {
                 device: sealed.context.device,
                 writer: Writer {
@@ -77,26 +102,41 @@ pub(super) fn open_ready(s: &mut Scope) -> Result<Opening, Problem> {
             Err(why) => unreadable.push((sealed.seq, why)),
         }
     }
-    let delivered = match events.is_empty() {
-        true => None,
-        false => Some(s.document.accept(&events).map_err(|e| Problem::data("document", e.to_string()))?),
+    if events.is_empty() {
+        return Some(Opening { delivered: None, unreadable });
+    }
+    let Ok(delivered) = s.document.accept(&events) else {
+        s.opened = opened_before;
+        s.unopened.extend(over.into_iter().chain(ready));
+        s.unopened.sort_by_key(|u| u.seq);
+        return None;
     };
-    Ok(Opening { delivered, unreadable })
+    Some(Opening { delivered: Some(delivered), unreadable })
+}
+
+pub(super) fn standing_still() -> Problem {
+    Problem::data(
+        "document-stopped",
+        "the content of this part of the log stands still on this device; all else goes on",
+    )
 }
 
 impl Client {
     /// Opens every change whose key is here, in the order of the chain, and lets the document judge them.
-    pub(super) fn open_contents(&mut self, scope: ScopeId) -> Result<(), Problem> {
-        let Some(s) = self.scopes.get_mut(&scope).filter(|s| s.standing == Standing::Member) else {
-            return Ok(());
+    pub(super) fn open_contents(&mut self, scope: ScopeId) {
+        let Some(s) = self.scopes.get_mut(&scope).filter(|s| s.standing == Standing::Member && !s.stopped) else {
+            return;
         };
         if comes_late(s) {
             if s.unaudited.is_none() {
                 s.read_again();
             }
-            return Ok(());
+            return;
         }
-        let Opening { delivered, unreadable } = open_ready(s)?;
+        let Some(Opening { delivered, unreadable }) = open_ready(s) else {
+            s.stop(&self.table);
+            return self.report(&standing_still());
+        };
         if let Some(delivered) = delivered {
             let refused = delivered.outcomes.iter().filter(|o| matches!(o, Outcome::Quarantined(_))).count();
             self.session.counts.refused += refused as u64;
@@ -111,7 +151,23 @@ impl Client {
             self.table.write(Space::State, &key, why.into_bytes());
             self.session.counts.refused += 1;
         }
-        Ok(())
+    }
+
+    /// Writes what goes along with a commit or statement. Where it cannot be written that is told, and holds nothing up.
+    pub(super) fn edit_beside(
+        &mut self,
+        scope: ScopeId,
+        edit: impl FnOnce(&mut Transaction<'_>) -> Result<(), AutomergeError>,
+    ) -> bool {
+        if self.session.still.contains(&(scope, ContentWork::Noted)) {
+            return false;
+        }
+        let written = self.edit(scope, edit);
+        if let Err(problem) = &written {
+            self.session.still.insert((scope, ContentWork::Noted));
+            self.report(problem);
+        }
+        written.is_ok()
     }
 
     /// Access has ended: keys and content go, the family gets a signed word of it.

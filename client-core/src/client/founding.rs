@@ -4,7 +4,7 @@
 use super::input::Problem;
 use super::scope::Standing;
 use super::{Client, Me, group};
-use crate::document::{Document, Editor};
+use crate::document::{Document, Editor, Reason};
 use crate::keychain::KeyChain;
 use crate::rows::{Space, Table};
 use stafett_protocol::POLICY_VERSION;
@@ -54,7 +54,7 @@ impl Founding {
             .scan(Space::State, b"founding/")
             .map(|(_, value)| {
                 let plan: Plan = decode(value).map_err(|e| Problem::data("damaged", e.to_string()))?;
-                let document = super::scope::load_document(table, plan.scope, plan.kind)?;
+                let (document, _) = super::scope::load_or_salvage(table, plan.scope, plan.kind)?;
                 Ok(Self { plan, document })
             })
             .collect()
@@ -122,6 +122,7 @@ impl Client {
         let (me, now) = (self.me()?, self.home_now());
         let (person, device) = (me.person, me.device());
         let (document, role) = match (self.scopes.get_mut(&scope), self.foundings.get_mut(&scope)) {
+            (Some(s), _) if s.stopped => return Err(super::contents::standing_still()),
             (Some(s), _) => {
                 let state = s.replica.state();
                 let comes_back = state.membership.member(person).is_none() && s.standing == Standing::Joining;
@@ -144,6 +145,10 @@ impl Client {
         };
         let editor = Editor { person, device, role, now_ms: now, fresh };
         let (value, _) = document.edit(&editor, edit).map_err(|e| match e {
+            crate::document::EditError::Refused(Reason::Room) => Problem::rule(
+                "document-full",
+                "you have written as much here as one person may; a new concern has room for more",
+            ),
             crate::document::EditError::Refused(reason) => Problem::rule("content-rule", reason.to_string()),
             crate::document::EditError::Nothing => Problem::rule("unchanged", "it stands like that already"),
             other => Problem::data("document", other.to_string()),

@@ -127,12 +127,8 @@ impl Client {
             }
             Err(problem) => self.halt(scope, &problem),
         }
-        if let Err(problem) = self.open_contents(scope) {
-            // The document stands still on this device: back to what the last transaction left, and on from
-            // there with the next start.
-            self.undo(scope, before);
-            return Err(problem);
-        }
+        // A document that stops on this device holds up neither statements nor membership.
+        self.open_contents(scope);
         self.follow_move(scope, moves);
         self.save_scope(scope)
     }
@@ -152,10 +148,15 @@ impl Client {
     }
 
     pub(super) fn save_scope(&mut self, scope: ScopeId) -> Result<(), Problem> {
-        match self.scopes.get_mut(&scope) {
-            Some(s) if s.standing != Standing::Withdrawn => s.save(&mut self.table),
-            _ => Ok(()),
+        let Some(s) = self.scopes.get_mut(&scope).filter(|s| s.standing != Standing::Withdrawn) else {
+            return Ok(());
+        };
+        let ran = !s.stopped;
+        s.save(&mut self.table)?;
+        if ran && s.stopped {
+            self.report(&super::contents::standing_still());
         }
+        Ok(())
     }
 
     /// A gap. For a device that is being removed the home sends its Remove commit and nothing else.

@@ -16,6 +16,9 @@ use stafett_protocol::state::Status;
 use stafett_protocol::transfer::Tombstone;
 use stafett_protocol::wire::Request;
 
+/// Receipts of former homes that are kept as proof against them, of one scope.
+const EVIDENCE: usize = 16;
+
 /// A tombstone as this device keeps it, for ever.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
 struct Kept {
@@ -95,7 +98,11 @@ impl Client {
             return Ok(());
         }
         let key = [b"evidence/".as_slice(), &scope.0, &signed.id().0].concat();
-        self.table.write(Space::State, &key, encode(signed));
+        // A few convict as well as thousands, of which such a home could make any number.
+        let kept = self.table.scan(Space::State, &[b"evidence/".as_slice(), &scope.0].concat()).count();
+        if kept < EVIDENCE {
+            self.table.write(Space::State, &key, encode(signed));
+        }
         let why = format!("municipality {:04} has signed for this log after it moved; the proof is kept", past.from);
         Err(Problem::rule("receipt-after-move", why))
     }
@@ -110,7 +117,7 @@ impl Client {
         let Some(last) = state.filter(|s| s.moves.len() > moves_before).and_then(|s| s.moves.last()).copied() else {
             return;
         };
-        self.session.blocked.remove(&scope);
+        self.session.unblock(scope);
         let position = stafett_protocol::wire::ScopePosition { scope, seq: last.seq };
         self.session.send(last.from, Request::Sync(vec![position]), Sent::Sync);
     }
@@ -156,7 +163,7 @@ impl Client {
         let for_home: Vec<Signed<Tombstone>> = waiting.filter(|t| t.peek().is_ok_and(|t| t.to == home)).collect();
         for tombstone in &for_home {
             if let Ok(t) = tombstone.peek() {
-                self.session.blocked.remove(&t.scope);
+                self.session.unblock(t.scope);
             }
         }
         if !for_home.is_empty() {

@@ -3,6 +3,7 @@
 //! key, and leaves the outbox when the chain or the server says that it stands.
 
 use super::attachments::is_file;
+use super::contents::ContentWork;
 use super::input::Problem;
 use super::scope::Standing;
 use super::session::{Sent, is_final};
@@ -172,6 +173,8 @@ impl Client {
             .filter(|(id, s)| {
                 s.standing == Standing::Member
                     && s.unaudited.is_none()
+                    && !s.stopped
+                    && !self.session.still.contains(&(**id, ContentWork::Sealed))
                     && s.document.pending().len() > 0
                     && !self.session.busy(**id)
                     && !self.session.blocked.contains(id)
@@ -186,8 +189,14 @@ impl Client {
             .map(|(id, _)| *id)
             .collect();
         for scope in ready {
-            let event = self.seal_pending(scope)?;
-            self.submit_event(scope, &event)?;
+            match self.seal_pending(scope) {
+                Ok(event) => self.submit_event(scope, &event)?,
+                Err(problem) => {
+                    // The other scopes' words go out all the same.
+                    self.session.still.insert((scope, ContentWork::Sealed));
+                    self.report(&problem);
+                }
+            }
         }
         Ok(())
     }
@@ -196,10 +205,11 @@ impl Client {
         let salt: [u8; 32] = self.random();
         let s = self.scopes.get(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
         let mut changes: Vec<Vec<u8>> = vec![];
-        let mut bytes = 0;
+        let (mut bytes, mut operations) = (0, 0);
         for pending in s.document.pending() {
             bytes += pending.bytes.len();
-            if !changes.is_empty() && (bytes > PLAIN_BYTES || changes.len() >= MOST_CHANGES) {
+            operations += pending.operations();
+            if !changes.is_empty() && (bytes > PLAIN_BYTES || operations > limits::CHANGE_OPERATIONS as u64) {
                 break;
             }
             changes.push(pending.bytes.clone());
@@ -289,7 +299,14 @@ impl Client {
         self.table.delete(Space::Outbox, &sent);
         let last_word = is_final(&problem.code);
         match event.as_ref().and_then(|e| e.peek().ok()).map(|e| e.body) {
-            Some(Body::Change(_)) if last_word => self.refuse_pending(scope, &problem.code),
+            Some(Body::Change(_)) => {
+                // What is written waits; a statement or commit of this device need not wait for it.
+                self.session.still.insert((scope, ContentWork::Sealed));
+                if last_word {
+                    self.refuse_pending(scope, &problem.code);
+                }
+                return self.report(&Problem::rule(&problem.code, problem.detail.clone()));
+            }
             // A statement is given up only where our own copy of the scope refuses it too: no home makes us
             // forget a withdrawal by a word.
             Some(Body::Statement(statement)) if last_word && self.refused_here(scope, event) => {
@@ -351,6 +368,3 @@ impl Client {
         self.table.write(Space::Draft, &[scope.0.as_slice(), &draft.hash].concat(), kept.to_string().into_bytes());
     }
 }
-
-/// Changes in one event; the operations are capped as well, and one change has many at most.
-const MOST_CHANGES: usize = limits::CHANGE_OPERATIONS / 10;

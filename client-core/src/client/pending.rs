@@ -40,6 +40,12 @@ impl Client {
             for (key, why) in self.table.scan(Space::State, &[b"unreadable/".as_slice(), &s.id().0].concat()) {
                 out.push(json!({"id": stafett_protocol::ids::to_hex(key), "kind": "event", "scope": s.id().to_string(), "reason": String::from_utf8_lossy(why)}));
             }
+            if s.stopped {
+                let why = super::contents::standing_still().message;
+                out.push(
+                    json!({"id": s.id().to_string(), "kind": "scope", "scope": s.id().to_string(), "reason": why}),
+                );
+            }
             for (_, why) in self.table.scan(Space::State, &[b"halted/".as_slice(), &s.id().0].concat()) {
                 out.push(json!({"id": s.id().to_string(), "kind": "scope", "scope": s.id().to_string(), "reason": String::from_utf8_lossy(why)}));
             }

@@ -117,8 +117,7 @@ impl Client {
             .filter(|(id, s)| {
                 let free = !self.session.busy(**id) && !self.session.unplanned.contains(id) && !self.forked(**id);
                 let halted = s.replica.state().rejected == Permit::Yes;
-                let read = s.unaudited.is_none();
-                s.standing == Standing::Member && read && free && !halted && self.home_of(**id) == home
+                s.standing == Standing::Member && s.facts_read() && free && !halted && self.home_of(**id) == home
             })
             .map(|(id, _)| *id)
             .collect();

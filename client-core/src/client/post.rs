@@ -238,7 +238,7 @@ impl Client {
     }
 
     pub(super) fn ask_anew(&mut self, scope: ScopeId) {
-        self.session.blocked.remove(&scope);
+        self.session.unblock(scope);
         if self.has_greeted(self.home_of(scope)) {
             self.sync_scope(scope);
         }

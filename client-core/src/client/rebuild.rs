@@ -3,7 +3,7 @@
 //! that has ended nothing is committed, sealed, consented to or exported from the scope.
 
 use super::checkpoint::state_hash;
-use super::contents::open_ready;
+use super::contents::{ContentWork, open_ready, standing_still};
 use super::inbox::{check_order, unopened_of};
 use super::input::Problem;
 use super::scope::{Scope, Standing, save_record};
@@ -28,6 +28,7 @@ impl Client {
                 s.unaudited.is_some()
                     && s.standing == Standing::Member
                     && !self.session.blocked.contains(id)
+                    && !self.session.still.contains(&(**id, ContentWork::Reread))
                     && !self.session.waits_for(&Sent::History(**id))
             })
             .map(|(id, _)| *id)
@@ -56,7 +57,7 @@ impl Client {
         if result.is_err() {
             // The scope stays marked, and is read again on the next connection.
             self.rebuilt.remove(&scope);
-            self.session.blocked.insert(scope);
+            self.session.still.insert((scope, ContentWork::Reread));
         }
         result
     }
@@ -74,11 +75,12 @@ impl Client {
             let claimed = self.scopes.get(&scope).and_then(|s| s.unaudited.clone());
             let head = claimed.as_ref().and_then(|c| c.head.clone());
             if head.as_ref().is_some_and(|h| h.peek().is_ok_and(|h| h.position.seq == seq)) {
-                self.open_rebuilt(scope)?;
+                self.open_rebuilt(scope);
                 self.compare(scope);
             }
         }
-        self.open_rebuilt(scope)
+        self.open_rebuilt(scope);
+        Ok(())
     }
 
     /// One record of the past, judged and followed as by a newcomer.
@@ -128,11 +130,12 @@ impl Client {
         Ok(())
     }
 
-    /// Opens what the keys of the scope open, as far as the chain has published checks for them.
-    fn open_rebuilt(&mut self, scope: ScopeId) -> Result<(), Problem> {
-        let (Some(s), Some(present)) = (self.rebuilt.get_mut(&scope), self.scopes.get(&scope)) else { return Ok(()) };
+    /// Opens what the keys of the scope open, as far as the chain has published checks for them. Contents that stop the document
+    /// stay unopened; the chain is read on.
+    fn open_rebuilt(&mut self, scope: ScopeId) {
+        let (Some(s), Some(present)) = (self.rebuilt.get_mut(&scope), self.scopes.get(&scope)) else { return };
         s.keys.take_from(&present.keys);
-        open_ready(s).map(drop)
+        s.stopped = s.stopped || open_ready(s).is_none();
     }
 
     /// Holds what was claimed at this very place against the events. A claim that does not hold is kept as
@@ -141,7 +144,7 @@ impl Client {
         let Some(claim) = self.scopes.get(&scope).and_then(|s| s.unaudited.clone()) else { return };
         let (Some(s), Some(signed)) = (self.rebuilt.get(&scope), claim.head) else { return };
         // A checkpoint that never opened claims nothing of the document.
-        let complete = s.unopened.is_empty() && claim.document != Hash::default();
+        let complete = s.unopened.is_empty() && !s.stopped && claim.document != Hash::default();
         let holds =
             state_hash(s.replica.state()) == claim.state && (!complete || Hash(s.document.digest()) == claim.document);
         if holds {
@@ -167,14 +170,23 @@ impl Client {
         fresh.keys.take_from(&s.keys);
         s.replica = fresh.replica;
         s.keys = fresh.keys;
-        s.unopened = fresh.unopened;
-        s.opened = fresh.opened;
-        s.unaudited = None;
         s.facts_changed = true;
-        let drafts =
-            s.document.rebase(fresh.document, &editor).map_err(|e| Problem::data("document", e.to_string()))?;
-        drafts.iter().for_each(|draft| self.keep_draft(scope, draft, "founded-anew"));
-        self.open_contents(scope)?;
+        // All facts have now been read from the events.
+        s.read_again();
+        let drafts = if fresh.stopped { None } else { s.document.rebase(fresh.document, &editor).ok() };
+        if let Some(drafts) = drafts {
+            s.unopened = fresh.unopened;
+            s.opened = fresh.opened;
+            s.unaudited = None;
+            s.stopped = false;
+            drafts.iter().for_each(|draft| self.keep_draft(scope, draft, "founded-anew"));
+            self.open_contents(scope);
+        } else {
+            // What is shown stays as it was, and is not made anew on this connection.
+            s.stop(&self.table);
+            self.session.still.insert((scope, ContentWork::Reread));
+            self.report(&standing_still());
+        }
         self.save_scope(scope)
     }
 }

@@ -59,7 +59,7 @@ impl Client {
             && !self.session.unplanned.contains(&scope)
             && !self.session.blocked.contains(&scope);
         let state = s.replica.state();
-        free && s.unaudited.is_none()
+        free && s.facts_read()
             && state.before_last_commit.iter().any(|m| m.person == me)
             && can(state, me, Action::Refound, self.home_now()).is_ok()
     }

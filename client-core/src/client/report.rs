@@ -1,11 +1,15 @@
-//! How each scope stands on this device, for whoever compares devices: support, and the suites.
+//! How each scope stands on this device, for whoever compares devices: support, and the suites; and what went wrong last.
 
 use super::Client;
+use super::input::Problem;
 use super::scope::Standing;
+use serde_json::json;
 use stafett_protocol::event::Position;
 use stafett_protocol::ids::{LogId, ScopeId};
 use stafett_protocol::membership::ScopeKind;
 
+/// So many different problems are told at the end of a session.
+const PROBLEMS: usize = 20;
 /// One scope. Two devices that report the same position and nothing waiting must report the same document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
@@ -13,6 +17,8 @@ pub struct Report {
     pub log: LogId,
     pub kind: ScopeKind,
     pub standing: Standing,
+    /// Its content stands still on this device.
+    pub stopped: bool,
     pub position: Position,
     pub epoch: u64,
     /// Hashes of the newest accepted changes.
@@ -37,6 +43,7 @@ impl Client {
                 log: state.log(),
                 kind: s.kind(),
                 standing: s.standing,
+                stopped: s.stopped,
                 position: state.position,
                 epoch: state.epoch,
                 heads,
@@ -46,5 +53,16 @@ impl Client {
             }
         };
         self.scopes.values().map(one).collect()
+    }
+
+    /// Keeps a problem where `log show` and support find it; never silently.
+    pub(super) fn report(&mut self, problem: &Problem) {
+        self.session.counts.refused += 1;
+        let said = (problem.code.clone(), problem.message.clone());
+        if self.session.problems.len() < PROBLEMS && !self.session.problems.contains(&said) {
+            self.session.problems.push(said);
+        }
+        let line = json!({"code": problem.code, "message": problem.message, "at": self.now});
+        self.table.write(crate::rows::Space::State, b"problem/last", line.to_string().into_bytes());
     }
 }

@@ -46,7 +46,7 @@ impl Client {
             let Some((_, receipt)) = self.receipt_of_home(synced.scope) else { continue };
             let stands = synced.position.unwrap_or_default().seq;
             if stands >= receipt.position.seq {
-                self.session.blocked.remove(&synced.scope);
+                self.session.unblock(synced.scope);
                 self.sync_scope(synced.scope);
             } else if self.session.asked_back.insert(synced.scope) {
                 self.session.owed.push_back((synced.scope, stands));

@@ -74,6 +74,9 @@ pub(super) struct Scope {
     pub replica: Replica,
     pub keys: KeyChain,
     pub document: Document,
+    /// The document stands still on this device until it has been made anew from its events, or the next start: what comes waits
+    /// unopened, and nothing is written. Chain, statements and membership go on.
+    pub stopped: bool,
     pub standing: Standing,
     pub unopened: Vec<Unopened>,
     pub opened: Opened,
@@ -123,6 +126,7 @@ impl Scope {
             replica,
             keys: KeyChain::new(scope, generation),
             document,
+            stopped: false,
             standing,
             unopened: vec![],
             opened: Opened::default(),
@@ -137,6 +141,11 @@ impl Scope {
     /// The document must be made anew from its events.
     pub fn read_again(&mut self) {
         self.unaudited = Some(Claim { head: None, state: Hash::default(), document: Hash::default() });
+    }
+
+    /// Whether all facts here were read from the events themselves. The document may be on its way: no rule depends on it.
+    pub fn facts_read(&self) -> bool {
+        self.unaudited.as_ref().is_none_or(|claim| claim.head.is_none())
     }
 
     /// The chain has come to a new position.
@@ -179,7 +188,7 @@ impl Scope {
         }
         replica.fast_forward(cursor.position, cursor.time, cursor.counters.iter().map(|c| (c.device, c.last)));
         let (generation, kind) = (replica.state().membership.generation, replica.state().kind());
-        let document = load_document(table, id, kind)?;
+        let (document, stopped) = load_or_salvage(table, id, kind)?;
         let keys = KeyChain::load(table, id, generation);
         let prefix = row_key(id, UNOPENED);
         let waiting = table.scan(Space::Scope, &prefix).map(|(_, value)| decode(value));
@@ -188,10 +197,11 @@ impl Scope {
         let claimed = table.read(Space::Scope, &row_key(id, UNAUDITED));
         let unaudited = claimed.map(decode).transpose().map_err(|e| damaged(&e))?;
         let Cursor { standing, heads, opened, changes, .. } = cursor;
-        Ok(Self {
+        let mut scope = Self {
             replica,
             keys,
             document,
+            stopped,
             standing,
             unopened,
             opened,
@@ -200,7 +210,22 @@ impl Scope {
             saved_unopened,
             heads,
             facts_changed: false,
-        })
+        };
+        if stopped && scope.unaudited.is_none() {
+            scope.read_again();
+        }
+        Ok(scope)
+    }
+
+    /// The document does not take what the chain brings: back to what was saved of it.
+    pub fn stop(&mut self, table: &Table) {
+        self.stopped = true;
+        if let Ok((document, _)) = load_or_salvage(table, self.id(), self.kind()) {
+            self.document = document;
+        }
+        if self.unaudited.is_none() {
+            self.read_again();
+        }
     }
 
     /// Forgets a scope that was left, so that it can be joined anew.
@@ -223,7 +248,13 @@ impl Scope {
     /// Writes what changes with every record; the snapshot too, where facts have changed.
     pub fn save(&mut self, table: &mut Table) -> Result<(), Problem> {
         let id = self.id();
-        self.document.save(table, &id.0).map_err(|e| Problem::data("document", e.to_string()))?;
+        if self.document.save(table, &id.0).is_err() {
+            // What it took in last is nowhere but in the chain.
+            self.stopped = true;
+            if self.unaudited.is_none() {
+                self.read_again();
+            }
+        }
         self.save_unopened(table);
         let state = self.replica.state();
         if std::mem::take(&mut self.facts_changed) {
@@ -254,6 +285,7 @@ impl Scope {
         self.document = Document::new(self.kind()).map_err(|e| Problem::data("document", e.to_string()))?;
         self.unopened.clear();
         self.unaudited = None;
+        self.stopped = false;
         self.standing = Standing::Withdrawn;
         self.facts_changed = true;
         self.save(table)?;
@@ -264,11 +296,22 @@ impl Scope {
 }
 
 /// The document of a scope from its rows; an empty one where there are none.
-pub(super) fn load_document(table: &Table, scope: ScopeId, kind: ScopeKind) -> Result<Document, Problem> {
+fn load_document(table: &Table, scope: ScopeId, kind: ScopeKind) -> Result<Document, Problem> {
     let damaged = |e: &dyn core::fmt::Display| Problem::data("damaged", e.to_string());
     match Document::load(table, &scope.0, kind).map_err(|e| damaged(&e))? {
         Some(document) => Ok(document),
         None => Document::new(kind).map_err(|e| damaged(&e)),
+    }
+}
+
+/// A scope's document, or what can be saved of one that cannot be read back, and whether that is so.
+pub(super) fn load_or_salvage(table: &Table, scope: ScopeId, kind: ScopeKind) -> Result<(Document, bool), Problem> {
+    match load_document(table, scope, kind) {
+        Ok(document) => Ok((document, false)),
+        Err(_) => {
+            let saved = Document::salvage(table, &scope.0, kind);
+            Ok((saved.map_err(|e| Problem::data("damaged", e.to_string()))?, true))
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use super::Client;
 use super::attachments::FileAt;
 use super::checkpoint::Incoming;
+use super::contents::ContentWork;
 use super::input::Problem;
 use super::lines::{Line, Stage};
 use super::uploads::Upload;
@@ -81,6 +82,8 @@ pub(super) struct Session {
     pub retries: BTreeMap<ScopeId, u32>,
     /// Scopes whose next commit cannot be made, or was refused: no further one on this connection.
     pub unplanned: BTreeSet<ScopeId>,
+    /// What of a scope's content is not tried again on this connection. Statements and membership never wait for it.
+    pub still: BTreeSet<(ScopeId, ContentWork)>,
     /// Rows of the outbox that the server put off: they wait for the next connection.
     pub parked: BTreeSet<Vec<u8>>,
     pub counts: Counts,
@@ -104,8 +107,6 @@ pub(super) struct Counts {
     pub refused: u64,
 }
 
-/// So many different problems are told at the end of a session.
-const PROBLEMS: usize = 20;
 /// Refusals that a sync mends.
 const LOST: &[&str] = &[
     "wrong-epoch",
@@ -210,6 +211,7 @@ impl Session {
     pub fn forget(&mut self, scopes: &BTreeSet<ScopeId>, persons: &[PersonId]) {
         self.blocked.retain(|s| !scopes.contains(s));
         self.unplanned.retain(|s| !scopes.contains(s));
+        self.still.retain(|(s, _)| !scopes.contains(s));
         self.retries.retain(|s, _| !scopes.contains(s));
         for person in persons {
             self.asked.remove(person);
@@ -344,11 +346,11 @@ impl Client {
             (Sent::Row(key), Reply::TransferAborted(freed)) => self.transfer_aborted(&key, freed),
             (Sent::History(scope), Reply::Records(page)) => return self.take_history(scope, page),
             (Sent::History(scope), _) => {
-                self.session.blocked.insert(scope);
+                self.session.still.insert((scope, ContentWork::Reread));
             }
             (Sent::Checkpoint(scope, seq), Reply::Done) => self.checkpoint_stored(scope, seq),
             (Sent::Checkpoint(scope, _), _) => {
-                self.session.unplanned.insert(scope);
+                self.session.still.insert((scope, ContentWork::Condensed));
             }
             (what @ (Sent::File(_) | Sent::FileWanted(..)), reply) => return self.file_answered(from, what, &reply),
             (Sent::Event(scope), Reply::Problem(problem)) => self.event_refused(scope, &problem),
@@ -385,16 +387,5 @@ impl Client {
     pub(super) fn home_now(&self) -> u64 {
         let told = self.table.read(crate::rows::Space::State, CLOCK).and_then(|row| row.try_into().ok());
         self.now.saturating_add_signed(told.map_or(0, i64::from_be_bytes))
-    }
-
-    /// Keeps a problem where `log show` and support find it; never silently.
-    pub(super) fn report(&mut self, problem: &Problem) {
-        self.session.counts.refused += 1;
-        let said = (problem.code.clone(), problem.message.clone());
-        if self.session.problems.len() < PROBLEMS && !self.session.problems.contains(&said) {
-            self.session.problems.push(said);
-        }
-        let line = json!({"code": problem.code, "message": problem.message, "at": self.now});
-        self.table.write(crate::rows::Space::State, b"problem/last", line.to_string().into_bytes());
     }
 }

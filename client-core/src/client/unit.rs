@@ -129,7 +129,7 @@ impl Client {
             }
         }
         for (card, person, name, unit) in newcomers {
-            self.edit(card, |to| edit::present_person(to, "people", person, &name, unit.as_deref(), None))?;
+            self.edit_beside(card, |to| edit::present_person(to, "people", person, &name, unit.as_deref(), None));
         }
         Ok(())
     }

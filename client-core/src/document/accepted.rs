@@ -7,14 +7,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use automerge::{Automerge, Change, ChangeHash, ExpandedChange};
 use serde::{Deserialize, Serialize};
 use stafett_protocol::ids::DeviceId;
-use stafett_protocol::limits::CHANGE_OPERATIONS;
+use stafett_protocol::limits::{CHANGE_OPERATIONS, PERSON_QUARANTINED};
 use stafett_protocol::membership::ScopeKind;
 
 use super::facts::{Facts, NewFacts};
 use super::history::{Addition, History, Layered, Undo};
 use super::reason::Reason;
 use super::rules::Writer;
-use super::{gate, outline, rules, schema, touch};
+use super::{gate, outline, room, rules, schema, touch};
 
 /// The changes of one receipted event, opened; its signer and role are verified.
 #[derive(Debug, Clone)]
@@ -117,7 +117,8 @@ pub(super) fn judge(
 ) -> Result<(ExpandedChange, Addition, NewFacts), Reason> {
     let expanded = change.decode();
     let (touch, addition) = touch::read(known.kind, change, &expanded, &known.history)?;
-    let new = rules::judge(known.kind, &touch, writer, place, &known.facts)?;
+    let mut new = rules::judge(known.kind, &touch, writer, place, &known.facts)?;
+    new.brought = Some(room::take(change, writer, &known.facts)?);
     Ok((expanded, addition, new))
 }
 
@@ -149,6 +150,11 @@ impl Accepted {
     /// The history, once it has been read.
     pub(super) fn history(&self) -> Option<&History> {
         self.history.as_ref()
+    }
+
+    #[cfg(test)]
+    pub(super) fn history_mut(&mut self) -> Option<&mut History> {
+        self.history.as_mut()
     }
 
     pub(super) fn read_history_once(&mut self) -> Result<(), Stopped> {
@@ -199,8 +205,10 @@ impl Accepted {
                 }
                 Err(Outcome::Quarantined(reason)) => {
                     let out = item.quarantined(reason);
-                    barred.insert(ChangeHash(out.hash));
-                    step.quarantined.push(out);
+                    if self.remembers(&out, &step.quarantined) {
+                        barred.insert(ChangeHash(out.hash));
+                        step.quarantined.push(out);
+                    }
                     Outcome::Quarantined(reason)
                 }
                 Err(outcome) => outcome,
@@ -222,12 +230,17 @@ impl Accepted {
         self.one_by_one(items)
     }
 
+    /// Whether there is room to remember one more of its person's; what is not remembered stays out all the same.
+    fn remembers(&self, out: &Quarantined, more: &[Quarantined]) -> bool {
+        self.quarantine.iter().chain(more).filter(|known| known.person == out.person).count() < PERSON_QUARANTINED
+    }
+
     fn one_by_one(&mut self, items: &[Item<'_>]) -> Result<Step, Stopped> {
         if let [item] = items {
-            let out = item.quarantined(Reason::Unappliable);
-            self.quarantine.push(out.clone());
+            let out = Some(item.quarantined(Reason::Unappliable)).filter(|out| self.remembers(out, &[]));
+            self.quarantine.extend(out.clone());
             let outcomes = vec![Outcome::Quarantined(Reason::Unappliable)];
-            return Ok(Step { outcomes, quarantined: vec![out], ..Step::default() });
+            return Ok(Step { outcomes, quarantined: Vec::from_iter(out), ..Step::default() });
         }
         let mut all = Step::default();
         for item in items {

@@ -6,7 +6,7 @@ use automerge::Automerge;
 use miniz_oxide::deflate::compress_to_vec;
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use serde::{Deserialize, Serialize};
-use stafett_protocol::limits::CHECKPOINT_BYTES;
+use stafett_protocol::limits::{CHECKPOINT_BYTES, DOCUMENT_OPERATIONS};
 use stafett_protocol::membership::ScopeKind;
 
 use super::accepted::{Accepted, Quarantined, guarded};
@@ -18,8 +18,8 @@ use super::reason::Reason;
 use super::schema;
 use crate::packed::{pack, unpack};
 
-/// Operations and changes that a checkpoint may hold: five times the largest log that is measured.
-const ROWS_MAX: usize = 1_000_000;
+/// Operations and changes that a checkpoint may hold: a full document, and as much again for what is reserved to its people.
+const ROWS_MAX: usize = 2 * DOCUMENT_OPERATIONS as usize;
 /// Bytes after inflating.
 const INFLATED_BYTES_MAX: usize = 8 * CHECKPOINT_BYTES;
 
@@ -51,7 +51,7 @@ impl Document {
     /// The accepted part in compact form, to be sealed. One's own pending edits are not in it.
     pub fn checkpoint(&self) -> Result<Vec<u8>, CheckpointError> {
         let contents = Contents {
-            document: self.accepted.document.save_nocompress(),
+            document: guarded(|| self.accepted.document.save_nocompress()).map_err(|_| CheckpointError::Document)?,
             facts: self.accepted.facts.clone(),
             quarantine: self.accepted.quarantine.clone(),
         };

@@ -38,6 +38,45 @@ pub struct Facts {
     written: HashSet<String>,
     /// Who has evaluated which measure.
     evaluated: HashMap<String, Vec<[u8; 16]>>,
+    /// What each person has brought.
+    used: BTreeMap<[u8; 16], Used>,
+    /// Changes on which no other builds yet, with their persons.
+    loose: BTreeMap<[u8; 32], [u8; 16]>,
+}
+
+/// How much of a document changes take up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    pub operations: u64,
+    /// Of the changes as they were received.
+    pub bytes: u64,
+}
+
+/// A change as a part of the document, whatever it says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brought {
+    pub hash: [u8; 32],
+    pub person: [u8; 16],
+    pub size: Used,
+    /// The loose ends that it builds on.
+    pub joined: Vec<([u8; 32], [u8; 16])>,
+}
+
+impl Used {
+    #[must_use]
+    pub fn and(self, more: Self) -> Self {
+        Self {
+            operations: self.operations.saturating_add(more.operations),
+            bytes: self.bytes.saturating_add(more.bytes),
+        }
+    }
+
+    fn without(self, less: Self) -> Self {
+        Self {
+            operations: self.operations.saturating_sub(less.operations),
+            bytes: self.bytes.saturating_sub(less.bytes),
+        }
+    }
 }
 
 /// What one change adds.
@@ -47,6 +86,8 @@ pub struct NewFacts {
     pub entries: Vec<(String, String, EntryFact)>,
     /// Section and field of records.
     pub written: Vec<(String, String)>,
+    /// The change itself.
+    pub brought: Option<Brought>,
 }
 
 impl NewFacts {
@@ -92,7 +133,34 @@ impl Facts {
         let written: BTreeSet<_> = self.written.iter().collect();
         let evaluated: BTreeMap<_, _> = self.evaluated.iter().filter(|(_, by)| !by.is_empty()).collect();
         // Text and numbers always encode; no facts would equal none but those.
-        crate::packed::pack(&(entries, written, evaluated)).unwrap_or_default()
+        crate::packed::pack(&(entries, written, evaluated, &self.used, &self.loose)).unwrap_or_default()
+    }
+
+    /// What a person has brought.
+    #[must_use]
+    pub fn used_by(&self, person: &[u8; 16]) -> Used {
+        self.used.get(person).copied().unwrap_or_default()
+    }
+
+    /// What everybody has brought.
+    #[must_use]
+    pub fn used(&self) -> Used {
+        self.used.values().fold(Used::default(), |all, one| all.and(*one))
+    }
+
+    /// Changes on which no other builds yet, with their persons.
+    pub fn loose(&self) -> impl Iterator<Item = (&[u8; 32], &[u8; 16])> {
+        self.loose.iter()
+    }
+
+    /// Forgets the room that a change took here: it is counted elsewhere now.
+    pub fn release(&mut self, brought: &Brought) {
+        let left = self.used_by(&brought.person).without(brought.size);
+        if left == Used::default() {
+            self.used.remove(&brought.person);
+        } else {
+            self.used.insert(brought.person, left);
+        }
     }
 
     /// Section and key of every entry.
@@ -108,6 +176,12 @@ impl Facts {
             self.entries.insert(address(section, key), fact.clone());
         }
         self.written.extend(new.written.iter().map(|(section, field)| address(section, field)));
+        if let Some(brought) = &new.brought {
+            let used = self.used_by(&brought.person).and(brought.size);
+            self.used.insert(brought.person, used);
+            self.loose.retain(|hash, _| !brought.joined.iter().any(|(joined, _)| joined == hash));
+            self.loose.insert(brought.hash, brought.person);
+        }
     }
 
     /// Takes the newest addition back.
@@ -122,6 +196,11 @@ impl Facts {
         }
         for (section, field) in &new.written {
             self.written.remove(&address(section, field));
+        }
+        if let Some(brought) = &new.brought {
+            self.release(brought);
+            self.loose.remove(&brought.hash);
+            self.loose.extend(brought.joined.iter().copied());
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use automerge::{ActorId, Change};
 use stafett_protocol::ids::{DeviceId, hash};
-use stafett_protocol::limits::{CHANGE_DEPENDENCIES, CHANGE_START_OP_LEAD};
+use stafett_protocol::limits::{CHANGE_DEPENDENCIES, DOCUMENT_LAST_OPERATION};
 
 use super::history::{History, Layered, last_op};
 use super::reason::Reason;
@@ -58,10 +58,10 @@ pub fn check(change: &Change, bytes: &[u8], device: DeviceId, history: &Layered<
     if !fits {
         return Err(Reason::Sequence);
     }
-    // Numbers grow along dependencies, and stay near those in use (R6).
-    let start = change.start_op().get();
-    if start <= newest || start > history.max_op() + CHANGE_START_OP_LEAD || change.is_empty() {
+    // Numbers go on where the dependencies end (R6): so no sum of small steps outruns the operations that there are. The library
+    // counts from the newest operation of the whole document, which is the same, since its changes depend on all the newest.
+    if change.start_op().get() != newest + 1 || change.is_empty() {
         return Err(Reason::StartOperation);
     }
-    if last_op(change) < start { Err(Reason::StartOperation) } else { Ok(()) }
+    if last_op(change) > DOCUMENT_LAST_OPERATION { Err(Reason::Room) } else { Ok(()) }
 }

@@ -15,6 +15,7 @@ pub mod outline;
 pub mod own;
 pub mod reason;
 mod replaced;
+pub mod room;
 pub mod rules;
 pub mod schema;
 pub mod stored;

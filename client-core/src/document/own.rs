@@ -6,6 +6,7 @@ use std::collections::{HashSet, VecDeque};
 use automerge::transaction::{CommitOptions, Transaction};
 use automerge::{Automerge, AutomergeError, Change, ScalarValue};
 use stafett_protocol::ids::{DeviceId, Millis, PersonId};
+use stafett_protocol::limits::{CHANGE_OPERATIONS, DOCUMENT_LAST_OPERATION};
 use stafett_protocol::membership::{Role, ScopeKind};
 
 use super::accepted::{Accepted, Known, Outcome, Quarantined, Received, Step, Stopped, guarded, judge};
@@ -15,7 +16,7 @@ use super::history::{History, Layered};
 use super::reason::Reason;
 use super::rules::Writer;
 use super::stored::Unsaved;
-use super::touch;
+use super::{gate, outline, touch};
 
 /// Who edits on this device.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +53,14 @@ pub struct Pending {
     pub(super) facts: NewFacts,
     /// The row that holds it.
     pub(super) row: u64,
+}
+
+impl Pending {
+    /// Operations in it; those of an event are counted together.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.facts.brought.as_ref().map_or(0, |brought| brought.size.operations)
+    }
 }
 
 /// A refused edit, kept for its author.
@@ -144,8 +153,12 @@ impl Document {
             Some(fork) => fork,
             None => self.make_fork()?,
         };
-        fork.document.set_actor(actor_id(editor.device, line));
-        match self.edit_fork(&mut fork, editor, edit) {
+        // The library panics where numbers run out, and on a document that somebody has brought out of joint.
+        let made = guarded(|| {
+            fork.document.set_actor(actor_id(editor.device, line));
+            self.edit_fork(&mut fork, editor, edit)
+        });
+        match made.unwrap_or_else(|stopped| Err(stopped.into())) {
             Ok((value, change, facts)) => {
                 self.fork = Some(fork);
                 let (hash, bytes) = (change.hash().0, change.raw_bytes().to_vec());
@@ -183,6 +196,11 @@ impl Document {
         editor: &Editor,
         edit: impl FnOnce(&mut Transaction<'_>) -> Result<T, AutomergeError>,
     ) -> Result<(T, Change, NewFacts), EditError> {
+        let numbered =
+            Layered { accepted: self.accepted.history().ok_or(Stopped)?, pending: Some(&fork.history) }.max_op();
+        if numbered.saturating_add(CHANGE_OPERATIONS as u64) > DOCUMENT_LAST_OPERATION {
+            return Err(EditError::Refused(Reason::Room));
+        }
         let mut transaction = fork.document.transaction();
         let value = match edit(&mut transaction) {
             Ok(value) => value,
@@ -236,13 +254,14 @@ impl Document {
         editor: &Editor,
         change: &Change,
     ) -> Result<NewFacts, EditError> {
-        super::outline::scan(change.raw_bytes()).map_err(EditError::Refused)?;
+        outline::scan(change.raw_bytes()).map_err(EditError::Refused)?;
         let writer = Writer { person: editor.person, role: editor.role, received_ms: editor.now_ms, event: u64::MAX };
         let known = Known {
             kind: self.accepted.kind,
             history: Layered { accepted: self.accepted.history().ok_or(Stopped)?, pending: Some(&fork.history) },
             facts: Layered { accepted: &self.accepted.facts, pending: Some(&fork.facts) },
         };
+        gate::check(change, change.raw_bytes(), editor.device, &known.history).map_err(EditError::Refused)?;
         let place = u32::try_from(self.pending.len()).unwrap_or(u32::MAX);
         let (_, addition, new) = judge(change, &writer, place, &known).map_err(EditError::Refused)?;
         fork.history.add(addition);
@@ -254,9 +273,8 @@ impl Document {
     pub fn accept(&mut self, events: &[Received]) -> Result<Delivered, Stopped> {
         let step = self.accepted.accept(events)?;
         self.settle(&step);
-        let fell = |pending: &Pending| {
-            step.quarantined.iter().any(|out| out.hash == pending.hash && out.device == pending.device.0)
-        };
+        let refused = refused(events, &step.outcomes);
+        let fell = |pending: &Pending| refused.contains(&(pending.device, pending.hash));
         let drafts = match self.pending.iter().position(fell) {
             Some(first) => self.drop_from(first)?,
             None => Vec::new(),
@@ -286,8 +304,12 @@ impl Document {
                 Outcome::Quarantined(_) => None,
             })
             .collect();
-        let gone = self.pending.iter().filter(|pending| arrived.contains(&pending.hash));
-        self.unsaved.dropped.extend(gone.map(|pending| pending.row));
+        for pending in self.pending.iter().filter(|pending| arrived.contains(&pending.hash)) {
+            self.unsaved.dropped.push(pending.row);
+            if let (Some(fork), Some(brought)) = (self.fork.as_mut(), &pending.facts.brought) {
+                fork.facts.release(brought);
+            }
+        }
         self.pending.retain(|pending| !arrived.contains(&pending.hash));
     }
 
@@ -314,9 +336,19 @@ impl Document {
                 Draft { hash: pending.hash, bytes: pending.bytes, lines: lines.unwrap_or_default() }
             })
             .collect();
-        self.restore_fork()?;
+        if self.restore_fork().is_err() {
+            // The words are their writer's all the same.
+            self.fork = None;
+        }
         Ok(drafts)
     }
+}
+
+/// Which changes of which devices stay out.
+fn refused(events: &[Received], outcomes: &[Outcome]) -> HashSet<(DeviceId, [u8; 32])> {
+    let changes = events.iter().flat_map(|event| event.changes.iter().map(|bytes| (event.device, bytes)));
+    let out = changes.zip(outcomes).filter(|(_, outcome)| matches!(outcome, Outcome::Quarantined(_)));
+    out.map(|((device, bytes), _)| (device, crate::seal::change_hash(bytes))).collect()
 }
 
 /// What a change wrote, in plain.

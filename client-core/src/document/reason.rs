@@ -34,6 +34,10 @@ pub enum Reason {
     Sequence,
     #[error("its operations are numbered wrongly")]
     StartOperation,
+    #[error("too many changes of its author stand side by side")]
+    LooseEnds,
+    #[error("there is no room left in the document for more of its author")]
+    Room,
     #[error("its time is no time")]
     Time,
     #[error("depends on a change that nobody accepted")]

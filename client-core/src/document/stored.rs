@@ -120,16 +120,17 @@ impl Document {
     }
 
     fn save_whole(&mut self, table: &mut Table, prefix: &[u8]) -> Result<(), StoreError> {
+        let base = Base {
+            document: guarded(|| self.accepted.document.save()).map_err(|_| StoreError::Document)?,
+            facts: self.accepted.facts.clone(),
+            quarantine: self.accepted.quarantine.clone(),
+        };
+        let base = pack(&base)?;
         self.unsaved.next_step = 0;
         self.unsaved.whole = false;
         self.unsaved.stored_bytes = 0;
         table.delete_all(Space::Document, &[prefix, &[STEP]].concat());
-        let base = Base {
-            document: self.accepted.document.save(),
-            facts: self.accepted.facts.clone(),
-            quarantine: self.accepted.quarantine.clone(),
-        };
-        table.write(Space::Document, &row_key(prefix, BASE, 0), pack(&base)?);
+        table.write(Space::Document, &row_key(prefix, BASE, 0), base);
         Ok(())
     }
 
@@ -177,6 +178,19 @@ impl Document {
         document.unsaved.stored_bytes = stored_bytes;
         document.restore_fork().map_err(|_| StoreError::Document)?;
         Ok(Some(document))
+    }
+
+    /// What can be saved of a document that cannot be read back: one's own edits that wait. They are judged anew once the accepted
+    /// part has been made again from its events.
+    pub fn salvage(table: &Table, prefix: &[u8], kind: ScopeKind) -> Result<Self, StoreError> {
+        let mut pending = VecDeque::new();
+        for (key, value) in table.scan(Space::Document, &[prefix, &[PENDING]].concat()) {
+            if let (Some(row), Ok(StoredPending { device, bytes, facts })) = (row_number(key, prefix), unpack(value)) {
+                let hash = crate::seal::change_hash(&bytes);
+                pending.push_back(Pending { hash, device: DeviceId(device), bytes, facts, row });
+            }
+        }
+        Ok(Self::from_parts(Accepted::new(kind).map_err(|_| StoreError::Document)?, pending))
     }
 
     /// Deletes every row of a document.

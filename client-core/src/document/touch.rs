@@ -71,7 +71,8 @@ impl Reading<'_> {
             // Nothing is ever written beside the sections.
             return Err(Reason::Schema);
         };
-        let object = op(object).ok_or(Reason::UnknownObject)?;
+        // Nothing is written into what is numbered later: it cannot have been known.
+        let object = op(object).filter(|object| object.0 < at.0).ok_or(Reason::UnknownObject)?;
         match &write.action {
             legacy::OpType::Make(ObjType::Map) => self.new_entry(write, object, key, at),
             legacy::OpType::Put(value) => self.value(write, object, key, value, at),

@@ -15,7 +15,7 @@ use stafett_tests::model_cast::{Cast, cast, concern, join, log, sign, text};
 use stafett_tests::model_people::Device;
 
 /// The PPT's employee reads these concerns of the log, with everyone's consent.
-fn ppt_reads(cast: &mut Cast, log: &str, concerns: &[String]) -> (Device, String) {
+pub(crate) fn ppt_reads(cast: &mut Cast, log: &str, concerns: &[String]) -> (Device, String) {
     ppt_comes(cast, log, concerns, AccessWord::Read)
 }
 

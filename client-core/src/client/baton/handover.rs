@@ -2,6 +2,7 @@
 //! soon as acceptance and consents are there. Until the home has received it the old holder is the holder.
 
 use super::{Baton, Progress, Side};
+use crate::client::contents::ContentWork;
 use crate::client::input::Problem;
 use crate::client::plan::without;
 use crate::client::scope::{Scope, Standing};
@@ -136,11 +137,14 @@ impl Client {
     }
 
     fn is_sending(&self, scope: ScopeId) -> bool {
+        // What cannot be sent or read on this connection is not waited for.
+        let still = |work| self.session.still.contains(&(scope, work)) || self.session.blocked.contains(&scope);
         self.scopes.get(&scope).is_none_or(|s| {
             s.standing != Standing::Member
-                || s.unaudited.is_some()
+                || !s.facts_read()
+                || (s.unaudited.is_some() && !still(ContentWork::Reread))
                 || self.session.busy(scope)
-                || (s.document.pending().len() > 0 && !self.session.blocked.contains(&scope))
+                || (s.document.pending().len() > 0 && !s.stopped && !still(ContentWork::Sealed))
         })
     }
 
@@ -289,8 +293,7 @@ impl Client {
             return Ok(false);
         }
         let (text, to) = (baton.letter.reason.text.clone(), baton.letter.to_name.clone());
-        self.edit(offer.scope, |doc| edit::note_handover(doc, me, &id, &text, &to))?;
-        Ok(true)
+        Ok(self.edit_beside(offer.scope, |doc| edit::note_handover(doc, me, &id, &text, &to)))
     }
 }
 

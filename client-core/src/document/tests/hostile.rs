@@ -70,32 +70,99 @@ fn r5_the_first_received_of_two_versions_wins() {
     assert!(matches!(verdict(&mut document, &MOTHER.event(6, START, vec![next])), Outcome::Applied(_)));
 }
 
+/// The change with its operations numbered from `start`, those that it cites of its own among them.
+fn numbered_from(change: &[u8], start: u64) -> Vec<u8> {
+    altered(change, |change| {
+        let before = change.start_op.get();
+        change.start_op = start.try_into().unwrap();
+        for op in &mut change.operations {
+            if let legacy::ObjectId::Id(legacy::OpId(counter, actor)) = &mut op.obj
+                && *actor == change.actor_id
+            {
+                *counter = *counter - before + start;
+            }
+        }
+    })
+}
+
 #[test]
-fn r6_operation_numbers_stay_near_and_grow() {
+fn r6_operation_numbers_go_on_from_the_dependencies() {
     let (mut document, _) = published();
     let honest = forged(&document, MOTHER, 1, |d| glimpse(d, MOTHER, "g"));
-    let lead = stafett_protocol::limits::CHANGE_START_OP_LEAD;
-    let top = u64::from(Change::from_bytes(honest.clone()).unwrap().start_op()) - 1;
-    let at = |start: u64| {
-        altered(&honest, |change| {
-            let shift = start - change.start_op.get();
-            change.start_op = start.try_into().unwrap();
+    let next = u64::from(Change::from_bytes(honest.clone()).unwrap().start_op());
+    for (start, event) in [(u64::from(u32::MAX) - 1, 1), (next + (1 << 20), 2), (next + 1, 3), (next - 1, 4)] {
+        let event = MOTHER.event(event, START, vec![numbered_from(&honest, start)]);
+        assert_eq!(refused(verdict(&mut document, &event)), Reason::StartOperation);
+    }
+    assert!(matches!(verdict(&mut document, &MOTHER.event(5, START, vec![honest])), Outcome::Applied(_)));
+}
+
+#[test]
+fn r6_nothing_is_numbered_beyond_the_bound() {
+    use super::history::Addition;
+    let (mut document, _) = published();
+    let honest = forged(&document, MOTHER, 1, |d| glimpse(d, MOTHER, "g"));
+    let last = stafett_protocol::limits::DOCUMENT_LAST_OPERATION;
+    let (hash, actor) = (automerge::ChangeHash([7; 32]), automerge::ActorId::from(&[7u8; 24][..]));
+    let (objects, late) = (Vec::new(), Vec::new());
+    document.accepted.read_history_once().unwrap();
+    let history = document.accepted.history_mut().unwrap();
+    history.add(Addition { hash, actor, sequence: 1, max_op: last - 1, objects, late });
+    let change = altered(&numbered_from(&honest, last), |change| change.deps.push(hash));
+    let outcome = document.accept(&[MOTHER.event(2, START, vec![change])]).unwrap().outcomes[0];
+    assert_eq!(outcome, Outcome::Quarantined(Reason::Room));
+}
+
+/// Each step is small, the sum is not: numbers would run over what the library can count.
+#[test]
+fn r6_thousands_of_small_steps_carry_the_numbers_nowhere() {
+    let (mut document, _) = published();
+    let honest = forged(&document, MOTHER, 1, |d| glimpse(d, MOTHER, "g"));
+    let first = u64::from(Change::from_bytes(honest.clone()).unwrap().start_op());
+    // One step ends at the very bound, the last at what the library can count.
+    let (brim, end) = (stafett_protocol::limits::DOCUMENT_LAST_OPERATION - 2, u64::from(u32::MAX) - 3);
+    let (mut changes, mut before, mut start) = (Vec::new(), None, first);
+    for number in 1..=4_100u64 {
+        let next = start + (1 << 20) - 10;
+        start = if start < brim && brim < next { brim } else { next.min(end) };
+        let change = altered(&numbered_from(&honest, start), |change| {
+            change.seq = number;
+            change.deps.extend(before);
             for op in &mut change.operations {
-                if let legacy::ObjectId::Id(id) = &op.obj
-                    && id.actor() == &change.actor_id
-                {
-                    op.obj = legacy::ObjectId::Id(id.increment_by(shift));
+                if let legacy::OpType::Make(_) = op.action {
+                    op.key = legacy::Key::Map(format!("g{number}").into());
                 }
             }
-        })
-    };
-    for (start, event) in [(u64::from(u32::MAX) - 1, 1), (top + lead + 1, 2)] {
-        let event = MOTHER.event(event, START, vec![at(start)]);
-        assert_eq!(refused(document.accept(&[event]).unwrap().outcomes[0]), Reason::StartOperation);
+        });
+        before = Some(Change::from_bytes(change.clone()).unwrap().hash());
+        changes.push(change);
     }
-    let early = altered(&honest, |change| change.start_op = 3.try_into().unwrap());
-    assert_eq!(refused(verdict(&mut document, &MOTHER.event(3, START, vec![early]))), Reason::StartOperation);
-    assert!(matches!(verdict(&mut document, &MOTHER.event(4, START, vec![at(top + lead)])), Outcome::Applied(_)));
+    for (changes, event) in changes.chunks(500).zip(2..) {
+        document.accept(&[MOTHER.event(event, START, changes.to_vec())]).expect("the document does not stop");
+    }
+    let (_, change) = document
+        .edit(&TEACHER.editor(), |to| edit::add_glimpse(to, TEACHER.person(), "after", "Det går fint", None))
+        .expect("the document stays usable");
+    assert!(matches!(verdict(&mut document, &TEACHER.event(90, START, vec![change])), Outcome::Applied(_)));
+}
+
+/// Every honest change names all that nobody has built on yet: one member must not make that list too long for it.
+#[test]
+fn r6_one_member_s_loose_ends_stay_few() {
+    let (mut document, _) = published();
+    let loose: Vec<_> =
+        (0..100u8).map(|n| forged(&document, MOTHER, n, |d| glimpse(d, MOTHER, &format!("g{n}")))).collect();
+    let outcomes = document.accept(&[MOTHER.event(2, START, loose)]).unwrap().outcomes;
+    document
+        .edit(&TEACHER.editor(), |to| edit::add_glimpse(to, TEACHER.person(), "after", "Det går fint", None))
+        .expect("others can write on");
+    assert!(matches!(outcomes[7], Outcome::Applied(_)), "a few devices may write without a net at once");
+    assert_eq!(outcomes[8], Outcome::Quarantined(Reason::LooseEnds));
+    // Once somebody has built on them all, there is room again.
+    let joined = document.pending().map(|pending| pending.bytes.clone()).collect();
+    document.accept(&[TEACHER.event(3, START, joined)]).unwrap();
+    let again = forged(&document, MOTHER, 200, |d| glimpse(d, MOTHER, "again"));
+    assert!(matches!(verdict(&mut document, &MOTHER.event(4, START, vec![again])), Outcome::Applied(_)));
 }
 
 #[test]
