@@ -49,7 +49,7 @@ impl Client {
             Grantee::Unit(UnitGrantee { unit: employee, leader: leader.person, leader_key: leader.person_key });
         let unit_name = self.unit_name(employee);
         // The leader's continuity seat is asked for in the same request, and said in plain words.
-        let text = format!("{child}: stafettlogg, {unit_name}. {}", custody_text(&leader.name));
+        let text = format!("{child}: stafettlogg, {unit_name}. {}", custody_text(&self.name_of(leader.person)));
         let mut grants = vec![];
         for (scope, kind) in [(card, ScopeKind::Card), (journal, ScopeKind::Journal)] {
             let mut requested = |grant: ConsentGrant| {
@@ -72,8 +72,9 @@ impl Client {
                 grants: vec![],
             })?;
         }
-        self.write_card(card, &child, &born, level, &guardians)?;
-        let draft = LogDraft { child_name: child, born, level, guardians: guardians.iter().map(named).collect() };
+        let named = guardians.iter().map(|g| self.named_person(g)).collect::<Vec<_>>();
+        self.write_card(card, &child, &born, level, &named)?;
+        let draft = LogDraft { child_name: child, born, level, guardians: named };
         let request = ConsentRequest { log, draft: Some(draft), authority, grants, text };
         for guardian in &guardians {
             self.write_letter(guardian.person, Content::ConsentRequest(request.clone()));
@@ -87,7 +88,7 @@ impl Client {
         child: &str,
         born: &str,
         level: u8,
-        guardians: &[Pin],
+        guardians: &[NamedPerson],
     ) -> Result<(), Problem> {
         let me = self.me()?;
         let (own, name, unit) = (me.person, me.name.clone(), me.unit.as_ref().map(|u| u.name.clone()));
@@ -122,6 +123,14 @@ impl Client {
             .into_iter()
             .find(|p| p.unit == Some(unit) && p.kind == PersonKind::Leader && p.trust.counts())
             .ok_or_else(|| Problem::rule("leader-unknown", "your leader's key is not here yet; sync first"))
+    }
+
+    fn named_person(&self, pin: &Pin) -> NamedPerson {
+        NamedPerson {
+            person: pin.person,
+            person_key: pin.person_key,
+            name: self.told_name(pin.person).unwrap_or_default(),
+        }
     }
 
     /// No guardian's key counts that was neither authenticated by a code nor compared.
@@ -194,7 +203,6 @@ impl Client {
                     _ => PersonKind::Employee,
                 },
                 unit: None,
-                name: self.name_of(person),
                 trust: people::Trust::Certified,
                 employee: None,
                 devices: vec![],
@@ -301,10 +309,6 @@ pub(super) fn custody_text(leader: &str) -> String {
 /// Hash of the words that were shown to whoever signs.
 pub(super) fn text_hash(text: &str) -> Hash {
     hash("consent text", &[text.as_bytes()])
-}
-
-fn named(pin: &Pin) -> NamedPerson {
-    NamedPerson { person: pin.person, person_key: pin.person_key, name: pin.name.clone() }
 }
 
 /// A calendar date as YYYY-MM-DD.

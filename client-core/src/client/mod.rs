@@ -37,6 +37,7 @@ mod post;
 mod rebuild;
 mod refound;
 mod report;
+mod request;
 mod resync;
 mod returning;
 mod scope;
