@@ -8,6 +8,8 @@ mod catalogue;
 mod chain;
 #[path = "adversary/claims.rs"]
 mod claims;
+#[path = "adversary/clocks.rs"]
+mod clocks;
 #[path = "adversary/content.rs"]
 mod content;
 #[path = "adversary/histories.rs"]

@@ -12,6 +12,7 @@ mod baton;
 mod begin;
 mod bundle;
 mod checkpoint;
+mod clock;
 mod consent;
 mod content;
 mod contents;

@@ -3,6 +3,7 @@
 //! key, and leaves the outbox when the chain or the server says that it stands.
 
 use super::attachments::is_file;
+use super::clock::WRONG_CLOCK;
 use super::input::Problem;
 use super::scope::Standing;
 use super::session::{Sent, is_final};
@@ -229,7 +230,7 @@ impl Client {
                 // chain says which. Without this the edit would be sent, and answered, for ever.
                 if let Err(problem) = self.take_records(ours) {
                     let overtaken = WireProblem { code: "counter-used".into(), detail: String::new(), scope: None };
-                    if !self.race_lost(one.scope, &overtaken) {
+                    if problem.code == WRONG_CLOCK || !self.race_lost(one.scope, &overtaken) {
                         self.session.blocked.insert(one.scope);
                         self.report(&problem);
                     }
