@@ -59,6 +59,12 @@ impl Messages {
         self.texts.get(key).copied()
     }
 
+    /// Every text whose key begins so, by the rest of the key.
+    pub fn under(&self, prefix: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let all = self.texts.iter().filter_map(|(key, text)| Some((key.strip_prefix(prefix)?, *text)));
+        all.collect::<Vec<_>>().into_iter()
+    }
+
     /// The text of a key with its places filled in; a missing key shows itself.
     pub fn say(&self, key: &str, values: &[(&str, &str)]) -> String {
         let value = |name: &str| values.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());

@@ -1,5 +1,6 @@
 //! Turns the JSON of an answer into plain words, by the catalogue alone: `say.<command>` for the whole, `line.<command>.<key>`
-//! for each entry of a list, `none.<command>.<key>` for an empty one, `word.<value>` for the fixed words of the contract.
+//! for each entry of a list with `also.<command>.<key>.<field>` below it where it has that field, `none.<command>.<key>` for
+//! an empty one, `word.<value>` for the fixed words of the contract. A place may name a field of a field: `{authority.of}`.
 
 use serde_json::Value;
 
@@ -38,16 +39,40 @@ pub fn words(messages: &Messages, command: &str, value: &Value) -> String {
             if let Some(heading) = messages.find(&format!("head.{command}.{key}")) {
                 lines.push(heading.to_owned());
             }
-            lines.extend(
-                entries
-                    .iter()
-                    .map(|entry| messages.fill(line, |name| scalar(messages, name, entry.get(name).or(Some(entry))))),
-            );
+            for entry in entries {
+                lines.push(messages.fill(line, |name| in_entry(messages, entry, name)));
+                let also = format!("also.{command}.{key}.");
+                let fields = messages.under(&also).filter(|(field, _)| at(entry, field).is_some_and(|v| !v.is_null()));
+                let said = |text: &str| messages.fill(text, |name| in_entry(messages, entry, name));
+                lines.extend(fields.map(|(_, text)| format!("    {}", said(text))));
+            }
         } else if let (Some(none), true) = (messages.find(&format!("none.{command}.{key}")), entries.is_empty()) {
             lines.push(none.to_owned());
         }
     }
     lines.join("\n")
+}
+
+/// What stands at `name`, or at `name.of.a.part`.
+fn at<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    name.split('.').try_fold(value, |value, part| value.get(part))
+}
+
+fn in_entry(messages: &Messages, entry: &Value, name: &str) -> String {
+    match (name, entry.get("code").and_then(Value::as_str)) {
+        // A problem by the words that its code has, here as where it stops a command.
+        ("message", Some(code)) => fault(messages, code, entry.get("message").and_then(Value::as_str)),
+        _ => scalar(messages, name, at(entry, name).or(Some(entry))),
+    }
+}
+
+/// What a problem's code means and what to do; its own words where the catalogue has none.
+fn fault(messages: &Messages, code: &str, detail: Option<&str>) -> String {
+    let detail = printable(detail.unwrap_or(code));
+    let text = messages.find(&format!("fault.{code}"));
+    let text = text.map(|text| messages.fill(text, |_| detail.clone()));
+    let hint = messages.find(&format!("hint.{code}"));
+    [Some(text.unwrap_or(detail)), hint.map(str::to_owned)].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// A holder is shown by the name that the same answer gives.
@@ -62,6 +87,12 @@ fn scalar(messages: &Messages, name: &str, value: Option<&Value>) -> String {
     let absent = || messages.say("word.absent", &[]);
     match value {
         None | Some(Value::Null) => absent(),
+        // A person: by name, how far this very key is believed, and what else somebody called them.
+        Some(Value::Object(fields)) if fields.contains_key("name") => {
+            let called = fields.get("called").is_some_and(|called| !called.is_null());
+            let text = messages.find(if called { "part.called" } else { "part.person" }).unwrap_or("{name}");
+            messages.fill(text, |field| scalar(messages, field, fields.get(field)))
+        }
         // A part of a log: by its title, else by what kind of part it is.
         Some(Value::Object(fields)) => match fields.get("title").and_then(Value::as_str) {
             Some(title) if !title.is_empty() => printable(title),
@@ -70,7 +101,9 @@ fn scalar(messages: &Messages, name: &str, value: Option<&Value>) -> String {
         Some(Value::Bool(yes)) => messages.say(if *yes { "word.yes" } else { "word.no" }, &[]),
         Some(Value::Number(number)) => number.to_string(),
         Some(Value::String(text)) if text.is_empty() => absent(),
+        Some(Value::String(code)) if name == "problem" => fault(messages, code, None),
         Some(Value::String(text)) => {
+            let name = if name.ends_with("_verified") { "verified" } else { name };
             let known = WORD_KEYS.contains(&name).then(|| messages.find(&format!("word.{text}"))).flatten();
             known.map_or_else(|| printable(text), str::to_owned)
         }
@@ -95,6 +128,29 @@ mod tests {
     use super::*;
     use crate::messages::Language;
     use serde_json::json;
+
+    #[test]
+    fn a_request_shows_who_will_decide_and_whose_key_is_believed_how() {
+        let messages = Messages::of(Language::English);
+        let guardians = json!([
+            {"name": "Mari", "called": null, "verified": "self"},
+            {"name": "Far Foss", "called": "Rektor", "verified": "unknown"},
+        ]);
+        let authority = json!({"guardians": guardians, "quorum": 1, "of": 2, "child": null, "youth_from": null});
+        let request = json!({"request": "ab12", "grantee": "PPT", "grantee_verified": "municipality", "from": "Tone",
+            "from_verified": "code", "access": "read", "scopes": [], "expires": "2027", "log": "cd34", "text": "Hi",
+            "leader": null, "moves_to": null, "authority": authority, "problem": "key-differs"});
+        let text = words(&messages, "consent.pending", &json!({"requests": [request]}));
+        for said in
+            ["Mari", "yourself", "Far Foss", "“Rektor”", "by nobody", "1 of 2 must", "another key", "Compare keys"]
+        {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+        assert!(!text.contains("decides alone") && !text.contains('{'), "{text}");
+        let problems = json!({"problems": [{"code": "key-differs", "message": "in English"}]});
+        let told = words(&Messages::of(Language::Nynorsk), "sync", &problems);
+        assert!(told.contains("annan nøkkel") && !told.contains("in English"), "{told}");
+    }
 
     #[test]
     fn lists_and_words() {

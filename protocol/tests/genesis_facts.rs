@@ -223,7 +223,9 @@ fn the_family_alone_comes_back_into_an_orphaned_scope() {
     assert_eq!(back, expected);
     // It goes on from whatever key is left, however old.
     assert!(chain.state().epoch > 1);
-    let oldest = |tried: &mut Tried| tried.genesis.carries = Some(Carried { to: KeyPlace { generation: 1, epoch: 0 }, link: vec![9; 48].into() });
+    let oldest = |tried: &mut Tried| {
+        tried.genesis.carries = Some(Carried { to: KeyPlace { generation: 1, epoch: 0 }, link: vec![9; 48].into() })
+    };
     assert!(refounded(&world, &card, world.device(MOTHER), seat, &oldest).is_ok());
 }
 

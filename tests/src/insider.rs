@@ -5,19 +5,22 @@ use crate::model_home::ModelHome;
 use crate::model_people::Device;
 use automerge::transaction::Transactable as _;
 use automerge::{AutoCommit, AutomergeError, ObjId, ObjType, ROOT, ReadDoc as _, legacy};
+use openmls_rust_crypto::RustCrypto;
 use stafett_client_core::client::Me;
 use stafett_client_core::document::Document;
 use stafett_client_core::document::gate::{Incarnation, actor_id};
 use stafett_client_core::keychain::{ContentKey, KeyChain};
+use stafett_client_core::letter;
 use stafett_client_core::rows::{Row, Space, Table};
 use stafett_client_core::seal;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::event::{Body, Change, Event, SealContext};
 use stafett_protocol::ids::{DeviceId, PersonId, ScopeId, to_hex};
+use stafett_protocol::letter::{Content, Letter, LetterBody, Opened};
 use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;
-use stafett_protocol::wire::{Bundle, Envelope};
+use stafett_protocol::wire::{Bundle, Envelope, Mail};
 
 pub struct Insider {
     pub me: Me,
@@ -145,5 +148,25 @@ impl Insider {
     pub fn write(&self, home: &mut ModelHome, changes: &[Vec<u8>]) {
         let event = self.seal(home, changes);
         self.submit(home, event).expect("the home sees nothing wrong");
+    }
+}
+
+/// Who has an account and writes what no client writes: letters with genuine keys and false words.
+impl Insider {
+    pub fn account(device: &Device) -> Self {
+        Self::of(device, &ScopeId::default().to_string())
+    }
+
+    /// To every device of a person, sealed and signed as the own client would.
+    pub fn write_letter(&self, home: &mut ModelHome, to: PersonId, content: Content) {
+        let body = LetterBody { to, written_at: home.now, sender_name: self.me.name.clone(), content };
+        let from = self.me.credential().unwrap();
+        let opened = encode(&Opened { from, body: Signed::sign(&body, &self.me.device_key()) });
+        for record in home.accounts[&to].record.devices.clone() {
+            let to = DeviceId::of_key(&record.certificate.peek().unwrap().device_key);
+            let key = record.letter_key.as_slice();
+            let sealed = letter::seal(&RustCrypto::default(), key, b"stafett/1 letter", &to.0, &opened).unwrap();
+            home.post(to, Mail::Letter(Letter { to, kem: sealed.kem.into(), sealed: sealed.sealed.into() }));
+        }
     }
 }

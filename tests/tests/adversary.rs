@@ -6,14 +6,22 @@
 mod catalogue;
 #[path = "adversary/chain.rs"]
 mod chain;
+#[path = "adversary/claims.rs"]
+mod claims;
+#[path = "adversary/clocks.rs"]
+mod clocks;
 #[path = "adversary/content.rs"]
 mod content;
 #[path = "adversary/histories.rs"]
 mod histories;
 #[path = "adversary/identities.rs"]
 mod identities;
+#[path = "adversary/names.rs"]
+mod names;
 #[path = "adversary/privacy.rs"]
 mod privacy;
+#[path = "adversary/requests.rs"]
+mod requests;
 #[path = "adversary/secrets.rs"]
 mod secrets;
 #[path = "adversary/servers_words.rs"]

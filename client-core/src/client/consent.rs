@@ -1,35 +1,23 @@
-//! The family's switch: requests, signatures, withdrawals, and what each does to the membership.
+//! The family's switch: requests made and answered, signatures, and what each does to the membership.
 
 use super::input::{AccessWord, Problem, Who};
 use super::log::{Words, custody_text, rfc3339, withdrawn};
 use super::people;
 use super::post::mail_key;
+use super::request::request_id;
 use super::scope::Standing;
 use super::{Answer, Client};
 use crate::rows::Space;
-use serde_json::{Value, json};
-use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
-use stafett_protocol::consent::{Access, Grantee, SignedGrant, Statement, text_hash};
-use stafett_protocol::ids::{Hash, LogId, PersonId, ScopeId, hash};
+use serde_json::json;
+use stafett_protocol::codec::encode;
+use stafett_protocol::consent::{Access, Grantee, SignedGrant, Statement};
+use stafett_protocol::ids::{Hash, LogId, PersonId, ScopeId};
 use stafett_protocol::letter::{ConsentAnswer, ConsentRequest, Content, RequestedGrant};
 use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::{GrantStanding, ScopeState};
 
-/// A request for consent as it lies with a guardian.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
-struct Received {
-    from: PersonId,
-    request: ConsentRequest,
-    /// 0 open, 1 signed, 2 refused.
-    answer: u8,
-}
-
-fn request_id(request: &ConsentRequest) -> Hash {
-    hash("consent request", &[&encode(request)])
-}
-
-fn access_word(access: Access) -> &'static str {
+pub(super) fn access_word(access: Access) -> &'static str {
     match access {
         Access::Read => "read",
         Access::Contribute => "contribute",
@@ -38,7 +26,7 @@ fn access_word(access: Access) -> &'static str {
     }
 }
 
-fn kind_word(kind: ScopeKind) -> &'static str {
+pub(super) fn kind_word(kind: ScopeKind) -> &'static str {
     match kind {
         ScopeKind::Card => "card",
         ScopeKind::Journal => "journal",
@@ -49,132 +37,19 @@ fn kind_word(kind: ScopeKind) -> &'static str {
 }
 
 impl Client {
-    pub(super) fn keep_request(&mut self, from: PersonId, request: &ConsentRequest) -> Result<(), Problem> {
-        let refused = |why: &str| Problem::rule("consent-request", why);
-        let text = text_hash(&request.salt, &request.text);
-        let whole = request
-            .grants
-            .iter()
-            .all(|g| g.grant.log == request.log && g.grant.authority == request.authority.id() && g.grant.text == text);
-        let one = request.grants.first().map(|g| (g.grant.grantee, g.grant.expires_at));
-        let alike = request.grants.iter().all(|g| Some((g.grant.grantee, g.grant.expires_at)) == one);
-        if request.grants.is_empty() || !whole || !alike {
-            return Err(refused("what is to be signed is not what is shown"));
-        }
-        // Whoever holds is chosen when a log begins; later by a handover, from who may offer it.
-        let holds = request.grants.iter().any(|g| g.grant.access == Access::Hold);
-        if holds && request.draft.is_none() {
-            self.check_may_come_to_offer(request.log, from)?;
-        }
-        if let Some(draft) = &request.draft
-            && people::pin(&self.table, from).is_some_and(|p| p.trust >= people::Trust::Authenticated)
-        {
-            draft.guardians.clone().iter().for_each(|g| self.introduce(g, from));
-        }
-        for requested in &request.grants {
-            // The asker's words, where nobody else has told a name.
-            let (space, key) = match requested.grant.grantee {
-                Grantee::Person(p) if self.told_name(p.person).is_none() => {
-                    (Space::Mail, mail_key("name", &[&p.person.0]))
-                }
-                Grantee::Unit(unit) => (Space::State, mail_key("unit-name", &[&unit.unit.0])),
-                Grantee::Person(_) => continue,
-            };
-            self.table.write(space, &key, people::clean(&requested.grantee_name).into_bytes());
-        }
-        let key = mail_key("request", &[&request_id(request).0]);
-        if self.table.read(Space::Mail, &key).is_none() {
-            self.table.write(Space::Mail, &key, encode(&Received { from, request: request.clone(), answer: 0 }));
-        }
-        Ok(())
-    }
-
-    fn requests(&self) -> Vec<(Hash, Received)> {
-        self.table
-            .scan(Space::Mail, b"request/")
-            .filter_map(|(_, value)| decode::<Received>(value).ok())
-            .map(|r| (request_id(&r.request), r))
-            .collect()
-    }
-
-    pub(super) fn consent_pending(&mut self) -> Answer {
-        let requests: Vec<Value> =
-            self.requests().iter().filter(|(_, r)| r.answer == 0).map(|(id, r)| self.request_view(*id, r)).collect();
-        Ok(json!({"requests": requests}))
-    }
-
-    fn request_view(&self, id: Hash, received: &Received) -> Value {
-        let request = &received.request;
-        let first = request.grants.first();
-        // Our own names of unit and concern where we have them; the asker's words only where we have not.
-        let own_name = |grantee: &Grantee| match grantee {
-            Grantee::Unit(unit) => self.known_units().into_iter().find(|u| u.unit == unit.unit).map(|u| u.name),
-            Grantee::Person(p) => self.told_name(p.person),
-        };
-        let grantee =
-            first.map(|g| own_name(&g.grant.grantee).unwrap_or_else(|| g.grantee_name.clone())).unwrap_or_default();
-        let trust = first.map(|g| self.grantee_trust(&g.grant.grantee)).unwrap_or_default();
-        let scopes: Vec<Value> = request
-            .grants
-            .iter()
-            .map(|g| {
-                let title = Some(self.scope_title(g.grant.scope))
-                    .filter(|t| !t.is_empty())
-                    .unwrap_or_else(|| g.scope_title.clone());
-                let kind = self.scopes.get(&g.grant.scope).map_or(g.kind, super::scope::Scope::kind);
-                json!({"scope": g.grant.scope.to_string(), "kind": kind_word(kind), "title": title,
-                    "access": access_word(g.grant.access)})
-            })
-            .collect();
-        // On the card everyone only reads; what is asked for is the most that any of the parts gives.
-        let asked = || request.grants.iter().map(|g| g.grant.access);
-        let widest = asked().filter(|a| *a != Access::Custody).max().or_else(|| asked().max());
-        json!({
-            "request": id.to_string(),
-            "log": request.log.to_string(),
-            "child": request.draft.as_ref().map(|d| d.child_name.clone()),
-            "from": self.name_of(received.from),
-            "grantee": grantee,
-            "grantee_verified": trust,
-            "scopes": scopes,
-            "access": widest.map(access_word),
-            "expires": first.map(|g| rfc3339(g.grant.expires_at)),
-            "text": request.text,
-        })
-    }
-
-    /// How the grantee's key is believed here; shown at every consent.
-    fn grantee_trust(&self, grantee: &Grantee) -> &'static str {
-        let person = match grantee {
-            Grantee::Unit(unit) => unit.leader,
-            Grantee::Person(p) => p.person,
-        };
-        people::pin(&self.table, person).map_or("municipality", |p| p.trust.word())
-    }
-
     /// Signs or refuses. For a log that exists the signature goes on the chain; for one that does not,
     /// by letter to whoever asked.
     pub(super) fn consent_answer(&mut self, prefix: &str, agree: bool, custody: bool) -> Answer {
-        let open: Vec<Hash> = self.requests().into_iter().filter(|(_, r)| r.answer == 0).map(|(id, _)| id).collect();
-        let id = people::unique("request", prefix, open)?;
-        let key = mail_key("request", &[&id.0]);
-        let mut received: Received =
-            self.table.read(Space::Mail, &key).and_then(|b| decode(b).ok()).ok_or_else(withdrawn)?;
+        let (key, mut received) = self.open_request(prefix)?;
         let request = received.request.clone();
         if agree {
             self.audited(request.log)?;
+            self.check_request(received.from, &request)?;
         }
         let me = self.me()?;
         let (person, person_key) = (me.person, me.person_key()?);
-        if request.authority.key(person) != Some(&person_key.verifying_key().to_bytes()) {
-            return Err(Problem::rule("not-an-authority", "this consent is not yours to give"));
-        }
         let mut signed = vec![];
         if agree {
-            self.check_scopes(&request)?;
-            if request.draft.is_none() && request.grants.iter().any(|g| g.grant.access == Access::Hold) {
-                self.check_may_offer(request.log, received.from)?;
-            }
             // The leader's seat is a consent of its own: it can be left out.
             let alone = request.grants.iter().all(|g| g.grant.access == Access::Custody);
             let wanted = |g: &&RequestedGrant| custody || alone || g.grant.access != Access::Custody;
@@ -186,34 +61,22 @@ impl Client {
                 }
                 signed.push(grant);
             }
+            self.learn_grantees(&request);
         }
         let requested = request.grants.iter().map(|g| stafett_protocol::signed::id_of(&g.grant)).collect();
         self.write_letter(received.from, Content::ConsentAnswer(ConsentAnswer { log: request.log, requested, signed }));
         received.answer = if agree { 1 } else { 2 };
         self.table.write(Space::Mail, &key, encode(&received));
-        Ok(json!({"request": id.to_string(), "state": if agree { "granted" } else { "refused" }}))
-    }
-
-    /// For a log that exists every scope must be one of it that we are in, under the authority that we know.
-    fn check_scopes(&self, request: &ConsentRequest) -> Result<(), Problem> {
-        for requested in request.grants.iter().filter(|_| request.draft.is_none()) {
-            let (scope, authority) = (requested.grant.scope, request.authority.id());
-            if self.offered_authority(request.log, scope).is_some_and(|a| a.id() == authority) {
-                continue;
-            }
-            let unknown = || Problem::rule("unknown-scope", "this part of the log is not here yet; sync first");
-            let state = self.scopes.get(&scope).map(|s| s.replica.state()).ok_or_else(unknown)?;
-            if state.log() != request.log || state.authority().id() != authority {
-                return Err(Problem::rule("grant-mismatch", "the request is not about the log that it names"));
-            }
-        }
-        Ok(())
+        Ok(json!({"request": request_id(&request).to_string(), "state": if agree { "granted" } else { "refused" }}))
     }
 
     /// A guardian's answer to a request of ours: signatures are kept, and found the log once all are here.
     pub(super) fn take_answer(&mut self, from: PersonId, answer: &ConsentAnswer) -> Result<(), Problem> {
         if answer.signed.is_empty() {
-            self.table.write(Space::Mail, &mail_key("refusal", &[&answer.log.0, &from.0]), vec![]);
+            // Of what was asked here, and of nothing else.
+            if self.logs().contains(&answer.log) {
+                self.table.write(Space::Mail, &mail_key("refusal", &[&answer.log.0, &from.0]), vec![]);
+            }
             return Ok(());
         }
         for signed in &answer.signed {

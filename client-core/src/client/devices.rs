@@ -81,7 +81,7 @@ impl Client {
             rows.push(row(Space::Identity, b"employee", &encode(employee)));
         }
         rows.extend(self.table.scan(Space::Pin, b"").map(|(key, value)| row(Space::Pin, key, value)));
-        for told in [b"device/".as_slice(), b"unit-name/", b"person-home/"] {
+        for told in [b"device/".as_slice(), b"unit-name/", b"person-home/", people::NAMES] {
             rows.extend(self.table.scan(Space::State, told).map(|(key, value)| row(Space::State, key, value)));
         }
         Ok(DeviceBundle {

@@ -163,12 +163,16 @@ impl Client {
         }
         let inside = self.scopes.get(&at.scope).is_some_and(|s| s.standing != Standing::Withdrawn);
         if !inside && self.welcome(at.scope).is_none() {
-            self.table.write(Space::Mail, &mail_key("welcome-at", &[&at.scope.0]), encode(at));
+            // Another's word does not take the place of a true one: both homes are asked.
+            let key = mail_key("welcome-at", &[&at.scope.0, &at.home.to_be_bytes()]);
+            self.table.write(Space::Mail, &key, encode(at));
         }
         Ok(())
     }
 
     pub(super) fn welcome_came(&mut self, scope: ScopeId) {
-        self.table.delete(Space::Mail, &mail_key("welcome-at", &[&scope.0]));
+        let told = mail_key("welcome-at", &[&scope.0]);
+        let told: Vec<Vec<u8>> = self.table.scan(Space::Mail, &told).map(|(key, _)| key.to_vec()).collect();
+        told.iter().for_each(|key| self.table.delete(Space::Mail, key));
     }
 }

@@ -63,7 +63,7 @@ impl Client {
             self.session.blocked.insert(synced.scope);
             // Our own copy says so too: the consent has run out, or we are listed.
             let over = self.scopes.get(&synced.scope).is_some_and(|s| {
-                s.standing == Standing::Member && s.replica.state().listed_at(self.home_now()).contains(&device)
+                s.standing == Standing::Member && s.replica.state().listed_at(self.both_now()).contains(&device)
             });
             let over = over || self.relieved_of(synced.scope);
             if over && let Err(problem) = self.leave(synced.scope) {
@@ -84,6 +84,7 @@ impl Client {
         let Some(first) = fresh.first() else {
             return Ok(());
         };
+        self.check_times(scope, &fresh)?;
         let (signer, receipt) = self.signer_of(scope, &records.receipt)?;
         if !self.may_sign(scope, signer, &fresh) {
             return Err(Problem::rule("bad-receipt", "the receipt is another municipality's than the log's home"));
@@ -170,9 +171,9 @@ impl Client {
     }
 
     fn try_removal(&mut self, scope: ScopeId, record: &Record) -> Result<bool, Problem> {
-        let (device, device_key, now) = (self.me()?.device(), self.me()?.device_public(), self.home_now());
+        let (device, device_key, now) = (self.me()?.device(), self.me()?.device_public(), self.both_now());
         let inside = [Standing::Member, Standing::Resyncing];
-        let Some(s) = self.scopes.get_mut(&scope).filter(|s| inside.contains(&s.standing)) else {
+        let Some(s) = self.scopes.get(&scope).filter(|s| inside.contains(&s.standing)) else {
             return Ok(false);
         };
         let Ok(event) = record.event.peek() else {
@@ -185,6 +186,8 @@ impl Client {
         if event.scope != scope || record.event.verify(key).is_err() {
             return Ok(false);
         }
+        self.check_over(scope, &event, record.time)?;
+        let Some(s) = self.scopes.get_mut(&scope) else { return Ok(false) };
         // The family and the holder cannot be removed so, whatever a home and one member make of it.
         let state = s.replica.state();
         let (own, author) =
@@ -325,6 +328,9 @@ impl Client {
         let mark = self.provider.storage().mark();
         match group::follow(&self.provider, &mut mls, commit, (event.device, own), &mut s.keys) {
             Ok(Followed::Removed) => {
+                // Read again with the next connection, and not before its time has come here.
+                self.check_over(scope, &event, judged.record().time)
+                    .inspect_err(|_| self.provider.storage().rollback(mark))?;
                 self.apply(scope, judged)?;
                 self.leave(scope)
             }

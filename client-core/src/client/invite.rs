@@ -1,7 +1,7 @@
 //! Codes given out, and what they bring: people whose keys are authenticated under the code's secret.
 
 use super::input::{Invitation, Problem};
-use super::people::{self, Trust};
+use super::people::{self, NameBy, Trust};
 use super::{Answer, Client};
 use crate::rows::Space;
 use aes_gcm::Nonce;
@@ -218,7 +218,11 @@ impl Client {
         people::pins(&self.table)
             .into_iter()
             .filter(|p| which(p) && p.trust.counts())
-            .map(|p| NamedPerson { person: p.person, person_key: p.person_key, name: p.name })
+            .map(|p| NamedPerson {
+                person: p.person,
+                person_key: p.person_key,
+                name: self.told_name(p.person).unwrap_or_default(),
+            })
             .collect()
     }
 
@@ -228,6 +232,7 @@ impl Client {
         let me = self.me()?;
         let own_unit = me.identity()?.unit();
         if certificate.person != me.person
+            || certificate.person_key != me.person_public()?
             || own_unit != Some(certificate.unit)
             || from.kind != PersonKind::Leader
             || from.unit != Some(certificate.unit)
@@ -263,24 +268,26 @@ impl Client {
 
     /// Somebody we trust names a person; the key must still be certified when we meet it.
     pub(super) fn introduce(&mut self, person: &NamedPerson, by: PersonId) {
+        if self.me.as_ref().is_some_and(|me| me.person == person.person) {
+            return;
+        }
         match people::pin(&self.table, person.person) {
             Some(mut pin) if pin.person_key == person.person_key => {
                 pin.trust = pin.trust.max(Trust::Introduced);
-                if pin.name.is_empty() {
-                    pin.name = people::clean(&person.name);
-                }
                 people::save(&mut self.table, &pin);
             }
-            Some(_) => self
-                .report(&Problem::rule("key-changed", "somebody was introduced with another key than the one known")),
-            None => {
+            // An id that does not come from the key would take the place of its owner, who comes later.
+            known if known.is_some() || PersonId::of_first_key(&person.person_key) != person.person => {
+                let why = "somebody was introduced with another key than the one known, or that is theirs";
+                return self.report(&Problem::rule("key-changed", why));
+            }
+            _ => {
                 let pin = people::Pin {
                     person: person.person,
                     person_key: person.person_key,
                     municipality: 0,
                     kind: PersonKind::Guardian,
                     unit: None,
-                    name: people::clean(&person.name),
                     trust: Trust::Introduced,
                     employee: None,
                     devices: vec![],
@@ -289,6 +296,7 @@ impl Client {
                 self.note_person_home(person.person, self.person_home(by));
             }
         }
+        people::learn_name(&mut self.table, person.person, &person.name, NameBy::Introducer);
     }
 
     /// Who was introduced and has not been certified yet is asked for: letters come before the server can be asked.

@@ -2,9 +2,10 @@
 //! own server passes the frames on unread, and the peer serves this device as its guest (design `protocol.md` 7).
 
 use super::Client;
+use super::clock::CLOCK;
 use super::input::Problem;
 use super::post::unknown_municipality;
-use super::session::{CLOCK, Sent};
+use super::session::Sent;
 use crate::rows::Space;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::federation::{
@@ -180,8 +181,15 @@ impl Client {
         let (home, own) = (i64::try_from(greeting.time), i64::try_from(self.now));
         let ahead = home.unwrap_or_default().saturating_sub(own.unwrap_or_default());
         self.session.line_mut(from).stage = Stage::Greeted;
+        // Its scopes say what they say, each record by its own time; a greeting alone moves no clock here so far.
+        let timely = self.check_time(greeting.time);
+        if let Err(problem) = &timely {
+            self.report(problem);
+        }
         if from == self.me()?.number() {
-            self.table.write(Space::State, CLOCK, ahead.to_be_bytes().to_vec());
+            if timely.is_ok() {
+                self.table.write(Space::State, CLOCK, ahead.to_be_bytes().to_vec());
+            }
             self.session.key_packages_left = greeting.key_packages;
             if let (Some(me), Some(unit)) = (&mut self.me, greeting.unit) {
                 me.unit = Some(unit);

@@ -49,7 +49,7 @@ impl Client {
             Grantee::Unit(UnitGrantee { unit: employee, leader: leader.person, leader_key: leader.person_key });
         let unit_name = self.unit_name(employee);
         // The leader's continuity seat is asked for in the same request, and said in plain words.
-        let text = format!("{child}: stafettlogg, {unit_name}. {}", custody_text(&leader.name));
+        let text = format!("{child}: stafettlogg, {unit_name}. {}", custody_text(&self.name_of(leader.person)));
         let words = Words { salt: self.random(), text };
         let mut grants = vec![];
         for (scope, kind) in [(card, ScopeKind::Card), (journal, ScopeKind::Journal)] {
@@ -73,8 +73,9 @@ impl Client {
                 grants: vec![],
             })?;
         }
-        self.write_card(card, &child, &born, level, &guardians)?;
-        let draft = LogDraft { child_name: child, born, level, guardians: guardians.iter().map(named).collect() };
+        let named = guardians.iter().map(|g| self.named_person(g)).collect::<Vec<_>>();
+        self.write_card(card, &child, &born, level, &named)?;
+        let draft = LogDraft { child_name: child, born, level, guardians: named };
         let Words { text, salt } = words;
         let request = ConsentRequest { log, draft: Some(draft), authority, grants, text, salt };
         for guardian in &guardians {
@@ -89,7 +90,7 @@ impl Client {
         child: &str,
         born: &str,
         level: u8,
-        guardians: &[Pin],
+        guardians: &[NamedPerson],
     ) -> Result<(), Problem> {
         let me = self.me()?;
         let (own, name, unit) = (me.person, me.name.clone(), me.unit.as_ref().map(|u| u.name.clone()));
@@ -124,6 +125,14 @@ impl Client {
             .into_iter()
             .find(|p| p.unit == Some(unit) && p.kind == PersonKind::Leader && p.trust.counts())
             .ok_or_else(|| Problem::rule("leader-unknown", "your leader's key is not here yet; sync first"))
+    }
+
+    fn named_person(&self, pin: &Pin) -> NamedPerson {
+        NamedPerson {
+            person: pin.person,
+            person_key: pin.person_key,
+            name: self.told_name(pin.person).unwrap_or_default(),
+        }
     }
 
     /// No guardian's key counts that was neither authenticated by a code nor compared.
@@ -196,7 +205,6 @@ impl Client {
                     _ => PersonKind::Employee,
                 },
                 unit: None,
-                name: self.name_of(person),
                 trust: people::Trust::Certified,
                 employee: None,
                 devices: vec![],
@@ -304,10 +312,6 @@ pub(super) fn custody_text(leader: &str) -> String {
 pub(super) struct Words {
     pub text: String,
     pub salt: [u8; 32],
-}
-
-fn named(pin: &Pin) -> NamedPerson {
-    NamedPerson { person: pin.person, person_key: pin.person_key, name: pin.name.clone() }
 }
 
 /// A calendar date as YYYY-MM-DD.

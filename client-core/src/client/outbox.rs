@@ -4,6 +4,7 @@
 
 use super::attachments::is_file;
 use super::contents::ContentWork;
+use super::clock::WRONG_CLOCK;
 use super::input::Problem;
 use super::scope::Standing;
 use super::session::{Sent, is_final};
@@ -243,7 +244,7 @@ impl Client {
                 // chain says which. Without this the edit would be sent, and answered, for ever.
                 if let Err(problem) = self.take_records(ours) {
                     let overtaken = WireProblem { code: "counter-used".into(), detail: String::new(), scope: None };
-                    if !self.race_lost(one.scope, &overtaken) {
+                    if problem.code == WRONG_CLOCK || !self.race_lost(one.scope, &overtaken) {
                         self.session.blocked.insert(one.scope);
                         self.report(&problem);
                     }

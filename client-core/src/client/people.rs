@@ -50,8 +50,6 @@ pub struct Pin {
     pub municipality: Municipality,
     pub kind: PersonKind,
     pub unit: Option<UnitId>,
-    /// Empty where nobody has told it.
-    pub name: String,
     pub trust: Trust,
     pub employee: Option<Signed<EmployeeCertificate>>,
     pub devices: Vec<KnownDevice>,
@@ -101,7 +99,6 @@ pub(super) fn believe(
             municipality: certificate.municipality,
             kind: certificate.kind,
             unit: certificate.unit,
-            name: String::new(),
             trust,
             employee: None,
             devices: vec![],
@@ -115,12 +112,55 @@ pub(super) fn believe(
     known.kind = certificate.kind;
     known.unit = certificate.unit;
     known.trust = known.trust.max(trust);
-    let name = clean(name);
-    if !name.is_empty() && (known.name.is_empty() || trust.counts()) {
-        known.name = name;
-    }
     save(table, &known);
+    learn_name(table, known.person, name, if trust.counts() { NameBy::Authenticated } else { NameBy::Own });
     Ok(known)
+}
+
+/// Who told a name, weakest first. A person is renamed by a better word alone, so nobody's words come to stand under
+/// the name of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, TlsSerialize, TlsDeserialize, TlsSize)]
+#[repr(u8)]
+pub(super) enum NameBy {
+    /// Whoever asked this person to let them in, once that was signed.
+    Asker = 1,
+    /// The leader of the unit that employs them.
+    Leader = 2,
+    /// They themselves, in a letter under a key that the municipality alone vouches for.
+    Own = 3,
+    /// Somebody whose key was authenticated.
+    Introducer = 4,
+    /// They themselves, under a code's secret, or as whoever invited.
+    Authenticated = 5,
+}
+
+/// A name, and how it came.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+struct Told {
+    by: NameBy,
+    name: String,
+}
+
+fn name_key(person: PersonId) -> Vec<u8> {
+    [NAMES, &person.0].concat()
+}
+
+/// Where names stand in [`Space::State`].
+pub(super) const NAMES: &[u8] = b"name/";
+
+/// Takes a name that somebody says a person has, unless one as good is known.
+pub(super) fn learn_name(table: &mut Table, person: PersonId, name: &str, by: NameBy) {
+    let key = name_key(person);
+    let known = table.read(Space::State, &key).and_then(|bytes| decode::<Told>(bytes).ok());
+    let name = clean(name);
+    if !name.is_empty() && known.is_none_or(|known| known.by < by) {
+        table.write(Space::State, &key, encode(&Told { by, name }));
+    }
+}
+
+/// The best name that this device was told.
+pub(super) fn told_name(table: &Table, person: PersonId) -> Option<String> {
+    table.read(Space::State, &name_key(person)).and_then(|bytes| decode::<Told>(bytes).ok()).map(|told| told.name)
 }
 
 /// A name as it may be shown: of bearable length, without control characters.

@@ -24,6 +24,7 @@ type Step = fn(&mut Client) -> Result<(), Problem>;
 const PLANNED: &[Step] = &[
     Client::tell_heads,
     Client::ask_introduced,
+    Client::ask_requested,
     Client::settle_batons,
     Client::announce_grants,
     Client::present_members,

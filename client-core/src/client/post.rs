@@ -3,7 +3,7 @@
 
 use super::Client;
 use super::input::Problem;
-use super::people::{self, Trust};
+use super::people::{self, NameBy, Trust};
 use super::scope::Scope;
 use super::session::Sent;
 use crate::letter::{self, SealedLetter};
@@ -12,7 +12,7 @@ use openmls_traits::OpenMlsProvider as _;
 use stafett_protocol::code::key_hash;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes, decode, encode};
 use stafett_protocol::consent::Voucher;
-use stafett_protocol::credential::{NotIdentified, PersonCertificate};
+use stafett_protocol::credential::{NotIdentified, PersonCertificate, PersonKind};
 use stafett_protocol::ids::{DeviceId, Municipality, PersonId, ScopeId};
 use stafett_protocol::letter::{Content, Letter, LetterBody, Opened};
 use stafett_protocol::signed::Signed;
@@ -142,7 +142,7 @@ impl Client {
 
     /// Somebody of whom only others have spoken is not where we thought: the municipalities that ours works with are
     /// asked, one after another.
-    fn ask_elsewhere(&mut self, person: PersonId) {
+    pub(super) fn ask_elsewhere(&mut self, person: PersonId) {
         if !self.session.asked.contains(&person) || self.session.waits_for(&Sent::Persons) {
             return;
         }
@@ -301,17 +301,7 @@ impl Client {
         match content {
             Content::ConsentRequest(request) => self.keep_request(from.person, &request),
             Content::ConsentAnswer(answer) => self.take_answer(from.person, &answer),
-            Content::GrantNotice(notice) => {
-                if notice.holder != from.person || notice.holder_key != from.person_key {
-                    return Err(Problem::rule("grant-notice", "it is not from the holder it names"));
-                }
-                self.table.write(
-                    Space::Mail,
-                    &mail_key("notice", &[&notice.log.0, &notice.scope.0, &notice.grant.0]),
-                    encode(&notice),
-                );
-                Ok(())
-            }
+            Content::GrantNotice(notice) => self.take_notice(from, &notice),
             Content::Assignment(assignment) => self.keep_assignment(from, &assignment),
             Content::Withdrawal(signed) => {
                 let withdrawal = signed.withdrawal.peek().map_err(|e| Problem::rule("letter", e.to_string()))?;
@@ -367,6 +357,15 @@ impl Client {
     ) -> Result<(), Problem> {
         let refused = |e: &dyn core::fmt::Display| Problem::rule("assignment", e.to_string());
         let employee = assignment.employee.verify(&from.person_key).map_err(|e| refused(&e))?;
+        if from.kind != PersonKind::Leader || from.unit != Some(employee.unit) {
+            return Err(refused(&"it is not from the leader of that unit"));
+        }
+        self.check_key(employee.person, &employee.person_key)?;
+        // Nobody is another unit's, or nobody's, because a leader says so.
+        let pin = people::pin(&self.table, employee.person).filter(|p| p.municipality != 0);
+        if pin.is_some_and(|p| p.kind != PersonKind::Employee && p.kind != PersonKind::Leader || p.unit != from.unit) {
+            return Err(refused(&"whom it names does not work in that unit"));
+        }
         self.note_person_home(employee.person, from.municipality);
         for signed in &assignment.assignments {
             let assigned = signed.verify(&from.person_key).map_err(|e| refused(&e))?;
@@ -381,11 +380,9 @@ impl Client {
                 encode(&voucher),
             );
         }
-        self.table.write(
-            Space::Mail,
-            &mail_key("name", &[&employee.person.0]),
-            assignment.person_name.clone().into_bytes(),
-        );
+        let believed = people::pin(&self.table, from.person).is_some_and(|p| p.trust >= Trust::Authenticated);
+        let by = if believed { NameBy::Introducer } else { NameBy::Leader };
+        people::learn_name(&mut self.table, employee.person, &assignment.person_name, by);
         Ok(())
     }
 

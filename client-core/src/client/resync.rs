@@ -85,6 +85,9 @@ impl Client {
     ) -> Result<(), Problem> {
         let (event, device) = (judged.event().clone(), self.me()?.device());
         let secret = self.table.read(Space::State, &secret_key(scope)).map(<[u8]>::to_vec);
+        if stafett_protocol::replica::claimed_membership(commit).is_ok_and(|m| m.device_key(device).is_none()) {
+            self.check_over(scope, &event, judged.record().time)?;
+        }
         let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
         s.standing = Standing::Resyncing;
         s.facts_changed = true;

@@ -220,9 +220,6 @@ impl Session {
     }
 }
 
-/// By how many milliseconds the home's clock was ahead of this device's when it last told.
-pub(super) const CLOCK: &[u8] = b"clock";
-
 impl Client {
     pub(super) fn connected(&mut self) {
         let own = self.me.as_ref().map(super::me::Me::number).unwrap_or_default();
@@ -381,11 +378,5 @@ impl Client {
         true
     }
 
-    /// The time by which the rules go: the home's, as far as it is known, also while there is no line. A device
-    /// clock that is off is shown, never trusted: it does not lock its owner out, nor make consents that have run
-    /// out before they begin.
-    pub(super) fn home_now(&self) -> u64 {
-        let told = self.table.read(crate::rows::Space::State, CLOCK).and_then(|row| row.try_into().ok());
-        self.now.saturating_add_signed(told.map_or(0, i64::from_be_bytes))
     }
 }

@@ -3,16 +3,17 @@
 use super::input::{Problem, Who};
 use super::log::withdrawn;
 use super::people;
+use super::post::mail_key;
 use super::scope::Standing;
 use super::{Answer, Client};
 use crate::document::edit;
 use crate::rows::Space;
 use serde_json::json;
-use stafett_protocol::codec::decode;
+use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::consent::{
     Access, EmployeeEnd, Grantee, Permit, PersonGrantee, SignedEmployeeEnd, UnitAssignment, UnitGrantee,
 };
-use stafett_protocol::credential::PersonKind;
+use stafett_protocol::credential::{PersonCertificate, PersonKind};
 use stafett_protocol::ids::{LogId, PersonId, ScopeId, UnitId};
 use stafett_protocol::letter::{Assignment, Content, GrantNotice};
 use stafett_protocol::membership::ScopeKind;
@@ -47,7 +48,7 @@ impl Client {
                     ));
                 }
                 let grantee = PersonGrantee { person: pin.person, person_key: pin.person_key };
-                Ok((Grantee::Person(grantee), pin.name))
+                Ok((Grantee::Person(grantee), self.name_of(pin.person)))
             }
         }
     }
@@ -134,6 +135,27 @@ impl Client {
         Ok(())
     }
 
+    /// Word of a grant to the own unit, from whoever says to hold. Nobody's word takes the place of another's: who holds
+    /// stands on a chain that is not here.
+    pub(super) fn take_notice(&mut self, from: &PersonCertificate, notice: &GrantNotice) -> Result<(), Problem> {
+        let refused = |why: &str| Problem::rule("grant-notice", why);
+        if notice.holder != from.person || notice.holder_key != from.person_key {
+            return Err(refused("it is not from the holder it names"));
+        }
+        let me = self.me()?;
+        let own = UnitGrantee {
+            unit: me.identity()?.unit().unwrap_or_default(),
+            leader: me.person,
+            leader_key: me.person_public()?,
+        };
+        if me.kind() != Some(PersonKind::Leader) || notice.grantee != Grantee::Unit(own) {
+            return Err(refused("it is not about a unit of ours"));
+        }
+        let parts: [&[u8]; 4] = [&notice.log.0, &notice.scope.0, &notice.grant.0, &notice.holder.0];
+        self.table.write(Space::Mail, &mail_key("notice", &parts), encode(notice));
+        Ok(())
+    }
+
     pub(super) fn notices(&self, log: &str) -> Result<Vec<GrantNotice>, Problem> {
         let all: Vec<GrantNotice> =
             self.table.scan(Space::Mail, b"notice/").filter_map(|(_, v)| decode(v).ok()).collect();
@@ -184,7 +206,8 @@ impl Client {
             ));
         }
         for ((holder, log), assignments) in by_holder {
-            let assignment = Assignment { log, person_name: pin.name.clone(), employee: employee.clone(), assignments };
+            let person_name = self.told_name(person).unwrap_or_default();
+            let assignment = Assignment { log, person_name, employee: employee.clone(), assignments };
             self.write_letter(holder, Content::Assignment(assignment));
         }
         Ok(json!({"log": notices.first().map(|n| n.log.to_string()), "person": person.to_string()}))
@@ -200,14 +223,15 @@ impl Client {
         let holds = |n: &GrantNotice| {
             let card = self.card_of(n.log).and_then(|card| self.scopes.get(&card));
             let holder = card.and_then(|s| s.replica.state().holder()).map(|h| h.person);
-            holder == Some(person) || n.holder == person
+            holder.map_or(n.holder, |holder| holder) == person
         };
-        if notices.iter().any(holds) {
+        // Who calls themself the holder does not thereby stay: the chain knows who is.
+        if notices.iter().all(holds) {
             return Err(super::withdrawal::holder_stays());
         }
         let log = notices.first().map(|n| n.log.to_string());
         let mut ended = 0;
-        for notice in notices {
+        for notice in notices.into_iter().filter(|n| n.holder != person) {
             let Grantee::Unit(unit) = notice.grantee else { continue };
             let end = EmployeeEnd { unit: unit.unit, person, scope: notice.scope, salt: self.random() };
             let signed = SignedEmployeeEnd { leader: own, end: Signed::sign(&end, &key) };

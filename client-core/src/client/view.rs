@@ -18,14 +18,21 @@ use stafett_protocol::state::{ScopeState, Status};
 use stafett_protocol::wire::{AddedUnit, NewUnit, Request};
 
 impl Client {
+    /// The name by which this device knows a person, where somebody has told one.
+    pub(super) fn known_name(&self, person: PersonId) -> Option<String> {
+        // The card of a log that they are in says it before any other does.
+        let on_card = || {
+            let cards = || self.scopes.values().filter(|s| s.kind() == ScopeKind::Card);
+            let inside = cards().filter(|s| s.replica.state().membership.member(person).is_some());
+            let mut people = inside.chain(cards()).flat_map(|s| s.document.people("people"));
+            people.find(|p| p.person == person).map(|p| p.name)
+        };
+        self.told_name(person).or_else(on_card)
+    }
+
     /// The name by which this device knows a person; the id's beginning where nobody has told one.
     pub(super) fn name_of(&self, person: PersonId) -> String {
-        let on_card = || {
-            let cards = self.scopes.values().filter(|s| s.kind() == ScopeKind::Card);
-            cards.flat_map(|s| s.document.people("people")).find(|p| p.person == person).map(|p| p.name)
-        };
-        let short = || person.to_string().chars().take(8).collect();
-        self.told_name(person).or_else(on_card).unwrap_or_else(short)
+        self.known_name(person).unwrap_or_else(|| person.to_string().chars().take(8).collect())
     }
 
     /// The name that this device was told, by the person, by who introduced them, or by their leader.
@@ -33,9 +40,7 @@ impl Client {
         if let Some(me) = self.me.as_ref().filter(|m| m.person == person) {
             return Some(me.name.clone());
         }
-        let told = people::pin(&self.table, person).map(|p| p.name).filter(|n| !n.is_empty());
-        let kept = || self.table.read(Space::Mail, &super::post::mail_key("name", &[&person.0]));
-        told.or_else(|| kept().and_then(|n| String::from_utf8(n.to_vec()).ok()))
+        people::told_name(&self.table, person)
     }
 
     pub(super) fn scope_title(&self, scope: ScopeId) -> String {

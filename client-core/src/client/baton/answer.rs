@@ -120,7 +120,10 @@ impl Client {
         };
         let card = baton.card().ok_or_else(|| refused("it offers nothing"))?;
         let offerer = &baton.letter.offerer;
-        let key = people::pin(&self.table, offerer.person).map_or(offerer.person_key, |p| p.person_key);
+        let key = offerer.person_key;
+        self.check_key(offerer.person, &key)?;
+        card.to.person.iter().try_for_each(|p| self.check_key(p.person, &p.person_key))?;
+        card.to.unit.iter().try_for_each(|u| self.check_key(u.leader, &u.leader_key))?;
         for scope in &baton.letter.scopes {
             let offer = scope.offer.offer.verify(&key).map_err(|e| refused(&e.to_string()))?;
             let alike = offer.log == baton.letter.log
@@ -155,9 +158,11 @@ impl Client {
     ) -> Result<(), Problem> {
         let Some(mut baton) = self.baton(&answer.offer).filter(|b| b.side == Side::Offered) else { return Ok(()) };
         let to = baton.card().map(|o| o.to);
-        let asked = to.is_some_and(|to| match to.person {
-            Some(person) => person.person == from.person,
-            None => true,
+        // Whom a unit's leader may have passed it on to works there.
+        let asked = to.is_some_and(|to| match (to.person, to.unit) {
+            (Some(person), _) => person.person == from.person,
+            (None, Some(unit)) => unit.leader == from.person || from.unit == Some(unit.unit),
+            (None, None) => false,
         });
         if !asked || baton.progress > Progress::Accepted {
             return Ok(());

@@ -103,7 +103,9 @@ impl Client {
     ) -> Result<(), Problem> {
         let baton = self.baton(&letter.offer).filter(|b| b.letter.log == letter.log);
         let ours = baton.is_some_and(|b| {
-            b.letter.offerer.person == from.person && letter.journal.as_ref().map(|j| j.scope) == b.letter.journal
+            b.letter.offerer.person == from.person
+                && letter.journal.as_ref().map(|j| j.scope) == b.letter.journal
+                && b.card().is_some_and(|offer| offer.scope == letter.card)
         });
         if !ours {
             return Err(Problem::rule("handover-done", "it is not from whoever offered us the baton"));
@@ -136,9 +138,16 @@ impl Client {
         if self.scopes.contains_key(&journal.scope) || self.foundings.contains_key(&journal.scope) {
             return Ok(());
         }
+        // Whatever the letter brings: what the family that decides here has signed for this journal.
+        let genuine = |g: &&SignedGrant| {
+            let key = state.authority().key(g.signer);
+            let grant = key.and_then(|key| g.grant.verify(key).ok());
+            grant.is_some_and(|grant| grant.scope == journal.scope && grant.log == state.log())
+        };
+        let grants: Vec<SignedGrant> = journal.grants.iter().filter(genuine).cloned().collect();
         let id = |access: Access| {
             let of = |g: &&SignedGrant| g.grant.peek().is_ok_and(|grant| grant.access == access);
-            journal.grants.iter().find(of).map(|g| g.grant.id())
+            grants.iter().find(of).map(|g| g.grant.id())
         };
         let basis =
             id(Access::Hold).ok_or_else(|| Problem::rule("grant-missing", "nobody has agreed to the journal"))?;
@@ -152,7 +161,7 @@ impl Client {
             authority: state.authority().clone(),
             basis,
             custody: id(Access::Custody),
-            grants: journal.grants.clone(),
+            grants: grants.clone(),
         })?;
         for concern in &journal.concerns {
             self.edit(scope, |to| edit::list_concern(to, concern.scope, &concern.title))?;

@@ -91,7 +91,7 @@ impl Client {
         Ok(json!({"offer": baton.id().to_string(), "state": "open"}))
     }
 
-    pub(super) fn card_state(&self, card: ScopeId) -> Result<ScopeState, Problem> {
+    pub(in crate::client) fn card_state(&self, card: ScopeId) -> Result<ScopeState, Problem> {
         let state = self.scopes.get(&card).map(|s| s.replica.state().clone());
         state.ok_or_else(crate::client::log::withdrawn)
     }

@@ -40,8 +40,8 @@ impl Client {
             "log": baton.letter.log.to_string(),
             "child": baton.letter.child_name,
             "side": side,
-            "from": baton.letter.offerer.name,
-            "to": baton.letter.to_name,
+            "from": self.known_name(baton.letter.offerer.person).unwrap_or_else(|| people::clean(&baton.letter.offerer.name)),
+            "to": self.offered_to(baton),
             "holder": accepted,
             "kind": self.kind_of_offer(baton),
             "municipality": card.map(|o| format!("{:04}", o.to.municipality)),
@@ -52,6 +52,17 @@ impl Client {
             "words": baton.words,
             "at": rfc3339(baton.at),
         })
+    }
+
+    /// By our own names of person or unit where we have them; the letter's words only where we have not.
+    fn offered_to(&self, baton: &Baton) -> String {
+        let to = baton.card().map(|o| o.to);
+        let person = to.and_then(|to| to.person).map(|p| self.known_name(p.person));
+        let unit = || {
+            let unit = to.filter(|to| to.person.is_none()).and_then(|to| to.unit)?;
+            self.known_units().into_iter().find(|u| u.unit == unit.unit).map(|u| u.name)
+        };
+        person.flatten().or_else(unit).unwrap_or_else(|| people::clean(&baton.letter.to_name))
     }
 
     /// K1: within the unit, to another unit of the municipality, to another municipality.
