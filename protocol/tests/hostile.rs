@@ -89,7 +89,6 @@ fn look(first: u64, many: Option<u64>, casts: &[&str], kinds: &[Broken]) {
 }
 
 #[test]
-#[ignore = "until the mend"]
 fn no_hostile_history_breaks_what_must_hold() {
     let one = number("STAFETT_SEED");
     let clock = || u64::try_from(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
@@ -132,7 +131,6 @@ fn broken(cast_name: &str, quorum: u8, steps: &[Move], kind: Broken) -> Option<S
 
 /// A guardian rejects whatever commit was the last, founds anew and lets nobody back.
 #[test]
-#[ignore = "until the mend"]
 fn a2_who_founds_anew_alone_shuts_nobody_of_the_family_up() {
     let guardian = [Reject { by: Father }, Refound { by: Father, back: 0, junk: false }];
     assert_eq!(broken("guardian", 2, &guardian, Broken::FamilyMute), None);
@@ -141,7 +139,6 @@ fn a2_who_founds_anew_alone_shuts_nobody_of_the_family_up() {
 }
 
 #[test]
-#[ignore = "until the mend"]
 fn a2_who_founds_anew_alone_does_not_have_the_log_alone() {
     // Those who are kept out have no key of the generation that they found anew from.
     for (cast, by) in [("holder", Teacher), ("guardian", Father)] {
@@ -162,26 +159,22 @@ const EX_HOLDER: [Move; 6] = [
 ];
 
 #[test]
-#[ignore = "until the mend"]
 fn a4_a_log_given_away_after_a_founding_has_one_holder() {
     assert_eq!(broken("guardian", 1, &EX_HOLDER, Broken::TwoHolders), None);
 }
 
 #[test]
-#[ignore = "until the mend"]
 fn a4_the_holder_of_before_does_not_come_back_without_consent() {
     assert_eq!(broken("guardian", 1, &EX_HOLDER, Broken::Reads), None);
 }
 
 #[test]
-#[ignore = "until the mend"]
 fn a5_a_reader_cannot_close_a_gap_in_the_key_chain_with_junk() {
     let steps = [Resync { by: Ppt }, JunkLink { by: Ppt, off: 0 }];
     assert_eq!(broken("reader", 2, &steps, Broken::NoPast), None);
 }
 
 #[test]
-#[ignore = "until the mend"]
 fn a6_a_leader_alone_does_not_put_the_family_out() {
     let steps = [
         TakeOver { by: Leader },
@@ -193,7 +186,6 @@ fn a6_a_leader_alone_does_not_put_the_family_out() {
 
 /// An employee rejects a commit, comes back with one of two devices, and goes when the certificate runs out.
 #[test]
-#[ignore = "until the mend"]
 fn a9_an_employee_does_not_come_back_without_a_voucher() {
     let steps = [
         Renew { by: Ppt, junk: false },
@@ -208,7 +200,6 @@ fn a9_an_employee_does_not_come_back_without_a_voucher() {
 
 /// One guardian of two says no, and the other, whose word is enough, yes.
 #[test]
-#[ignore = "until the mend"]
 fn a10_whoever_withdrew_from_a_person_is_asked_before_they_come_back() {
     for (aim, gift) in [
         (Aim::Person(Ppt), Gift::ReadPpt),
@@ -226,7 +217,6 @@ fn a10_whoever_withdrew_from_a_person_is_asked_before_they_come_back() {
 }
 
 #[test]
-#[ignore = "until the mend"]
 fn a10_a_guardian_is_not_dropped_by_the_other() {
     let steps = [Authority { by: Father, to: Rule::FatherAlone, decided: false }];
     assert_eq!(broken("guardian", 1, &steps, Broken::FamilyOut), None);
@@ -248,7 +238,6 @@ fn a_second_reject_loses_nobody_who_has_just_come_back() {
 
 /// A founder's link to what was before is junk: those who were there give the true one.
 #[test]
-#[ignore = "until the mend"]
 fn junk_carried_into_the_next_generation_is_not_the_last_word() {
     let steps = [Reject { by: Father }, Refound { by: Father, back: 0, junk: true }];
     let back = [Mother, Teacher].map(|who| LetIn { by: Father, who, devices: 1, seat: Seat::Kept });
@@ -258,7 +247,6 @@ fn junk_carried_into_the_next_generation_is_not_the_last_word() {
 /// A reader's commit that nobody can process, and another one before anybody has answered: the newest key that the others
 /// have is of an epoch that a re-founding may not carry.
 #[test]
-#[ignore = "until the mend"]
 fn two_commits_that_nobody_can_process_do_not_end_the_log() {
     let steps = [Renew { by: Ppt, junk: true }, Resync { by: Ppt }];
     assert_eq!(broken("reader", 2, &steps, Broken::NoWayOn), None);
@@ -266,7 +254,6 @@ fn two_commits_that_nobody_can_process_do_not_end_the_log() {
 
 /// A resync, and a re-founding before anybody has repaired its gap: the next generation knows of no gap.
 #[test]
-#[ignore = "until the mend"]
 fn a_gap_stays_repairable_in_the_next_generation() {
     let steps = [Resync { by: Father }, Reject { by: Father }, Refound { by: Father, back: 0, junk: false }];
     let back = [Mother, Teacher].map(|who| LetIn { by: Father, who, devices: 1, seat: Seat::Kept });

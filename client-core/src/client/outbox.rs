@@ -3,8 +3,8 @@
 //! key, and leaves the outbox when the chain or the server says that it stands.
 
 use super::attachments::is_file;
-use super::contents::ContentWork;
 use super::clock::WRONG_CLOCK;
+use super::contents::ContentWork;
 use super::input::Problem;
 use super::scope::Standing;
 use super::session::{Sent, is_final};

@@ -377,6 +377,4 @@ impl Client {
         self.sync_scope(scope);
         true
     }
-
-    }
 }

@@ -31,7 +31,7 @@ pub fn deed(run: &Run<'_>, step: Move) -> Option<(P, Deed)> {
             let id = world.id(by.who());
             let seat = facts.state.before_last_commit.iter().find(|m| m.person == id);
             let heir = world.founder(by.who(), Role::Guardian, facts.state.authority().id());
-            let carries = carried(facts.state.epoch.saturating_sub(back), junk);
+            let carries = carried(facts.state.membership.generation, facts.state.epoch.saturating_sub(back), junk);
             (by, founded(facts, seat.unwrap_or(&heir), facts.device(world, by), carries))
         }
         Move::LetIn { by, who, devices, seat } => (by, enters(run, who, devices, seat)?),

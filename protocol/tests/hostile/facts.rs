@@ -5,7 +5,7 @@ use super::ledger::Ledger;
 use super::moves::P;
 use crate::common::*;
 use stafett_protocol::commit_view::CommitView;
-use stafett_protocol::consent::{LinkRepair, Statement, Voucher};
+use stafett_protocol::consent::{KeyPlace, LinkRepair, Statement, Voucher};
 use stafett_protocol::event::{Body, Carried, Event};
 use stafett_protocol::handover::Handover;
 use stafett_protocol::ids::{DeviceId, PersonId, PublicKey};
@@ -58,18 +58,23 @@ pub fn link(junk: bool) -> Vec<u8> {
 }
 
 /// A link from this epoch of this generation to the one before.
-pub fn repair(_generation: u32, epoch: u64, junk: bool) -> Deed {
-    Deed::Say(Statement::LinkRepair(LinkRepair { epoch, link: link(junk).into() }))
+pub fn repair(generation: u32, epoch: u64, junk: bool) -> Deed {
+    let to = match epoch.checked_sub(1) {
+        Some(epoch) => KeyPlace { generation, epoch },
+        None => KeyPlace { generation: generation.saturating_sub(1), epoch: 0 },
+    };
+    let from = KeyPlace { generation, epoch };
+    Deed::Say(Statement::LinkRepair(LinkRepair { from, to, link: link(junk).into() }))
 }
 
 /// The generation and epoch for which a true link is published.
-pub fn repaired(repair: &LinkRepair, state: &ScopeState) -> Option<(u32, u64)> {
-    (repair.link.as_slice() == TRUE_LINK).then_some((state.membership.generation, repair.epoch))
+pub fn repaired(repair: &LinkRepair) -> Option<(u32, u64)> {
+    (repair.link.as_slice() == TRUE_LINK).then_some((repair.from.generation, repair.from.epoch))
 }
 
 /// The epoch that a junk link would best be for.
 pub fn oldest_gap(state: &ScopeState) -> Option<u64> {
-    Some(state.unlinked).filter(|epoch| *epoch != 0)
+    state.gaps.first().copied()
 }
 
 /// The device with this key.

@@ -4,7 +4,7 @@
 use super::facts::{Board, Deed, Draft, Facts, link, repair};
 use super::moves::{Game, P};
 use crate::common::*;
-use stafett_protocol::consent::{Permit, Reject, RejectReason, Statement};
+use stafett_protocol::consent::{KeyPlace, Permit, Reject, RejectReason, Statement};
 use stafett_protocol::event::Carried;
 use stafett_protocol::ids::PublicKey;
 use stafett_protocol::membership::{Member, Membership, Role};
@@ -22,8 +22,8 @@ pub fn founded(facts: &Facts, seat: &Member, device: &Device, carries: Option<Ca
     Deed::Found { membership, carries, vouchers: vec![] }
 }
 
-pub fn carried(epoch: u64, junk: bool) -> Option<Carried> {
-    Some(Carried { epoch, link: link(junk).into() })
+pub fn carried(generation: u32, epoch: u64, junk: bool) -> Option<Carried> {
+    Some(Carried { to: KeyPlace { generation, epoch }, link: link(junk).into() })
 }
 
 pub fn reject(facts: &Facts) -> Deed {
@@ -92,12 +92,11 @@ fn due(world: &World, facts: &Facts, by: P, pick: usize) -> Vec<Deed> {
     deeds
 }
 
-/// The next generation, from the newest key that this person has: of the present generation, or there is none to carry.
+/// The next generation, from the newest key that this person has, of whatever generation.
 fn anew(world: &World, facts: &Facts, by: P) -> Option<Deed> {
     let id = world.id(by.who());
     let seat = facts.state.before_last_commit.iter().find(|m| m.person == id)?;
-    let newest = facts.ledger.newest(id).filter(|(generation, _)| *generation == facts.state.membership.generation);
-    let carries = newest.and_then(|(_, epoch)| carried(epoch, false));
+    let carries = facts.ledger.newest(id).and_then(|(generation, epoch)| carried(generation, epoch, false));
     Some(founded(facts, seat, facts.device(world, by), carries))
 }
 

@@ -172,7 +172,7 @@ impl Ledger {
             Statement::Withdrawal(signed) => self.withdrawn(signed, now),
             Statement::EmployeeEnd(signed) => self.ended.push((signed.end.peek().unwrap().person, now)),
             Statement::LinkRepair(said) => {
-                let place = repaired(said, before);
+                let place = repaired(said);
                 let mended = self.gaps.iter_mut().filter(|g| Some((g.generation, g.epoch)) == place);
                 mended.for_each(|g| g.mended = true);
             }
