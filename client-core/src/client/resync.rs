@@ -145,7 +145,9 @@ impl Client {
     /// somebody else could mend is no reason to wait.
     pub(super) fn link_repairs(&self, scope: ScopeId) -> Vec<LinkRepair> {
         let Ok(device) = self.me().map(super::me::Me::device) else { return vec![] };
-        let member = |s: &&Scope| s.standing == Standing::Member && s.unaudited.is_none();
+        let now = self.home_now();
+        let settled = |s: &&Scope| s.standing == Standing::Member && s.unaudited.is_none();
+        let member = |s: &&Scope| settled(s) && s.replica.state().may_read(device, now);
         let Some(s) = self.scopes.get(&scope).filter(member) else { return vec![] };
         let mut repairs = s.keys.repairs(device);
         repairs.retain(|repair| self.is_due(s.replica.state(), repair));
