@@ -76,6 +76,16 @@ pub const OWN_UPDATE_MAX_MILLIS: u64 = 30 * DAY_MILLIS;
 pub const PREVIOUS_EPOCH_MILLIS: u64 = 60_000;
 /// A device clock further off than this is shown to its user.
 pub const CLOCK_SKEW_SHOWN_MILLIS: u64 = 10 * 60_000;
+/// How far a home's clock may get ahead of what has really passed while it runs, before nothing is signed.
+pub const CLOCK_LEAP_MILLIS: u64 = DAY_MILLIS;
+/// How far it may fall behind that, or behind what was signed before.
+pub const CLOCK_BEHIND_MILLIS: u64 = 10 * 60_000;
+/// What clocks may drift beyond that: one part in so many.
+pub const CLOCK_DRIFT_PARTS: u64 = 10_000;
+/// How long a home may have been away before its clock is believed by its operator's word alone.
+pub const CLOCK_ABSENCE_MILLIS: u64 = 30 * DAY_MILLIS;
+/// How far ahead of the new home's clock another home may have stamped a log that moves.
+pub const HOME_AHEAD_MILLIS: u64 = HOUR_MILLIS;
 /// Age at which a one-time key package is no longer handed out.
 pub const KEY_PACKAGE_MAX_MILLIS: u64 = 30 * DAY_MILLIS;
 /// Key packages of one device that the server keeps.
@@ -88,6 +98,8 @@ pub const LETTER_BYTES: usize = 256 * 1024;
 pub const HEAD_LETTER_MILLIS: u64 = DAY_MILLIS;
 /// Letters and Welcomes waiting for one device.
 pub const MAILBOX_ITEMS: usize = 10_000;
+/// Letters waiting for one device.
+pub const MAILBOX_LETTER_BYTES: u64 = 256 * 1024 * 1024;
 /// Life of a one-time code.
 pub const CODE_MAX_MILLIS: u64 = 14 * DAY_MILLIS;
 /// Dependencies of one Automerge change: the loose ends of everyone in the largest scope.

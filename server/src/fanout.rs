@@ -30,8 +30,6 @@ pub struct NewRecords {
     pub first: u64,
     pub last: u64,
     pub frame: Bytes,
-    /// Everyone who may read from `last` on, with the time until then; present when it changed.
-    pub readers: Option<HashMap<DeviceId, u64>>,
     /// Where the scope went with the last of them.
     pub moved: Option<Signed<Tombstone>>,
 }
@@ -53,6 +51,7 @@ pub struct Listener {
     id: u64,
     queue: mpsc::Sender<Push>,
     lagging: AtomicBool,
+    ended: AtomicBool,
 }
 
 impl Listener {
@@ -60,6 +59,11 @@ impl Listener {
         if self.queue.try_send(push).is_err() {
             self.lagging.store(true, Ordering::Release);
         }
+    }
+
+    /// Whether the device was removed. A full queue loses no end.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 
     /// Whether pushes were lost since this was last asked.
@@ -98,6 +102,7 @@ impl Fanout {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             queue,
             lagging: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
         });
         self.with(|r| r.devices.entry(device).or_default().push(Arc::clone(&listener)));
         (listener, pushes)
@@ -154,7 +159,9 @@ impl Fanout {
     pub fn end(&self, device: DeviceId) {
         self.with(|r| {
             for listener in r.devices.get(&device).into_iter().flatten() {
-                listener.tell(Push::Ended);
+                listener.ended.store(true, Ordering::Release);
+                // Wakes it up; if its queue is full it is awake anyway.
+                let _ = listener.queue.try_send(Push::Ended);
             }
         });
     }
@@ -186,6 +193,7 @@ pub async fn notify(conn: &mut Conn, news: News) -> Result<(), StoreError> {
             News::Scope(scope) => format!("s{}{}", to_hex(&scope.0), origin()),
             News::Mail(device) => format!("m{}{}", to_hex(&device.0), origin()),
             News::Ended(device) => format!("e{}{}", to_hex(&device.0), origin()),
+            News::Peers => format!("p{}{}", to_hex(&[0; 16]), origin()),
         };
         conn.execute("SELECT pg_notify('stafett', $1)", args![text.as_str()]).await?;
     }
@@ -204,6 +212,8 @@ pub enum News {
     Scope(ScopeId),
     Mail(DeviceId),
     Ended(DeviceId),
+    /// Whom the operator trusts.
+    Peers,
 }
 
 /// Passes on what other processes commit, until the server stops.
@@ -216,7 +226,7 @@ pub async fn listen(server: Arc<Server>) {
             listener.listen(CHANNEL).await?;
             loop {
                 match listener.try_recv().await? {
-                    Some(news) => pass_on(&server.fanout, news.payload()),
+                    Some(news) => pass_on(&server, news.payload()).await,
                     // The connection was lost for a moment, and with it perhaps some news.
                     None => server.fanout.everything_may_be_missed(),
                 }
@@ -234,7 +244,8 @@ pub async fn listen(server: Arc<Server>) {
     }
 }
 
-fn pass_on(fanout: &Fanout, payload: &str) {
+async fn pass_on(server: &Server, payload: &str) {
+    let fanout = &server.fanout;
     let Some((kind, rest)) = payload.split_at_checked(1) else { return };
     let Some((id, from)) = rest.split_at_checked(32) else { return };
     let Some(id) = from_hex::<16>(id).filter(|_| from != origin()) else { return };
@@ -242,6 +253,28 @@ fn pass_on(fanout: &Fanout, payload: &str) {
         "s" => fanout.scope(ScopeId(id)),
         "m" => fanout.mail(DeviceId(id)),
         "e" => fanout.end(DeviceId(id)),
+        // Whoever looks every second reads it then, if this fails.
+        "p" => drop(server.federation.peers.refresh(&server.db).await),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_full_queue_loses_no_end() {
+        let fanout = Fanout::default();
+        let device = DeviceId([7; 16]);
+        let (listener, _pushes) = fanout.enter(device);
+        for _ in 0..=QUEUE {
+            fanout.mail(device);
+        }
+        assert!(listener.take_lagging() && !listener.has_ended());
+        fanout.end(device);
+        assert!(listener.has_ended());
     }
 }

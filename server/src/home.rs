@@ -4,7 +4,8 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
@@ -139,6 +140,24 @@ pub fn now_ms() -> u64 {
         stopped => stopped,
     };
     now
+}
+
+/// Milliseconds that have really passed, from some beginning of this process's own: no clock can be set wrong by it.
+#[must_use]
+pub fn elapsed_ms() -> u64 {
+    /// So that tests may live before the process's own beginning.
+    const BEGINNING: u64 = 1 << 50;
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    let since = BEGAN.get_or_init(Instant::now).elapsed().as_millis();
+    let passed = BEGINNING.saturating_add(u64::try_from(since).unwrap_or(u64::MAX));
+    #[cfg(feature = "test-support")]
+    let passed = passed.saturating_add_signed(CLOCK_OFFSET_MS.load(std::sync::atomic::Ordering::Relaxed));
+    #[cfg(feature = "test-support")]
+    let passed = match CLOCK_STOPPED_MS.load(std::sync::atomic::Ordering::Relaxed) {
+        0 => passed,
+        stopped => stopped,
+    };
+    passed
 }
 
 /// The moment at which tests let the clock stand; 0 while it runs.

@@ -3,8 +3,10 @@
 //! Follow an event: [`accept`] → [`http`] → [`stream`] → [`intake`] → [`store`] → [`fanout`].
 
 pub mod accept;
+pub mod budget;
 pub mod certs;
 pub mod cli;
+pub mod clock;
 pub mod db;
 pub mod fanout;
 pub mod federation;
@@ -18,6 +20,7 @@ pub mod pg;
 pub mod problem;
 pub mod restored;
 pub mod server;
+pub mod signing;
 pub mod store;
 pub mod stream;
 pub mod tls;

@@ -40,6 +40,15 @@ pub enum Fault {
     TooSlow,
     #[error("this server was restored from a backup and signs nothing until its operator opens it")]
     Restored,
+    #[error(
+        "this server's clock is not believed; it signs nothing until the clock is right, or its operator says that it is"
+    )]
+    ClockJumped,
+    #[error("the other home has stamped this log further ahead than this home's clock can be behind")]
+    TimeAhead,
+    /// A day's budget is used up.
+    #[error("this account has stored as much as it may for now; try again in {} min", wait_ms.div_ceil(60_000))]
+    QuotaExceeded { wait_ms: u64 },
     #[error("another device of this account is not yet in every scope of the one that shall go; let both sync first")]
     DeviceNeeded,
     #[error("no relay to that municipality is open; open it first")]
@@ -84,6 +93,9 @@ impl Fault {
             Self::DeviceNeeded => (StatusCode::CONFLICT, "device-needed"),
             Self::RelayClosed => (StatusCode::CONFLICT, "relay-closed"),
             Self::Peer(error) => (StatusCode::BAD_GATEWAY, peer_code(error)),
+            Self::QuotaExceeded { .. } => (StatusCode::TOO_MANY_REQUESTS, "quota-exceeded"),
+            Self::TimeAhead => (StatusCode::BAD_GATEWAY, "time-ahead"),
+            Self::ClockJumped => (StatusCode::SERVICE_UNAVAILABLE, "clock-jumped"),
             Self::Restored => (StatusCode::SERVICE_UNAVAILABLE, "home-restored"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),

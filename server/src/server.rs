@@ -11,14 +11,15 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use stafett_protocol::ids::DeviceId;
 use tokio::sync::watch;
 
+use crate::budget::Budgets;
+use crate::clock::{self, Clock};
 use crate::db::{Conn, Db, StoreError};
 use crate::fanout::Fanout;
 use crate::federation::{self, Federation};
-use crate::home::now_ms;
 use crate::intake::Intake;
 use crate::municipality::Municipality;
 use crate::problem::Fault;
-use crate::restored;
+use crate::signing;
 use crate::store::accounts;
 
 /// Joins and stream openings of one address.
@@ -54,6 +55,8 @@ pub struct Guest(#[expect(dead_code, reason = "counted by being kept")] Arc<()>)
 
 pub struct Server {
     pub db: Db,
+    pub clock: Arc<Clock>,
+    pub budgets: Arc<Budgets>,
     pub municipality: Arc<Municipality>,
     pub fanout: Arc<Fanout>,
     pub intake: Intake,
@@ -76,6 +79,18 @@ impl Server {
         federation: Federation,
         stop: watch::Receiver<bool>,
     ) -> Result<Arc<Self>, StoreError> {
+        Self::start_by(Arc::default(), db, municipality, federation, stop).await
+    }
+
+    /// The same by a given clock.
+    pub async fn start_by(
+        clock: Arc<Clock>,
+        db: Db,
+        municipality: Municipality,
+        federation: Federation,
+        stop: watch::Receiver<bool>,
+    ) -> Result<Arc<Self>, StoreError> {
+        let found = clock::begin(&clock, &mut db.reader().await?).await?;
         let municipality = Arc::new(municipality);
         let fanout = Arc::new(Fanout::default());
         federation.peers.refresh(&db).await?;
@@ -85,7 +100,10 @@ impl Server {
                 Arc::clone(&municipality),
                 Arc::clone(&federation.peers),
                 Arc::clone(&fanout),
+                Arc::clone(&clock),
             ),
+            budgets: Arc::new(Budgets::new(Arc::clone(&clock))),
+            clock,
             federation,
             db,
             municipality,
@@ -102,18 +120,16 @@ impl Server {
             },
         });
         tokio::spawn(crate::fanout::listen(Arc::clone(&server)));
+        tokio::spawn(clock::follow(Arc::clone(&server), found));
         tokio::spawn(federation::peers::follow(Arc::clone(&server)));
         tokio::spawn(crate::transfer::follow(Arc::clone(&server)));
         tokio::spawn(sweep(Arc::clone(&server)));
         Ok(server)
     }
 
-    /// A restored server signs neither receipts nor certificates.
+    /// Neither receipts nor certificates are signed by a restored server, nor by one whose clock is not believed.
     pub async fn may_sign(&self) -> Result<(), Fault> {
-        match restored::is_restored(&mut self.db.reader().await?).await? {
-            true => Err(Fault::Restored),
-            false => Ok(()),
-        }
+        signing::time(&mut self.db.reader().await?, &self.clock).await.map(drop)
     }
 
     /// One join or stream opening from an address.
@@ -176,8 +192,10 @@ async fn sweep(server: Arc<Server>) {
         server.limits.devices.retain_recent();
         server.limits.events.retain_recent();
         server.limits.letters.retain_recent();
+        server.budgets.sweep();
         if minute % 60 == 0
-            && let Err(error) = forget_codes(&server.db).await
+            && let Some(now) = server.clock.believed()
+            && let Err(error) = forget_codes(&server.db, now).await
         {
             tracing::error!(%error, "old codes were not deleted");
         }
@@ -188,8 +206,8 @@ async fn sweep(server: Arc<Server>) {
     }
 }
 
-async fn forget_codes(db: &Db) -> Result<(), StoreError> {
-    let before = now_ms().saturating_sub(CODES_KEPT_MS);
+async fn forget_codes(db: &Db, now: u64) -> Result<(), StoreError> {
+    let before = now.saturating_sub(CODES_KEPT_MS);
     db.write::<_, StoreError, _>(move |conn: &mut Conn| {
         Box::pin(async move { accounts::delete_codes(conn, before).await })
     })

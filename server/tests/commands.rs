@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use stafett_protocol::code::{Code, key_hash};
+use stafett_server::clock::NEWEST;
+use stafett_server::db::{Db, StoreError, schema};
 use stafett_server::pg::Postgres;
 
 fn stafettd(arguments: &[&str]) -> (i32, Value) {
@@ -224,4 +226,39 @@ fn wrong_use_is_told_apart() {
     init(Path::new(at), None);
     let (exit, said) = stafettd(&["init", "--home", at, "--number", "3209", "--name", "x"]);
     assert_eq!((exit, said["error"]["code"].as_str().unwrap()), (1, "home-taken"));
+}
+
+/// A server that was away for longer than anybody believes a clock: the operator is told, looks, and says so.
+#[tokio::test]
+async fn the_operator_sees_the_clock_and_accepts_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let at = home.to_str().unwrap();
+    init(&home, None);
+    let (serving, _) = Serving::start(&home);
+    let well = |wanted: bool| {
+        (0..50).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            let (_, said) = stafettd(&["doctor", "--home", at]);
+            checks(&said).contains(&("clock".to_owned(), wanted))
+        })
+    };
+    assert!(well(true));
+    assert!(serving.stop());
+    let db = Db::open(&home.join("stafett.db"), None).await.unwrap();
+    db.write::<_, StoreError, _>(|conn| {
+        Box::pin(async move {
+            let noted = schema::meta(conn, NEWEST).await?.unwrap();
+            schema::set_meta(conn, NEWEST, noted - 40 * 86_400_000).await
+        })
+    })
+    .await
+    .unwrap();
+    db.close().await;
+    let (serving, _) = Serving::start(&home);
+    assert!(well(false));
+    let (exit, said) = stafettd(&["clock", "accept", "--home", at]);
+    assert_eq!(exit, 0, "{said}");
+    assert!(said["accepted_ms"].as_u64().unwrap() > said["newest_ms"].as_u64().unwrap());
+    assert!(well(true) && serving.stop());
 }

@@ -256,7 +256,7 @@ async fn relays_lead_to_added_peers_only_and_end_with_the_trust() {
         Some("peer-not-added")
     );
     two.here.add_peer(two.there.peer_file()).await;
-    // Trust that ends while a guest is there ends the stream at the next word.
+    // Trust that ends while a guest is there ends the stream.
     let here_server = std::sync::Arc::clone(&two.here.server);
     let file = impostor.peer_file();
     let db = two.here.db.clone();
@@ -271,7 +271,6 @@ async fn relays_lead_to_added_peers_only_and_end_with_the_trust() {
     .await
     .unwrap();
     here_server.federation.peers.refresh(&db).await.unwrap();
-    guest.send(encode(&ClientFrame { id: 99, request: Request::Ping })).await;
     assert_eq!(guest.closed().await, "removed");
     // A home that is away is said to be away, and the own stream lives on.
     drop(guest);
@@ -321,4 +320,33 @@ async fn f14_one_peers_flood_is_its_own() {
     }
     assert!(refused > 0);
     assert!(matches!(own_people.ask(Request::Persons(asked)).await, Reply::Persons(_)));
+}
+
+/// Trust that ends, ends what is open, also where the guest says nothing at all.
+async fn a_silent_guest_is_put_out(url: Option<&str>) {
+    let mut two = two(url, None).await;
+    let home = two.here.dir.path().join("home");
+    let guest = enter(&mut two.own, &two.world, &two.credential).await;
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_stafettd"))
+        .arg("--home")
+        .arg(&home)
+        .args(["peer", "remove", &THERE.to_string()])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut guest = guest;
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(10), guest.closed()).await;
+    assert_eq!(ended.expect("a silent guest is served on").as_str(), "removed");
+    two.here.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_guest_of_a_removed_peer_is_put_out_on_sqlite() {
+    a_silent_guest_is_put_out(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_guest_of_a_removed_peer_is_put_out_on_postgresql() {
+    let Some(postgres) = Postgres::start() else { return };
+    a_silent_guest_is_put_out(Some(&postgres.database("removed").unwrap())).await;
 }

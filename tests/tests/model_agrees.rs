@@ -146,6 +146,8 @@ async fn compare(world: &mut World, url: Option<&str>, wild: Option<u64>) -> (us
     let devices = devices(world);
     let script = script(&world.history.home.answered, wild);
     let mut model = world.history.home.emptied();
+    // The home lives by the model's clock from its beginning.
+    stop_clock(script.first().map_or(model.now, |said| said.at));
     let (db, server, stop) = server_of(&model, dir.path(), url).await;
     let (mut taken, mut refused) = (0, 0);
     for (at, said) in script.iter().enumerate() {

@@ -8,10 +8,13 @@ use stafett_protocol::credential::MunicipalityKey;
 
 use super::{CliError, Said, peer};
 use crate::certs;
-use crate::db::{Db, schema};
+use crate::clock::{self, Clock, Wrong};
+use crate::db::{Db, StoreError, schema};
 use crate::federation::peers::Peers;
 use crate::home::{FILES, Home, now_ms};
 use crate::municipality::Municipality;
+use crate::signing;
+use crate::store::accounts::from_db;
 
 /// A backup older than this is a finding.
 const BACKUP_DAYS: u64 = 7;
@@ -94,15 +97,16 @@ async fn peers(home: &Home, db: &Db) -> Check {
     let result = async {
         let federation = peer::federation(home, db).await.map_err(|error| error.to_string())?;
         let stored = peer::stored(db).await.map_err(|error| error.to_string())?;
-        let mut wrong = Vec::new();
+        let (mut wrong, mut well) = (Vec::new(), Vec::new());
         for (found, _) in &stored {
-            if let Err(why) = peer::ask(&federation, found).await {
-                wrong.push(format!("{:04}: {why}", found.number));
+            match peer::ask(&federation, found).await {
+                Ok(said) => well.push(format!("{:04} {said}", found.number)),
+                Err(why) => wrong.push(format!("{:04}: {why}", found.number)),
             }
         }
         match (stored.len(), wrong.is_empty()) {
             (0, _) => Ok("none are added".to_owned()),
-            (count, true) => Ok(format!("all {count} answer")),
+            (count, true) => Ok(format!("all {count} answer: {}", well.join("; "))),
             (_, false) => Err(wrong.join("; ")),
         }
     }
@@ -132,23 +136,35 @@ async fn database(db: &Db) -> Check {
     }
 }
 
-/// Receipts never go back in time; a clock that did would hold every scope up.
+/// Receipts never go back in time, and consents end by them: whether the running server signs, whether it would after a
+/// start now, and how far the clock is from what was signed last.
 async fn clock(db: &Db) -> Check {
-    let newest = async {
+    let found = async {
         let mut conn = db.reader().await?;
         let row = conn.row("SELECT MAX(time_ms) FROM scopes", vec![]).await?;
-        row.map_or(Ok(None), |row| row.maybe_int(0))
+        let receipt = row.map_or(Ok(None), |row| row.maybe_int(0))?.map(from_db);
+        let running = schema::meta(&mut conn, clock::FINDING).await?.and_then(Wrong::of);
+        Ok::<_, StoreError>((receipt, running, signing::marks(&mut conn).await?))
     }
     .await;
-    let now = i64::try_from(now_ms()).unwrap_or(i64::MAX);
+    let now = now_ms();
+    let apart = |then: u64| format!("{} s {}", now.abs_diff(then) / 1000, if now < then { "before" } else { "after" });
     Check {
         name: "clock",
-        result: match newest {
-            Ok(Some(newest)) if newest > now + 1000 => {
-                Err(format!("the clock is {} s behind the newest receipt", (newest - now) / 1000))
-            }
-            Ok(_) => Ok("not behind the newest receipt".to_owned()),
+        result: match found {
             Err(error) => Err(error.to_string()),
+            Ok((receipt, running, marks)) => match (running.or(Clock::default().read(&marks).wrong), receipt) {
+                (Some(wrong), _) => Err(format!(
+                    "{}: it is {} the newest time that was noted, and nothing is signed; set it right, or, if it is right, `stafettd clock accept`",
+                    wrong.words(),
+                    apart(marks.newest)
+                )),
+                (None, Some(newest)) if newest > now.saturating_add(1000) => {
+                    Err(format!("the clock is {} s behind the newest receipt", (newest - now) / 1000))
+                }
+                (None, Some(newest)) => Ok(format!("{} the newest receipt", apart(newest))),
+                (None, None) => Ok("nothing is signed yet".to_owned()),
+            },
         },
     }
 }

@@ -1,6 +1,7 @@
 //! The commands of `stafettd`; names, arguments and JSON keys are those of the design's `cli.md`.
 
 mod backup;
+mod clock;
 mod doctor;
 mod init;
 mod peer;
@@ -50,6 +51,11 @@ enum Command {
     Peer {
         #[command(subcommand)]
         command: peer::PeerCommand,
+    },
+    /// The clock.
+    Clock {
+        #[command(subcommand)]
+        command: clock::ClockCommand,
     },
     /// Checks clock, TLS, database and backups.
     Doctor,
@@ -174,6 +180,7 @@ async fn perform(arguments: Arguments) -> Result<Option<Said>, CliError> {
         Command::Serve => serve::run(&dir).await.map(|()| None),
         Command::Unit { command } => command.run(&dir).await.map(Some),
         Command::Peer { command } => command.run(&dir).await.map(Some),
+        Command::Clock { command } => command.run(&dir).await.map(Some),
         Command::Doctor => doctor::run(&dir).await.map(Some),
         Command::Backup { file } => backup::backup(&dir, &file).await.map(Some),
         Command::Restore { file, database } => backup::restore(&dir, &file, database).await.map(Some),

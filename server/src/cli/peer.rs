@@ -17,6 +17,7 @@ use stafett_protocol::signed::Signed;
 use super::{CliError, Said, serve};
 use crate::certs;
 use crate::db::{Conn, Db};
+use crate::fanout::{News, notify};
 use crate::federation::peers::Peer;
 use crate::federation::{Federation, HELLO_PATH, Hello};
 use crate::home::{Home, now_ms};
@@ -134,6 +135,7 @@ async fn add(dir: &Path, path: &Path, replace: bool) -> Result<Said, CliError> {
                 peers::raise_version(conn).await?;
                 let state = compare(&peers::all(conn).await?, &signed, replace)?;
                 peers::put(conn, number, &signed, now_ms()).await?;
+                notify(conn, News::Peers).await?;
                 Ok(state)
             })
         })
@@ -189,6 +191,7 @@ async fn remove(dir: &Path, number: u16) -> Result<Said, CliError> {
         .write::<bool, CliError, _>(move |conn: &mut Conn| {
             Box::pin(async move {
                 peers::raise_version(conn).await?;
+                notify(conn, News::Peers).await?;
                 Ok(peers::remove(conn, number).await?)
             })
         })
@@ -243,10 +246,12 @@ pub async fn ask(federation: &Federation, peer: &Peer) -> Result<String, String>
     if hello.number != peer.number {
         return Err("another municipality answers there".to_owned());
     }
-    if hello.time_ms.abs_diff(now_ms()) > CLOCK_SKEW_SHOWN_MILLIS {
-        return Err("its clock and ours are more than ten minutes apart".to_owned());
+    let (now, theirs) = (now_ms(), hello.time_ms);
+    let far = format!("{} s {}", now.abs_diff(theirs) / 1000, if theirs < now { "behind" } else { "ahead" });
+    if now.abs_diff(theirs) > CLOCK_SKEW_SHOWN_MILLIS {
+        return Err(format!("its clock is {far}: one of the two is wrong"));
     }
-    Ok(format!("answers, trusts this server, version {}", hello.version))
+    Ok(format!("answers, trusts this server, version {}, clock {far}", hello.version))
 }
 
 /// A federation as the running server has it, with the peers of now.

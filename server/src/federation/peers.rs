@@ -18,6 +18,7 @@ use crate::db::{Db, StoreError};
 use crate::server::Server;
 use crate::store;
 use crate::tls::unknown_issuer;
+use tokio::sync::watch;
 
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -88,13 +89,15 @@ pub struct Known {
 pub struct Peers {
     own: MunicipalityKey,
     known: RwLock<Arc<Known>>,
+    /// The version that is known: whoever lives by somebody's trust waits for it to change.
+    changed: watch::Sender<i64>,
 }
 
 impl Peers {
     #[must_use]
     pub fn new(own: MunicipalityKey) -> Arc<Self> {
         let known = Known { trusted: Municipalities(vec![own]), ..Known::default() };
-        Arc::new(Self { own, known: RwLock::new(Arc::new(known)) })
+        Arc::new(Self { own, known: RwLock::new(Arc::new(known)), changed: watch::Sender::default() })
     }
 
     #[must_use]
@@ -111,6 +114,18 @@ impl Peers {
     #[must_use]
     pub fn is_current(&self, peer: &Arc<Peer>) -> bool {
         self.known().peers.iter().any(|now| Arc::ptr_eq(now, peer))
+    }
+
+    /// Hears of every change.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<i64> {
+        self.changed.subscribe()
+    }
+
+    /// Returns once the peer is no longer what it was.
+    pub async fn until_changed(&self, peer: &Arc<Peer>) {
+        let mut changes = self.changes();
+        while self.is_current(peer) && changes.changed().await.is_ok() {}
     }
 
     /// Whose client certificate this is.
@@ -148,6 +163,7 @@ impl Peers {
             }
         }
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
+        self.changed.send_replace(version);
         Ok(true)
     }
 }

@@ -1,6 +1,9 @@
 //! `POST /v1/join`: a one-time code becomes an account, or a question to the devices of an account.
 //! The same claim asked again gets the same answer; the code serves nobody else.
 
+use std::sync::Arc;
+
+use stafett_protocol::codec::encode;
 use stafett_protocol::credential::PersonCertificate;
 use stafett_protocol::ids::{DeviceId, PersonId};
 use stafett_protocol::limits::BODY_BYTES;
@@ -9,8 +12,9 @@ use stafett_protocol::wire::{
     CodeKind, DeviceClaim, JoinClaim, JoinNotice, JoinReply, JoinRequest, KeyPackageOffer, Mail, PersonJoin, Unit,
 };
 
+use crate::budget::{Budgets, Good, Payer};
 use crate::db::Conn;
-use crate::home::now_ms;
+use crate::municipality::Municipality;
 use crate::offers;
 use crate::problem::Fault;
 use crate::server::Server;
@@ -61,21 +65,23 @@ async fn person(server: &Server, join: PersonJoin) -> Result<Joined, Fault> {
         return Err(Fault::Inconsistent);
     }
     let newcomer = Newcomer { claim, signed, person, packages: join.key_packages };
-    let municipality = std::sync::Arc::clone(&server.municipality);
+    let municipality = Arc::clone(&server.municipality);
+    let (now, budgets) = (server.clock.now(), Arc::clone(&server.budgets));
     server
         .db
         .write::<Joined, Fault, _>(move |conn: &mut Conn| {
-            Box::pin(async move { settle(conn, &municipality, newcomer).await })
+            Box::pin(async move { settle(conn, &municipality, &budgets, newcomer, now).await })
         })
         .await
 }
 
 async fn settle(
     conn: &mut Conn,
-    municipality: &crate::municipality::Municipality,
+    municipality: &Municipality,
+    budgets: &Budgets,
     new: Newcomer,
+    now: u64,
 ) -> Result<Joined, Fault> {
-    let now = now_ms();
     let code = accounts::lock_code(conn, &new.claim.ticket).await?.ok_or(Fault::CodeInvalid)?;
     let CodeKind::Person(kind) = code.kind else {
         return Err(Fault::CodeInvalid);
@@ -117,7 +123,7 @@ async fn settle(
     }
     accounts::use_code(conn, &new.claim.ticket, &new.signed.id()).await?;
     let notice = Mail::Joined(JoinNotice { claim: new.signed, certificate: signed.clone() });
-    let told = tell_offerer(conn, &code, &notice).await?;
+    let told = tell_offerer(conn, budgets, &code, &notice).await?;
     // The unit again: this join may have given it its leader.
     let unit = match code.unit {
         Some(unit) => accounts::unit(conn, unit).await?,
@@ -133,11 +139,19 @@ fn check_unused(code: &StoredCode, now: u64) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn tell_offerer(conn: &mut Conn, code: &StoredCode, notice: &Mail) -> Result<Vec<DeviceId>, Fault> {
+async fn tell_offerer(
+    conn: &mut Conn,
+    budgets: &Budgets,
+    code: &StoredCode,
+    notice: &Mail,
+) -> Result<Vec<DeviceId>, Fault> {
     let Some(offerer) = code.offered_by else {
         return Ok(Vec::new());
     };
     let devices = accounts::devices_of(conn, offerer).await?;
+    // Whoever invites answers for what comes of it: the newcomer has no account yet.
+    let bytes = encode(notice).len().saturating_mul(devices.len());
+    budgets.take(&[Payer::Person(offerer)], &[(Good::Bytes, bytes as u64)])?;
     for device in &devices {
         mail::post(conn, *device, notice).await?;
     }
@@ -151,6 +165,7 @@ async fn device(server: &Server, signed: Signed<DeviceClaim>) -> Result<Vec<Devi
     if claim.sealed_name.as_slice().len() > SEALED_NAME_BYTES || signed.bytes().len() > BODY_BYTES {
         return Err(Fault::Inconsistent);
     }
+    let (now, budgets) = (server.clock.now(), Arc::clone(&server.budgets));
     server
         .db
         .write::<Vec<DeviceId>, Fault, _>(move |conn: &mut Conn| {
@@ -162,9 +177,9 @@ async fn device(server: &Server, signed: Signed<DeviceClaim>) -> Result<Vec<Devi
                 if code.used_by == Some(signed.id()) {
                     return Ok(Vec::new());
                 }
-                check_unused(&code, now_ms())?;
+                check_unused(&code, now)?;
                 accounts::use_code(conn, &claim.ticket, &signed.id()).await?;
-                tell_offerer(conn, &code, &Mail::DeviceAsks(signed)).await
+                tell_offerer(conn, &budgets, &code, &Mail::DeviceAsks(signed)).await
             })
         })
         .await

@@ -16,7 +16,6 @@ use crate::accept::{FromPeer, Seat};
 use crate::federation::outgoing::PeerError;
 use crate::federation::peers::Peer;
 use crate::federation::{Hello, VERSION};
-use crate::home::now_ms;
 use crate::problem::Fault;
 use crate::server::Server;
 use crate::stream;
@@ -36,7 +35,7 @@ impl FromRequestParts<Arc<Server>> for VerifiedPeer {
 }
 
 pub async fn hello(VerifiedPeer(_): VerifiedPeer, State(server): State<Arc<Server>>) -> Json<Hello> {
-    Json(Hello { number: server.municipality.number, version: VERSION, time_ms: now_ms() })
+    Json(Hello { number: server.municipality.number, version: VERSION, time_ms: server.clock.now() })
 }
 
 /// A device of the peer's wants to speak to this home; who it is it says itself, in the stream.

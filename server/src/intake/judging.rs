@@ -23,9 +23,8 @@ use super::written::Written;
 use super::{Draft, Outcome, Shared};
 use crate::db::Conn;
 use crate::federation::peers::Known;
-use crate::home::now_ms;
 use crate::problem::Fault;
-use crate::restored;
+use crate::signing;
 use crate::store::accounts::Device;
 use crate::store::chain::{self, Place, Standing};
 use crate::store::mail::{self, Posted};
@@ -81,6 +80,7 @@ pub(super) struct Judging<'a> {
     pub mail: BTreeSet<DeviceId>,
     /// Scopes whose readers may have lost their place with the one on the card.
     pub recheck: BTreeSet<ScopeId>,
+    pub copied_bytes: u64,
 }
 
 impl<'a> Judging<'a> {
@@ -99,20 +99,18 @@ impl<'a> Judging<'a> {
             written: Vec::new(),
             mail: BTreeSet::new(),
             recheck: BTreeSet::new(),
+            copied_bytes: 0,
         }
     }
 
     async fn all(mut self, drafts: Vec<Draft>, letters: Vec<Letter>) -> Result<Outcome, Fault> {
         if let Some(accepted) = self.accepted_before(&drafts).await? {
             let tombstones = self.tombstones_before().await?;
-            return Ok(Outcome { accepted, tombstones, news: Vec::new(), mail: Vec::new(), recheck: Vec::new() });
+            return Ok(Outcome { accepted, tombstones, ..Outcome::default() });
         }
-        // Under the scopes' locks: whoever has found this database to be old holds them, or has written its mark.
-        if restored::is_restored(self.conn).await? {
-            return Err(Fault::Restored);
-        }
-        // One time for the whole bundle; a clock that went back holds time still.
-        self.now = now_ms().max(self.places.newest_time());
+        // Under the scopes' locks: whoever has found this database to be old holds them, or has written its mark. One time
+        // for the whole bundle; a clock that went back a little holds time still.
+        self.now = signing::time(self.conn, &self.shared.clock).await?.max(self.places.newest_time());
         let last: HashMap<ScopeId, usize> = drafts.iter().enumerate().map(|(at, d)| (d.event.scope, at)).collect();
         for (at, draft) in drafts.into_iter().enumerate() {
             let scope = draft.event.scope;
@@ -305,9 +303,11 @@ impl<'a> Judging<'a> {
             let had_leaf = |device: &DeviceId| before.get(device).is_some_and(|place| place.leaf);
             let added = after.iter().filter(|(device, place)| place.leaf && !had_leaf(device));
             let added: Vec<DeviceId> = added.map(|(device, _)| *device).collect();
+            let bytes = welcome.len() as u64;
             let mail = Mail::Welcome(WelcomeMail { scope, seq, welcome: welcome.into() });
-            for device in added {
+            for (copies, device) in added.into_iter().enumerate() {
                 self.post(device, &mail).await?;
+                self.copied_bytes += if copies == 0 { 0 } else { bytes };
             }
         }
         if !lost.is_empty() {

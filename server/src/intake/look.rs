@@ -16,10 +16,9 @@ use super::places::Places;
 use super::{Intake, Shared};
 use crate::db::Conn;
 use crate::federation::peers::Known;
-use crate::home::now_ms;
 use crate::municipality::Municipality;
 use crate::problem::Fault;
-use crate::restored;
+use crate::signing;
 use crate::store::chain::Standing;
 
 /// Locked scopes and their cards.
@@ -44,12 +43,13 @@ impl Intake {
             .write::<T, Fault, _>(move |conn: &mut Conn| {
                 Box::pin(async move {
                     let mut places = Places::lock(conn, &shared.hot, scopes.clone(), &scopes).await?;
-                    let now = now_ms().max(places.newest_time());
                     let known = shared.peers.known();
-                    let result = if restored::is_restored(conn).await? {
-                        Err(Fault::Restored)
-                    } else {
-                        work(&mut Look { conn, now, shared: &shared, known, places: &mut places }).await
+                    let result = match signing::time(conn, &shared.clock).await {
+                        Ok(now) => {
+                            let now = now.max(places.newest_time());
+                            work(&mut Look { conn, now, shared: &shared, known, places: &mut places }).await
+                        }
+                        Err(fault) => Err(fault),
                     };
                     places.give_back(&shared.hot, result.is_ok());
                     result

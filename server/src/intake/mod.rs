@@ -9,7 +9,6 @@ mod places;
 mod returning;
 mod written;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -23,6 +22,7 @@ use stafett_protocol::signed::Signed;
 use stafett_protocol::transfer::{Tombstone, Transfer, Transferred};
 use stafett_protocol::wire::{Accepted, Bundle, Envelope, Records, Reply, ServerFrame, welcome_hash};
 
+use crate::clock::Clock;
 use crate::db::{Conn, Db};
 use crate::fanout::{Fanout, NewRecords};
 use crate::federation::peers::Peers;
@@ -47,6 +47,7 @@ struct Draft {
 pub(crate) struct Shared {
     municipality: Arc<Municipality>,
     peers: Arc<Peers>,
+    clock: Arc<Clock>,
     hot: Hot,
 }
 
@@ -57,6 +58,7 @@ pub struct Intake {
 }
 
 /// What a transaction has done.
+#[derive(Default)]
 struct Outcome {
     accepted: Vec<Accepted>,
     /// Of scopes that have moved away with it.
@@ -65,6 +67,14 @@ struct Outcome {
     news: Vec<News>,
     mail: Vec<DeviceId>,
     recheck: Vec<ScopeId>,
+    copied_bytes: u64,
+}
+
+/// What came of a bundle.
+pub struct Taken {
+    pub done: Transferred,
+    /// Welcomes that were stored once more for each further device.
+    pub copied_bytes: u64,
 }
 
 /// What one scope's readers are told.
@@ -72,24 +82,29 @@ struct News {
     scope: ScopeId,
     records: Vec<Record>,
     receipt: Signed<Receipt>,
-    readers: Option<HashMap<DeviceId, u64>>,
     moved: Option<Signed<Tombstone>>,
 }
 
 impl Intake {
     #[must_use]
-    pub fn new(db: Db, municipality: Arc<Municipality>, peers: Arc<Peers>, fanout: Arc<Fanout>) -> Self {
-        Self { db, fanout, shared: Arc::new(Shared { municipality, peers, hot: Hot::default() }) }
+    pub fn new(
+        db: Db,
+        municipality: Arc<Municipality>,
+        peers: Arc<Peers>,
+        fanout: Arc<Fanout>,
+        clock: Arc<Clock>,
+    ) -> Self {
+        Self { db, fanout, shared: Arc::new(Shared { municipality, peers, clock, hot: Hot::default() }) }
     }
 
     /// Judges and stores a bundle of an authenticated device, all or nothing, and tells who may know.
     pub async fn submit(&self, author: &Device, bundle: Bundle) -> Result<Vec<Accepted>, Fault> {
-        let transferred = self.transfer(author, Transfer { bundle, accepts: vec![] }).await?;
-        Ok(transferred.accepted)
+        let taken = self.transfer(author, Transfer { bundle, accepts: vec![] }).await?;
+        Ok(taken.done.accepted)
     }
 
     /// The same for a bundle with which scopes move away, each as its new home has accepted it.
-    pub async fn transfer(&self, author: &Device, transfer: Transfer) -> Result<Transferred, Fault> {
+    pub async fn transfer(&self, author: &Device, transfer: Transfer) -> Result<Taken, Fault> {
         let Transfer { bundle, accepts } = transfer;
         let drafts = open(author.device, bundle.envelopes)?;
         check_letters(&bundle.letters)?;
@@ -102,7 +117,8 @@ impl Intake {
                 Box::pin(async move { judging::run(conn, &shared, &author, (drafts, letters), accepts).await })
             })
             .await?;
-        Ok(self.announce(outcome))
+        let copied_bytes = outcome.copied_bytes;
+        Ok(Taken { done: self.announce(outcome), copied_bytes })
     }
 
     /// After COMMIT: tells who may know.
@@ -133,7 +149,6 @@ impl Intake {
             first,
             last,
             frame: Bytes::from(encode(&frame)),
-            readers: news.readers,
             moved: news.moved,
         }));
     }

@@ -59,7 +59,7 @@ impl Judging<'_> {
                 receipt: receipt.clone(),
             });
             news.entry(scope)
-                .or_insert_with(|| News { scope, records: Vec::new(), receipt, readers: None, moved: None })
+                .or_insert_with(|| News { scope, records: Vec::new(), receipt, moved: None })
                 .records
                 .push(written.record);
         }
@@ -67,14 +67,11 @@ impl Judging<'_> {
         for scope in &self.recheck {
             fanout::notify(self.conn, fanout::News::Scope(*scope)).await?;
         }
-        for (replica, changed) in self.places.touched() {
-            let state = replica.state();
-            fanout::notify(self.conn, fanout::News::Scope(state.scope())).await?;
-            if let Some(news) = news.get_mut(&state.scope()) {
+        for (replica, _) in self.places.touched() {
+            let scope = replica.state().scope();
+            fanout::notify(self.conn, fanout::News::Scope(scope)).await?;
+            if let Some(news) = news.get_mut(&scope) {
                 news.records.reverse();
-                news.readers = changed.then(|| {
-                    chain::readers(state, self.now).into_iter().map(|(device, place)| (device, place.until)).collect()
-                });
             }
         }
         for signed in &self.tombstones {
@@ -89,6 +86,7 @@ impl Judging<'_> {
             news: news.into_values().collect(),
             mail: self.mail.into_iter().collect(),
             recheck: self.recheck.into_iter().collect(),
+            copied_bytes: self.copied_bytes,
         })
     }
 }

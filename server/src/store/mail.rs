@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::ids::DeviceId;
-use stafett_protocol::limits::MAILBOX_ITEMS;
+use stafett_protocol::limits::{MAILBOX_ITEMS, MAILBOX_LETTER_BYTES};
 use stafett_protocol::wire::{Mail, MailItem};
 
 use super::accounts::{from_db, to_db};
@@ -19,7 +19,8 @@ static LAST_ID: AtomicU64 = AtomicU64::new(0);
 
 fn next_id() -> u64 {
     let process = u64::from(std::process::id()) & 0x3ff;
-    let now = now_ms() << 20;
+    // However wrong the clock is, the number has room.
+    let now = now_ms().min(1 << 42) << 20;
     let last =
         LAST_ID.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some((last + 1024).max(now))).unwrap_or(now);
     ((last + 1024).max(now) & !0x3ff) | process
@@ -43,7 +44,7 @@ pub async fn post(conn: &mut Conn, to: DeviceId, mail: &Mail) -> Result<Posted, 
         return Ok(Posted::NoSuchDevice);
     }
     // Only what other people write is counted: nobody keeps a device out by filling its mailbox.
-    if matches!(mail, Mail::Letter(_)) && count(conn, to).await? >= MAILBOX_ITEMS {
+    if matches!(mail, Mail::Letter(_)) && is_full(conn, to).await? {
         return Ok(Posted::Full);
     }
     conn.execute(
@@ -61,10 +62,10 @@ async fn is_guest(conn: &mut Conn, device: DeviceId) -> Result<bool, StoreError>
     Ok(row.is_some())
 }
 
-async fn count(conn: &mut Conn, device: DeviceId) -> Result<usize, StoreError> {
-    let row = conn.row("SELECT COUNT(*) FROM mailbox WHERE device = $1", args![&device.0]).await?;
-    let waiting = row.map_or(Ok(0), |row| row.int(0))?;
-    Ok(usize::try_from(waiting).unwrap_or(usize::MAX))
+async fn is_full(conn: &mut Conn, device: DeviceId) -> Result<bool, StoreError> {
+    let sql = "SELECT COUNT(*), CAST(COALESCE(SUM(LENGTH(mail)), 0) AS BIGINT) FROM mailbox WHERE device = $1";
+    let Some(row) = conn.row(sql, args![&device.0]).await? else { return Ok(false) };
+    Ok(from_db(row.int(0)?) >= MAILBOX_ITEMS as u64 || from_db(row.int(1)?) >= MAILBOX_LETTER_BYTES)
 }
 
 /// Ids of everything that waits, oldest first.

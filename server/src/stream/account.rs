@@ -15,7 +15,7 @@ use super::requests::Failed;
 use crate::cli::NAME_CHARS;
 use crate::db::Conn;
 use crate::fanout::{News, notify};
-use crate::home::{now_ms, random};
+use crate::home::random;
 use crate::offers;
 use crate::problem::Fault;
 use crate::store::accounts::{self, Person, StoredCode};
@@ -52,7 +52,7 @@ impl Connection {
         {
             return Err(Fault::NotAllowed.into());
         }
-        let (person, now) = (self.device.person, now_ms());
+        let (person, now) = (self.device.person, self.server.clock.now());
         let code = StoredCode {
             kind: offer.kind,
             unit: offer.unit,
@@ -81,7 +81,8 @@ impl Connection {
         let certificate = offers::check_device(&certified.certificate, person, &key, &letter_key)?;
         let trusted = self.server.municipality.trusted();
         let signed = certified.key_packages;
-        let offered = offers::check_packages(&signed, person, &certificate.device_key, &trusted, now_ms())?;
+        let offered =
+            offers::check_packages(&signed, person, &certificate.device_key, &trusted, self.server.clock.now())?;
         self.server
             .db
             .write::<(), Fault, _>(move |conn: &mut Conn| {
@@ -136,7 +137,7 @@ impl Connection {
         }
         let unit = UnitId(random()?);
         let ticket: [u8; 16] = random()?;
-        let now = now_ms();
+        let now = self.server.clock.now();
         let code = StoredCode {
             kind: CodeKind::Person(PersonKind::Leader),
             unit: Some(unit),
@@ -157,13 +158,13 @@ impl Connection {
     }
 
     pub(super) async fn remove_device(&mut self, device: DeviceId) -> Result<Reply, Failed> {
-        let (own, person) = (self.device.device, self.device.person);
+        let (own, person, now) = (self.device.device, self.device.person, self.server.clock.now());
         let removed = self
             .server
             .db
             .write::<bool, Fault, _>(move |conn: &mut Conn| {
                 Box::pin(async move {
-                    if chain::has_scope_without(conn, device, own, now_ms()).await? {
+                    if chain::has_scope_without(conn, device, own, now).await? {
                         return Err(Fault::DeviceNeeded);
                     }
                     let removed = accounts::remove_device(conn, device, person).await?;

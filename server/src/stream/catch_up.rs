@@ -6,17 +6,16 @@ use stafett_protocol::event::Position;
 use stafett_protocol::federation::{PeerKey, PeerKeys};
 use stafett_protocol::ids::ScopeId;
 use stafett_protocol::signed::Signed;
-use stafett_protocol::wire::{Greeting, Records, Reply, ScopePosition, SyncedScope};
+use stafett_protocol::wire::{Greeting, Mail, Records, Reply, ScopePosition, SyncedScope};
 
 use super::{Connection, End, Follow};
 use crate::db::StoreError;
 use crate::federation::peers::Peer;
-use crate::home::now_ms;
 use crate::store::chain::{Reader, Standing};
 use crate::store::{accounts, chain, mail, packages, transfers};
 
 /// The store failed under a push: the connection ends, and the device syncs when it is back.
-fn lost(error: &StoreError) -> End {
+pub(super) fn lost(error: &StoreError) -> End {
     tracing::error!(%error, "a push could not be read");
     End::Gone
 }
@@ -32,7 +31,7 @@ impl Connection {
 
     async fn greeting(&mut self) -> Result<Greeting, StoreError> {
         let mut conn = self.server.db.reader().await?;
-        let now = now_ms();
+        let now = self.server.clock.now();
         let person = accounts::person(&mut conn, self.device.person).await?;
         let unit = match person.and_then(|person| person.unit) {
             Some(unit) => accounts::unit(&mut conn, unit).await?,
@@ -69,6 +68,13 @@ impl Connection {
             }
             let item = async { mail::item(&mut self.server.db.reader().await?, device, id).await };
             if let Some(item) = item.await.map_err(|e| lost(&e))? {
+                self.is_in()?;
+                // A Welcome opens what was written until it came: it waits for whoever may read at this moment.
+                if let Mail::Welcome(welcome) = &item.mail
+                    && !self.reads(welcome.scope).await?
+                {
+                    continue;
+                }
                 self.mailed.insert(id);
                 self.reply(0, Reply::Mail(item)).await?;
             }
@@ -78,6 +84,14 @@ impl Connection {
 
     /// Pushes were lost, or another process's may have been.
     pub(super) async fn catch_up_everything(&mut self) -> Result<(), End> {
+        // What was lost may have been the end of this very device.
+        if self.guest_of.is_none() {
+            let device = self.device.device;
+            let account = async { accounts::device(&mut self.server.db.reader().await?, device).await };
+            if account.await.map_err(|e| lost(&e))?.is_none() {
+                return Err(End::Removed);
+            }
+        }
         let scopes: Vec<ScopeId> = self.follows.keys().copied().collect();
         for scope in scopes {
             self.catch_up(scope).await?;
@@ -99,9 +113,8 @@ impl Connection {
         let scope = from.scope;
         // Followed before it is read: what is committed meanwhile waits in the queue.
         self.server.fanout.follow(scope, &self.listener);
-        let (device, now) = (self.device.device, now_ms());
-        let reader = async { chain::reader(&mut self.server.db.reader().await?, scope, device, now).await };
-        let reader = reader.await.map_err(|e| lost(&e))?;
+        let reader = self.place_in(scope).await?;
+        let now = self.server.clock.now();
         let nothing = SyncedScope { scope, position: None };
         // Whoever was removed earlier does not learn where the log went.
         let took_part = |reader: &Reader| reader.removed_at.is_none() && (reader.until == 0 || reader.until > now);
@@ -123,13 +136,17 @@ impl Connection {
         let mut position = position.await.map_err(|e| lost(&e))?.unwrap_or_default();
         let mut cursor = from.seq;
         while let Some(last) = self.send_page(scope, cursor, u64::MAX).await? {
+            // A slow reader takes its pages for a long time.
+            if !self.reads(scope).await? {
+                self.unfollow(scope);
+                return Ok(nothing);
+            }
             cursor = last.seq;
             if last.seq > position.seq {
                 position = last;
             }
         }
-        let follow = Follow { cursor, until: reader.until };
-        self.follows.insert(scope, follow);
+        self.follows.insert(scope, Follow { cursor });
         Ok(SyncedScope { scope, position: Some(position) })
     }
 
@@ -153,6 +170,9 @@ impl Connection {
         let mut cursor = from.seq;
         while reads && let Some(last) = self.send_page(scope, cursor, position.seq).await? {
             cursor = last.seq;
+            if !self.reads(scope).await? {
+                break;
+            }
         }
         if let Some(tombstone) = tombstone {
             self.moved(scope, tombstone).await?;

@@ -10,14 +10,13 @@ use stafett_protocol::wire::{Records, Reply, ScopePosition};
 use super::Connection;
 use super::requests::Failed;
 use crate::db::Conn;
-use crate::home::now_ms;
 use crate::problem::Fault;
 use crate::store::{chain, checkpoints};
 
 impl Connection {
     /// Unknown and forbidden look alike.
     pub(super) async fn may_read(&mut self, scope: ScopeId) -> Result<(), Fault> {
-        let (device, now) = (self.device.device, now_ms());
+        let (device, now) = (self.device.device, self.server.clock.now());
         let reader = chain::reader(&mut self.server.db.reader().await?, scope, device, now).await?;
         let reads =
             reader.is_some_and(|r| r.standing == chain::Standing::Home && r.until > now && r.removed_at.is_none());
@@ -78,6 +77,7 @@ impl Connection {
             let bytes = checkpoints::part(&mut self.server.db.reader().await?, head.scope, head.device(), hash).await?;
             // Replaced meanwhile: the device asks again without.
             let Some(bytes) = bytes else { break };
+            self.may_read(from.scope).await?;
             let part = CheckpointPart { scope: head.scope, bytes: bytes.into() };
             self.reply(0, Reply::CheckpointPart(part)).await.map_err(Failed::End)?;
         }

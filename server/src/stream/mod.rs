@@ -10,6 +10,7 @@ mod moving;
 mod relay;
 mod requests;
 mod returning;
+mod serving;
 
 pub use guest::run_guest;
 
@@ -25,12 +26,12 @@ use stafett_protocol::limits::IDLE_TIMEOUT_SECONDS;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::transfer::Tombstone;
 use stafett_protocol::wire::{ClientFrame, Problem, Records, Reply, ServerFrame};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::accept::stopped;
+use crate::budget;
 use crate::fanout::{Listener, NewRecords, Push};
 use crate::federation::peers::Peer;
-use crate::home::now_ms;
 use crate::problem::Fault;
 use crate::server::Server;
 use crate::store::accounts::Device;
@@ -46,8 +47,6 @@ const SEND: Duration = Duration::from_secs(30);
 struct Follow {
     /// Everything up to here has been sent.
     cursor: u64,
-    /// Until when the device may read.
-    until: u64,
 }
 
 struct Connection {
@@ -65,6 +64,8 @@ struct Connection {
     told_peers: i64,
     /// What the device has begun to give back.
     returning: Option<Records>,
+    /// Changes of whom the operator trusts.
+    trust: watch::Receiver<i64>,
 }
 
 /// Why a connection ends. Faults of single requests are answered and do not end it.
@@ -84,6 +85,7 @@ pub async fn run(server: Arc<Server>, device: Device, socket: WebSocket) {
 async fn serve(server: Arc<Server>, device: Device, guest_of: Option<Arc<Peer>>, socket: WebSocket) {
     let (listener, pushes) = server.fanout.enter(device.device);
     let (relays, relayed) = Relays::new();
+    let trust = server.federation.peers.changes();
     let mut connection = Connection {
         server,
         device,
@@ -95,6 +97,7 @@ async fn serve(server: Arc<Server>, device: Device, guest_of: Option<Arc<Peer>>,
         mailed: HashSet::new(),
         told_peers: 0,
         returning: None,
+        trust,
     };
     let end = connection.serve(pushes, relayed).await;
     let scopes = connection.follows.keys().copied();
@@ -119,6 +122,9 @@ impl Connection {
             return end;
         }
         loop {
+            if let Err(end) = self.is_in() {
+                return end;
+            }
             if self.listener.take_lagging()
                 && let Err(end) = self.catch_up_everything().await
             {
@@ -136,6 +142,8 @@ impl Connection {
                     Some(push) => self.push(push).await,
                     None => Err(End::Gone),
                 },
+                // Looked at before the next step.
+                _ = self.trust.changed() => Ok(()),
                 Some(from) = relayed.recv() => self.pass_on(from).await,
                 _ = ping.tick() => {
                     if heard.elapsed() > Duration::from_secs(IDLE_TIMEOUT_SECONDS) {
@@ -162,11 +170,7 @@ impl Connection {
     }
 
     async fn frame(&mut self, bytes: &[u8]) -> Result<(), End> {
-        if let Some(peer) = &self.guest_of
-            && !self.server.federation.peers.is_current(peer)
-        {
-            return Err(End::Removed);
-        }
+        self.is_in()?;
         if let Err(fault) = self.admit() {
             return self.refuse(id_of(bytes), &fault).await;
         }
@@ -177,10 +181,20 @@ impl Connection {
         if frame.id == 0 {
             return self.refuse(0, &malformed("a request's id is not 0")).await;
         }
+        let (payers, costs) = (self.payers(), budget::costs(&frame.request, bytes.len()));
+        if let Err(fault) = self.server.budgets.take(&payers, &costs) {
+            if !budget::must_pass(&frame.request, bytes.len()) {
+                return self.refuse(frame.id, &fault).await;
+            }
+            self.server.budgets.owe(&payers, &costs);
+        }
         match self.answer(frame.id, frame.request).await {
             Ok(Some(reply)) => self.reply(frame.id, reply).await,
             Ok(None) => Ok(()),
-            Err(requests::Failed::Fault(fault)) => self.refuse(frame.id, &fault).await,
+            Err(requests::Failed::Fault(fault)) => {
+                self.server.budgets.give_back(&payers, &costs);
+                self.refuse(frame.id, &fault).await
+            }
             Err(requests::Failed::End(end)) => Err(end),
         }
     }
@@ -190,6 +204,10 @@ impl Connection {
             self.server.admit_peer(peer.number, 1)?;
         }
         self.server.admit_request(self.device.device)
+    }
+
+    fn payers(&self) -> Vec<budget::Payer> {
+        budget::payers(&self.device, self.guest_of.as_ref().map(|peer| peer.number))
     }
 
     async fn push(&mut self, push: Push) -> Result<(), End> {
@@ -205,23 +223,18 @@ impl Connection {
     }
 
     async fn push_records(&mut self, new: &NewRecords) -> Result<(), End> {
-        let Some(follow) = self.follows.get_mut(&new.scope) else {
+        let Some(follow) = self.follows.get(&new.scope).copied().filter(|follow| follow.cursor < new.last) else {
             return Ok(());
         };
-        if new.last <= follow.cursor {
-            return Ok(());
-        }
-        if let Some(readers) = &new.readers {
-            follow.until = readers.get(&self.device.device).copied().unwrap_or(0);
-        }
-        if new.first != follow.cursor + 1 || (new.moved.is_some() && follow.until <= now_ms()) {
+        let reads = self.reads(new.scope).await?;
+        if new.first != follow.cursor + 1 || (new.moved.is_some() && !reads) {
             return self.catch_up(new.scope).await;
         }
-        if follow.until <= now_ms() {
+        if !reads {
             self.unfollow(new.scope);
             return Ok(());
         }
-        follow.cursor = new.last;
+        self.follows.insert(new.scope, Follow { cursor: new.last });
         self.send_frame(new.frame.clone()).await?;
         match &new.moved {
             Some(tombstone) => self.moved(new.scope, tombstone.clone()).await,

@@ -20,7 +20,9 @@ impl Connection {
                 self.admit_guests(events + letters)?;
                 server.admit_events(self.device.device, events)?;
                 server.admit_letters(self.device.device, letters)?;
-                Reply::TransferCommitted(server.intake.transfer(&self.device, moving).await?)
+                let taken = server.intake.transfer(&self.device, moving).await?;
+                self.owe(taken.copied_bytes);
+                Reply::TransferCommitted(taken.done)
             }
             Request::HoldTransfer(log) => {
                 transfer::hold(server, &self.device, log).await?;

@@ -124,11 +124,22 @@ impl Back {
 /// Lives until the device closes the relay or is gone, or the peer ends it.
 async fn run(server: Arc<Server>, messages: mpsc::Receiver<Vec<u8>>, back: Back) {
     let problem = match server.federation.outgoing.open(back.peer, RELAY_PATH).await {
-        Ok(stream) => pump(stream, messages, &back).await,
+        // Trust that ends, ends what was opened by it.
+        Ok(stream) => tokio::select! {
+            problem = pump(stream, messages, &back) => problem,
+            () = until_changed(&server, back.peer) => Some(Fault::Peer(PeerError::Unknown).to_problem()),
+        },
         Err(error) => Some(Fault::Peer(error).to_problem()),
     };
     if let Some(problem) = problem {
         back.send(RelayedPayload::Closed(problem)).await;
+    }
+}
+
+async fn until_changed(server: &Server, peer: Municipality) {
+    let peers = &server.federation.peers;
+    if let Some(peer) = peers.get(peer) {
+        peers.until_changed(&peer).await;
     }
 }
 

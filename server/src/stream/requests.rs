@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use stafett_protocol::ids::{PersonId, ScopeId};
 use stafett_protocol::letter::Letter;
 use stafett_protocol::signed::Signed;
+use stafett_protocol::transfer::Transfer;
 use stafett_protocol::wire::{Accepted, Bundle, KeyPackageOffer, Mail, Reply, Request, ScopePosition};
 
 use super::{Connection, End, Follow, guest};
+use crate::budget::Good;
 use crate::db::Conn;
-use crate::home::now_ms;
 use crate::intake::check_letters;
 use crate::offers;
 use crate::problem::Fault;
-use crate::store::chain::ALWAYS;
 use crate::store::mail::Posted;
 use crate::store::{accounts, mail, packages};
 
@@ -89,9 +89,16 @@ impl Connection {
         self.admit_guests(bundle.envelopes.len() + bundle.letters.len())?;
         self.server.admit_events(self.device.device, bundle.envelopes.len())?;
         self.server.admit_letters(self.device.device, bundle.letters.len())?;
-        let accepted = self.server.intake.submit(&self.device, bundle).await?;
+        let taken = self.server.intake.transfer(&self.device, Transfer { bundle, accepts: vec![] }).await?;
+        self.owe(taken.copied_bytes);
+        let accepted = taken.done.accepted;
         self.follow_own(&accepted);
         Ok(Reply::Submitted(accepted))
+    }
+
+    /// Copies that were stored beyond what the request had brought.
+    pub(super) fn owe(&self, copied_bytes: u64) {
+        self.server.budgets.owe(&self.payers(), &[(Good::Bytes, copied_bytes)]);
     }
 
     /// The author has its own events already: where nothing lies between, they are not pushed back.
@@ -108,8 +115,7 @@ impl Connection {
                 // A founder follows what it has founded.
                 None if first == 1 => {
                     self.server.fanout.follow(scope, &self.listener);
-                    let follow = Follow { cursor: last, until: ALWAYS };
-                    self.follows.insert(scope, follow);
+                    self.follows.insert(scope, Follow { cursor: last });
                 }
                 None => {}
             }
@@ -127,7 +133,8 @@ impl Connection {
 
     async fn publish(&mut self, signed: Vec<Signed<KeyPackageOffer>>) -> Result<Reply, Failed> {
         let trusted = self.server.municipality.trusted();
-        let offers = offers::check_packages(&signed, self.device.person, &self.device.key, &trusted, now_ms())?;
+        let offers =
+            offers::check_packages(&signed, self.device.person, &self.device.key, &trusted, self.server.clock.now())?;
         self.server
             .db
             .write::<(), Fault, _>(move |conn: &mut Conn| {
@@ -145,6 +152,8 @@ impl Connection {
     async fn fetch(&mut self, mut persons: Vec<PersonId>) -> Result<Reply, Failed> {
         at_most(&persons, FETCHED)?;
         self.admit_guests(persons.len())?;
+        // What is too old is deleted with the asking: nothing by a clock that is not believed.
+        let now = self.server.clock.believed().unwrap_or(0);
         // Everybody locks in the same order.
         persons.sort_unstable();
         persons.dedup();
@@ -156,7 +165,7 @@ impl Connection {
                     let mut found = Vec::new();
                     for person in persons {
                         for device in accounts::devices_of(conn, person).await? {
-                            found.extend(packages::take(conn, device, now_ms()).await?);
+                            found.extend(packages::take(conn, device, now).await?);
                         }
                     }
                     Ok(found)

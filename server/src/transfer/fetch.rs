@@ -17,6 +17,8 @@ use stafett_protocol::transfer::PullRequest;
 use stafett_protocol::wire::Records;
 
 use super::{PULL_PATH, answer_of};
+use crate::budget::{Good, Payer};
+use crate::clock::Clock;
 use crate::db::{Conn, StoreError};
 use crate::federation::peers::Known;
 use crate::problem::Fault;
@@ -83,12 +85,13 @@ impl Fetching {
         let request = PullRequest { offer: offer.clone(), after: self.position().seq };
         let outgoing = &server.federation.outgoing;
         let answer = outgoing.ask(self.from, Method::POST, PULL_PATH, encode(&request), FRAME_BYTES).await?;
+        self.pay(server, answer.len())?;
         let page: Records = answer_of(&answer)?;
         if page.scope != self.scope || self.position().seq.saturating_add(page.records.len() as u64) > RECORDS {
             return Err(Refusal::TooLarge.into());
         }
         let before = self.position();
-        let taken = self.replay(&page.records, card)?;
+        let taken = self.replay(&server.clock, &page.records, card)?;
         self.check_receipt(&page)?;
         if page.records.is_empty() {
             return Ok(true);
@@ -97,11 +100,23 @@ impl Fetching {
         Ok(false)
     }
 
+    /// What another home sends fills this disk: its own budget, whoever asks for the log.
+    pub(super) fn pay(&self, server: &Server, bytes: usize) -> Result<(), Fault> {
+        server.budgets.take(&[Payer::Peer(self.from)], &[(Good::FetchedBytes, bytes as u64)])
+    }
+
     /// Judges as of each record's own time and home. Nothing is kept if one of them does not hold.
-    fn replay(&mut self, records: &[Record], card: Option<&ScopeState>) -> Result<Vec<(DeviceId, u64)>, Fault> {
+    fn replay(
+        &mut self,
+        clock: &Clock,
+        records: &[Record],
+        card: Option<&ScopeState>,
+    ) -> Result<Vec<(DeviceId, u64)>, Fault> {
         let trusted = &self.known.trusted;
         let mut taken = Vec::with_capacity(records.len());
         for record in records {
+            // Receipt time never goes back: with one moment of the far future the log would expire here, for good.
+            clock.check_foreign(record.time)?;
             let event = record.event.peek()?;
             taken.push((event.device, event.counter));
             match &mut self.replica {

@@ -15,7 +15,6 @@ use stafett_protocol::transfer::{AttachmentRequest, PulledPart};
 use super::fetch::Fetching;
 use super::{ATTACHMENT_PATH, answer_of};
 use crate::db::Conn;
-use crate::home::now_ms;
 use crate::problem::Fault;
 use crate::server::Server;
 use crate::store::{attachments, chain};
@@ -42,7 +41,9 @@ impl Fetching {
         let request = encode(&AttachmentRequest { offer: offer.clone(), attachment: id, part });
         let outgoing = &server.federation.outgoing;
         let answer = outgoing.ask(self.from, Method::POST, ATTACHMENT_PATH, request, ANSWER_BYTES).await?;
+        self.pay(server, answer.len())?;
         let PulledPart { manifest, bytes } = answer_of(&answer)?;
+        let now = server.clock.now();
         let fits = manifest.scope == self.scope && manifest.id() == id && manifest.is_within_limits();
         if !fits || !manifest.fits(part, bytes.as_slice()) {
             return Err(Refusal::AttachmentMissing.into());
@@ -50,7 +51,7 @@ impl Fetching {
         let stored = server.db.write::<bool, Fault, _>(move |conn: &mut Conn| {
             Box::pin(async move {
                 chain::lock(conn, manifest.scope).await?;
-                Ok(attachments::put_fetched(conn, &manifest, part, bytes.as_slice(), now_ms()).await?)
+                Ok(attachments::put_fetched(conn, &manifest, part, bytes.as_slice(), now).await?)
             })
         });
         if stored.await? { Ok(()) } else { Err(Refusal::TooManyAttachments.into()) }

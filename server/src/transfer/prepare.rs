@@ -16,10 +16,9 @@ use stafett_protocol::wire::{Envelope, ScopePosition, welcome_hash};
 use super::at_most_a_log;
 use super::fetch::Fetching;
 use crate::db::Conn;
-use crate::home::now_ms;
 use crate::problem::Fault;
-use crate::restored;
 use crate::server::Server;
+use crate::signing;
 use crate::store::chain;
 use crate::store::transfers::{self, Hither};
 
@@ -101,7 +100,9 @@ async fn accept(
         let state = replica.state();
         let (_, offer) = offers.iter().find(|(_, o)| o.scope == event.scope).ok_or(Refusal::WrongScope)?;
         check_welcome(&event, &envelope)?;
-        let now = now_ms().max(state.time);
+        // What was fetched before this clock was set right.
+        server.clock.check_foreign(state.time)?;
+        let now = server.clock.now().max(state.time);
         // Card and concerns are of one log, and the card says whose that is.
         let of = state.card.filter(|card| *card != state.scope());
         if of.is_some() && of != card.as_ref().map(ScopeState::scope) {
@@ -141,13 +142,12 @@ fn check_welcome(event: &Event, envelope: &Envelope) -> Result<(), Fault> {
 /// another commit stands in the way nothing changes, and that one is shown: whoever hands over may have it let go.
 async fn bind(server: &Server, judged: Vec<(HomeAccept, Envelope)>) -> Result<Vec<Signed<HomeAccept>>, Fault> {
     let municipality = std::sync::Arc::clone(&server.municipality);
+    let clock = std::sync::Arc::clone(&server.clock);
     server
         .db
         .write::<_, Fault, _>(move |conn: &mut Conn| {
             Box::pin(async move {
-                if restored::is_restored(conn).await? {
-                    return Err(Fault::Restored);
-                }
+                signing::time(conn, &clock).await?;
                 let (mut bound, mut standing) = (Vec::with_capacity(judged.len()), vec![]);
                 for (accept, envelope) in judged {
                     let locked = chain::lock(conn, accept.scope).await?.ok_or(Refusal::UnknownScope)?;
