@@ -7,6 +7,7 @@ use automerge::{Automerge, ROOT, ReadDoc, ScalarValue, Value};
 use stafett_protocol::ids::{Millis, PersonId, ScopeId, from_hex};
 use stafett_protocol::limits::EDIT_WINDOW_MILLIS;
 
+use super::accepted::guarded;
 use super::facts::EntryFact;
 use super::own::Document;
 use super::schema::AUTHOR;
@@ -157,6 +158,11 @@ impl Document {
     /// All entries of a section, in the order of receipt; pending ones last.
     #[must_use]
     pub fn entries(&self, section: &str) -> Vec<Entry> {
+        // Names are looked up while commits are planned: a document that the library cannot read shows nothing, and stops nothing.
+        guarded(|| self.read_entries(section)).unwrap_or_default()
+    }
+
+    fn read_entries(&self, section: &str) -> Vec<Entry> {
         let shown = self.shown();
         let Ok(Some((_, object))) = shown.get(ROOT, section) else {
             return Vec::new();
@@ -173,6 +179,10 @@ impl Document {
     /// One entry of a section.
     #[must_use]
     pub fn entry(&self, section: &str, id: &str) -> Option<Entry> {
+        guarded(|| self.read_entry(section, id)).unwrap_or_default()
+    }
+
+    fn read_entry(&self, section: &str, id: &str) -> Option<Entry> {
         let shown = self.shown();
         let (_, object) = shown.get(ROOT, section).ok()??;
         let (_, entry) = shown.get(&object, id).ok()??;
@@ -182,17 +192,18 @@ impl Document {
     /// How many entries a section has.
     #[must_use]
     pub fn count(&self, section: &str) -> usize {
-        let object = self.shown().get(ROOT, section).ok().flatten();
-        object.map_or(0, |(_, object)| self.shown().length(&object))
+        let object = || self.shown().get(ROOT, section).ok().flatten();
+        guarded(|| object().map_or(0, |(_, object)| self.shown().length(&object))).unwrap_or_default()
     }
 
     /// The fields of a section that is one record.
     #[must_use]
     pub fn record(&self, section: &str) -> BTreeMap<String, ScalarValue> {
-        match self.shown().get(ROOT, section) {
+        let read = || match self.shown().get(ROOT, section) {
             Ok(Some((_, object))) => fields_of(self.shown(), &object),
             _ => BTreeMap::new(),
-        }
+        };
+        guarded(read).unwrap_or_default()
     }
 
     fn entry_of(&self, section: &str, id: String, fields: BTreeMap<String, ScalarValue>) -> Entry {
