@@ -85,6 +85,28 @@ impl ModelHome {
             return Ok(accepted);
         }
         self.now += 1;
+        let clock = self.now;
+        self.now = self.now.max(self.newest_time(&bundle));
+        let answer = self.submit_all(device, bundle, accepts);
+        self.now = clock;
+        answer
+    }
+
+    /// A clock that goes back holds time still: nothing is stamped earlier than what it stands beside.
+    fn newest_time(&self, bundle: &Bundle) -> u64 {
+        let state = |scope: ScopeId| self.scopes.get(&scope).map(|c| c.replica.state());
+        let scopes = bundle.envelopes.iter().filter_map(|e| e.event.peek().ok()).map(|e| e.scope);
+        let beside = scopes.filter_map(state).flat_map(|s| [Some(s), s.card.and_then(state)]).flatten();
+        beside.map(|s| s.time).max().unwrap_or_default()
+    }
+
+    fn submit_all(
+        &mut self,
+        device: DeviceId,
+        bundle: Bundle,
+        accepts: &[Signed<HomeAccept>],
+    ) -> Result<Vec<Accepted>, String> {
+        let mut accepted = vec![];
         let scopes = bundle.envelopes.iter().filter_map(|e| e.event.peek().ok()).map(|e| e.scope);
         let before: Vec<(ScopeId, Option<ScopeChain>)> = scopes.map(|s| (s, self.scopes.get(&s).cloned())).collect();
         let transfers = self.transfers.clone();

@@ -180,3 +180,33 @@ fn c4_who_leaves_asks_no_more_for_what_was_under_way() {
     leader.sync(home);
     assert_eq!(leader.ask(home, C::LogShow { log }).unwrap_err().code, "withdrawn", "{}", leader.last_problem());
 }
+
+/// C4: a parent withdraws; the letters go out, and her telephone is lost before it has told the home. Those who were put
+/// out have left. The others carry her word to the chain, so that it ends there, too, and they can write on. Found by
+/// worlds 700181, 700288 and 700557.
+#[test]
+fn c4_what_was_withdrawn_by_letter_reaches_the_chain_without_its_writer() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let homework = concern(&mut cast, &log);
+    let mut none = telephone(&mut cast);
+    everyone(&mut cast, &mut none);
+    let unit = text(&cast.teacher.ask(&mut cast.home, C::Units).unwrap()["units"][0], "unit");
+    cast.mother.ask(&mut cast.home, C::ConsentWithdraw { log, target: WithdrawTarget::Unit(unit) }).unwrap();
+    cast.mother.sync(&mut Picky(&mut cast.home, |body| matches!(body, Body::Statement(Statement::Withdrawal(_)))));
+    let leader: DeviceId = cast.leader.id.unwrap();
+    let reads = |cast: &Cast| {
+        let chain = &cast.home.scopes[&homework.parse().unwrap()];
+        chain.replica.state().may_read(leader, cast.home.now)
+    };
+    assert!(reads(&cast), "the home has not heard of it");
+    for _ in 0..4 {
+        let Cast { home, leader, teacher, father, .. } = &mut cast;
+        for device in [leader, teacher, father] {
+            device.sync(home);
+        }
+    }
+    assert!(!reads(&cast), "the father's device has carried it: {}", cast.father.last_problem());
+    let left = cast.leader.ask(&mut cast.home, C::ConcernShow { concern: homework }).unwrap_err();
+    assert_eq!(left.code, "withdrawn");
+}

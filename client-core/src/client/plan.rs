@@ -79,6 +79,7 @@ impl Client {
     fn plan_statements(&mut self) -> Result<(), Problem> {
         self.plan_link_repairs();
         self.plan_witnesses();
+        self.carry_withdrawals()?;
         self.extend_withdrawals()
     }
 
@@ -357,7 +358,7 @@ impl Client {
     }
 
     /// Genuine, not on the chain, and something that it ends is in force all the same.
-    fn withdrawal_missing(&self, state: &ScopeState, signed: &SignedWithdrawal) -> bool {
+    pub(super) fn withdrawal_missing(&self, state: &ScopeState, signed: &SignedWithdrawal) -> bool {
         let Some(key) = state.authority().key(signed.signer) else {
             return false;
         };

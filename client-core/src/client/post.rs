@@ -322,6 +322,7 @@ impl Client {
                     return Ok(());
                 }
                 self.table.write(Space::Mail, &key, encode(&signed));
+                self.session.heard.insert(key);
                 self.heed_withdrawal(&signed)
             }
             Content::Deletion(receipt) => self.take_deletion(device_key, &receipt),

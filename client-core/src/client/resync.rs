@@ -27,6 +27,13 @@ impl Client {
     /// The scopes in which a home has a place for this device. Those of which it has never heard came after the backup to
     /// which it was set back. What it has left stays left: its people's letters may be ahead of the home.
     pub(super) fn has_places(&mut self, home: Municipality, scopes: &[ScopeId]) {
+        // Nobody has a place who was not certified. The letter that brought the certificate was taken in, and is forgotten
+        // here with all that came after: it does not come again.
+        if !scopes.is_empty() && self.awaits_certificate() {
+            let why = "this device was set back to before it was certified, and cannot be used any more; \
+                       remove it on another device of yours, and link it anew in an empty home";
+            return self.report(&Problem::rule("set-back-too-far", why));
+        }
         for scope in scopes {
             let known = self.scopes.contains_key(scope) || self.foundings.contains_key(scope);
             if known || self.welcome(*scope).is_some_and(|w| !w.is_lost()) {

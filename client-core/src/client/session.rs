@@ -92,6 +92,8 @@ pub(super) struct Session {
     pub incoming: BTreeMap<ScopeId, Incoming>,
     /// Whole ones, until the Welcome brings the key.
     pub sealed: BTreeMap<ScopeId, Incoming>,
+    /// Letters of withdrawals that this connection has brought.
+    pub heard: BTreeSet<Vec<u8>>,
     /// Files on their way to a home.
     pub uploads: BTreeMap<(Municipality, Hash), Upload>,
 }

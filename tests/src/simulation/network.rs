@@ -249,10 +249,14 @@ impl World {
     pub fn settle(&mut self) {
         self.peers_together();
         self.waiting.clear();
+        self.end_troubles();
         self.nodes.iter_mut().for_each(Node::heal);
+        self.open_homes();
         let (mut quiet, mut before) = (0, vec![]);
         for _ in 0..MOST {
             self.sync_all(1);
+            // What its person has ended says nothing any more.
+            self.note_removed();
             self.homes_ask_each_other();
             let now = self.in_each_history(|world| {
                 let homes = || world.history.home.all();
