@@ -1,7 +1,7 @@
 //! The chains of a home in memory: intake, receipts, sync.
 
 use crate::model_home::{Answered, ModelHome, ScopeChain};
-use stafett_protocol::event::{Body, Receipt, Record};
+use stafett_protocol::event::{Body, Event, Receipt, Record};
 use stafett_protocol::ids::{DeviceId, Hash, ScopeId};
 use stafett_protocol::policy::{Context, Refusal};
 use stafett_protocol::replica;
@@ -86,17 +86,23 @@ impl ModelHome {
         }
         self.now += 1;
         let clock = self.now;
-        self.now = self.now.max(self.newest_time(&bundle));
+        self.now = self.now.max(self.newest_time(&bundle)).max(self.stamped);
+        self.stamped = self.now;
         let answer = self.submit_all(device, bundle, accepts);
         self.now = clock;
         answer
     }
 
-    /// A clock that goes back holds time still: nothing is stamped earlier than what it stands beside.
+    /// Nothing is stamped earlier than what it stands beside; nor than what this home has stamped before, or an audit would
+    /// read what happened in one log in another order.
     fn newest_time(&self, bundle: &Bundle) -> u64 {
         let state = |scope: ScopeId| self.scopes.get(&scope).map(|c| c.replica.state());
-        let scopes = bundle.envelopes.iter().filter_map(|e| e.event.peek().ok()).map(|e| e.scope);
-        let beside = scopes.filter_map(state).flat_map(|s| [Some(s), s.card.and_then(state)]).flatten();
+        let events = bundle.envelopes.iter().filter_map(|e| e.event.peek().ok());
+        let named = |event: Event| match event.body {
+            Body::Genesis(genesis) => genesis.card.unwrap_or(event.scope),
+            _ => event.scope,
+        };
+        let beside = events.map(named).filter_map(state).flat_map(|s| [Some(s), s.card.and_then(state)]).flatten();
         beside.map(|s| s.time).max().unwrap_or_default()
     }
 

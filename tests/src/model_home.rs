@@ -119,6 +119,8 @@ pub struct ModelHome {
     /// Every bundle that was handed in, and what came of it.
     pub answered: Vec<Answered>,
     pub storage: crate::model_restored::Storage,
+    /// The newest time that it has put to anything.
+    pub(crate) stamped: u64,
 }
 
 /// A bundle and its verdict, for whoever wants to compare it with another home's.
@@ -160,6 +162,7 @@ impl ModelHome {
             transfers: Transfers::default(),
             answered: vec![],
             storage: Default::default(),
+            stamped: 0,
         }
     }
 

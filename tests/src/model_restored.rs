@@ -6,7 +6,7 @@ use stafett_protocol::event::{Body, Position, Receipt, Record};
 use stafett_protocol::ids::{DeviceId, ScopeId};
 use stafett_protocol::policy::Context;
 use stafett_protocol::replica;
-use stafett_protocol::wire::{Records, Reply, Request, SyncedScope};
+use stafett_protocol::wire::{Mail, MailItem, Records, Reply, Request, SyncedScope};
 use std::collections::BTreeMap;
 
 /// What ails the place where a home keeps everything.
@@ -67,7 +67,11 @@ impl ModelHome {
     /// account, which is another story than this. One-time key packages go, for some may have been handed out since.
     pub fn put_back(&mut self, old: &Self) {
         let now = std::mem::replace(self, old.clone());
-        self.now = now.now;
+        (self.now, self.stamped, self.next_mail) = (now.now, now.stamped, now.next_mail);
+        // Welcomes that lay here are lost. Letters are kept: who misses one writes again, which is another story.
+        let letters =
+            |items: Vec<MailItem>| items.into_iter().filter(|i| !matches!(i.mail, Mail::Welcome(_))).collect();
+        self.mail = now.mail.into_iter().map(|(device, items)| (device, letters(items))).collect();
         self.storage = Storage { is_old: true, ..Storage::default() };
         self.packages.values_mut().for_each(|kept| {
             kept.retain(|o| o.peek().is_ok_and(|o| o.last_resort == stafett_protocol::consent::Permit::Yes));

@@ -11,7 +11,7 @@ use super::scope::{Scope, Standing, Unopened, save_record};
 use crate::rows::{self, Space};
 use openmls_traits::OpenMlsProvider as _;
 use stafett_protocol::consent::{Reject, RejectReason, Statement};
-use stafett_protocol::event::{Body, Change, Commit, Receipt, Record, SealContext};
+use stafett_protocol::event::{Body, Change, Commit, Position, Receipt, Record, SealContext};
 use stafett_protocol::ids::{Hash, Municipality, ScopeId};
 use stafett_protocol::policy::Context;
 use stafett_protocol::replica::{self, Judged, Replica, first_home};
@@ -36,9 +36,25 @@ pub(super) fn unopened_of(replica: &Replica, judged: &Judged, change: &Change) -
 }
 
 impl Client {
+    /// Whether this device has left the scope.
+    pub(super) fn has_left(&self, scope: ScopeId) -> bool {
+        self.scopes.get(&scope).is_some_and(|s| s.standing == Standing::Withdrawn)
+    }
+
+    /// Whether its home names a scope that this device has left: it may have been let in again since.
+    pub(super) fn may_be_back(&self, scope: ScopeId) -> bool {
+        self.has_left(scope) && self.welcome(scope).is_some_and(|w| w.is_lost())
+    }
+
     /// Whether this device follows the scope's chain.
     pub(super) fn wants(&self, scope: ScopeId) -> bool {
-        self.scopes.get(&scope).is_none_or(|s| s.standing != Standing::Withdrawn)
+        !self.has_left(scope) || self.may_be_back(scope)
+    }
+
+    /// How far the chain is read here; what was left is read anew.
+    pub(super) fn read_so_far(&self, scope: ScopeId) -> Position {
+        let here = self.scopes.get(&scope).filter(|s| s.standing != Standing::Withdrawn);
+        here.map(|s| s.replica.state().position).unwrap_or_default()
     }
 
     pub(super) fn synced(&mut self, from: Municipality, scopes: &[SyncedScope]) {
@@ -79,7 +95,7 @@ impl Client {
             return Ok(());
         }
         self.check_after_move(scope, &records.receipt)?;
-        let known = self.scopes.get(&scope).map(|s| s.replica.state().position).unwrap_or_default();
+        let known = self.read_so_far(scope);
         let fresh: Vec<Record> = records.records.into_iter().filter(|r| r.seq > known.seq).collect();
         let Some(first) = fresh.first() else {
             return Ok(());
@@ -98,6 +114,9 @@ impl Client {
             return Ok(());
         }
         let before = (self.provider.storage().mark(), self.table.mark());
+        if self.may_be_back(scope) {
+            self.forget_scope(scope);
+        }
         let moves = self.scopes.get(&scope).map_or(0, |s| s.replica.state().moves.len());
         let mut followed = Ok(());
         let mut left = false;
@@ -106,7 +125,7 @@ impl Client {
             let here = self.scopes.contains_key(&scope);
             followed = self.follow(scope, record);
             // What comes after this device's removal is not its to follow; if it is let in again, it reads all anew.
-            left = !self.wants(scope) || (here && !self.scopes.contains_key(&scope));
+            left = self.has_left(scope) || (here && !self.scopes.contains_key(&scope));
             if followed.is_err() || left {
                 break;
             }
@@ -291,8 +310,9 @@ impl Client {
         s.note_head();
         save_record(&mut self.table, scope, &record);
         let joining = s.standing == Standing::Joining;
+        let after = s.replica.state().membership.clone();
+        self.note_absence(scope);
         if let Some(before) = before {
-            let after = s.replica.state().membership.clone();
             self.note_own_devices(author, &before, &after);
         }
         let Some(welcome) = self.welcome(scope).filter(|w| joining && w.seq == record.seq) else {

@@ -51,7 +51,8 @@ impl Client {
     /// of now, or by a move among them.
     pub(super) fn may_sign(&self, scope: ScopeId, signer: Municipality, fresh: &[Record]) -> bool {
         // A chain that is read from its beginning tells by itself who its homes were.
-        let begun = self.scopes.get(&scope).is_some_and(|s| s.standing != Standing::Joining);
+        let begun =
+            self.scopes.get(&scope).is_some_and(|s| s.standing != Standing::Joining) && !self.may_be_back(scope);
         if !begun || signer == self.home_of(scope) || self.next_home(scope) == Some(signer) {
             return true;
         }

@@ -11,7 +11,7 @@ use crate::rows::Space;
 use openmls_traits::OpenMlsProvider as _;
 use stafett_protocol::code::key_hash;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes, decode, encode};
-use stafett_protocol::consent::Voucher;
+use stafett_protocol::consent::{Permit, Voucher};
 use stafett_protocol::credential::{NotIdentified, PersonCertificate};
 use stafett_protocol::ids::{DeviceId, Municipality, PersonId, ScopeId};
 use stafett_protocol::letter::{Content, Letter, LetterBody, Opened};
@@ -39,9 +39,22 @@ pub(super) struct WelcomeFrom {
     pub home: Municipality,
     pub seq: u64,
     pub welcome: VLBytes,
+    /// Where this device had left the scope that the home names again; 0 where it never did.
+    pub left_at: u64,
+    /// The chain has since shown a state without it: whoever is in now was let in again.
+    pub was_out: Permit,
 }
 
 impl WelcomeFrom {
+    fn lost(home: Municipality, left_at: u64) -> Self {
+        Self { home, seq: 0, welcome: vec![].into(), left_at, was_out: Permit::No }
+    }
+
+    /// Whether a leaf in the chain is a place for this device: not one that it has left, whatever the home says.
+    pub fn counts(&self) -> bool {
+        self.left_at == 0 || self.was_out == Permit::Yes
+    }
+
     pub fn is_lost(&self) -> bool {
         self.welcome.as_slice().is_empty()
     }
@@ -211,14 +224,14 @@ impl Client {
     fn keep_welcome(&mut self, home: Municipality, welcome: WelcomeMail) {
         let scope = welcome.scope;
         let seen = self.scopes.get(&scope).map_or(0, |s| s.replica.state().position.seq);
-        let left = !self.wants(scope);
+        let left = self.has_left(scope);
         if left && welcome.seq <= seen {
             return;
         }
         // The chain may be here already, up to behind the place where this one would have been used.
         let late = self.welcome(scope).is_some_and(|w| w.is_lost()) && welcome.seq <= seen;
-        let kept = WelcomeFrom { home, seq: welcome.seq, welcome: welcome.welcome };
-        self.table.write(Space::Mail, &mail_key("welcome", &[&scope.0]), encode(&kept));
+        let kept = WelcomeFrom { seq: welcome.seq, welcome: welcome.welcome, ..WelcomeFrom::lost(home, 0) };
+        self.write_welcome(scope, &kept);
         self.welcome_came(scope);
         if left || late {
             self.forget_scope(scope);
@@ -249,9 +262,12 @@ impl Client {
         self.table.read(Space::Mail, &mail_key("welcome", &[&scope.0])).and_then(|b| decode(b).ok())
     }
 
-    pub(super) fn welcome_lost(&mut self, home: Municipality, scope: ScopeId) {
-        let lost = WelcomeFrom { home, seq: 0, welcome: vec![].into() };
-        self.table.write(Space::Mail, &mail_key("welcome", &[&scope.0]), encode(&lost));
+    pub(super) fn write_welcome(&mut self, scope: ScopeId, kept: &WelcomeFrom) {
+        self.table.write(Space::Mail, &mail_key("welcome", &[&scope.0]), encode(kept));
+    }
+
+    pub(super) fn welcome_lost(&mut self, home: Municipality, scope: ScopeId, left_at: u64) {
+        self.write_welcome(scope, &WelcomeFrom::lost(home, left_at));
     }
 
     pub(super) fn welcome_used(&mut self, scope: ScopeId) {

@@ -238,7 +238,7 @@ impl Client {
 
     /// Asks for the news of one scope.
     pub(super) fn sync_scope(&mut self, scope: ScopeId) {
-        let seq = self.scopes.get(&scope).map_or(0, |s| s.replica.state().position.seq);
+        let seq = self.read_so_far(scope).seq;
         if self.wants(scope) {
             let positions = vec![ScopePosition { scope, seq }];
             self.expect(&positions);
@@ -254,7 +254,7 @@ impl Client {
 
     /// Asks one home for the news of every scope that it has for us.
     pub(super) fn sync_home(&mut self, home: Municipality) {
-        let known = self.scopes.iter().map(|(id, s)| ScopePosition { scope: *id, seq: s.replica.state().position.seq });
+        let known = self.scopes.keys().map(|id| ScopePosition { scope: *id, seq: self.read_so_far(*id).seq });
         let lost = |scope: &ScopeId| self.welcome(*scope).is_some_and(|w| w.is_lost());
         let waiting =
             self.welcomed().into_iter().filter(|scope| !lost(scope)).map(|scope| ScopePosition { scope, seq: 0 });

@@ -71,7 +71,10 @@ impl Client {
         // Who has accepted the baton may hold it by now, and a holder stays in name: the chain says so or not.
         let may_hold = withdrawal.target != Target::All && self.may_have_got(withdrawal.scope);
         if genuine && !over && !may_hold && ends(state, &withdrawal.target, member) {
-            return self.leave(withdrawal.scope);
+            // Perhaps nobody else was told before the writer's device was lost or set back; the chain may name us for ever.
+            let family: Vec<PersonId> = state.authority().persons().map(|p| p.person).collect();
+            self.leave(withdrawal.scope)?;
+            family.into_iter().for_each(|person| self.write_letter(person, Content::Withdrawal(signed.clone())));
         }
         Ok(())
     }

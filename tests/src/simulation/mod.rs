@@ -3,10 +3,11 @@
 //! shrunk and replayed (design `quality.md`, simulation).
 //!
 //! `operation`: what people do and what strikes them. `world`, `node`: people, devices, servers. `wishes`, `baton`,
-//! `faults`, `troubles`, `double`, `network`: how a step is performed. `invariants`: what must hold after every step; `at_rest`: at the end.
+//! `faults`, `troubles`, `attacks`, `double`, `network`: how a step is performed. `invariants`: what must hold after every step; `at_rest`: at the end.
 //! `shrink`: a failing list made short. `seeds`: which worlds a run plays.
 
 pub mod at_rest;
+mod attacks;
 mod baton;
 mod double;
 mod faults;

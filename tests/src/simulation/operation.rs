@@ -10,6 +10,11 @@ use rand_core::{RngCore, SeedableRng};
 pub enum Step {
     Wish(Wish),
     Fault(Fault),
+    /// A member breaks the rules with its own keys.
+    Attack {
+        by: usize,
+        what: Attack,
+    },
     /// So many rounds of the network.
     Network {
         rounds: usize,
@@ -112,6 +117,15 @@ pub enum Receiver {
     Colleague,
     OtherUnit,
     PersonOfOtherUnit,
+}
+
+/// What a member does whose program keeps no rules; `--mix` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attack {
+    /// Closes a gap in the key chain with bytes that open nothing.
+    JunkLink,
+    /// Rejects a commit, founds the scope anew and lets nobody back.
+    FoundAlone,
 }
 
 /// What strikes.
@@ -268,11 +282,19 @@ pub enum Mix {
     Life,
     /// The same, and servers ail: they are put back, full, and their clocks go wrong.
     Ailing,
+    /// Everything, and a hostile member.
+    Attacked(Attack),
 }
 
 /// As the option of `simulate`.
-const WORDS: &[(Mix, &str)] =
-    &[(Mix::Writing, "writing"), (Mix::Access, "access"), (Mix::Life, "life"), (Mix::Ailing, "ailing")];
+const WORDS: &[(Mix, &str)] = &[
+    (Mix::Writing, "writing"),
+    (Mix::Access, "access"),
+    (Mix::Life, "life"),
+    (Mix::Ailing, "ailing"),
+    (Mix::Attacked(Attack::JunkLink), "junk-link"),
+    (Mix::Attacked(Attack::FoundAlone), "found-alone"),
+];
 
 impl std::fmt::Display for Mix {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -294,7 +316,7 @@ impl Mix {
         match self {
             Self::Writing => WRITING.to_vec(),
             Self::Access => [WRITING, ACCESS].concat(),
-            Self::Life | Self::Ailing => [WRITING, ACCESS, LIFE].concat(),
+            Self::Life | Self::Ailing | Self::Attacked(_) => [WRITING, ACCESS, LIFE].concat(),
         }
     }
 
@@ -326,8 +348,16 @@ pub fn draw(seed: u64, size: Size) -> Vec<Step> {
     let (wishes, faults) = (size.mix.wishes(), size.mix.faults());
     // Some worlds are calm, some are not.
     let storm = rng.next_u32() % 40;
+    let attack = match size.mix {
+        Mix::Attacked(what) => Some(what),
+        _ => None,
+    };
     (0..size.steps)
         .map(|_| match rng.next_u32() % 100 {
+            99 if attack.is_some() => {
+                let (by, what) = (rng.next_u32() as usize % 1024, attack.expect("there is one"));
+                Step::Attack { by, what }
+            }
             drawn if drawn < storm => Step::Fault(pick(&mut rng, &faults)),
             drawn if drawn < storm + 25 => Step::Network { rounds: (rng.next_u32() % 60) as usize },
             _ => Step::Wish(pick(&mut rng, &wishes)),

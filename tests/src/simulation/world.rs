@@ -191,6 +191,7 @@ impl World {
                 self.faults += 1;
                 self.strike(*fault);
             }
+            Step::Attack { by, what } => self.attack(*by, *what),
             Step::Network { rounds } => (0..*rounds * self.crowd()).for_each(|_| self.round()),
         }
         self.note_removed();
