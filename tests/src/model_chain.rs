@@ -86,15 +86,15 @@ impl ModelHome {
         }
         self.now += 1;
         let clock = self.now;
-        self.now = self.now.max(self.newest_time(&bundle)).max(self.stamped);
+        self.now = self.now.max(self.newest_time(&bundle)).max(self.stamped + 1);
         self.stamped = self.now;
         let answer = self.submit_all(device, bundle, accepts);
         self.now = clock;
         answer
     }
 
-    /// Nothing is stamped earlier than what it stands beside; nor than what this home has stamped before, or an audit would
-    /// read what happened in one log in another order.
+    /// Nothing is stamped earlier than what it stands beside; nor as early as what this home has stamped before, or an
+    /// audit would read what happened in one log in another order.
     fn newest_time(&self, bundle: &Bundle) -> u64 {
         let state = |scope: ScopeId| self.scopes.get(&scope).map(|c| c.replica.state());
         let events = bundle.envelopes.iter().filter_map(|e| e.event.peek().ok());

@@ -11,7 +11,7 @@ use super::scope::{Scope, Standing, Unopened, save_record};
 use crate::rows::{self, Space};
 use openmls_traits::OpenMlsProvider as _;
 use stafett_protocol::consent::{Reject, RejectReason, Statement};
-use stafett_protocol::event::{Body, Change, Commit, Position, Receipt, Record, SealContext};
+use stafett_protocol::event::{Body, Change, Commit, Receipt, Record, SealContext};
 use stafett_protocol::ids::{Hash, Municipality, ScopeId};
 use stafett_protocol::policy::Context;
 use stafett_protocol::replica::{self, Judged, Replica, first_home};
@@ -36,27 +36,6 @@ pub(super) fn unopened_of(replica: &Replica, judged: &Judged, change: &Change) -
 }
 
 impl Client {
-    /// Whether this device has left the scope.
-    pub(super) fn has_left(&self, scope: ScopeId) -> bool {
-        self.scopes.get(&scope).is_some_and(|s| s.standing == Standing::Withdrawn)
-    }
-
-    /// Whether its home names a scope that this device has left: it may have been let in again since.
-    pub(super) fn may_be_back(&self, scope: ScopeId) -> bool {
-        self.has_left(scope) && self.welcome(scope).is_some_and(|w| w.is_lost())
-    }
-
-    /// Whether this device follows the scope's chain.
-    pub(super) fn wants(&self, scope: ScopeId) -> bool {
-        !self.has_left(scope) || self.may_be_back(scope)
-    }
-
-    /// How far the chain is read here; what was left is read anew.
-    pub(super) fn read_so_far(&self, scope: ScopeId) -> Position {
-        let here = self.scopes.get(&scope).filter(|s| s.standing != Standing::Withdrawn);
-        here.map(|s| s.replica.state().position).unwrap_or_default()
-    }
-
     pub(super) fn synced(&mut self, from: Municipality, scopes: &[SyncedScope]) {
         // A home that no longer shows a scope has removed us, or hides it: either way we ask no more now.
         let device = self.me.as_ref().map(super::me::Me::device_public).unwrap_or_default();
@@ -314,6 +293,7 @@ impl Client {
         self.note_absence(scope);
         if let Some(before) = before {
             self.note_own_devices(author, &before, &after);
+            self.forget_told(scope, &before, &after);
         }
         let Some(welcome) = self.welcome(scope).filter(|w| joining && w.seq == record.seq) else {
             return Ok(());

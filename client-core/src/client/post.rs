@@ -6,12 +6,13 @@ use super::input::Problem;
 use super::people::{self, Trust};
 use super::scope::Scope;
 use super::session::Sent;
+use super::welcome::WelcomeFrom;
 use crate::letter::{self, SealedLetter};
 use crate::rows::Space;
 use openmls_traits::OpenMlsProvider as _;
 use stafett_protocol::code::key_hash;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes, decode, encode};
-use stafett_protocol::consent::{Permit, Voucher};
+use stafett_protocol::consent::Voucher;
 use stafett_protocol::credential::{NotIdentified, PersonCertificate};
 use stafett_protocol::ids::{DeviceId, Municipality, PersonId, ScopeId};
 use stafett_protocol::letter::{Content, Letter, LetterBody, Opened};
@@ -31,33 +32,6 @@ pub(super) struct OutLetter {
 pub(super) struct OneDevice {
     pub device: DeviceId,
     pub letter_key: VLBytes,
-}
-
-/// A Welcome, and the home that has the scope. Empty where the home names a scope that this device must have known once.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
-pub(super) struct WelcomeFrom {
-    pub home: Municipality,
-    pub seq: u64,
-    pub welcome: VLBytes,
-    /// Where this device had left the scope that the home names again; 0 where it never did.
-    pub left_at: u64,
-    /// The chain has since shown a state without it: whoever is in now was let in again.
-    pub was_out: Permit,
-}
-
-impl WelcomeFrom {
-    fn lost(home: Municipality, left_at: u64) -> Self {
-        Self { home, seq: 0, welcome: vec![].into(), left_at, was_out: Permit::No }
-    }
-
-    /// Whether a leaf in the chain is a place for this device: not one that it has left, whatever the home says.
-    pub fn counts(&self) -> bool {
-        self.left_at == 0 || self.was_out == Permit::Yes
-    }
-
-    pub fn is_lost(&self) -> bool {
-        self.welcome.as_slice().is_empty()
-    }
 }
 
 /// Code of what is refused only as long as the own municipality has not added another.
@@ -257,31 +231,6 @@ impl Client {
         }
     }
 
-    /// The Welcome that waits for this scope's chain.
-    pub(super) fn welcome(&self, scope: ScopeId) -> Option<WelcomeFrom> {
-        self.table.read(Space::Mail, &mail_key("welcome", &[&scope.0])).and_then(|b| decode(b).ok())
-    }
-
-    pub(super) fn write_welcome(&mut self, scope: ScopeId, kept: &WelcomeFrom) {
-        self.table.write(Space::Mail, &mail_key("welcome", &[&scope.0]), encode(kept));
-    }
-
-    pub(super) fn welcome_lost(&mut self, home: Municipality, scope: ScopeId, left_at: u64) {
-        self.write_welcome(scope, &WelcomeFrom::lost(home, left_at));
-    }
-
-    pub(super) fn welcome_used(&mut self, scope: ScopeId) {
-        self.table.delete(Space::Mail, &mail_key("welcome", &[&scope.0]));
-    }
-
-    /// Scopes to which this device has been welcomed.
-    pub(super) fn welcomed(&self) -> Vec<ScopeId> {
-        self.table
-            .scan(Space::Mail, b"welcome/")
-            .filter_map(|(key, _)| Some(ScopeId(key.strip_prefix(b"welcome/")?.try_into().ok()?)))
-            .collect()
-    }
-
     fn open_letter(&mut self, letter: &Letter) -> Result<(), Problem> {
         let me = self.me()?;
         let refused = |e: &dyn core::fmt::Display| Problem::rule("letter", e.to_string());
@@ -338,7 +287,7 @@ impl Client {
                     return Ok(());
                 }
                 self.table.write(Space::Mail, &key, encode(&signed));
-                self.session.heard.insert(key);
+                self.session.withdrawals_heard.insert(key);
                 self.heed_withdrawal(&signed)
             }
             Content::Deletion(receipt) => self.take_deletion(device_key, &receipt),

@@ -4,6 +4,7 @@
 
 use super::input::Problem;
 use super::scope::{Standing, event_key};
+use super::welcome::WelcomeFrom;
 use super::{Client, group};
 use crate::keychain::{ContentKey, KeyChain};
 use crate::rows::Space;
@@ -55,14 +56,14 @@ impl Client {
         let (Ok(device), Some(s)) = (self.me().map(super::me::Me::device), self.scopes.get(&scope)) else { return };
         let state = s.replica.state();
         if state.position.seq >= lost.left_at && state.membership.device_key(device).is_none() {
-            self.write_welcome(scope, &super::post::WelcomeFrom { was_out: Permit::Yes, ..lost });
+            self.write_welcome(scope, &WelcomeFrom { was_out: Permit::Yes, ..lost });
         }
     }
 
     /// A home has told all that it has of a scope. Where its Welcome is lost, the leaf is taken back; where there is no
     /// leaf, the home was wrong.
     pub(super) fn look_for_place(&mut self, scope: ScopeId, told: Option<Position>) -> Result<(), Problem> {
-        let Some(lost) = self.welcome(scope).filter(super::post::WelcomeFrom::is_lost) else { return Ok(()) };
+        let Some(lost) = self.welcome(scope).filter(WelcomeFrom::is_lost) else { return Ok(()) };
         let (device, now) = (self.me()?.device(), self.home_now());
         let here = self.scopes.get_mut(&scope).filter(|s| s.standing == Standing::Joining);
         match (here, told) {

@@ -92,10 +92,9 @@ pub(super) struct Session {
     pub incoming: BTreeMap<ScopeId, Incoming>,
     /// Whole ones, until the Welcome brings the key.
     pub sealed: BTreeMap<ScopeId, Incoming>,
-    /// Letters of withdrawals that this connection has brought.
-    pub heard: BTreeSet<Vec<u8>>,
     /// Files on their way to a home.
     pub uploads: BTreeMap<(Municipality, Hash), Upload>,
+    pub withdrawals_heard: BTreeSet<Vec<u8>>,
 }
 
 /// What `sync` reports.
@@ -238,9 +237,8 @@ impl Client {
 
     /// Asks for the news of one scope.
     pub(super) fn sync_scope(&mut self, scope: ScopeId) {
-        let seq = self.read_so_far(scope).seq;
         if self.wants(scope) {
-            let positions = vec![ScopePosition { scope, seq }];
+            let positions = vec![ScopePosition { scope, seq: self.read_so_far(scope).seq }];
             self.expect(&positions);
             self.session.send(self.home_of(scope), Request::Sync(positions), Sent::Sync);
         }

@@ -123,7 +123,10 @@ impl Client {
             let state = s.replica.state();
             let may = can(state, me, Action::Withdraw, now).is_ok() && self.informed(scope);
             let first_time = self.table.read(Space::State, &carried_key(key)).is_none();
-            let due = may && first_time && !self.session.heard.contains(key) && self.withdrawal_missing(state, signed);
+            let due = may
+                && first_time
+                && !self.session.withdrawals_heard.contains(key)
+                && self.withdrawal_missing(state, signed);
             due.then_some(scope)
         };
         let due: Vec<_> = told.filter_map(|one| Some((missing(&one)?, one))).collect();
