@@ -19,6 +19,7 @@ pub mod model_home;
 pub mod model_net;
 pub mod model_people;
 pub mod model_picky;
+pub mod model_restored;
 pub mod model_transfer;
 pub mod named_tests;
 pub mod process;

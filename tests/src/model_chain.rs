@@ -1,7 +1,7 @@
 //! The chains of a home in memory: intake, receipts, sync.
 
 use crate::model_home::{Answered, ModelHome, ScopeChain};
-use stafett_protocol::event::{Body, Receipt, Record};
+use stafett_protocol::event::{Body, Event, Receipt, Record};
 use stafett_protocol::ids::{DeviceId, Hash, ScopeId};
 use stafett_protocol::policy::{Context, Refusal};
 use stafett_protocol::replica;
@@ -85,6 +85,34 @@ impl ModelHome {
             return Ok(accepted);
         }
         self.now += 1;
+        let clock = self.now;
+        self.now = self.now.max(self.newest_time(&bundle)).max(self.stamped + 1);
+        self.stamped = self.now;
+        let answer = self.submit_all(device, bundle, accepts);
+        self.now = clock;
+        answer
+    }
+
+    /// Nothing is stamped earlier than what it stands beside; nor as early as what this home has stamped before, or an
+    /// audit would read what happened in one log in another order.
+    fn newest_time(&self, bundle: &Bundle) -> u64 {
+        let state = |scope: ScopeId| self.scopes.get(&scope).map(|c| c.replica.state());
+        let events = bundle.envelopes.iter().filter_map(|e| e.event.peek().ok());
+        let named = |event: Event| match event.body {
+            Body::Genesis(genesis) => genesis.card.unwrap_or(event.scope),
+            _ => event.scope,
+        };
+        let beside = events.map(named).filter_map(state).flat_map(|s| [Some(s), s.card.and_then(state)]).flatten();
+        beside.map(|s| s.time).max().unwrap_or_default()
+    }
+
+    fn submit_all(
+        &mut self,
+        device: DeviceId,
+        bundle: Bundle,
+        accepts: &[Signed<HomeAccept>],
+    ) -> Result<Vec<Accepted>, String> {
+        let mut accepted = vec![];
         let scopes = bundle.envelopes.iter().filter_map(|e| e.event.peek().ok()).map(|e| e.scope);
         let before: Vec<(ScopeId, Option<ScopeChain>)> = scopes.map(|s| (s, self.scopes.get(&s).cloned())).collect();
         let transfers = self.transfers.clone();

@@ -27,7 +27,7 @@ pub struct Account {
 }
 
 #[derive(Clone)]
-struct Ticket {
+pub(crate) struct Ticket {
     kind: CodeKind,
     unit: Option<UnitId>,
     inviter: Option<PersonId>,
@@ -96,9 +96,9 @@ pub struct ModelHome {
     pub peers: Vec<MunicipalityKey>,
     pub now: u64,
     pub accounts: BTreeMap<PersonId, Account>,
-    devices: BTreeMap<DeviceId, PersonId>,
-    gone: BTreeSet<DeviceId>,
-    tickets: BTreeMap<Hash, Ticket>,
+    pub(crate) devices: BTreeMap<DeviceId, PersonId>,
+    pub(crate) gone: BTreeSet<DeviceId>,
+    pub(crate) tickets: BTreeMap<Hash, Ticket>,
     pub units: BTreeMap<UnitId, Unit>,
     pub mail: BTreeMap<DeviceId, Vec<MailItem>>,
     pub packages: BTreeMap<DeviceId, Vec<Signed<KeyPackageOffer>>>,
@@ -118,6 +118,9 @@ pub struct ModelHome {
     pub(crate) transfers: Transfers,
     /// Every bundle that was handed in, and what came of it.
     pub answered: Vec<Answered>,
+    pub storage: crate::model_restored::Storage,
+    /// The newest time that it has put to anything.
+    pub(crate) stamped: u64,
 }
 
 /// A bundle and its verdict, for whoever wants to compare it with another home's.
@@ -158,6 +161,8 @@ impl ModelHome {
             tombstones: BTreeMap::new(),
             transfers: Transfers::default(),
             answered: vec![],
+            storage: Default::default(),
+            stamped: 0,
         }
     }
 
@@ -226,6 +231,9 @@ impl ModelHome {
 
     pub fn join(&mut self, body: &[u8]) -> Result<Vec<u8>, String> {
         self.heard.extend_from_slice(body);
+        if self.storage.is_old || self.storage.is_full {
+            return Err("it stores or signs nothing now".into());
+        }
         let request: JoinRequest = decode(body).map_err(|e| e.to_string())?;
         let key = self.key.verifying_key().to_bytes();
         let reply =
@@ -356,10 +364,14 @@ impl ModelHome {
                 | Request::Units
                 | Request::Letters(_)
                 | Request::Acknowledge(_)
+                | Request::Return(_)
                 | Request::Ping
         );
         if !guests_too && !self.devices.contains_key(&device) {
             return refused("not-allowed");
+        }
+        if let Some(ailing) = self.ails(&request) {
+            return ailing;
         }
         match request {
             Request::Submit(bundle) => match self.submit(device, bundle) {
@@ -457,7 +469,8 @@ impl ModelHome {
                 }
                 Reply::Done
             }
-            Request::Ping | Request::Return(_) => Reply::Done,
+            Request::Return(part) => self.give_back(device, part),
+            Request::Ping => Reply::Done,
             Request::Relay(_) => refused("unknown-peer"),
             Request::PrepareTransfer(_)
             | Request::CommitTransfer(_)

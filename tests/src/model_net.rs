@@ -55,9 +55,30 @@ enum Pipe {
     Open,
 }
 
+/// What is wrong with a server's clock.
+#[derive(Debug, Clone, Copy)]
+pub enum Clock {
+    /// By so many milliseconds.
+    Ahead(i64),
+    /// It stands.
+    StoppedAt(u64),
+}
+
+impl Clock {
+    fn reads(self, time: u64) -> u64 {
+        match self {
+            Self::Ahead(by) => time.saturating_add_signed(by),
+            Self::StoppedAt(at) => at,
+        }
+    }
+}
+
 /// The first home is meant where none is named.
 #[derive(Clone)]
 pub struct Homes {
+    time: u64,
+    /// Servers whose clocks are wrong.
+    clocks: BTreeMap<Municipality, Clock>,
     first: Municipality,
     homes: BTreeMap<Municipality, ModelHome>,
     pipes: BTreeMap<(DeviceId, Municipality), Pipe>,
@@ -102,7 +123,10 @@ impl Homes {
             let number = home.number;
             home.peers = keys.iter().filter(|k| k.number != number).copied().collect();
         }
+        let time = homes.values().map(|h| h.now).max().unwrap();
         Self {
+            time,
+            clocks: BTreeMap::new(),
             first,
             homes,
             pipes: BTreeMap::new(),
@@ -131,10 +155,22 @@ impl Homes {
         self.homes.values().flat_map(|h| h.scopes.keys().copied()).collect()
     }
 
-    /// One clock for all.
+    /// One clock for all whose clock is right.
     fn agree(&mut self) {
-        let now = self.now();
-        self.homes.values_mut().for_each(|h| h.now = now);
+        self.time = self.now();
+        for home in self.homes.values_mut() {
+            home.now = self.clocks.get(&home.number).map_or(self.time, |clock| clock.reads(self.time));
+        }
+    }
+
+    /// A server's clock goes wrong, or right again.
+    pub fn set_clock(&mut self, number: Municipality, clock: Option<Clock>) {
+        self.agree();
+        match clock {
+            Some(clock) => self.clocks.insert(number, clock),
+            None => self.clocks.remove(&number),
+        };
+        self.agree();
     }
 
     fn say(&mut self, own: Municipality, device: DeviceId, id: u32, reply: Reply) {
@@ -239,11 +275,12 @@ impl Homes {
 
 impl Net for Homes {
     fn now(&self) -> u64 {
-        self.homes.values().map(|h| h.now).max().unwrap()
+        let right = self.homes.values().filter(|h| !self.clocks.contains_key(&h.number)).map(|h| h.now);
+        right.max().map_or(self.time, |now| now.max(self.time))
     }
     fn pass(&mut self, millis: u64) {
-        let now = self.now() + millis;
-        self.homes.values_mut().for_each(|h| h.now = now);
+        self.time = self.now() + millis;
+        self.agree();
     }
     fn join(&mut self, number: Municipality, body: &[u8]) -> Result<Vec<u8>, String> {
         self.at(number).join(body)

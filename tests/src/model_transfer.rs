@@ -46,6 +46,13 @@ impl Transfers {
         self.bound.get(&scope)?.chain.replica.state().card.filter(|card| *card != scope)
     }
 
+    /// Whether the same has come of every move in both.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let bound = |t: &Self| t.bound.keys().copied().collect::<Vec<_>>();
+        (&self.sources, &self.targets, bound(self)) == (&other.sources, &other.targets, bound(other))
+            && self.receipts == other.receipts
+    }
+
     pub fn is_held(&self, log: LogId, now: u64) -> bool {
         self.held.get(&log).is_some_and(|until| now < *until)
     }
@@ -81,6 +88,9 @@ impl Homes {
     /// Requests that concern several homes, or none of the ordinary.
     pub fn transfer(&mut self, at: Municipality, device: DeviceId, request: &Request) -> Option<Reply> {
         let done = |result: Result<(), String>| result.map_or_else(problem, |()| Reply::Done);
+        if let Some(ailing) = self.at(at).ails(request) {
+            return Some(ailing);
+        }
         Some(match request {
             Request::PrepareTransfer(preparation) => {
                 self.prepare(at, preparation).map_or_else(problem, Reply::TransferPrepared)
@@ -134,7 +144,11 @@ impl Homes {
     pub fn ask_each_other(&mut self) {
         let bound = self.all().flat_map(|h| h.transfers.promised().map(|accept| (h.number, accept)));
         for (to, accept) in bound.collect::<Vec<_>>() {
-            if self.no_activation || [to, accept.from].iter().any(|m| self.away.contains(m)) {
+            let signs = |m: &Municipality| self.all().any(|h| h.number == *m && h.signs());
+            if ![to, accept.from].iter().all(signs)
+                || self.no_activation
+                || [to, accept.from].iter().any(|m| self.away.contains(m))
+            {
                 continue;
             }
             let from = self.at(accept.from);
@@ -179,8 +193,9 @@ impl Homes {
             let card = chain.replica.state().card.and_then(|c| after.get(&c)).map(Replica::state);
             let trusted = home.trusted();
             let from = chain.replica.state().membership.home;
-            let context = Context { now: home.now, home: from, trusted: &trusted, card };
-            let record = next_record(&chain.replica, envelope, home.now);
+            let now = home.now.max(chain.replica.state().time);
+            let context = Context { now, home: from, trusted: &trusted, card };
+            let record = next_record(&chain.replica, envelope, now);
             let judged = chain.replica.judge(record, &context).map_err(code)?;
             let accept = accept_of(&chain.replica, &judged, envelope).map_err(code)?;
             let target = home.transfers.targets.entry((scope, accept.home_epoch)).or_default();
@@ -284,7 +299,6 @@ impl ModelHome {
             let added = chain.take(record, &context).map_err(code)?;
             assert_eq!(chain.replica.state().position, receipt.position, "the same commit at the same place");
             self.transfers.receipts.insert((tombstone.scope, receipt.home_epoch), tombstone.receipt.clone());
-            self.now = self.now.max(receipt.time);
             self.scopes.insert(tombstone.scope, chain);
             self.added.insert(tombstone.scope, added);
             self.deliver(DeviceId::default(), &envelope, tombstone.scope, receipt.position.seq);

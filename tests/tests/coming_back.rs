@@ -39,8 +39,8 @@ fn hand_over(cast: &mut Cast, from: &mut Device, to: (&mut Device, &str), log: &
     to.0.sync(&mut cast.home);
 }
 
-/// The baton goes from the teacher to a colleague, and back to her. Answers the colleague's device, and who the teacher is.
-fn away_and_back(cast: &mut Cast, log: &str, homework: &str) -> (Device, String) {
+/// The baton goes from the teacher to a colleague. Answers the colleague's device, and who the teacher is.
+fn away(cast: &mut Cast, log: &str, homework: &str) -> (Device, String) {
     let (mut kari, kari_id) = colleague(cast);
     let teacher_id = text(&cast.teacher.ask(&mut cast.home, C::DeviceList).unwrap(), "person");
     let mut teacher = std::mem::replace(&mut cast.teacher, Device::new(0));
@@ -51,14 +51,43 @@ fn away_and_back(cast: &mut Cast, log: &str, homework: &str) -> (Device, String)
         cast.teacher.ask(&mut cast.home, C::ConcernShow { concern: homework.into() }).unwrap_err().code,
         "withdrawn"
     );
-    let number = kari.ask(&mut cast.home, C::Verify { person: teacher_id.clone(), number: None }).unwrap();
-    let met = C::Verify { person: teacher_id.clone(), number: Some(text(&number, "number")) };
+    (kari, teacher_id)
+}
+
+/// And back to her.
+fn back(cast: &mut Cast, log: &str, kari: &mut Device, teacher_id: &str) {
+    let number = kari.ask(&mut cast.home, C::Verify { person: teacher_id.into(), number: None }).unwrap();
+    let met = C::Verify { person: teacher_id.into(), number: Some(text(&number, "number")) };
     assert_eq!(kari.ask(&mut cast.home, met).unwrap()["matches"], true);
     let mut teacher = std::mem::replace(&mut cast.teacher, Device::new(0));
-    hand_over(cast, &mut kari, (&mut teacher, &teacher_id), log);
+    hand_over(cast, kari, (&mut teacher, teacher_id), log);
     cast.teacher = teacher;
-    everyone(cast, &mut kari);
+    everyone(cast, kari);
+}
+
+fn away_and_back(cast: &mut Cast, log: &str, homework: &str) -> (Device, String) {
+    let (mut kari, teacher_id) = away(cast, log, homework);
+    back(cast, log, &mut kari, &teacher_id);
     (kari, teacher_id)
+}
+
+/// S9: a device that is set back to when it was out, and has been let in again since, takes its place back: the chain shows
+/// that it was out in between. Nobody sends it a Welcome again.
+#[test]
+fn s9_a_device_set_back_to_when_it_was_out_takes_its_place_back() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let homework = concern(&mut cast, &log);
+    cast.teacher.ask(&mut cast.home, C::Glimpse { concern: homework.clone(), text: "Fra før".into() }).unwrap();
+    let (mut kari, teacher_id) = away(&mut cast, &log, &homework);
+    let backup = cast.teacher.disk.clone();
+    back(&mut cast, &log, &mut kari, &teacher_id);
+    cast.teacher.disk = backup;
+    cast.teacher.restart();
+    everyone(&mut cast, &mut kari);
+    let seen = cast.teacher.ask(&mut cast.home, C::ConcernShow { concern: homework.clone() });
+    let seen = seen.unwrap_or_else(|e| panic!("{e:?} {}", cast.teacher.last_problem()));
+    assert_eq!(seen["glimpses"][0]["text"], "Fra før", "{seen} {}", cast.teacher.last_problem());
 }
 
 /// K1: the baton comes back to who began the log. The teacher's device founded its parts, forgot them when the baton
@@ -179,4 +208,57 @@ fn c4_who_leaves_asks_no_more_for_what_was_under_way() {
     mother.sync(&mut Picky(home, |body| matches!(body, Body::Statement(Statement::Withdrawal(_)))));
     leader.sync(home);
     assert_eq!(leader.ask(home, C::LogShow { log }).unwrap_err().code, "withdrawn", "{}", leader.last_problem());
+}
+
+/// C4: a parent withdraws; the letters go out, and her telephone is lost before it has told the home. Those who were put
+/// out have left. The others carry her word to the chain, so that it ends there, too, and they can write on. Found by
+/// worlds 700288 and 700557.
+#[test]
+fn c4_what_was_withdrawn_by_letter_reaches_the_chain_without_its_writer() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let homework = concern(&mut cast, &log);
+    let mut none = telephone(&mut cast);
+    everyone(&mut cast, &mut none);
+    let unit = text(&cast.teacher.ask(&mut cast.home, C::Units).unwrap()["units"][0], "unit");
+    cast.mother.ask(&mut cast.home, C::ConsentWithdraw { log, target: WithdrawTarget::Unit(unit) }).unwrap();
+    cast.mother.sync(&mut Picky(&mut cast.home, |body| matches!(body, Body::Statement(Statement::Withdrawal(_)))));
+    let leader: DeviceId = cast.leader.id.unwrap();
+    let reads = |cast: &Cast| {
+        let chain = &cast.home.scopes[&homework.parse().unwrap()];
+        chain.replica.state().may_read(leader, cast.home.now)
+    };
+    assert!(reads(&cast), "the home has not heard of it");
+    for _ in 0..4 {
+        let Cast { home, leader, teacher, father, .. } = &mut cast;
+        for device in [leader, teacher, father] {
+            device.sync(home);
+        }
+    }
+    assert!(!reads(&cast), "the father's device has carried it: {}", cast.father.last_problem());
+    let left = cast.leader.ask(&mut cast.home, C::ConcernShow { concern: homework }).unwrap_err();
+    assert_eq!(left.code, "withdrawn");
+}
+
+/// C4: the same, where nobody but the one who is put out was told: whoever leaves on a letter shows it to the family, and to
+/// its writer, whose device was set back and knows nothing of it. Found by world 700181.
+#[test]
+fn c4_who_leaves_on_a_letter_shows_it_to_the_family() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let homework = concern(&mut cast, &log);
+    let mut none = telephone(&mut cast);
+    everyone(&mut cast, &mut none);
+    let backup = cast.mother.disk.clone();
+    let unit = text(&cast.teacher.ask(&mut cast.home, C::Units).unwrap()["units"][0], "unit");
+    cast.mother.ask(&mut cast.home, C::ConsentWithdraw { log, target: WithdrawTarget::Unit(unit) }).unwrap();
+    cast.mother.sync(&mut Picky(&mut cast.home, |body| matches!(body, Body::Statement(Statement::Withdrawal(_)))));
+    let leader: DeviceId = cast.leader.id.unwrap();
+    cast.home.mail.retain(|device, _| *device == leader);
+    cast.mother.disk = backup;
+    cast.mother.restart();
+    everyone(&mut cast, &mut none);
+    everyone(&mut cast, &mut none);
+    let chain = &cast.home.scopes[&homework.parse().unwrap()];
+    assert!(!chain.replica.state().may_read(leader, cast.home.now), "{}", cast.mother.last_problem());
 }

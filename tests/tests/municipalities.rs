@@ -265,3 +265,24 @@ fn strangers_are_not_called() {
     let refused = teacher.ask(homes, C::UnitsOf { municipality: "0301".into() });
     assert_eq!(refused.unwrap_err().code, "unknown-municipality");
 }
+
+/// K1: the PPT is put out and let in again, and is told again where the Welcome waits: a device of theirs with nothing else
+/// in Ullensaker would never look there. Found by world 910000.
+#[test]
+fn who_is_let_in_again_from_elsewhere_is_told_again() {
+    let mut two = two();
+    let_in(&mut two);
+    everyone(&mut two, 2);
+    let Two { homes, ppt, concern, .. } = &mut two;
+    assert!(glimpses(homes, ppt, concern).is_empty());
+    let units = two.teacher.ask(&mut two.homes, C::UnitsOf { municipality: HAUGESUND.to_string() }).unwrap();
+    let target = WithdrawTarget::Unit(text(&units["units"][0], "unit"));
+    two.mother.ask(&mut two.homes, C::ConsentWithdraw { log: two.log.clone(), target }).unwrap();
+    everyone(&mut two, 3);
+    let out = two.ppt.ask(&mut two.homes, C::ConcernShow { concern: two.concern.clone() }).unwrap_err();
+    assert_eq!(out.code, "withdrawn");
+    let_in(&mut two);
+    everyone(&mut two, 3);
+    let Two { homes, ppt, concern, .. } = &mut two;
+    assert!(glimpses(homes, ppt, concern).is_empty());
+}

@@ -212,3 +212,29 @@ fn a_home_that_names_a_strangers_scope_to_a_device_leaves_nothing_there() {
         kari.disk.keys().map(|(_, key)| key).filter(names_it).map(|key| key.escape_ascii().to_string()).collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+/// S9: a device that is set back to before its person's first device had certified it knows that it was, because somebody
+/// let it in, and says what helps; it takes no scope for a stranger's. Found by world 700363.
+#[test]
+fn s9_a_device_set_back_to_before_its_certificate_says_so() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    concern(&mut cast, &log);
+    let Cast { home, teacher, mother, father, .. } = &mut cast;
+    let code = text(&mother.ask(home, C::DeviceLink).unwrap(), "code");
+    mother.sync(home);
+    let mut tablet = Device::new(60);
+    tablet.ask(home, C::DeviceAccept { code, name: "nettbrett".into() }).unwrap();
+    let backup = tablet.disk.clone();
+    for _ in 0..3 {
+        for device in [&mut *mother, &mut tablet, &mut *teacher, &mut *father] {
+            device.sync(home);
+        }
+    }
+    assert!(!tablet.client.standings().is_empty(), "the tablet is in: {}", tablet.last_problem());
+    tablet.disk = backup;
+    tablet.restart();
+    tablet.sync(home);
+    assert!(tablet.last_problem().contains("set-back-too-far"), "{}", tablet.last_problem());
+    assert!(tablet.client.standings().is_empty());
+}

@@ -72,7 +72,7 @@ impl Client {
                 Some(state) => state.counter(event.device) < event.counter && state.epoch == event.epoch,
             };
             // A scope that has moved since takes nothing more there, and one that this device has left asks nothing more.
-            if !fits || !self.wants(event.scope) || self.home_of(event.scope) != home {
+            if !fits || self.has_left(event.scope) || self.home_of(event.scope) != home {
                 self.drop_bundle(home);
                 return Ok(());
             }

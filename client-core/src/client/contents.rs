@@ -196,7 +196,7 @@ impl Client {
         for person in family {
             self.write_letter(person, Content::Deletion(receipt.clone()));
         }
-        match self.welcome(scope).is_some_and(|w| w.seq > left_at) {
+        match self.welcome(scope).is_some_and(|w| !w.is_lost() && w.seq > left_at) {
             true => self.read_anew(scope),
             false => self.welcome_used(scope),
         }

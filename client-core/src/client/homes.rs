@@ -39,7 +39,7 @@ impl Client {
     /// The municipality whose server orders this scope's events; where a scope is only planned or welcomed, where
     /// it will be.
     pub(super) fn home_of(&self, scope: ScopeId) -> Municipality {
-        if let Some(s) = self.scopes.get(&scope) {
+        if let Some(s) = self.scopes.get(&scope).filter(|_| !self.may_be_back(scope)) {
             return s.replica.state().membership.home;
         }
         let card = self.foundings.get(&scope).and_then(|f| f.plan.card).and_then(|card| self.scopes.get(&card));

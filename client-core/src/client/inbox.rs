@@ -36,11 +36,6 @@ pub(super) fn unopened_of(replica: &Replica, judged: &Judged, change: &Change) -
 }
 
 impl Client {
-    /// Whether this device follows the scope's chain.
-    pub(super) fn wants(&self, scope: ScopeId) -> bool {
-        self.scopes.get(&scope).is_none_or(|s| s.standing != Standing::Withdrawn)
-    }
-
     pub(super) fn synced(&mut self, from: Municipality, scopes: &[SyncedScope]) {
         // A home that no longer shows a scope has removed us, or hides it: either way we ask no more now.
         let device = self.me.as_ref().map(super::me::Me::device_public).unwrap_or_default();
@@ -79,7 +74,7 @@ impl Client {
             return Ok(());
         }
         self.check_after_move(scope, &records.receipt)?;
-        let known = self.scopes.get(&scope).map(|s| s.replica.state().position).unwrap_or_default();
+        let known = self.read_so_far(scope);
         let fresh: Vec<Record> = records.records.into_iter().filter(|r| r.seq > known.seq).collect();
         let Some(first) = fresh.first() else {
             return Ok(());
@@ -99,6 +94,9 @@ impl Client {
             return Ok(());
         }
         let before = (self.provider.storage().mark(), self.table.mark());
+        if self.may_be_back(scope) {
+            self.forget_scope(scope);
+        }
         let moves = self.scopes.get(&scope).map_or(0, |s| s.replica.state().moves.len());
         let mut followed = Ok(());
         let mut left = false;
@@ -107,7 +105,7 @@ impl Client {
             let here = self.scopes.contains_key(&scope);
             followed = self.follow(scope, record);
             // What comes after this device's removal is not its to follow; if it is let in again, it reads all anew.
-            left = !self.wants(scope) || (here && !self.scopes.contains_key(&scope));
+            left = self.has_left(scope) || (here && !self.scopes.contains_key(&scope));
             if followed.is_err() || left {
                 break;
             }
@@ -298,9 +296,11 @@ impl Client {
         s.note_head();
         save_record(&mut self.table, scope, &record);
         let joining = s.standing == Standing::Joining;
+        let after = s.replica.state().membership.clone();
+        self.note_absence(scope);
         if let Some(before) = before {
-            let after = s.replica.state().membership.clone();
             self.note_own_devices(author, &before, &after);
+            self.forget_told(scope, &before, &after);
         }
         let Some(welcome) = self.welcome(scope).filter(|w| joining && w.seq == record.seq) else {
             return Ok(());

@@ -47,6 +47,7 @@ mod transfer;
 mod unit;
 mod uploads;
 mod view;
+mod welcome;
 mod withdrawal;
 
 pub use me::Me;

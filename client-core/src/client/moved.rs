@@ -9,8 +9,8 @@ use crate::rows::Space;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
 use stafett_protocol::consent::Permit;
 use stafett_protocol::event::{Body, Receipt, Record};
-use stafett_protocol::ids::{Municipality, ScopeId};
-use stafett_protocol::membership::ScopeKind;
+use stafett_protocol::ids::{Municipality, PublicKey, ScopeId};
+use stafett_protocol::membership::{Membership, ScopeKind};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::Status;
 use stafett_protocol::transfer::Tombstone;
@@ -29,6 +29,11 @@ struct Kept {
 
 fn tombstone_key(scope: ScopeId) -> Vec<u8> {
     [b"tombstone/".as_slice(), &scope.0].concat()
+}
+
+/// That a device of another municipality was told of its Welcome.
+fn told_key(scope: ScopeId, device: &PublicKey) -> Vec<u8> {
+    [b"welcomed/".as_slice(), &scope.0, device].concat()
 }
 
 /// Where the last receipt of each former home of a scope is kept.
@@ -54,7 +59,8 @@ impl Client {
     /// of now, or by a move among them.
     pub(super) fn may_sign(&self, scope: ScopeId, signer: Municipality, fresh: &[Record]) -> bool {
         // A chain that is read from its beginning tells by itself who its homes were.
-        let begun = self.scopes.get(&scope).is_some_and(|s| s.standing != Standing::Joining);
+        let begun =
+            self.scopes.get(&scope).is_some_and(|s| s.standing != Standing::Joining) && !self.may_be_back(scope);
         if !begun || signer == self.home_of(scope) || self.next_home(scope) == Some(signer) {
             return true;
         }
@@ -209,6 +215,12 @@ impl Client {
         Ok(())
     }
 
+    /// Whoever goes and is let in again is told again where the Welcome waits.
+    pub(super) fn forget_told(&mut self, scope: ScopeId, before: &Membership, after: &Membership) {
+        let gone = before.devices().filter(|device| !after.devices().any(|d| d == *device));
+        gone.for_each(|device| self.table.delete(Space::State, &told_key(scope, device)));
+    }
+
     /// Tells people of other municipalities, who were let in just now, where their Welcome waits.
     pub(super) fn announce_welcomes(&mut self, scope: ScopeId) {
         let (Some(s), Ok(me)) = (self.scopes.get(&scope), self.me()) else { return };
@@ -219,7 +231,7 @@ impl Client {
         let devices: Vec<_> = devices.collect();
         let mut told = vec![];
         for (person, device) in devices {
-            let key = [b"welcomed/".as_slice(), &scope.0, &device].concat();
+            let key = told_key(scope, &device);
             if self.table.read(Space::State, &key).is_none() {
                 self.table.write(Space::State, &key, vec![]);
                 told.push(person);

@@ -81,6 +81,7 @@ impl Client {
         self.plan_link_repairs();
         self.plan_witnesses();
         self.reject_lonely_foundings();
+        self.carry_withdrawals()?;
         self.extend_withdrawals()
     }
 
@@ -358,7 +359,7 @@ impl Client {
     }
 
     /// Genuine, not on the chain, and something that it ends is in force all the same.
-    fn withdrawal_missing(&self, state: &ScopeState, signed: &SignedWithdrawal) -> bool {
+    pub(super) fn withdrawal_missing(&self, state: &ScopeState, signed: &SignedWithdrawal) -> bool {
         let Some(key) = state.authority().key(signed.signer) else {
             return false;
         };

@@ -6,6 +6,7 @@ use super::input::Problem;
 use super::people::{self, NameBy, Trust};
 use super::scope::Scope;
 use super::session::Sent;
+use super::welcome::WelcomeFrom;
 use crate::letter::{self, SealedLetter};
 use crate::rows::Space;
 use openmls_traits::OpenMlsProvider as _;
@@ -31,20 +32,6 @@ pub(super) struct OutLetter {
 pub(super) struct OneDevice {
     pub device: DeviceId,
     pub letter_key: VLBytes,
-}
-
-/// A Welcome, and the home that has the scope. Empty where the home names a scope that this device must have known once.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
-pub(super) struct WelcomeFrom {
-    pub home: Municipality,
-    pub seq: u64,
-    pub welcome: VLBytes,
-}
-
-impl WelcomeFrom {
-    pub fn is_lost(&self) -> bool {
-        self.welcome.as_slice().is_empty()
-    }
 }
 
 /// Code of what is refused only as long as the own municipality has not added another.
@@ -211,14 +198,14 @@ impl Client {
     fn keep_welcome(&mut self, home: Municipality, welcome: WelcomeMail) {
         let scope = welcome.scope;
         let seen = self.scopes.get(&scope).map_or(0, |s| s.replica.state().position.seq);
-        let left = !self.wants(scope);
+        let left = self.has_left(scope);
         if left && welcome.seq <= seen {
             return;
         }
         // The chain may be here already, up to behind the place where this one would have been used.
         let late = self.welcome(scope).is_some_and(|w| w.is_lost()) && welcome.seq <= seen;
-        let kept = WelcomeFrom { home, seq: welcome.seq, welcome: welcome.welcome };
-        self.table.write(Space::Mail, &mail_key("welcome", &[&scope.0]), encode(&kept));
+        let kept = WelcomeFrom { seq: welcome.seq, welcome: welcome.welcome, ..WelcomeFrom::lost(home, 0) };
+        self.write_welcome(scope, &kept);
         self.welcome_came(scope);
         if left || late {
             self.forget_scope(scope);
@@ -242,28 +229,6 @@ impl Client {
         if self.has_greeted(self.home_of(scope)) {
             self.sync_scope(scope);
         }
-    }
-
-    /// The Welcome that waits for this scope's chain.
-    pub(super) fn welcome(&self, scope: ScopeId) -> Option<WelcomeFrom> {
-        self.table.read(Space::Mail, &mail_key("welcome", &[&scope.0])).and_then(|b| decode(b).ok())
-    }
-
-    pub(super) fn welcome_lost(&mut self, home: Municipality, scope: ScopeId) {
-        let lost = WelcomeFrom { home, seq: 0, welcome: vec![].into() };
-        self.table.write(Space::Mail, &mail_key("welcome", &[&scope.0]), encode(&lost));
-    }
-
-    pub(super) fn welcome_used(&mut self, scope: ScopeId) {
-        self.table.delete(Space::Mail, &mail_key("welcome", &[&scope.0]));
-    }
-
-    /// Scopes to which this device has been welcomed.
-    pub(super) fn welcomed(&self) -> Vec<ScopeId> {
-        self.table
-            .scan(Space::Mail, b"welcome/")
-            .filter_map(|(key, _)| Some(ScopeId(key.strip_prefix(b"welcome/")?.try_into().ok()?)))
-            .collect()
     }
 
     fn open_letter(&mut self, letter: &Letter) -> Result<(), Problem> {
@@ -312,6 +277,7 @@ impl Client {
                     return Ok(());
                 }
                 self.table.write(Space::Mail, &key, encode(&signed));
+                self.session.withdrawals_heard.insert(key);
                 self.heed_withdrawal(&signed)
             }
             Content::Deletion(receipt) => self.take_deletion(device_key, &receipt),

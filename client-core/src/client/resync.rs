@@ -4,10 +4,11 @@
 
 use super::input::Problem;
 use super::scope::{Scope, Standing, event_key};
+use super::welcome::WelcomeFrom;
 use super::{Client, group};
 use crate::keychain::{ContentKey, KeyChain};
 use crate::rows::Space;
-use stafett_protocol::consent::{KeyPlace, LinkRepair, Statement};
+use stafett_protocol::consent::{KeyPlace, LinkRepair, Permit, Statement};
 use stafett_protocol::event::{Body, Commit, Position};
 use stafett_protocol::ids::{Hash, Municipality, ScopeId};
 use stafett_protocol::limits::PREVIOUS_EPOCH_MILLIS;
@@ -27,36 +28,59 @@ fn secret_key(scope: ScopeId) -> Vec<u8> {
 
 impl Client {
     /// The scopes in which a home has a place for this device. Those of which it has never heard came after the backup to
-    /// which it was set back. What it has left stays left: its people's letters may be ahead of the home.
+    /// which it was set back, or their Welcome is lost. What it has left stays left, for its people's letters may be ahead
+    /// of the home, unless the chain shows that it was out and let in again.
     pub(super) fn has_places(&mut self, home: Municipality, scopes: &[ScopeId]) {
+        // Nobody has a place who was not certified. The letter that brought the certificate was taken in, and is forgotten
+        // here with all that came after: it does not come again.
+        if !scopes.is_empty() && self.awaits_certificate() {
+            let why = "this device was set back to before it was certified, and cannot be used any more; \
+                       remove it on another device of yours, and link it anew in an empty home";
+            return self.report(&Problem::rule("set-back-too-far", why));
+        }
         for scope in scopes {
-            let known = self.scopes.contains_key(scope) || self.foundings.contains_key(scope);
-            if known || self.welcome(*scope).is_some_and(|w| !w.is_lost()) {
+            let follows = self.scopes.contains_key(scope) && !self.has_left(*scope);
+            let welcome = self.welcome(*scope);
+            if follows || self.foundings.contains_key(scope) || welcome.as_ref().is_some_and(|w| !w.is_lost()) {
                 continue;
             }
-            self.welcome_lost(home, *scope);
+            if welcome.is_none() {
+                let left_at = self.scopes.get(scope).map_or(0, |s| s.replica.state().position.seq.max(1));
+                self.welcome_lost(home, *scope, left_at);
+            }
             self.ask_anew(*scope);
+        }
+    }
+
+    /// The chain of a scope that this device had left is read anew: whether it shows a state without this device since.
+    pub(super) fn note_absence(&mut self, scope: ScopeId) {
+        let Some(lost) = self.welcome(scope).filter(|w| w.is_lost() && !w.counts()) else { return };
+        let (Ok(device), Some(s)) = (self.me().map(super::me::Me::device), self.scopes.get(&scope)) else { return };
+        let state = s.replica.state();
+        if state.position.seq >= lost.left_at && state.membership.device_key(device).is_none() {
+            self.write_welcome(scope, &WelcomeFrom { was_out: Permit::Yes, ..lost });
         }
     }
 
     /// A home has told all that it has of a scope. Where its Welcome is lost, the leaf is taken back; where there is no
     /// leaf, the home was wrong.
     pub(super) fn look_for_place(&mut self, scope: ScopeId, told: Option<Position>) -> Result<(), Problem> {
-        if !self.welcome(scope).is_some_and(|w| w.is_lost()) {
-            return Ok(());
-        }
+        let Some(lost) = self.welcome(scope).filter(WelcomeFrom::is_lost) else { return Ok(()) };
         let (device, now) = (self.me()?.device(), self.home_now());
         let here = self.scopes.get_mut(&scope).filter(|s| s.standing == Standing::Joining);
         match (here, told) {
             (Some(s), Some(told)) if s.replica.state().position != told => return Ok(()),
             (Some(s), Some(_))
-                if s.replica.state().membership.device_key(device).is_some()
+                if lost.counts()
+                    && s.replica.state().membership.device_key(device).is_some()
                     && s.replica.state().may_read(device, now) =>
             {
                 s.standing = Standing::Resyncing;
                 s.facts_changed = true;
                 self.save_scope(scope)?;
             }
+            (Some(s), _) if lost.left_at > 0 => s.wipe(&mut self.table)?,
+            _ if lost.left_at > 0 => {}
             _ => self.forget_stranger(scope),
         }
         self.welcome_used(scope);

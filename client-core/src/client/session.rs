@@ -97,6 +97,7 @@ pub(super) struct Session {
     pub sealed: BTreeMap<ScopeId, Incoming>,
     /// Files on their way to a home.
     pub uploads: BTreeMap<(Municipality, Hash), Upload>,
+    pub withdrawals_heard: BTreeSet<Vec<u8>>,
 }
 
 /// What `sync` reports.
@@ -235,9 +236,8 @@ impl Client {
 
     /// Asks for the news of one scope.
     pub(super) fn sync_scope(&mut self, scope: ScopeId) {
-        let seq = self.scopes.get(&scope).map_or(0, |s| s.replica.state().position.seq);
         if self.wants(scope) {
-            let positions = vec![ScopePosition { scope, seq }];
+            let positions = vec![ScopePosition { scope, seq: self.read_so_far(scope).seq }];
             self.expect(&positions);
             self.session.send(self.home_of(scope), Request::Sync(positions), Sent::Sync);
         }
@@ -251,7 +251,7 @@ impl Client {
 
     /// Asks one home for the news of every scope that it has for us.
     pub(super) fn sync_home(&mut self, home: Municipality) {
-        let known = self.scopes.iter().map(|(id, s)| ScopePosition { scope: *id, seq: s.replica.state().position.seq });
+        let known = self.scopes.keys().map(|id| ScopePosition { scope: *id, seq: self.read_so_far(*id).seq });
         let lost = |scope: &ScopeId| self.welcome(*scope).is_some_and(|w| w.is_lost());
         let waiting =
             self.welcomed().into_iter().filter(|scope| !lost(scope)).map(|scope| ScopePosition { scope, seq: 0 });

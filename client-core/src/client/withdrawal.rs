@@ -12,8 +12,14 @@ use stafett_protocol::consent::{Access, Grantee, SignedGrant, SignedWithdrawal, 
 use stafett_protocol::ids::{Hash, LogId, PersonId, ScopeId};
 use stafett_protocol::letter::Content;
 use stafett_protocol::membership::{Member, Role, ScopeKind};
+use stafett_protocol::policy::{Action, can};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::{GrantFact, ScopeState};
+
+/// Withdrawals of others that this device has carried to the chain: once, for the home's answer stands.
+fn carried_key(letter: &[u8]) -> Vec<u8> {
+    [b"carried/".as_slice(), letter].concat()
+}
 
 /// Whether a withdrawal ends the part of this member. Never the family's; the holder's only when all ends.
 pub(super) fn ends(state: &ScopeState, target: &Target, member: &Member) -> bool {
@@ -65,7 +71,10 @@ impl Client {
         // Who has accepted the baton may hold it by now, and a holder stays in name: the chain says so or not.
         let may_hold = withdrawal.target != Target::All && self.may_have_got(withdrawal.scope);
         if genuine && !over && !may_hold && ends(state, &withdrawal.target, member) {
-            return self.leave(withdrawal.scope);
+            // Perhaps nobody else was told before the writer's device was lost or set back; the chain may name us for ever.
+            let family: Vec<PersonId> = state.authority().persons().map(|p| p.person).collect();
+            self.leave(withdrawal.scope)?;
+            family.into_iter().for_each(|person| self.write_letter(person, Content::Withdrawal(signed.clone())));
         }
         Ok(())
     }
@@ -97,6 +106,33 @@ impl Client {
                 self.table.write(Space::State, &key, vec![]);
                 self.withdraw_in(log, scope, Target::Grant(grant))?;
             }
+        }
+        Ok(())
+    }
+
+    /// Whoever withdrew may have lost the device that should have told the home, or had it set back: what the others were
+    /// told by letter they carry to the chain, or those put out would have left a scope that still names them, and nobody
+    /// would write there any more. Not on the connection that brought the letter: its writer is there first as a rule.
+    pub(super) fn carry_withdrawals(&mut self) -> Result<(), Problem> {
+        let (me, now) = (self.me()?.person, self.home_now());
+        let told = self.table.scan(Space::Mail, b"withdrawal/");
+        let told = told.filter_map(|(key, value)| Some((key.to_vec(), decode::<SignedWithdrawal>(value).ok()?)));
+        let missing = |(key, signed): &(Vec<u8>, SignedWithdrawal)| {
+            let scope = signed.withdrawal.peek().ok().map(|w| w.scope)?;
+            let s = self.scopes.get(&scope).filter(|s| s.standing == Standing::Member)?;
+            let state = s.replica.state();
+            let may = can(state, me, Action::Withdraw, now).is_ok() && self.informed(scope);
+            let first_time = self.table.read(Space::State, &carried_key(key)).is_none();
+            let due = may
+                && first_time
+                && !self.session.withdrawals_heard.contains(key)
+                && self.withdrawal_missing(state, signed);
+            due.then_some(scope)
+        };
+        let due: Vec<_> = told.filter_map(|one| Some((missing(&one)?, one))).collect();
+        for (scope, (key, signed)) in due {
+            self.table.write(Space::State, &carried_key(&key), vec![]);
+            self.queue_statement(scope, Statement::Withdrawal(signed));
         }
         Ok(())
     }

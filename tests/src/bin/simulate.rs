@@ -1,5 +1,6 @@
 //! Long runs of random worlds, and the replay of one: `simulate --seeds N [--minutes M] [--from S] [--shrink SECONDS]`,
-//! `simulate --seed S [--only 3,17,40]`. How big worlds are: `--municipalities --units --families --logs --steps`.
+//! `simulate --seed S [--only 3,17,40]`. How big worlds are: `--municipalities --units --families --logs --steps`; what
+//! happens in them: `--mix`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a tool for developers")]
 
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
         families: many("--families", CI.families),
         logs: many("--logs", CI.logs),
         steps: many("--steps", CI.steps),
-        mix: CI.mix,
+        mix: option(&words, "--mix").map_or(CI.mix, |word| word.parse().expect("a mix")),
     };
     let mut tally = Tally::default();
     if let Some(seed) = option(&words, "--seed") {

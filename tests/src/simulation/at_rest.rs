@@ -9,6 +9,8 @@ use stafett_client_core::client::{Report, Standing};
 use stafett_client_core::rows::Space;
 use stafett_protocol::codec::encode;
 use stafett_protocol::ids::ScopeId;
+use stafett_protocol::membership::ScopeKind;
+use stafett_protocol::state::Status;
 
 /// Everything, in a world that has come to rest. Answers how many checks were made.
 pub fn check_all(world: &mut World) -> Result<u64, String> {
@@ -22,6 +24,7 @@ fn check_history(world: &mut World) -> Result<u64, String> {
     let reports = reports(world);
     let checks = check_scopes(world, &scopes, &reports)?;
     for scope in &scopes {
+        the_family_is_in(world, *scope)?;
         everyone_has_all(world, *scope, reports.get(scope).map_or(&[], Vec::as_slice))?;
     }
     the_family_sees_the_same(world)?;
@@ -58,6 +61,20 @@ fn everyone_has_all(world: &World, scope: ScopeId, reports: &[(usize, Report)]) 
         }
     }
     Ok(())
+}
+
+/// Nobody puts the family out: in what is not closed everybody of the authority has a place.
+fn the_family_is_in(world: &World, scope: ScopeId) -> Result<(), String> {
+    let state = world.history.home.chain(scope).expect("is somewhere").replica.state();
+    if state.kind() == ScopeKind::Unit || state.status == Status::Closed {
+        return Ok(());
+    }
+    let out = state.authority().persons().find(|p| state.membership.member(p.person).is_none());
+    let named = |person: String| world.persons.iter().position(|p| *p == person);
+    out.map_or(Ok(()), |p| {
+        let person = named(p.person.to_string());
+        Err(format!("person {person:?} of the family is out of the {:?} {scope} at rest", state.kind()))
+    })
 }
 
 fn holds(value: &[u8], text: &str) -> bool {

@@ -29,6 +29,10 @@ impl World {
             Fault::Backup { who } => {
                 let written = self.written.len();
                 let node = &mut self.nodes[who % n];
+                // Who goes back to before the certificate has to be linked anew: not in these worlds.
+                if node.device.client.awaits_certificate() {
+                    return;
+                }
                 node.backup = Some(Backup { disk: node.device.disk.clone(), written });
             }
             Fault::Restore { who } => self.restore(who % n),
@@ -57,6 +61,7 @@ impl World {
                 }
             }
             Fault::Bend { who, bit } => self.bend(who % n, bit),
+            Fault::Home { which, trouble } => self.trouble(which, trouble),
             Fault::AtMove { after, blow } => self.waiting.push(Waiting { after, blow }),
         }
     }

@@ -37,6 +37,8 @@ pub(super) fn check_scopes(world: &mut World, scopes: &[ScopeId], reports: &Repo
     if let Some(fork) = world.forks.first() {
         return Err(format!("the home signed {fork}"));
     }
+    // What a home has lost that was put back is asked for once its operator has opened it.
+    let scopes: &[ScopeId] = &scopes.iter().copied().filter(|scope| !world.is_behind(*scope)).collect::<Vec<_>>();
     for scope in scopes {
         let here = reports.get(scope).map_or(&[][..], Vec::as_slice);
         let Some(chain) = world.history.home.chain(*scope) else { continue };

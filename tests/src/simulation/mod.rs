@@ -3,10 +3,11 @@
 //! shrunk and replayed (design `quality.md`, simulation).
 //!
 //! `operation`: what people do and what strikes them. `world`, `node`: people, devices, servers. `wishes`, `baton`,
-//! `faults`, `double`, `network`: how a step is performed. `invariants`: what must hold after every step; `at_rest`: at the end.
-//! `shrink`: a failing list made short.
+//! `faults`, `troubles`, `attacks`, `double`, `network`: how a step is performed. `invariants`: what must hold after every step; `at_rest`: at the end.
+//! `shrink`: a failing list made short. `seeds`: which worlds a run plays.
 
 pub mod at_rest;
+mod attacks;
 mod baton;
 mod double;
 mod faults;
@@ -14,7 +15,9 @@ pub mod invariants;
 mod network;
 pub mod node;
 pub mod operation;
+pub mod seeds;
 pub mod shrink;
+mod troubles;
 mod wishes;
 pub mod world;
 
@@ -39,10 +42,11 @@ pub const CI: Size = Size { municipalities: 2, units: 2, families: 1, logs: 2, s
 impl std::fmt::Display for Size {
     /// As the options of `simulate`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { municipalities, units, families, logs, steps, .. } = self;
+        let Self { municipalities, units, families, logs, steps, mix } = self;
         write!(
             f,
-            "--municipalities {municipalities} --units {units} --families {families} --logs {logs} --steps {steps}"
+            "--municipalities {municipalities} --units {units} --families {families} --logs {logs} --steps {steps} \
+             --mix {mix}"
         )
     }
 }

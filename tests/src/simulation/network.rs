@@ -1,5 +1,6 @@
 //! How devices and servers reach each other in a world: frames in order or not at all, streams that open and break.
 
+use super::attacks::send;
 use super::node::Node;
 use super::world::World;
 use crate::model_net::{Homes, Net};
@@ -22,6 +23,7 @@ const QUIET: usize = 2;
 struct Skewed<'a> {
     homes: &'a mut Homes,
     clock: i64,
+    stays_alone: bool,
 }
 
 impl Net for Skewed<'_> {
@@ -41,7 +43,7 @@ impl Net for Skewed<'_> {
         self.homes.disconnect(number, device);
     }
     fn frame(&mut self, number: u16, device: DeviceId, bytes: &[u8]) {
-        self.homes.frame(number, device, bytes);
+        send(self.homes, (number, device), self.stays_alone, bytes);
     }
     fn inbound(&mut self, number: u16, device: DeviceId) -> Vec<ServerFrame> {
         self.homes.inbound(number, device)
@@ -63,7 +65,7 @@ impl World {
                 .answer
                 .unwrap_or_else(|| Err(Problem::caller("offline-only", "asked again without a stream")));
         }
-        let mut net = Skewed { homes: &mut self.history.home, clock };
+        let mut net = Skewed { homes: &mut self.history.home, clock, stays_alone: n.stays_alone };
         n.device.ask(&mut net, command)
     }
 
@@ -79,8 +81,8 @@ impl World {
     pub fn sync(&mut self, node: usize) {
         self.cut(node);
         if self.nodes[node].may_connect() {
-            let clock = self.nodes[node].clock;
-            let mut net = Skewed { homes: &mut self.history.home, clock };
+            let Node { clock, stays_alone, .. } = self.nodes[node];
+            let mut net = Skewed { homes: &mut self.history.home, clock, stays_alone };
             self.nodes[node].device.sync(&mut net);
         }
     }
@@ -189,7 +191,7 @@ impl World {
             && let Some(frame) = node.outbound.pop_front()
         {
             let (id, home) = (node.device.id.expect("online"), node.device.home);
-            self.history.home.frame(home, id, &frame);
+            send(&mut self.history.home, (home, id), self.nodes[at].stays_alone, &frame);
         } else if node.deaf == 0
             && let Some(frame) = node.inbound.pop_front()
         {
@@ -249,10 +251,14 @@ impl World {
     pub fn settle(&mut self) {
         self.peers_together();
         self.waiting.clear();
+        self.end_troubles();
         self.nodes.iter_mut().for_each(Node::heal);
+        self.open_homes();
         let (mut quiet, mut before) = (0, vec![]);
         for _ in 0..MOST {
             self.sync_all(1);
+            // What its person has ended says nothing any more.
+            self.note_removed();
             self.homes_ask_each_other();
             let now = self.in_each_history(|world| {
                 let homes = || world.history.home.all();

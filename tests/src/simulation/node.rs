@@ -23,6 +23,8 @@ pub struct Node {
     pub(super) clock: i64,
     pub(super) backup: Option<Backup>,
     pub removed: bool,
+    /// Its person is hostile, and lets nobody in.
+    pub(super) stays_alone: bool,
 }
 
 /// A disk as it was, and how many texts had been written then.
@@ -49,6 +51,7 @@ impl Node {
             clock: 0,
             backup: None,
             removed: false,
+            stays_alone: false,
         }
     }
 

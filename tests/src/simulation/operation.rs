@@ -10,6 +10,11 @@ use rand_core::{RngCore, SeedableRng};
 pub enum Step {
     Wish(Wish),
     Fault(Fault),
+    /// A member breaks the rules with its own keys.
+    Attack {
+        by: usize,
+        what: Attack,
+    },
     /// So many rounds of the network.
     Network {
         rounds: usize,
@@ -114,6 +119,15 @@ pub enum Receiver {
     PersonOfOtherUnit,
 }
 
+/// What a member does whose program keeps no rules; `--mix` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attack {
+    /// Closes a gap in the key chain with bytes that open nothing.
+    JunkLink,
+    /// Rejects a commit, founds the scope anew and lets nobody back.
+    FoundAlone,
+}
+
 /// What strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -149,8 +163,31 @@ pub enum Fault {
     Bend { who: usize, bit: usize },
     /// The servers lose each other, or find each other again.
     PeersApart { apart: bool },
+    /// What strikes one server, counted among them.
+    Home { which: usize, trouble: Trouble },
     /// Lies in wait: strikes at the next move of a log, once its driver has taken in so many messages of it.
     AtMove { after: usize, blow: Blow },
+}
+
+/// What strikes one server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// A copy of its database is taken.
+    Copied,
+    /// Its database is put back to that copy: it signs nothing.
+    PutBack,
+    /// Its operator, once everybody has been there, lets it sign again.
+    Opened,
+    /// Its disk takes nothing more for so many steps.
+    DiskFull {
+        steps: usize,
+    },
+    /// Its clock jumps, in seconds, until it is set right.
+    Clock {
+        by: i64,
+    },
+    ClockStops,
+    ClockRight,
 }
 
 /// What strikes a device that moves a log.
@@ -222,6 +259,16 @@ const FAULTS: &[(u32, Draw<Fault>)] = &[
     (3, |n| Fault::PeersApart { apart: n.a % 2 == 0 }),
     (6, |n| Fault::AtMove { after: n.a % 7, blow: BLOWS[n.b % 5] }),
 ];
+/// What strikes in worlds where servers ail, too.
+const TROUBLES: &[(u32, Draw<Fault>)] = &[
+    (4, |n| Fault::Home { which: n.a, trouble: Trouble::Copied }),
+    (4, |n| Fault::Home { which: n.a, trouble: Trouble::PutBack }),
+    (5, |n| Fault::Home { which: n.a, trouble: Trouble::Opened }),
+    (4, |n| Fault::Home { which: n.a, trouble: Trouble::DiskFull { steps: 1 + n.b % 12 } }),
+    (3, |n| Fault::Home { which: n.a, trouble: Trouble::Clock { by: n.seconds / 4 } }),
+    (2, |n| Fault::Home { which: n.a, trouble: Trouble::ClockStops }),
+    (3, |n| Fault::Home { which: n.a, trouble: Trouble::ClockRight }),
+];
 const BLOWS: [Blow; 5] = [Blow::Crash, Blow::Cut, Blow::Away { steps: 20 }, Blow::PeersApart, Blow::ServerRestart];
 
 /// What people are about in a world.
@@ -233,6 +280,35 @@ pub enum Mix {
     Access,
     /// Everything: devices, the baton, moves.
     Life,
+    /// The same, and servers ail: they are put back, full, and their clocks go wrong.
+    Ailing,
+    /// Everything, and a hostile member.
+    Attacked(Attack),
+}
+
+/// As the option of `simulate`.
+const WORDS: &[(Mix, &str)] = &[
+    (Mix::Writing, "writing"),
+    (Mix::Access, "access"),
+    (Mix::Life, "life"),
+    (Mix::Ailing, "ailing"),
+    (Mix::Attacked(Attack::JunkLink), "junk-link"),
+    (Mix::Attacked(Attack::FoundAlone), "found-alone"),
+];
+
+impl std::fmt::Display for Mix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let word = WORDS.iter().find(|(mix, _)| mix == self).map(|(_, word)| *word);
+        f.write_str(word.expect("every mix has a word"))
+    }
+}
+
+impl std::str::FromStr for Mix {
+    type Err = String;
+    fn from_str(word: &str) -> Result<Self, String> {
+        let mix = WORDS.iter().find(|(_, w)| *w == word).map(|(mix, _)| *mix);
+        mix.ok_or_else(|| format!("a mix is one of {:?}", WORDS.iter().map(|(_, w)| w).collect::<Vec<_>>()))
+    }
 }
 
 impl Mix {
@@ -240,7 +316,14 @@ impl Mix {
         match self {
             Self::Writing => WRITING.to_vec(),
             Self::Access => [WRITING, ACCESS].concat(),
-            Self::Life => [WRITING, ACCESS, LIFE].concat(),
+            Self::Life | Self::Ailing | Self::Attacked(_) => [WRITING, ACCESS, LIFE].concat(),
+        }
+    }
+
+    fn faults(self) -> Vec<(u32, Draw<Fault>)> {
+        match self {
+            Self::Ailing => [FAULTS, TROUBLES].concat(),
+            _ => FAULTS.to_vec(),
         }
     }
 }
@@ -262,12 +345,20 @@ fn pick<T>(rng: &mut ChaCha20Rng, table: &[(u32, Draw<T>)]) -> T {
 /// The steps of a seed.
 pub fn draw(seed: u64, size: Size) -> Vec<Step> {
     let mut rng = ChaCha20Rng::seed_from_u64(seed ^ 0x5747_4146_4554_5421);
-    let wishes = size.mix.wishes();
+    let (wishes, faults) = (size.mix.wishes(), size.mix.faults());
     // Some worlds are calm, some are not.
     let storm = rng.next_u32() % 40;
+    let attack = match size.mix {
+        Mix::Attacked(what) => Some(what),
+        _ => None,
+    };
     (0..size.steps)
         .map(|_| match rng.next_u32() % 100 {
-            drawn if drawn < storm => Step::Fault(pick(&mut rng, FAULTS)),
+            99 if attack.is_some() => {
+                let (by, what) = (rng.next_u32() as usize % 1024, attack.expect("there is one"));
+                Step::Attack { by, what }
+            }
+            drawn if drawn < storm => Step::Fault(pick(&mut rng, &faults)),
             drawn if drawn < storm + 25 => Step::Network { rounds: (rng.next_u32() % 60) as usize },
             _ => Step::Wish(pick(&mut rng, &wishes)),
         })

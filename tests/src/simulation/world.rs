@@ -15,6 +15,7 @@ use rand_core::{RngCore, SeedableRng};
 use stafett_client_core::client::input::{Command as C, Invitation};
 use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::state::ScopeState;
+use std::collections::BTreeMap;
 
 pub const LEADER: usize = 0;
 pub const TEACHER: usize = 1;
@@ -66,6 +67,9 @@ pub struct World {
     pub forks: Vec<String>,
     /// Faults that wait for the next move of a log.
     pub(super) waiting: Vec<Waiting>,
+    /// Copies of servers' databases, and for how many steps more disks are full.
+    pub(super) copies: BTreeMap<u16, ModelHome>,
+    pub(super) full: BTreeMap<u16, usize>,
     pub(super) count: usize,
     pub(super) faults: u64,
     /// Moves of logs that were struck in the middle.
@@ -90,6 +94,8 @@ impl World {
             written: vec![],
             forks: vec![],
             waiting: vec![],
+            copies: BTreeMap::new(),
+            full: BTreeMap::new(),
             count: 0,
             faults: 0,
             struck_moves: 0,
@@ -175,6 +181,7 @@ impl World {
         self.count = at;
         self.in_each_history(|world| world.history.touched.clear());
         self.nodes.iter_mut().for_each(Node::begin_step);
+        self.disks_get_room();
     }
 
     pub fn perform(&mut self, step: &Step) {
@@ -184,13 +191,14 @@ impl World {
                 self.faults += 1;
                 self.strike(*fault);
             }
+            Step::Attack { by, what } => self.attack(*by, *what),
             Step::Network { rounds } => (0..*rounds * self.crowd()).for_each(|_| self.round()),
         }
         self.note_removed();
     }
 
     /// Whom their home turns away since the step before.
-    fn note_removed(&mut self) {
+    pub(super) fn note_removed(&mut self) {
         for at in 0..self.nodes.len() {
             self.turn_to(at);
             let node = &self.nodes[at];
