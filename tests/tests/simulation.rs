@@ -25,7 +25,7 @@ use std::time::Duration;
 const WORLDS: u64 = 200;
 const KNOWN: [u64; 11] = [19, 29, 111, 117, 265, 446, 700_181, 700_240, 700_288, 700_363, 700_557];
 /// What happens in fresh worlds, in turn. What the product withstands is switched on here, by one word more:
-/// `Mix::Ailing`, `Mix::Attacked(Attack::JunkLink)`. Not yet: world 910010 of the ailing ones is open.
+/// `Mix::Ailing`, `Mix::Attacked(Attack::JunkLink)`. Not yet: too few of them have been played.
 const PLAYED: &[Mix] = &[Mix::Life];
 /// Violations after which no more worlds are begun, and how long each is made shorter: a failing run must end, too.
 const ENOUGH: usize = 3;

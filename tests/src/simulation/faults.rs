@@ -86,6 +86,7 @@ impl World {
         self.cut(node);
         self.nodes[node].device.disk = disk;
         self.nodes[node].device.restart();
+        self.nodes[node].set_back = true;
         for lost in self.written.iter_mut().skip(written).filter(|w| w.node == node) {
             lost.forgotten = true;
         }

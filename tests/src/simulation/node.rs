@@ -23,6 +23,8 @@ pub struct Node {
     pub(super) clock: i64,
     pub(super) backup: Option<Backup>,
     pub removed: bool,
+    /// It was put back to its backup.
+    pub(super) set_back: bool,
     /// Its person is hostile, and lets nobody in.
     pub(super) stays_alone: bool,
 }
@@ -51,6 +53,7 @@ impl Node {
             clock: 0,
             backup: None,
             removed: false,
+            set_back: false,
             stays_alone: false,
         }
     }
