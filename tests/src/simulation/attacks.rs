@@ -7,7 +7,7 @@ use crate::insider::Insider;
 use crate::model_net::{Homes, Net as _};
 use stafett_client_core::client::Standing;
 use stafett_protocol::codec::decode;
-use stafett_protocol::consent::{LinkRepair, Reject, RejectReason, Statement};
+use stafett_protocol::consent::{KeyPlace, LinkRepair, Reject, RejectReason, Statement};
 use stafett_protocol::event::Body;
 use stafett_protocol::ids::{DeviceId, ScopeId};
 use stafett_protocol::membership::ScopeKind;
@@ -42,9 +42,10 @@ impl World {
         let node = self.writer(by);
         match attack {
             Attack::JunkLink => self.say_in(node, |state| {
-                let link = JUNK.to_vec().into();
-                let repair = LinkRepair { epoch: state.unlinked, link };
-                (state.unlinked != 0).then_some(Statement::LinkRepair(repair))
+                let (generation, epoch) = (state.membership.generation, *state.gaps.first()?);
+                let from = KeyPlace { generation, epoch };
+                let to = KeyPlace { generation, epoch: epoch.saturating_sub(1) };
+                Some(Statement::LinkRepair(LinkRepair { from, to, link: JUNK.to_vec().into() }))
             }),
             Attack::FoundAlone => {
                 self.nodes[node].stays_alone = true;
