@@ -345,3 +345,17 @@ fn l9_a_log_has_few_guardians_and_its_founding_is_small() {
     genesis.vouchers = vec![genesis.vouchers[0].clone(); 1000];
     assert_eq!(world.found_event(teacher, event, START, None).err(), Some(R::TooLarge));
 }
+
+/// Found by a hostile history: the mother withdraws everything after the school's own consent had ended already.
+#[test]
+fn c22_who_withdraws_everything_says_no_to_whoever_was_here_before_too() {
+    let world = World::new();
+    let mut card = either(&world);
+    let first = grants(&world, &mut card, world.unit_of(PPT_LEADER), 1, &[FATHER]);
+    card.admit(&world, world.device(TEACHER), PPT, Role::Reader, first, vec![world.voucher(PPT_LEADER, PPT, CARD)])
+        .unwrap();
+    withdraws(&world, &mut card, FATHER, Target::Unit(PPT_UNIT)).unwrap();
+    withdraws(&world, &mut card, MOTHER, Target::All).unwrap();
+    let alone = grants(&world, &mut card, world.unit_of(PPT_LEADER), 2, &[FATHER]);
+    assert_eq!(card.state().grant(&alone).unwrap().standing(card.now), GrantStanding::Waiting, "she is asked");
+}

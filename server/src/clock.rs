@@ -241,8 +241,13 @@ pub async fn begin(clock: &Clock, conn: &mut Conn) -> Result<Option<Wrong>, Stor
 }
 
 fn say(found: Option<Wrong>) {
-    if let Some(wrong) = found {
-        tracing::error!("{}; nothing is signed until it is right, or `stafettd clock accept`", wrong.words());
+    // Each line a fixed text: nothing of anybody comes into the log by one.
+    match found {
+        Some(Wrong::Ahead) => tracing::error!("the clock has jumped ahead; nothing is signed until it is right"),
+        Some(Wrong::Behind) => {
+            tracing::error!("the clock has stopped or gone back; nothing is signed until it is right")
+        }
+        None => {}
     }
 }
 

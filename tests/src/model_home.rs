@@ -120,7 +120,7 @@ pub struct ModelHome {
     pub answered: Vec<Answered>,
     pub storage: crate::model_restored::Storage,
     /// The newest time that it has put to anything.
-    pub(crate) stamped: u64,
+    pub stamped: u64,
 }
 
 /// A bundle and its verdict, for whoever wants to compare it with another home's.
@@ -175,6 +175,7 @@ impl ModelHome {
             tombstones: BTreeMap::new(),
             transfers: Transfers::default(),
             answered: vec![],
+            stamped: 0,
             ..self.clone()
         }
     }

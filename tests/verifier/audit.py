@@ -6,13 +6,16 @@ from pathlib import Path
 
 import commits
 import crypto
+import entry
 import founding
 import statements
 from crypto import Refused
 from facts import FAMILY, authority_key, refuse, table, youth_decides
 from tls import Malformed
 
-EVENT_BYTES = {"Genesis": 8 << 20, "Commit": 8 << 20, "Change": (256 << 10) + 1024, "Statement": 64 << 10}
+EVENT_BYTES = {"Genesis": 256 << 10, "Commit": 8 << 20, "Change": (256 << 10) + 1024, "Statement": 64 << 10}
+LOG_COMMIT_BYTES = 1 << 20
+AWAITED = ("Withdrawal", "Reject", "Objection")
 POLICY = Path(__file__).resolve().parents[2] / "docs" / "policy-table.txt"
 
 
@@ -64,7 +67,10 @@ class Chain:
         refuse(record.time >= (before.time if before else 0), "time-backwards")
         size = len(record.event.bytes)
         event = judge.page.decode("Event", record.event.bytes)
-        refuse(size <= EVENT_BYTES[event.body.name], "too-large")
+        most = EVENT_BYTES[event.body.name]
+        if event.body.name == "Commit" and before and before.kind not in ("Unit", "Personal"):
+            most = LOG_COMMIT_BYTES
+        refuse(size <= most, "too-large")
         facts, group = self.judge_event(judge, record, event)
         facts.seq, facts.time = record.seq, record.time
         facts.head = crypto.head_after(before.head if before else crypto.ZERO, record)
@@ -112,20 +118,26 @@ class Chain:
         return founding.refound(judge, facts, event, author, membership, leaf), Group([leaf.key], context, interim)
 
     def author(self, judge, event):
-        """The member to whom the device's leaf belongs; for a withdrawal also of the card."""
+        """The member to whom the leaf belongs; for some things who is awaited; for a withdrawal also of the card."""
         found = self.facts.of_device(event.device)
         if found and found[1] not in self.facts.listed_at(judge.now):
             return Author(found[0].person, found[1], found[0].role.name, event.device)
+        said = event.body.value.name if event.body.name == "Statement" else event.body.name
+        waits = None if found or said not in (*AWAITED, "Genesis") else entry.awaited(judge, self.facts, event.device)
+        if waits and not (said == "Genesis" and not self.facts.rejected):
+            return Author(waits[0].person, waits[1], waits[0].role.name, event.device)
         if event.body.name == "Genesis" and self.facts.orphaned(judge.now):
             seat = founding.heir_author(judge, self.facts, event)
             return Author(seat.person, seat.devices[0], seat.role.name, event.device)
         refuse(not found, "withdrawn")
-        withdraws = event.body.name == "Statement" and event.body.value.name == "Withdrawal"
-        refuse(withdraws and judge.card, "not-a-member")
+        refuse(said == "Withdrawal" and judge.card, "not-a-member")
         for g in judge.card.gone_since(judge.now):
             if crypto.device_id(g["device"]) == event.device:
                 return Author(g["person"], g["device"], g["role"], event.device)
         found = judge.card.of_device(event.device)
+        waits = None if found else entry.awaited(judge, judge.card, event.device)
+        if waits:
+            return Author(waits[0].person, waits[1], waits[0].role.name, event.device)
         refuse(found, "not-a-member")
         refuse(found[1] not in judge.card.listed_at(judge.now), "withdrawn")
         return Author(found[0].person, found[1], found[0].role.name, event.device)

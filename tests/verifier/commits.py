@@ -23,7 +23,13 @@ def decide(judge, facts, event, author, view, removed, after):
         facts.next_authority = None
     here = set(facts.devices())
     stayed = [m.but(devices=[d for d in m.devices if d in here]) for m in before.membership.members]
-    facts.before_commit = [m for m in stayed if m.devices] + [m for m in before.readmit if not before.member(m.person)]
+    if commit.handover is not None:
+        stayed = facts.membership.members
+    there = {m.person for m in stayed}
+    waiting = [m for m in before.readmit if not before.member(m.person) and m.person not in there]
+    if commit.handover is not None:
+        waiting = [m for m in waiting if m.role.name != "Holder"]
+    facts.before_commit = [m for m in stayed if m.devices] + waiting
     facts.epoch, facts.epoch_since, facts.rejected, facts.check = facts.epoch + 1, judge.now, False, commit.check
     facts.listed &= here
     return facts
@@ -102,8 +108,8 @@ def rewrite(judge, facts, author, commit, view, removed, new, listed):
         if until is not None:
             facts.employments[person] = until
     facts.gentle, facts.membership = gentle, new
-    back = {m.person: len(m.devices) for m in new.members}
-    facts.readmit = [m for m in facts.readmit if back.get(m.person, 0) < len(m.devices)]
+    refuse(sum(m.role.name == "Holder" for m in new.members) <= 1, "holder-by-handover")
+    facts.settle_who_waits(step.facts)
 
 
 class Step:
@@ -169,7 +175,7 @@ class Step:
         if same:
             return bool(lost)
         self.judge.allow(facts, self.author, "Admit")
-        refuse(was.role.name != "Holder", "holder-by-handover")
+        refuse("Holder" not in (was.role.name, member.role.name), "holder-by-handover")
         refuse(was.role.name not in FAMILY or member.role == was.role, "family-stays")
         seats[member.person] = entry.check_entry(self.judge, facts, member, certificates, self.vouchers)
         return True

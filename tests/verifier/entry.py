@@ -6,6 +6,7 @@ from facts import DAY, FAMILY, ROLE_OF, Grant, authority_key, may_sign, party, q
 from tls import Malformed
 
 CONSENT_MAX = 24 * 31 * DAY
+GRANTS = 512
 
 
 def identity(judge, credential):
@@ -43,6 +44,20 @@ def settle(grant, authority, vetoes, now):
         grant.since = max(now, 1)
 
 
+def unopposed(judge, facts, fact, member, certificates):
+    """No veto on the person, the unit that certifies a leaf, or the unit of the grant, but by who signed it."""
+    on = {("Person", member.person), party(fact.grant.grantee)} | {("Unit", c.unit) for c in certificates if c.unit}
+    by = [v for p, v in facts.vetoes if p in on and may_sign(facts.authority, v, judge.now)]
+    refuse(all(v in fact.signers for v in by), "grant-waiting")
+
+
+def shown(facts, id_, grant, signer):
+    """A grant that nobody has signed before."""
+    refuse(sum(g.first == signer for g in facts.grants) < GRANTS, "too-many-grants")
+    facts.grants.append(Grant(id_, grant, [], [], first=signer))
+    return facts.grants[-1]
+
+
 def check_grant(judge, facts, authority, scope, grant):
     """What every grant must say, signed by key or on paper."""
     own = judge.authority_id(authority)
@@ -60,10 +75,8 @@ def sign_grant(judge, facts, authority, vetoes, scope, signed):
     check_grant(judge, facts, authority, scope, grant)
     id_ = crypto.object_id(judge.page, signed.grant)
     known = facts.grant(id_)
-    if not known:
-        known = Grant(id_, grant, [], [])
-        facts.grants.append(known)
-    refuse(not known.ended and id_ not in facts.revoked, "grant-withdrawn")
+    refuse(not (known and known.ended) and all(r != id_ for r, _ in facts.revoked), "grant-withdrawn")
+    known = known or shown(facts, id_, grant, signed.signer)
     refuse(signed.signer not in known.signers, "already-signed")
     known.signers.append(signed.signer)
     settle(known, authority, vetoes, judge.now)
@@ -111,11 +124,26 @@ def seat_stands(judge, facts, member):
         if grant.grant.grantee.name == "Unit":
             not_ended(facts, grant.grant.grantee.value.unit, member, grant.since)
     refuse(role != "Holder" or facts.status != "Withdrawn", "grant-withdrawn")
+    other = any(m.role.name == "Holder" and m.person != member.person for m in facts.membership.members)
+    refuse(role != "Holder" or not other, "holder-by-handover")
     refuse(role not in ("Actor", "Reader", "Custodian", "Employee") or not facts.unemployed(member.person, judge.now), "voucher-invalid")
 
 
 def pinned(facts, member):
     refuse(facts.new_keys.get(member.person, member.person_key) == member.person_key, "key-not-pinned")
+
+
+def awaited(judge, facts, device):
+    """(seat, key) of a device without a leaf whose seat a re-founding left open, while it stands."""
+    for m in facts.readmit:
+        for d in m.devices:
+            if crypto.device_id(d) == device and d not in facts.devices():
+                try:
+                    seat_stands(judge, facts, m.but(person_key=facts.new_keys.get(m.person, m.person_key)))
+                except Refused:
+                    continue
+                return m, d
+    return None
 
 
 def comes_back(facts, member):
@@ -139,14 +167,20 @@ def check_entry(judge, facts, member, certificates, vouchers):
     """Whether the member may enter in this role on this basis; answers until when a certificate lets them stay."""
     pinned(facts, member)
     if comes_back(facts, member):
-        return seat_stands(judge, facts, member)
+        seat_stands(judge, facts, member)
+        fact = facts.grant(member.basis)
+        if fact and member.role.name not in FAMILY:
+            unopposed(judge, facts, fact, member, certificates)
+        return None
     role, in_log = member.role.name, facts.kind in ("Card", "Journal", "Concern")
     if in_log and role in FAMILY:
         family(facts.authority, member)
         return refuse(member.basis == judge.authority_id(facts.authority), "not-an-authority")
     if in_log and role in ("Actor", "Reader", "Custodian"):
         on_card(judge, facts, member)
-        return granted(judge, facts, facts.in_force(member.basis, judge.now), member, vouchers)
+        fact = facts.in_force(member.basis, judge.now)
+        unopposed(judge, facts, fact, member, certificates)
+        return granted(judge, facts, fact, member, vouchers)
     refuse(role != "Holder", "holder-by-handover")
     if facts.kind == "Unit" and role in ("Leader", "Employee"):
         return employed(judge, facts, member, certificates, vouchers)
@@ -175,7 +209,8 @@ def granted(judge, facts, fact, member, vouchers):
 def employed(judge, facts, member, certificates, vouchers):
     """In unit scopes: leaders by the municipality's certificate, employees by a leader's."""
     if member.role.name == "Leader":
-        certified = certificates and all(c.kind.name == "Leader" and c.unit == facts.scope for c in certificates)
+        wanted = ("Leader", facts.scope, facts.membership.home)
+        certified = certificates and all((c.kind.name, c.unit, c.municipality) == wanted for c in certificates)
         return refuse(certified, "voucher-invalid")
     leaders = [m for m in facts.membership.members if m.role.name == "Leader"]
     said = [employee(judge, v, facts.scope, m.person_key, member) for m in leaders for v in vouchers]

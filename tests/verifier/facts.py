@@ -27,6 +27,7 @@ class Grant:
     paper: list
     since: int = 0
     ended: int = 0
+    first: bytes = b""
 
     def standing(self, now):
         lapsed = any(now >= until and p not in self.signers for p, until in self.paper)
@@ -89,8 +90,10 @@ class Facts:
     ended: list = field(default_factory=list)
     vetoes: list = field(default_factory=list)
     revoked: list = field(default_factory=list)
+    decisions: list = field(default_factory=list)
     spent: list = field(default_factory=list)
     gone: list = field(default_factory=list)
+    unsaid: set = field(default_factory=set)
     employments: dict = field(default_factory=dict)
     listed: set = field(default_factory=set)
     next_authority: object = None
@@ -138,7 +141,8 @@ class Facts:
         return next(((m, d) for m in self.membership.members for d in m.devices if crypto.device_id(d) == device), None)
 
     def holder(self):
-        return next((m for m in self.membership.members if m.role.name == "Holder"), None)
+        """The one Holder among those present."""
+        return next((m for m in self.present() if m.role.name == "Holder"), None)
 
     def grant(self, id_):
         return next((g for g in self.grants if g.id == id_), None)
@@ -171,11 +175,14 @@ class Facts:
         return all(d in self.listed for d in member.devices)
 
     def key_of(self, person):
-        member = self.member(person)
-        return self.new_keys.get(person) or (member.person_key if member else None)
+        seat = self.seat(person)
+        return self.new_keys.get(person) or (seat.person_key if seat else None)
+
+    def seat(self, person):
+        return next((m for m in self.present() if m.person == person), None)
 
     def present(self):
-        """Who is here, and who may come back after a re-founding."""
+        """Who is here, and who may come back after a re-founding and has no seat yet."""
         return self.membership.members + [m for m in self.readmit if not self.member(m.person)]
 
     def gone_since(self, then):
@@ -193,9 +200,25 @@ class Facts:
 
     def take_seat(self, member):
         """The leaves go with the next commit, and no re-founding brings them back."""
-        self.readmit = [m for m in self.readmit if m.person != member.person]
-        self.before_commit = [m for m in self.before_commit if m.person != member.person]
-        self.list(member.devices)
+        self.forget(lambda m: m.person == member.person)
+        here = self.member(member.person)
+        self.list(here.devices if here else [])
+
+    def forget(self, which):
+        """These seats come back by no re-founding."""
+        self.readmit = [m for m in self.readmit if not which(m)]
+        self.before_commit = [m for m in self.before_commit if not which(m)]
+
+    def settle_who_waits(self, before):
+        """After a commit: whoever left or lost a leaf, and whoever is back whole, waits no longer."""
+        had = {m.person: set(m.devices) for m in before.membership.members}
+        has = {m.person: set(m.devices) for m in self.membership.members}
+
+        def waits(m):
+            there = has.get(m.person, set())
+            return had.get(m.person, set()) <= there and not (m.person in has and set(m.devices) <= there)
+
+        self.readmit = [m for m in self.readmit if waits(m)]
 
     def unit_of(self, member):
         """The unit by whose grant, or in whose scope, a member is here."""
@@ -228,14 +251,13 @@ class Facts:
         return moved[0] if moved else (self.membership.home, self.membership.home_epoch)
 
     def note_gone(self, before, now):
-        """A card remembers who lost their place when."""
-        if self.kind != "Card":
-            return
+        """Who lost their leaf, or is about to, and when."""
         here = set(self.devices())
         for m in before.membership.members:
             for d in m.devices:
                 if d not in before.listed and (d in self.listed or d not in here):
                     self.gone.append({"person": m.person, "key": m.person_key, "role": m.role.name, "device": d, "at": now})
+                    self.unsaid.add(d)
 
 
 def table(text):

@@ -8,6 +8,8 @@ from crypto import H, Refused
 from facts import FAMILY, Facts, authority_key, named, own_basis, refuse
 from tls import Struct, Variant
 
+GUARDIANS = 16
+
 
 def open_group(judge, event, genesis):
     """(membership, leaf, context, interim transcript hash) of a group with its founder alone."""
@@ -32,6 +34,7 @@ def read_membership(judge, context):
 
 def check_authority(authority, holder):
     people = named(authority)
+    refuse(len(authority.guardians) <= GUARDIANS, "too-many-members")
     once = len({p.person for p in people}) == len(people) == len({p.key for p in people})
     alone = not authority.guardians and authority.child and authority.youth_from
     enough = authority.quorum <= len(authority.guardians) and (authority.quorum or alone)
@@ -63,8 +66,8 @@ def found(judge, event, membership, leaf):
 
 def outside_logs(facts, founder, certificate):
     if facts.kind == "Unit":
-        leads = (certificate.kind.name, certificate.unit, founder.role.name)
-        refuse(leads == ("Leader", facts.scope, "Leader"), "not-yours")
+        leads = (certificate.kind.name, certificate.unit, certificate.municipality, founder.role.name)
+        refuse(leads == ("Leader", facts.scope, facts.membership.home, "Leader"), "not-yours")
     else:
         refuse(founder.role.name == "Own" and facts.scope == founder.person, "not-yours")
     m = facts.membership
@@ -107,7 +110,8 @@ def under_card(judge, facts, founder, genesis):
     refuse(holder and (holder.person, holder.person_key) == (founder.person, founder.person_key), "not-on-card")
     if facts.kind == "Concern":
         refuse(holder.basis == founder.basis, "not-on-card")
-        card.in_force(founder.basis, judge.now)
+        for g in facts.grants:
+            card.in_force(g.id, judge.now)
 
 
 def heir_author(judge, facts, event):
@@ -129,7 +133,8 @@ def heir(judge, facts, device, genesis):
         return Struct("Member", {**fields, "devices": [key], "basis": basis})
 
     if facts.kind == "Unit":
-        refuse(person.kind.name == "Leader" and person.unit == facts.scope, "not-a-member")
+        leads = (person.kind.name, person.unit, person.municipality)
+        refuse(leads == ("Leader", facts.scope, facts.membership.home), "not-a-member")
         return seat("Leader", own_basis(person.person_key))
     if facts.kind == "Personal":
         own = person.person == facts.founder and facts.key_of(person.person) == person.person_key
@@ -140,13 +145,14 @@ def heir(judge, facts, device, genesis):
         role = "Child" if child and child.person == person.person else "Guardian"
         return seat(role, judge.authority_id(facts.authority))
     for grant in facts.grants:
-        if grant.standing(judge.now) == "in force" and may_hold(judge, grant, seat("Holder", grant.id), genesis):
+        if grant.standing(judge.now) == "in force" and may_hold(judge, facts, grant, seat("Holder", grant.id), person, genesis):
             return seat("Holder", grant.id)
     raise Refused("not-a-member")
 
 
-def may_hold(judge, grant, member, genesis):
+def may_hold(judge, facts, grant, member, person, genesis):
     try:
+        entry.unopposed(judge, facts, grant, member, [person])
         entry.may_hold(judge, grant, member, genesis.vouchers)
     except Refused:
         return False
@@ -158,8 +164,9 @@ def refound(judge, facts, event, author, membership, leaf):
     genesis, orphaned = event.body.value, facts.orphaned(judge.now)
     refuse(facts.rejected or orphaned, "not-rejected")
     judge.allow(facts, author, "Refound")
-    oldest = 0 if orphaned else max(facts.epoch - 1, 0)
-    refuse(orphaned if genesis.carries is None else oldest <= genesis.carries.epoch <= facts.epoch, "link-missing")
+    to = genesis.carries and (genesis.carries.to.generation, genesis.carries.to.epoch)
+    carried = orphaned if to is None else 0 < to[0] and to <= (facts.membership.generation, facts.epoch)
+    refuse(carried, "link-missing")
     refuse(orphaned or not genesis.grants, "grant-mismatch")
     for signed in genesis.grants:
         statements.grant(judge, facts, author, signed)
@@ -178,6 +185,6 @@ def refound(judge, facts, event, author, membership, leaf):
         facts.status = "Dormant"
     facts.membership, facts.epoch, facts.epoch_since, facts.gentle = membership, 0, judge.now, False
     facts.listed, facts.before_commit, facts.readmit = set(), back, list(back)
-    facts.last_commit, facts.rejected, facts.gaps = 0, False, []
+    facts.last_commit, facts.rejected, facts.gaps = facts.seq + 1, False, []
     facts.check = genesis.check
     return facts

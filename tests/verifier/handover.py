@@ -126,16 +126,18 @@ def new_holder(judge, facts, offer, taken, commit, view, was, member):
     grant = facts.grant(member.basis)
     if grant.grant.grantee.name == "Unit":
         entry.not_ended(facts, grant.grant.grantee.value.unit, member, grant.since)
+    entry.unopposed(judge, facts, grant, member, certificates)
     entry.may_hold(judge, grant, member, commit.vouchers)
 
 
 def effect(judge, facts, offer, taken, new):
     """Facts after it."""
-    before, old_holder = facts.membership, facts.holder()
+    was, before, old_holder = facts.copy(), facts.membership, facts.holder()
     relieved = old_holder if old_holder and not (taken and old_holder.person == taken.person) else None
     facts.membership, facts.gentle = new, False
-    there = {m.person: len(m.devices) for m in new.members}
-    facts.readmit = [m for m in facts.readmit if there.get(m.person, 0) < len(m.devices)]
+    there = {m.person for m in new.members}
+    facts.settle_who_waits(was)
+    facts.forget(lambda m: m.role.name == "Holder" and not (taken and m.person == taken.person))
     leaving = {m.person for m in before.members if m.person not in there}
     leaving |= {relieved.person} if relieved else set()
     leaving |= {taken.person} if taken else set()

@@ -2,13 +2,13 @@
 
 import crypto
 import entry
-import founding
+from authority import authority_change, objection, unit_behind
 from crypto import holds
-from facts import DAY, FAMILY, Grant, authority_key, may_sign, party, quorum_met, refuse
+from facts import DAY, FAMILY, authority_key, may_sign, party, refuse
 from handover import take_over
 
 PAPER = 90 * DAY
-REVOKED = 1024
+REVOKED = 256
 
 
 def decide(judge, facts, author, statement):
@@ -47,10 +47,8 @@ def attested(judge, facts, author, said):
     entry.check_grant(judge, facts, facts.authority, facts.scope, body)
     id_ = crypto.H("consent grant", object_.grant)
     known = facts.grant(id_)
-    refuse(id_ not in facts.revoked and not (known and known.ended), "grant-withdrawn")
-    if not known:
-        known = Grant(id_, body, [], [])
-        facts.grants.append(known)
+    refuse(all(r != id_ for r, _ in facts.revoked) and not (known and known.ended), "grant-withdrawn")
+    known = known or entry.shown(facts, id_, body, signer)
     again = signer in known.consenting(judge.now) or known.standing(judge.now) == "in force"
     refuse(not again, "already-signed")
     known.paper = [p for p in known.paper if p[0] != signer] + [(signer, judge.now + PAPER)]
@@ -61,7 +59,7 @@ def withdrawer_key(judge, facts, signer):
     """Of the authority; of somebody here or on the card who is no family, no archivist and not leaving."""
 
     def here(state):
-        m = state.member(signer)
+        m = state.seat(signer)
         counts = m and m.role.name not in (*FAMILY, "Archivist") and not state.leaving(m)
         return state.key_of(signer) if counts else None
 
@@ -85,12 +83,12 @@ def withdrawal(judge, facts, _author, signed):
     refuse((said.scope, said.log) == (facts.scope, facts.membership.log), "grant-mismatch")
     target, what = said.target.name, said.target.value
     if target == "Person":
-        there = facts.member(what)
+        there = facts.seat(what)
         is_family = authority_key(facts.authority, what) or (there and there.role.name in FAMILY)
         refuse(not is_family, "family-stays")
     spend(judge, facts, signed.withdrawal)
     hit = end_grants(judge, facts, target, what, signed.signer)
-    hit |= end_seats(judge, facts, target, what)
+    hit |= end_seats(judge, facts, target, what, signed.signer)
     refuse(hit, "nothing-to-withdraw")
     holder = facts.holder()
     basis = facts.grant(holder.basis) if holder else None
@@ -107,16 +105,24 @@ def end_grants(judge, facts, target, what, signer):
         if g.ended or what not in names:
             continue
         g.ended, hit = max(judge.now, 1), True
-        if by_family and (party(g.grant.grantee), signer) not in facts.vetoes:
-            facts.vetoes.append((party(g.grant.grantee), signer))
-    if target == "Grant" and by_family and not facts.grant(what) and what not in facts.revoked:
-        refuse(len(facts.revoked) < REVOKED, "too-many-members")
-        facts.revoked.append(what)
+        if by_family:
+            veto(facts, party(g.grant.grantee), signer)
+    if target == "All" and by_family:
+        for g in facts.grants:
+            veto(facts, party(g.grant.grantee), signer)
+    if target == "Grant" and by_family and not facts.grant(what) and all(r != what for r, _ in facts.revoked):
+        refuse(sum(by == signer for _, by in facts.revoked) < REVOKED, "too-many-grants")
+        facts.revoked.append((what, signer))
         hit = True
     return hit
 
 
-def end_seats(judge, facts, target, what):
+def veto(facts, on, signer):
+    if (on, signer) not in facts.vetoes:
+        facts.vetoes.append((on, signer))
+
+
+def end_seats(judge, facts, target, what, signer):
     going = []
     for m in facts.present():
         basis = facts.grant(m.basis)
@@ -128,6 +134,8 @@ def end_seats(judge, facts, target, what):
         if unit:
             facts.ended.append((unit, m.person, judge.now))
         facts.take_seat(m)
+        if authority_key(facts.authority, signer):
+            veto(facts, ("Person", m.person), signer)
     return bool(going)
 
 
@@ -149,38 +157,6 @@ def employee_end(judge, facts, _author, signed):
     spend(judge, facts, signed.end)
     facts.ended.append((end.unit, end.person, judge.now))
     facts.take_seat(member)
-
-
-def unit_behind(facts, member):
-    grant_ = facts.grant(member.basis) if member else None
-    return grant_.grant.grantee.value if grant_ and grant_.grant.grantee.name == "Unit" else None
-
-
-def authority_change(judge, facts, _author, signed):
-    refuse(signed.change, "decision-missing")
-    change = judge.page.decode("AuthorityChange", signed.change[0].change.bytes)
-    present, holder = facts.authority, facts.holder()
-    wanted = (facts.scope, facts.membership.log, judge.authority_id(present))
-    refuse((change.scope, change.log, getattr(change, "from")) == wanted, "grant-mismatch")
-    leader, signers = unit_behind(facts, holder), []
-    for s in signed.change:
-        key = authority_key(present, s.signer)
-        key = key or (facts.key_of(holder.person) if holder and holder.person == s.signer else None)
-        key = key or (leader.leader_key if leader and leader.leader == s.signer else None)
-        refuse(key, "not-an-authority")
-        crypto.verify(judge.page, s.change, key)
-        refuse(s.change.bytes == signed.change[0].change.bytes, "grant-mismatch")
-        signers.append(s.signer)
-    by_decision = change.decision != crypto.ZERO and holder and leader and leader.leader != holder.person
-    by_decision = by_decision and {holder.person, leader.leader} <= set(signers)
-    refuse(quorum_met(present, signers, judge.now) or by_decision, "decision-missing")
-    founding.check_authority(change.to, holder.person if holder else bytes(16))
-    for p in change.to.guardians + ([change.to.child] if change.to.child else []):
-        known = authority_key(present, p.person) or facts.key_of(p.person)
-        refuse(known in (None, p.key), "key-not-pinned")
-    for m in [m for m in facts.present() if m.role.name in FAMILY and not authority_key(change.to, m.person)]:
-        facts.take_seat(m)
-    facts.next_authority = change.to
 
 
 def person_key_change(judge, facts, _author, signed):
@@ -209,6 +185,8 @@ def person_key_change(judge, facts, _author, signed):
         facts.next_authority = now.but(guardians=[renamed(g) for g in now.guardians], child=renamed(now.child))
     facts.new_keys[change.person] = change.new
     facts.list(d for d in member.devices if d not in change.surviving)
+    keep = lambda m: m.but(devices=[d for d in m.devices if d in change.surviving]) if m.person == change.person else m
+    facts.readmit, facts.before_commit = [keep(m) for m in facts.readmit], [keep(m) for m in facts.before_commit]
 
 
 def answers_for(facts, member):
@@ -251,8 +229,9 @@ def link_repair(_judge, facts, _author, said):
 
 def deletion(judge, facts, _author, said):
     receipt = crypto.verify(judge.page, said.receipt, said.device_key)
-    gone = said.device_key not in facts.devices()
+    gone = said.device_key in facts.unsaid and said.device_key not in facts.devices()
     refuse(gone and (receipt.scope, receipt.device) == (facts.scope, crypto.device_id(said.device_key)), "malformed")
+    facts.unsaid.discard(said.device_key)
 
 
 def close(judge, facts, _author, said):
@@ -273,4 +252,5 @@ RULES = {
     "Deletion": (deletion, "Witness"),
     "Close": (close, "Close"),
     "Takeover": (take_over, "TakeOver"),
+    "Objection": (objection, "Object"),
 }

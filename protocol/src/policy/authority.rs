@@ -34,7 +34,7 @@ pub(super) fn change(
     if change.scope != state.scope() || change.log != state.log() || change.from != present.id() {
         return Err(Refusal::GrantMismatch);
     }
-    let signers = Signers::of(state, context, signatures)?;
+    let signers = Signers::of(state, context, &change.to, signatures)?;
     genesis::check_authority(&change.to, state.holder().map(|h| h.person).unwrap_or_default())?;
     // Keys are pinned: a key changes by a key change, never in passing.
     let pinned = |p: &AuthorityPerson| {
@@ -127,7 +127,12 @@ struct Signers {
 }
 
 impl Signers {
-    fn of(state: &ScopeState, context: &Context<'_>, signatures: &[AuthoritySignature]) -> Result<Self, Refusal> {
+    fn of(
+        state: &ScopeState,
+        context: &Context<'_>,
+        to: &ConsentAuthority,
+        signatures: &[AuthoritySignature],
+    ) -> Result<Self, Refusal> {
         let (present, holder) = (state.authority(), state.holder());
         let leader = holder.and_then(|h| unit_behind(state, h));
         let key_of = |signer: PersonId| {
@@ -140,6 +145,7 @@ impl Signers {
         for signature in signatures {
             let outside = match key_of(signature.signer) {
                 Some(_) => None,
+                None if to.key(signature.signer).is_some() => return Err(Refusal::NotAnAuthority),
                 None => Some(outsider(state, context, leader.as_ref(), signature)?),
             };
             let key = key_of(signature.signer).or(outside.as_ref()).ok_or(Refusal::NotAnAuthority)?;
@@ -176,10 +182,14 @@ fn outsider(
     let signed = signature.certificate.as_ref().ok_or(Refusal::NotAnAuthority)?;
     let key = context.trusted.key(context.home).ok_or(Refusal::NotIdentified)?;
     let certificate = signed.verify(key).map_err(|_| Refusal::NotIdentified)?;
-    let answers = matches!(certificate.kind, PersonKind::Leader | PersonKind::Administrator);
-    let other = unit.is_none_or(|u| certificate.unit != Some(u.unit));
+    let other = certificate.unit.is_some_and(|theirs| unit.is_none_or(|u| theirs != u.unit));
+    let answers = match certificate.kind {
+        PersonKind::Leader => other,
+        kind => kind == PersonKind::Administrator,
+    };
     let apart = state.present().all(|m| m.person != certificate.person);
-    if certificate.person != signature.signer || !answers || !other || !apart {
+    let ours = certificate.municipality == context.home && certificate.person == signature.signer;
+    if !ours || !answers || !apart {
         return Err(Refusal::NotAnAuthority);
     }
     Ok(certificate.person_key)

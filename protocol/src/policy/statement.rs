@@ -141,6 +141,10 @@ fn attest(
     }
     let mut next = state.clone();
     if next.grant(&id).is_none() {
+        let on_paper = |f: &&GrantFact| f.attested.iter().any(|a| a.person == signer);
+        if next.grants.iter().filter(on_paper).count() >= limits::GRANTS_PER_SIGNER {
+            return Err(Refusal::TooManyGrants);
+        }
         next.grants.push(GrantFact { id, grant, signers: vec![], attested: vec![], in_force_since: 0, ended_at: 0 });
     }
     let fact = next.grants.iter_mut().find(|f| f.id == id).ok_or(Refusal::GrantMissing)?;

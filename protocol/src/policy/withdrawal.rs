@@ -91,6 +91,10 @@ fn end_grants(next: &mut ScopeState, target: &Target, signer: PersonId, now: Mil
         ended.push(fact.grant.grantee);
     }
     let mut hit = !ended.is_empty();
+    // Whoever withdraws everything says no to those, too, whose grants had ended before.
+    if *target == Target::All {
+        ended.extend(next.grants.iter().map(|f| f.grant.grantee));
+    }
     for grantee in ended.into_iter().filter(|_| of_family) {
         veto(next, grantee, signer);
     }

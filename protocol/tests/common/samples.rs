@@ -280,6 +280,7 @@ impl Samples {
             }),
             Statement::Close(Closing::Reopened),
             Statement::Takeover(Takeover { reason: Hash([1; 32]) }),
+            Statement::Objection(Objection { change: Hash([1; 32]) }),
         ]
     }
 
