@@ -356,6 +356,8 @@ fn c22_who_withdraws_everything_says_no_to_whoever_was_here_before_too() {
         .unwrap();
     withdraws(&world, &mut card, FATHER, Target::Unit(PPT_UNIT)).unwrap();
     withdraws(&world, &mut card, MOTHER, Target::All).unwrap();
-    let alone = grants(&world, &mut card, world.unit_of(PPT_LEADER), 2, &[FATHER]);
-    assert_eq!(card.state().grant(&alone).unwrap().standing(card.now), GrantStanding::Waiting, "she is asked");
+    let alone = world.grant(world.log(), CARD, world.unit_of(PPT_LEADER), Access::Read, card.state().authority());
+    let alone = ConsentGrant { salt: [2; 16], ..alone };
+    card.say(&world, world.device(FATHER), Statement::Grant(world.sign_grant(&alone, FATHER))).unwrap();
+    assert_eq!(card.state().grant(&id_of(&alone)).unwrap().standing(card.now), GrantStanding::Waiting, "she is asked");
 }
