@@ -70,7 +70,9 @@ fn everyone_has_all(world: &World, scope: ScopeId, reports: &[(usize, Report)]) 
 /// Nobody puts the family out: in what is not closed everybody of the authority has a place.
 fn the_family_is_in(world: &World, scope: ScopeId) -> Result<(), String> {
     let state = world.history.home.chain(scope).expect("is somewhere").replica.state();
-    if state.kind() == ScopeKind::Unit || state.status == Status::Closed {
+    // Of a home that leads a double life nobody whom it keeps apart can be let in on the other side.
+    let apart = world.other.is_some();
+    if apart || state.kind() == ScopeKind::Unit || state.status == Status::Closed {
         return Ok(());
     }
     let out = state.authority().persons().find(|p| state.membership.member(p.person).is_none());
