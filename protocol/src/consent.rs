@@ -321,6 +321,8 @@ pub enum RejectReason {
     Mls = 1,
     /// Link or check does not match.
     Link = 2,
+    /// The home has signed two histories of the scope: people go on from what it has now.
+    TwoHistories = 3,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]

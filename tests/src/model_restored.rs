@@ -16,6 +16,8 @@ pub struct Storage {
     pub is_old: bool,
     /// It takes nothing more.
     pub is_full: bool,
+    /// When its operator last let it sign again.
+    opened_at: Option<u64>,
     /// What devices are giving back, until all of it is here.
     parts: BTreeMap<(DeviceId, ScopeId), Records>,
 }
@@ -84,7 +86,7 @@ impl ModelHome {
 
     /// Its operator has waited, and lets it sign again.
     pub fn open_again(&mut self) {
-        self.storage = Storage::default();
+        self.storage = Storage { opened_at: Some(self.now.max(self.stamped)), ..Storage::default() };
     }
 
     /// A receipt of this home's, and perhaps the records up to it.
@@ -111,7 +113,8 @@ impl ModelHome {
         if receipt.position.seq <= stands.seq && !other {
             return Reply::Done;
         }
-        self.storage.is_old = true;
+        // Its operator has said once that it goes on from here: what was signed before is a matter of its scope.
+        self.storage.is_old |= self.storage.opened_at.is_none_or(|at| receipt.time > at);
         let synced = |position| Reply::Synced(vec![SyncedScope { scope, position }]);
         if whole.records.is_empty() || other {
             return synced(here);
@@ -157,6 +160,11 @@ impl ModelHome {
     /// not put back to it and opened (`docs/operations.md`).
     pub fn has_moved_nothing_since(&self, old: &Self) -> bool {
         self.transfers.is_like(&old.transfers) && self.tombstones == old.tombstones
+    }
+
+    /// Whether it signs nothing, or stores nothing.
+    pub fn ailing(&self) -> bool {
+        !self.signs()
     }
 
     /// How far a scope goes here.

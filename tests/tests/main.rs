@@ -40,4 +40,5 @@ mod support;
 mod three_municipalities;
 mod transfer;
 mod transfer_again;
+mod two_histories;
 mod vectors;

@@ -218,6 +218,8 @@ def two_others(judge, facts, member, others):
 def reject(_judge, facts, _author, said):
     refuse(facts.last_commit and said.seq == facts.last_commit, "malformed")
     facts.rejected = True
+    if said.reason.name == "TwoHistories":
+        facts.before_commit = list(facts.present())
 
 
 def link_repair(_judge, facts, _author, said):

@@ -71,7 +71,7 @@ impl Client {
     }
 
     /// Our newest receipt, to these persons.
-    fn tell(&mut self, scope: ScopeId, persons: &[PersonId]) {
+    pub(super) fn tell(&mut self, scope: ScopeId, persons: &[PersonId]) {
         let Some(receipt) = self.newest_receipt(scope) else { return };
         for person in persons {
             let waiting =
@@ -151,7 +151,7 @@ impl Client {
         }
     }
 
-    fn note_fork(&mut self, scope: ScopeId, theirs: &Signed<Receipt>) {
+    pub(super) fn note_fork(&mut self, scope: ScopeId, theirs: &Signed<Receipt>) {
         let Some(ours) = self.newest_receipt(scope).filter(|_| !self.forked(scope)) else { return };
         let fork = Fork { ours, theirs: theirs.clone() };
         self.table.write(Space::State, &row_key("fork", scope), encode(&fork));
@@ -160,6 +160,20 @@ impl Client {
             "the home has signed two histories; both signatures are kept, audit verify names them",
         );
         self.halt(scope, &problem);
+    }
+
+    /// People have decided from where it goes on: nothing stops there any more, and the proof stays.
+    pub(super) fn settle_fork(&mut self, scope: ScopeId) {
+        if let Some(proof) = self.table.read(Space::State, &row_key("fork", scope)).map(<[u8]>::to_vec) {
+            // One for each time that people have gone on.
+            let at = self.scopes.get(&scope).map_or(0, |s| s.replica.state().position.seq);
+            self.table.write(Space::State, &[row_key("proof", scope).as_slice(), &at.to_be_bytes()].concat(), proof);
+        }
+        for kind in ["fork", "halted"] {
+            self.table.delete(Space::State, &row_key(kind, scope));
+        }
+        self.table.delete_all(Space::State, &row_key("seen", scope));
+        self.session.expected.remove(&scope);
     }
 
     fn shown(&self, scope: ScopeId) -> Vec<(Vec<u8>, Signed<Receipt>)> {
@@ -214,8 +228,12 @@ impl Client {
         for s in self.audited_scopes(log) {
             let here = s.replica.state().position.seq;
             all.extend(self.newest_receipt(s.id()));
-            let fork = self.table.read(Space::State, &row_key("fork", s.id())).and_then(|b| decode::<Fork>(b).ok());
-            all.extend(fork.into_iter().flat_map(|f| [f.ours, f.theirs]));
+            for kind in ["fork", "proof"] {
+                let prefix = row_key(kind, s.id());
+                let proofs = self.table.scan(Space::State, &prefix);
+                let proofs = proofs.filter_map(|(_, value)| decode::<Fork>(value).ok());
+                all.extend(proofs.flat_map(|f| [f.ours, f.theirs]));
+            }
             let shown = self.shown(s.id()).into_iter().map(|(_, r)| r);
             all.extend(shown);
             all.retain(|r| r.peek().is_ok_and(|r| r.scope != s.id() || r.position.seq <= here));

@@ -43,8 +43,10 @@ impl Client {
         let scopes: Vec<&SyncedScope> = scopes.iter().filter(|s| self.home_of(s.scope) == from).collect();
         for (scope, position) in scopes.iter().filter_map(|s| Some((s.scope, s.position?))) {
             self.served(from, scope);
+            self.session.stands.insert(scope, position.seq);
             // The home has signed for others what it does not show us: nothing is sealed on an old state.
-            if self.session.expected.get(&scope).is_some_and(|seq| *seq > position.seq) {
+            let behind = self.session.expected.get(&scope).is_some_and(|seq| *seq > position.seq);
+            if behind && !self.going_on(scope) && !self.is_other(scope, position) {
                 self.withheld(scope, position.seq);
             }
         }
@@ -87,7 +89,14 @@ impl Client {
         if first.seq != known.seq + 1 {
             return self.out_of_turn(scope, first.clone(), &receipt);
         }
-        check_order(&known.head, &fresh, &receipt, scope)?;
+        if let Err(problem) = check_order(&known.head, &fresh, &receipt, scope) {
+            // Signed by the home, and no continuation of what it has signed for this device.
+            if receipt.scope == scope && self.newest_receipt(scope).is_some() {
+                self.histories_part(scope, receipt.position.seq);
+                return Ok(());
+            }
+            return Err(problem);
+        }
         let expected =
             self.scopes.contains_key(&scope) || self.foundings.contains_key(&scope) || self.welcome(scope).is_some();
         if !expected {
@@ -240,6 +249,7 @@ impl Client {
         let judged = s.replica.judge(record, &context)?;
         let event = judged.event().clone();
         let own = event.device == own_device;
+        self.note_named(scope, &event);
         if let Body::Statement(Statement::Grant(signed)) = &event.body {
             let signed = signed.clone();
             self.keep_grant(&signed);

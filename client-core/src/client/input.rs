@@ -179,6 +179,10 @@ pub enum Command {
     LogShow {
         log: String,
     },
+    /// Goes on from what the home has where it has signed two histories. → `log scopes`
+    LogContinue {
+        log: String,
+    },
     /// → `events:[{seq time scope kind author}]`
     LogHistory {
         log: String,

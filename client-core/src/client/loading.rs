@@ -22,14 +22,16 @@ impl Client {
 
     /// A command goes before what a home is owed; that is loaded after it.
     pub(super) fn load_for_command(&mut self, loading: Loading) {
-        if let Some(Loading::Return { scope, after }) = self.load.replace(loading) {
-            self.session.owed.push_front((scope, after));
+        match self.load.replace(loading) {
+            Some(Loading::Return { scope, after }) => self.session.owed.push_front((scope, after)),
+            Some(Loading::Parting { scope, after }) => self.session.parting.push_front((scope, after)),
+            _ => {}
         }
     }
 
     pub(super) fn prefixes(&self, loading: &Loading) -> Vec<Vec<u8>> {
         match loading {
-            Loading::Return { scope, .. } => vec![scope.0.to_vec()],
+            Loading::Return { scope, .. } | Loading::Parting { scope, .. } => vec![scope.0.to_vec()],
             Loading::Attachment(at) => vec![at.id.0.to_vec()],
             Loading::Answer(_, log) => self.audited_scopes(*log).map(|s| s.id().0.to_vec()).collect(),
         }
@@ -48,6 +50,12 @@ impl Client {
         let answer = match self.load.take() {
             Some(Loading::Return { scope, after }) => {
                 self.return_loaded(scope, after, &rows);
+                None
+            }
+            Some(Loading::Parting { scope, .. }) => {
+                if let Err(problem) = self.parting_loaded(scope, &rows) {
+                    self.report(&problem);
+                }
                 None
             }
             Some(Loading::Attachment(at)) => Some(self.file_loaded(at, rows)),

@@ -31,6 +31,7 @@ mod me;
 mod moved;
 mod outbox;
 mod packages;
+mod parted;
 mod pending;
 mod people;
 mod plan;
@@ -84,6 +85,8 @@ pub struct Client {
     news: Vec<News>,
     /// Scopes that are being read again from their first record.
     rebuilt: BTreeMap<ScopeId, Scope>,
+    /// Scopes of which the home has another history, until this connection ends.
+    parted: BTreeMap<ScopeId, parted::Parted>,
 }
 
 /// What the rows that were asked for are wanted for.
@@ -95,6 +98,8 @@ enum Loading {
     Attachment(attachments::FileAt),
     /// What a home lacks of a scope after this record.
     Return { scope: stafett_protocol::ids::ScopeId, after: u64 },
+    /// What this device alone has of a scope, after this record.
+    Parting { scope: stafett_protocol::ids::ScopeId, after: u64 },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -133,6 +138,7 @@ impl Client {
             file: None,
             news: vec![],
             rebuilt: BTreeMap::new(),
+            parted: BTreeMap::new(),
             table,
             me,
         })
@@ -170,6 +176,7 @@ impl Client {
             Input::Disconnected => {
                 self.session.close();
                 self.rebuilt.clear();
+                self.parted.clear();
                 None
             }
             Input::Loaded(rows) => self.loaded(rows),
@@ -228,6 +235,7 @@ impl Client {
             C::LogNew { child, born, guardians, level } => self.log_new(child, born, &guardians, level),
             C::LogList => self.log_list(),
             C::LogShow { log } => self.log_show(&log),
+            C::LogContinue { log } => self.log_continue(&log),
             C::ConsentPending => self.consent_pending(),
             C::ConsentGrant { request, custody } => self.consent_answer(&request, true, custody),
             C::ConsentRefuse { request } => self.consent_answer(&request, false, false),

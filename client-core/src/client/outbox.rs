@@ -256,6 +256,11 @@ impl Client {
         Ok(())
     }
 
+    /// What was under way in a scope comes to nothing.
+    pub(super) fn forget_sent(&mut self, scope: ScopeId) {
+        self.table.delete(Space::Outbox, &sent_key(scope));
+    }
+
     fn sent_event(&self, scope: ScopeId, counter: u64) -> Option<Signed<Event>> {
         let single = self.table.read(Space::Outbox, &sent_key(scope)).and_then(|b| decode::<Bundle>(b).ok());
         let bundles = self.bundles().into_iter().map(|(_, bundle)| bundle);

@@ -36,6 +36,7 @@ const PLANNED: &[Step] = &[
     Client::plan_commits,
     Client::send_files,
     Client::send_changes,
+    Client::plan_other_histories,
     Client::plan_rebuilds,
     Client::plan_checkpoint,
 ];

@@ -12,7 +12,7 @@ use super::{Client, group};
 use crate::rows::Space;
 use stafett_protocol::codec::encode;
 use stafett_protocol::consent::Statement;
-use stafett_protocol::event::{Body, Record};
+use stafett_protocol::event::{Body, Event, Record};
 use stafett_protocol::ids::{Hash, ScopeId};
 use stafett_protocol::policy::Context;
 use stafett_protocol::replica::{self, first_home};
@@ -27,6 +27,7 @@ impl Client {
             .filter(|(id, s)| {
                 s.unaudited.is_some()
                     && s.standing == Standing::Member
+                    && !self.parted.contains_key(id)
                     && !self.session.blocked.contains(id)
                     && !self.session.still.contains(&(**id, ContentWork::Reread))
                     && !self.session.waits_for(&Sent::History(**id))
@@ -43,6 +44,9 @@ impl Client {
 
     /// A page of the past. The last one ends the rebuilding.
     pub(super) fn take_history(&mut self, scope: ScopeId, page: Records) -> Result<(), Problem> {
+        if self.parted.contains_key(&scope) {
+            return self.take_other_history(scope, page);
+        }
         let Some(goal) = self.scopes.get(&scope).filter(|s| s.unaudited.is_some()).map(|s| s.replica.state().position)
         else {
             return Ok(());
@@ -83,10 +87,19 @@ impl Client {
         Ok(())
     }
 
-    /// One record of the past, judged and followed as by a newcomer.
+    /// One record of the past into the copy that is being made.
     fn replay(&mut self, scope: ScopeId, record: Record) -> Result<(), Problem> {
+        let mut copy = self.rebuilt.remove(&scope);
+        let followed = self.follow_past(&mut copy, record);
+        self.rebuilt.extend(copy.map(|s| (scope, s)));
+        save_record(&mut self.table, scope, &followed?.0);
+        Ok(())
+    }
+
+    /// One record of the past, judged and followed as by a newcomer; the first makes the copy.
+    pub(super) fn follow_past(&self, copy: &mut Option<Scope>, record: Record) -> Result<(Record, Event), Problem> {
         let trusted = self.me()?.trusted();
-        let state = self.rebuilt.get(&scope).map(|s| s.replica.state());
+        let state = copy.as_ref().map(|s| s.replica.state());
         let outside = |state: &stafett_protocol::state::ScopeState| {
             let event = record.event.peek().ok()?;
             let withdrawal = matches!(event.body, Body::Statement(Statement::Withdrawal(_)));
@@ -99,18 +112,18 @@ impl Client {
         };
         let context =
             Context { now: record.time, home, trusted: &trusted, card: card.map(|card| card.replica.state()) };
-        let Some(s) = self.rebuilt.get_mut(&scope) else {
+        let Some(s) = copy else {
             let (replica, judged) = replica::found(record, &context)?;
             let mut s = Scope::new(replica, Standing::Member)?;
             if let Body::Genesis(genesis) = &judged.event().body {
                 s.keys.learn_check(0, genesis.check.0).map_err(group::mls_problem)?;
             }
-            save_record(&mut self.table, scope, judged.record());
-            self.rebuilt.insert(scope, s);
-            return Ok(());
+            s.note_head();
+            *copy = Some(s);
+            return Ok((judged.record().clone(), judged.event().clone()));
         };
         let judged = s.replica.judge(record, &context)?;
-        let event = judged.event();
+        let event = judged.event().clone();
         match &event.body {
             Body::Commit(commit) => group::note(&mut s.keys, event.epoch + 1, commit, event.device)?,
             Body::Change(change) => s.unopened.extend(unopened_of(&s.replica, &judged, change)),
@@ -126,8 +139,7 @@ impl Client {
         }
         let record = s.replica.apply(judged)?;
         s.note_head();
-        save_record(&mut self.table, scope, &record);
-        Ok(())
+        Ok((record, event))
     }
 
     /// Opens what the keys of the scope open, as far as the chain has published checks for them. Contents that stop the document

@@ -29,6 +29,9 @@ impl Client {
     /// The home has said where a scope stands. If that is behind what it has signed, it is shown so, once a connection.
     pub(super) fn compare_with_receipt(&mut self, scope: ScopeId, stands: Option<Position>) {
         let member = self.scopes.get(&scope).is_some_and(|s| s.standing == Standing::Member);
+        if let Some(stands) = stands.filter(|stands| self.is_other(scope, *stands)) {
+            return self.histories_part(scope, stands.seq);
+        }
         let Some((signed, receipt)) = self.receipt_of_home(scope).filter(|_| member) else { return };
         if receipt.position.seq > stands.unwrap_or_default().seq && self.session.shown_to_home.insert(scope) {
             self.give_back(scope, vec![], signed);
@@ -44,6 +47,10 @@ impl Client {
     pub(super) fn home_stands_at(&mut self, scopes: &[SyncedScope]) {
         for synced in scopes {
             let Some((_, receipt)) = self.receipt_of_home(synced.scope) else { continue };
+            if let Some(stands) = synced.position.filter(|stands| self.is_other(synced.scope, *stands)) {
+                self.histories_part(synced.scope, stands.seq);
+                continue;
+            }
             let stands = synced.position.unwrap_or_default().seq;
             if stands >= receipt.position.seq {
                 self.session.unblock(synced.scope);
@@ -60,6 +67,7 @@ impl Client {
         if self.load.is_none() {
             self.load = self.session.owed.pop_front().map(|(scope, after)| Loading::Return { scope, after });
         }
+        self.load_parting();
     }
 
     /// The chain is here: everything after `after`, in parts that end at the receipt.

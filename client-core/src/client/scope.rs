@@ -161,6 +161,17 @@ impl Scope {
         self.heads.iter().find(|p| p.seq == seq).map(|p| p.head)
     }
 
+    /// Takes over another history of the scope. The document is made anew from it as soon as this device is in there: what is
+    /// its person's and is not in it waits again.
+    pub fn come_over(&mut self, other: Self, standing: Standing) {
+        (self.replica, self.heads, self.standing) = (other.replica, other.heads, standing);
+        let before = std::mem::replace(&mut self.keys, other.keys);
+        self.keys.take_from(&before);
+        self.unopened.clear();
+        self.facts_changed = true;
+        self.read_again();
+    }
+
     pub fn kind(&self) -> ScopeKind {
         self.replica.state().kind()
     }

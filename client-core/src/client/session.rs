@@ -63,11 +63,15 @@ pub(super) struct Session {
     lines: BTreeMap<Municipality, Line>,
     /// How far others were shown a scope when its news were asked for.
     pub expected: BTreeMap<ScopeId, u64>,
+    /// Where homes said that they stand.
+    pub stands: BTreeMap<ScopeId, u64>,
     /// Scopes whose home was shown its own receipt on this connection, and those whose records it asked for.
     pub shown_to_home: BTreeSet<ScopeId>,
     pub asked_back: BTreeSet<ScopeId>,
     /// What homes lack, and after which record; loaded one by one.
     pub owed: VecDeque<(ScopeId, u64)>,
+    /// Scopes in which this device goes over to what the home has, and the last record of both; loaded one by one.
+    pub parting: VecDeque<(ScopeId, u64)>,
     frames: Vec<Vec<u8>>,
     /// How far a move under way has come, until it is told.
     pub moving: Option<super::input::Progress>,
@@ -164,6 +168,10 @@ impl Session {
 
     /// Sends a request to one municipality's server; nothing happens while it does not listen.
     pub fn send(&mut self, to: Municipality, request: Request, purpose: Sent) {
+        if std::env::var_os("DBG").is_some() {
+            let r = format!("{request:?}");
+            eprintln!("SEND {purpose:?} {}", &r[..r.len().min(160)]);
+        }
         let Some(line) = self.lines.get_mut(&to).filter(|l| l.is_open()) else { return };
         let frame = encode(&ClientFrame { id: line.note(purpose), request });
         if to == self.own {
@@ -319,6 +327,11 @@ impl Client {
                 self.synced(from, &scopes);
             }
             (Sent::Return(_), Reply::Synced(scopes)) => self.home_stands_at(&scopes),
+            // What this device has does not follow what the home has.
+            (Sent::Return(scope), Reply::Problem(problem)) if problem.code == "chain-broken" => {
+                let stands = self.session.stands.get(&scope).copied().unwrap_or(1);
+                self.histories_part(scope, stands);
+            }
             (Sent::Units, Reply::Units(units)) => self.learn_units(from, &units),
             (Sent::Persons, Reply::Persons(records)) => {
                 for record in &records {
@@ -343,6 +356,7 @@ impl Client {
             (Sent::Row(key), Reply::TransferAborted(freed)) => self.transfer_aborted(&key, freed),
             (Sent::History(scope), Reply::Records(page)) => return self.take_history(scope, page),
             (Sent::History(scope), _) => {
+                self.parted.remove(&scope);
                 self.session.still.insert((scope, ContentWork::Reread));
             }
             (Sent::Checkpoint(scope, seq), Reply::Done) => self.checkpoint_stored(scope, seq),

@@ -141,6 +141,7 @@ impl Client {
                 let word = match (s.standing, state.status_at(self.home_now())) {
                     _ if self.keeps_archive(log) => "archived",
                     (Standing::Withdrawn, _) | (_, Status::Withdrawn) => "withdrawn",
+                    _ if self.scopes_in(log).any(|scope| self.has_two_histories(scope)) => "stopped",
                     (_, Status::Active) => "active",
                     (_, Status::Dormant) => "dormant",
                     (_, Status::Closed) => "passive",
@@ -248,6 +249,7 @@ impl Client {
             None => "draft",
             Some((Standing::Joining, _)) => "joining",
             Some((Standing::Halted, _)) => "halted",
+            Some(_) if self.has_two_histories(scope) => "stopped",
             Some((_, Status::Closed)) => "closed",
             Some((_, Status::Dormant)) => "dormant",
             Some((_, Status::Withdrawn)) | Some((Standing::Withdrawn, _)) => "withdrawn",

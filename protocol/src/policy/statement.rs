@@ -3,7 +3,8 @@
 
 use super::{Action, Author, Context, Refusal, authority, entry, handover, require, withdrawal};
 use crate::consent::{
-    Access, Attested, Closing, DeletionWitness, Grantee, KeyPlace, LinkRepair, Permit, Reject, SignedGrant, Statement,
+    Access, Attested, Closing, DeletionWitness, Grantee, KeyPlace, LinkRepair, Permit, Reject, RejectReason,
+    SignedGrant, Statement,
 };
 use crate::limits;
 use crate::membership::Role;
@@ -162,7 +163,12 @@ fn reject(state: &ScopeState, rejected: &Reject) -> Result<ScopeState, Refusal> 
     if state.last_commit == 0 || rejected.seq != state.last_commit {
         return Err(Refusal::Malformed);
     }
-    Ok(ScopeState { rejected: Permit::Yes, ..state.clone() })
+    let mut next = ScopeState { rejected: Permit::Yes, ..state.clone() };
+    if rejected.reason == RejectReason::TwoHistories {
+        // Nothing is wrong with the commit: nobody whom it let in is left behind.
+        next.before_last_commit = state.present().cloned().collect();
+    }
+    Ok(next)
 }
 
 fn close(state: &ScopeState, context: &Context<'_>, closing: Closing) -> Result<ScopeState, Refusal> {

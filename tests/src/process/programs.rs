@@ -40,7 +40,8 @@ fn build(profile: &Path) {
     let name = profile.file_name().unwrap().to_str().unwrap();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--bins", "-p", "stafett-server", "-p", "stafett-cli"]);
+    // The whole workspace: its features are those of the tests, and nothing is built a second time.
+    command.args(["build", "--quiet", "--workspace", "--bin", "stafettd", "--bin", "stafett"]);
     command.args(["--profile", if name == "debug" { "dev" } else { name }]);
     command.arg("--target-dir").arg(profile.parent().unwrap());
     command.arg("--manifest-path").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"));

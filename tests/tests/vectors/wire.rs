@@ -86,7 +86,9 @@ fn names(world: &World) -> Vec<Sample> {
     let permits = [Permit::No, Permit::Yes];
     all.extend(permits.map(|p| sample("permit", &p)));
     all.extend([Access::Read, Access::Contribute, Access::Hold, Access::Custody].map(|a| sample("access", &a)));
-    all.extend([RejectReason::Mls, RejectReason::Link].map(|r| sample("reject reason", &r)));
+    all.extend(
+        [RejectReason::Mls, RejectReason::Link, RejectReason::TwoHistories].map(|r| sample("reject reason", &r)),
+    );
     all.extend([Closing::Closed, Closing::Reopened].map(|c| sample("closing", &c)));
     all.extend([Part::Moves, Part::Closes].map(|p| sample("part", &p)));
     all.extend(stafett_protocol::policy::ROLES.iter().map(|r: &Role| sample("role", r)));
