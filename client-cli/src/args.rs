@@ -206,6 +206,9 @@ pub enum Log {
     History {
         log: String,
     },
+    Continue {
+        log: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

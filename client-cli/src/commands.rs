@@ -91,6 +91,7 @@ fn of_log(log: Log) -> (&'static str, Wish) {
         Log::List => ("log.list", Wish::LogList),
         Log::Show { log } => ("log.show", Wish::LogShow { log }),
         Log::History { log } => ("log.history", Wish::LogHistory { log }),
+        Log::Continue { log } => ("log.continue", Wish::LogContinue { log }),
     }
 }
 

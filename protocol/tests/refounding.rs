@@ -254,3 +254,23 @@ fn an_orphaned_scope_takes_a_new_holder_on_a_fresh_consent() {
     let family = card.membership().authority.id();
     assert_eq!(card.admit(&world, teacher, MOTHER, Role::Guardian, family, vec![]), Ok(()));
 }
+
+/// Two histories are no fault of the last commit: whom it let in comes back too, unlike after a commit that nobody could
+/// process.
+#[test]
+fn two_histories_leave_nobody_behind_whom_the_last_commit_let_in() {
+    let world = World::new();
+    for (reason, stays) in [(RejectReason::Mls, false), (RejectReason::TwoHistories, true)] {
+        let mut card = world.card_with_reader();
+        let newest = card.membership().members.iter().find(|m| {
+            let before = &card.state().before_last_commit;
+            before.iter().all(|b| b.person != m.person)
+        });
+        let newest = newest.expect("the last commit let somebody in").person;
+        let seq = card.state().last_commit;
+        card.say(&world, world.device(FATHER), Statement::Reject(Reject { seq, reason })).unwrap();
+        let event = refounding(&world, &card, MOTHER);
+        card.submit_event(&world, world.device(MOTHER), &event).unwrap();
+        assert_eq!(card.state().present().any(|m| m.person == newest), stays, "{reason:?}");
+    }
+}

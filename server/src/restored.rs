@@ -15,6 +15,10 @@ use crate::store::accounts::to_db;
 
 /// Name of the mark in the database.
 pub const RESTORED: &str = "restored";
+/// When the operator last said that the server goes on from what it has, milliseconds since 1970 UTC.
+const OPENED: &str = "opened";
+/// When a device last showed that this server has signed two histories of a scope.
+pub const TWO_HISTORIES: &str = "two_histories";
 /// How often the server was started, in the database and in the home.
 const STARTS: &str = "starts";
 
@@ -32,6 +36,30 @@ pub async fn stop_signing(conn: &mut Conn) -> Result<bool, StoreError> {
     set_meta(conn, RESTORED, to_db(now_ms())).await?;
     conn.execute("DELETE FROM key_packages WHERE last_resort = 0", args![]).await?;
     Ok(true)
+}
+
+/// The operator has waited for the devices, and goes on from what is here.
+pub async fn open(conn: &mut Conn) -> Result<(), StoreError> {
+    set_meta(conn, OPENED, to_db(now_ms())).await?;
+    set_meta(conn, RESTORED, 0).await
+}
+
+/// A device has shown a receipt of ours that goes beyond what is here, or names another history. What was signed before the
+/// operator opened the server is a matter of its scope alone: the rest is served, or one device back from a holiday
+/// would close the municipality again and again. Answers whether the server has stopped signing now.
+pub async fn shown_more(conn: &mut Conn, signed_at: u64, other_history: bool) -> Result<bool, StoreError> {
+    if other_history {
+        note_two_histories(conn).await?;
+    }
+    match meta(conn, OPENED).await? {
+        Some(opened) if to_db(signed_at) <= opened => Ok(false),
+        _ => stop_signing(conn).await,
+    }
+}
+
+/// This server has signed two histories of a scope: `doctor` says so.
+pub async fn note_two_histories(conn: &mut Conn) -> Result<(), StoreError> {
+    set_meta(conn, TWO_HISTORIES, to_db(now_ms())).await
 }
 
 /// Counts this start in the database and in the home. A database that has seen fewer starts than the home beside it was

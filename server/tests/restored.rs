@@ -4,12 +4,12 @@
 
 use crate::common::*;
 use crate::support::*;
-use stafett_protocol::event::{Body, Event, Position, Receipt, Record};
+use stafett_protocol::event::{Body, Change, Event, Position, Receipt, Record};
 use stafett_protocol::ids::{Hash, ScopeId};
 use stafett_protocol::membership::{Role, ScopeKind};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::*;
-use stafett_server::db::Db;
+use stafett_server::db::{Conn, Db, StoreError, schema};
 use stafett_server::pg::Postgres;
 use stafett_server::restored;
 use std::path::Path;
@@ -227,6 +227,52 @@ async fn s8_a_server_shown_its_own_receipt_beyond_its_head_signs_nothing_more() 
     let refused = teacher.client.submit(one(world.device(TEACHER), &other)).await.unwrap_err();
     assert_eq!(refused.code, "home-restored");
     assert_eq!(stands(teacher.give(kept.after(1)).await), Some(2));
+    server.end().await;
+}
+
+/// Once its operator has gone on from what is here, a device that knows another history stops its own scope and nobody else:
+/// neither a longer nor an equally long one closes the server again.
+#[tokio::test(flavor = "multi_thread")]
+async fn s8_two_histories_after_open_close_nothing_but_their_scope() {
+    let world = World::new();
+    let server = Running::start(&world, None).await;
+    let client = server.enter(&world, TEACHER).await;
+    let mut teacher = Author { world: &world, client, kept: Default::default(), sent: vec![] };
+    let genesis = world.genesis_event(world.device(TEACHER), &world.card_founding());
+    let time = teacher.submit(std::slice::from_ref(&genesis), None).await;
+    let mut card = world.found_event(world.device(TEACHER), genesis, time, None).unwrap();
+    drop(teacher.client);
+    let file = server.dir.path().join("home/stafett.db");
+    let (dir, old) = (server.end().await, std::fs::read(&file).unwrap());
+    let server = Running::again(dir, None).await;
+    teacher.client = server.open(&world.device(TEACHER).key).await.unwrap();
+    let first = card.event(world.device(TEACHER), Body::Change(change()));
+    teacher.write(&mut card).await;
+    let equal = teacher.kept[&CARD].clone();
+    teacher.write(&mut card).await;
+    let longer = teacher.kept[&CARD].clone();
+    drop(teacher.client);
+    let dir = server.end().await;
+    std::fs::write(&file, old).unwrap();
+    let server = Running::again(dir, None).await;
+    server
+        .db
+        .write::<(), StoreError, _>(|conn: &mut Conn| Box::pin(async move { restored::open(conn).await }))
+        .await
+        .unwrap();
+    teacher.client = server.open(&world.device(TEACHER).key).await.unwrap();
+    // Somebody writes on what is here: another second record.
+    let said = Event { body: Body::Change(Change { salt: [9; 32], ..change() }), ..first };
+    teacher.client.submit(one(world.device(TEACHER), &said)).await.unwrap();
+    assert_eq!(stands(teacher.give(Records { records: vec![], ..equal.after(0) }).await), Some(2));
+    assert_eq!(stands(teacher.give(Records { records: vec![], ..longer.after(0) }).await), Some(2));
+    let Reply::Problem(refused) = teacher.give(longer.after(2)).await else { panic!("another history was taken in") };
+    assert_eq!(refused.code, "chain-broken");
+    // It signs on.
+    let more = Event { counter: said.counter + 1, ..said };
+    teacher.client.submit(one(world.device(TEACHER), &more)).await.unwrap();
+    let noted = schema::meta(&mut server.db.reader().await.unwrap(), restored::TWO_HISTORIES).await.unwrap();
+    assert!(noted.is_some(), "the operator can see it");
     server.end().await;
 }
 

@@ -206,15 +206,6 @@ impl Client {
     }
 
     fn go_over(&mut self, scope: ScopeId, other: Parted) -> Result<(), Problem> {
-        if std::env::var_os("DBG").is_some() {
-            eprintln!(
-                "GO OVER {scope} {} common {} named {} recs {}",
-                other.leaving,
-                other.common,
-                other.named,
-                other.records.len()
-            );
-        }
         let me = self.me()?.person;
         let founded = other.copy.as_ref().is_some_and(|copy| self.is_unknown_founding(scope, copy));
         let (Some(copy), Some(s)) = (other.copy, self.scopes.get_mut(&scope)) else { return Ok(()) };

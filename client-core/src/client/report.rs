@@ -57,9 +57,6 @@ impl Client {
 
     /// Keeps a problem where `log show` and support find it; never silently.
     pub(super) fn report(&mut self, problem: &Problem) {
-        if std::env::var_os("DBG").is_some() {
-            eprintln!("REPORT {problem:?}");
-        }
         self.session.counts.refused += 1;
         let said = (problem.code.clone(), problem.message.clone());
         if self.session.problems.len() < PROBLEMS && !self.session.problems.contains(&said) {

@@ -168,10 +168,6 @@ impl Session {
 
     /// Sends a request to one municipality's server; nothing happens while it does not listen.
     pub fn send(&mut self, to: Municipality, request: Request, purpose: Sent) {
-        if std::env::var_os("DBG").is_some() {
-            let r = format!("{request:?}");
-            eprintln!("SEND {purpose:?} {}", &r[..r.len().min(160)]);
-        }
         let Some(line) = self.lines.get_mut(&to).filter(|l| l.is_open()) else { return };
         let frame = encode(&ClientFrame { id: line.note(purpose), request });
         if to == self.own {

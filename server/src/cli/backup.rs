@@ -115,10 +115,7 @@ async fn restore_files(source: &mut Conn, dir: &Path, file: &Path) -> Result<Set
 
 pub async fn open(dir: &Path) -> Result<Said, CliError> {
     let (_, db) = super::open(dir).await?;
-    db.write::<_, StoreError, _>(|conn: &mut Conn| {
-        Box::pin(async move { schema::set_meta(conn, restored::RESTORED, 0).await })
-    })
-    .await?;
+    db.write::<_, StoreError, _>(|conn: &mut Conn| Box::pin(async move { restored::open(conn).await })).await?;
     db.close().await;
     Ok(Said::new("The server signs again.".to_owned(), json!({"open": true})))
 }

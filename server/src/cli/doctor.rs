@@ -13,6 +13,7 @@ use crate::db::{Db, StoreError, schema};
 use crate::federation::peers::Peers;
 use crate::home::{FILES, Home, now_ms};
 use crate::municipality::Municipality;
+use crate::restored;
 use crate::signing;
 use crate::store::accounts::from_db;
 
@@ -32,6 +33,7 @@ pub async fn run(dir: &Path) -> Result<Said, CliError> {
         Ok(db) => {
             checks.push(database(&db).await);
             checks.push(clock(&db).await);
+            checks.push(histories(&db).await);
             checks.push(last_backup(&home, &db).await);
             checks.push(peers(&home, &db).await);
             db.close().await;
@@ -189,4 +191,20 @@ async fn last_backup(home: &Home, db: &Db) -> Check {
             Ok(None) => Ok("none yet; the server is new".to_owned()),
         },
     }
+}
+
+/// Devices have shown that this server has signed two histories of a scope: it was set back, and people wrote on.
+async fn histories(db: &Db) -> Check {
+    let seen = async { schema::meta(&mut db.reader().await?, restored::TWO_HISTORIES).await };
+    let result = match seen.await {
+        Ok(None) => Ok("no device has shown another history than this server's".to_owned()),
+        Ok(Some(at)) => Err(format!(
+            "devices have shown another history of a scope than this server's, last {} days ago. The server was set back, and people \
+             wrote before everybody had been there. Those logs have stopped; a guardian or the holder goes on with \
+             `stafett log continue`. Tell the units",
+            now_ms().saturating_sub(from_db(at)) / DAY_MS
+        )),
+        Err(error) => Err(error.to_string()),
+    };
+    Check { name: "histories", result }
 }

@@ -39,7 +39,9 @@ impl Intake {
         }
         let news = self
             .db
-            .write::<bool, StoreError, _>(|conn: &mut Conn| Box::pin(async move { restored::stop_signing(conn).await }))
+            .write::<bool, StoreError, _>(move |conn: &mut Conn| {
+                Box::pin(async move { restored::shown_more(conn, receipt.time, other_history).await })
+            })
             .await?;
         if news {
             tracing::error!(
@@ -56,9 +58,23 @@ impl Intake {
             .write::<Outcome, Fault, _>(move |conn: &mut Conn| {
                 Box::pin(async move { run(conn, &shared, &by, records, &receipt, signed).await })
             })
-            .await?;
+            .await;
+        if matches!(outcome, Err(Fault::Refused(Refusal::ChainBroken, _))) {
+            self.note_two_histories().await?;
+        }
+        let outcome = outcome?;
         self.announce(outcome);
         Ok(Some(Some(receipt.position)))
+    }
+
+    /// What a device has does not continue what is here: this server has signed both.
+    async fn note_two_histories(&self) -> Result<(), StoreError> {
+        tracing::error!("this server has signed two histories of a scope; the others are served");
+        self.db
+            .write::<(), StoreError, _>(|conn: &mut Conn| {
+                Box::pin(async move { restored::note_two_histories(conn).await })
+            })
+            .await
     }
 }
 
