@@ -36,8 +36,8 @@ worlds *ARGS:
 
 # Test vectors after a change of the protocol, and the independent verifier's word on them and on every verdict
 vectors:
-    UPDATE_VECTORS=1 cargo test -p stafett-tests --test vectors committed
-    cargo test -p stafett-tests --test vectors
+    UPDATE_VECTORS=1 cargo test --workspace --test suite vectors::committed
+    cargo test --workspace --test suite vectors::
 
 # Coverage-guided fuzzing of every target, SECONDS each, from the kept corpus; `just fuzz keep` adds what is new to it
 fuzz SECONDS="60" *TARGETS:

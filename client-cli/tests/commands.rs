@@ -1,14 +1,12 @@
 //! Exit codes and faults as scripts rely on them, through the real binary.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 
+use crate::support::{code, run, said, stafett};
 use stafett_protocol::code::Code;
 use stafett_protocol::ids::Hash;
-use support::{code, run, said, stafett};
 
 /// A well-formed code of a server that is not there.
 fn nowhere() -> String {

@@ -2,13 +2,11 @@
 #![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod support;
-
 use std::process::Stdio;
 
+use crate::support::{Server, code, lines, run, stafett, text};
 use serde_json::Value;
 use stafett_protocol::code::Code;
-use support::{Server, code, lines, run, stafett, text};
 
 #[test]
 fn a_leader_joins_once_and_watches_through_a_lost_server() {
@@ -84,7 +82,7 @@ fn a_server_with_another_authority_is_not_spoken_to() {
 #[test]
 fn the_demo_proves_everything() {
     let output = stafett().args(["--json", "demo", "--fast"]).output().unwrap();
-    let (exit, told) = support::said(&output);
+    let (exit, told) = crate::support::said(&output);
     let proofs = told["proofs"].as_array().unwrap_or_else(|| panic!("{told}"));
     assert!(proofs.iter().all(|proof| proof["ok"] == Value::Bool(true)), "{proofs:#?}");
     assert!(exit == 0 && proofs.len() >= 15 && told["steps"].as_array().unwrap().len() >= 15);

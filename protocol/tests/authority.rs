@@ -1,8 +1,7 @@
 //! Who consents and with which key: age, paper, changes of authority and of keys.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use stafett_protocol::consent::*;
 use stafett_protocol::handover::Takeover;
 use stafett_protocol::ids::Hash;

@@ -2,8 +2,7 @@
 //! C10; found by the mutants of `policy/authority.rs`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use stafett_protocol::consent::{
     AuthorityChange, AuthoritySignature, Grantee, KeyChangeSignature, PersonKeyChange, SignedAuthorityChange,
     SignedPersonKeyChange, Statement,

@@ -1,8 +1,7 @@
 //! Order, epochs, counters, roles: what the accept rule asks of every event.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use stafett_protocol::consent::{Access, Statement};
 use stafett_protocol::event::{Body, Change, Event, Record};
 use stafett_protocol::ids::Hash;

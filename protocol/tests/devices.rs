@@ -1,8 +1,7 @@
 //! Devices of members: added, renewed, resynced, within their limits.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use openmls::prelude::*;
 use stafett_protocol::consent::{KeyPlace, LinkRepair, Statement};
 use stafett_protocol::limits;

@@ -1,8 +1,7 @@
 //! Employees of granted units: what their leader says, and until when.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use stafett_protocol::consent::{Access, Target};
 use stafett_protocol::membership::Role;
 use stafett_protocol::policy::Refusal as R;

@@ -2,8 +2,7 @@
 //! found by its mutants).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use stafett_protocol::commit_view::{CommitView, Leaf};
 use stafett_protocol::consent::{Access, ConsentGrant, Grantee, Permit, PersonGrantee, UnitGrantee, Voucher};
 use stafett_protocol::credential::PersonKind;

@@ -1,8 +1,7 @@
 //! Founding: nothing exists before the quorum has signed, and the founder is alone in the first epoch.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use openmls::prelude::*;
 use stafett_protocol::consent::{Access, Permit};
 use stafett_protocol::event::{Body, Genesis};

@@ -2,8 +2,7 @@
 //! found by its mutants).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use stafett_protocol::commit_view::Leaf;
 use stafett_protocol::consent::{Access, KeyPlace, Permit};
 use stafett_protocol::event::{Body, Carried, Event, Genesis, Position};

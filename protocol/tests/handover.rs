@@ -2,8 +2,7 @@
 //! holds at the receipt; and in no other way. `takeover` has what others do in the holder's place.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use stafett_protocol::consent::{Access, ConsentGrant, Statement, Target};
 use stafett_protocol::handover::{HandoverAcceptance, HandoverOffer};
 use stafett_protocol::ids::Hash;

@@ -2,9 +2,8 @@
 //! come by (C1, K1, K8; found by the mutants of `policy/handover.rs`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::baton::after_handover;
-use common::*;
+use crate::common::baton::after_handover;
+use crate::common::*;
 use stafett_protocol::commit_view::{CommitView, Leaf};
 use stafett_protocol::consent::{Access, Grantee, PersonGrantee, Statement};
 use stafett_protocol::credential::PersonKind;

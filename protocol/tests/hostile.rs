@@ -4,27 +4,24 @@
 //! `STAFETT_BROKEN=name,name` look for less.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-mod hostile {
-    //! `moves`: what can happen. `draw`: histories at random. `deeds`, `play`: how they are performed. `facts`, `honest`:
-    //! what the rules say, and what honest clients do. `ledger`, `checks`: what must hold. `shrink`: a list made short.
-    pub mod checks;
-    pub mod deeds;
-    pub mod draw;
-    pub mod facts;
-    pub mod honest;
-    pub mod ledger;
-    pub mod moves;
-    pub mod play;
-    pub mod shrink;
-}
+// `moves`: what can happen. `draw`: histories at random. `deeds`, `play`: how they are performed. `facts`, `honest`:
+// what the rules say, and what honest clients do. `ledger`, `checks`: what must hold. `shrink`: a list made short.
+mod checks;
+mod deeds;
+mod draw;
+mod facts;
+mod honest;
+mod ledger;
+mod moves;
+mod play;
+mod shrink;
 
-use hostile::checks::{ALL, Broken, Violation};
-use hostile::draw::history;
-use hostile::moves::Move::*;
-use hostile::moves::P::*;
-use hostile::moves::{Aim, Game, Gift, Move, Rule, Seat, cast};
-use hostile::play::{Start, play};
+use self::checks::{ALL, Broken, Violation};
+use self::draw::history;
+use self::moves::Move::*;
+use self::moves::P::*;
+use self::moves::{Aim, Game, Gift, Move, Rule, Seat, cast};
+use self::play::{Start, play};
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -51,7 +48,7 @@ fn listed(option: &str) -> Vec<&str> {
 /// A seed's violation as words: the least list, and how to see it again.
 fn story(starts: &[Start], seed: u64, casts: &[&str], kinds: &[Broken]) -> Option<String> {
     let (game, steps, found) = history(starts, seed, casts, kinds);
-    let (least, violation) = hostile::shrink::shrunk(starts, game, &steps, found?);
+    let (least, violation) = shrink::shrunk(starts, game, &steps, found?);
     let lines: String = least.iter().map(|step| format!("    {step:?},\n")).collect();
     let Game { cast, quorum } = game;
     let Violation { kind, what } = violation;

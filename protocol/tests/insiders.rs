@@ -2,8 +2,7 @@
 //! every rule that stands between.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use stafett_protocol::consent::*;
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::event::{Body, Carried, Event, Genesis};

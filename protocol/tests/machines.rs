@@ -2,8 +2,7 @@
 //! another home epoch (F3, F4, F8, F11). The model in `tests/` runs the same functions exhaustively.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use stafett_protocol::event::{Body, Event, Position, Record};
 use stafett_protocol::ids::Hash;
 use stafett_protocol::policy::Refusal as R;

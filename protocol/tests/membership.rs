@@ -2,8 +2,7 @@
 //! or a colluding server would make them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use openmls::prelude::*;
 use openmls::schedule::{ExternalPsk, PreSharedKeyId, Psk};
 use stafett_protocol::consent::{Access, Permit, Target};

@@ -3,19 +3,15 @@
 //! homes decide with the functions that the servers run: `transfer::Source`, `transfer::Target`, the policy.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-mod model {
-    use super::common;
-    pub mod homes;
-    pub mod properties;
-    pub mod records;
-    pub mod rules;
-    pub mod system;
-}
+mod homes;
+mod properties;
+mod records;
+mod rules;
+mod system;
 
-use model::records::To;
-use model::rules::Rule;
-use model::system::Scenario;
+use self::records::To;
+use self::rules::Rule;
+use self::system::Scenario;
 use stateright::{Checker as _, HasDiscoveries, Model as _};
 use std::time::Instant;
 

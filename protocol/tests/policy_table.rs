@@ -15,7 +15,7 @@ fn the_reviewed_table_is_the_one_that_decides() {
     assert!(
         reviewed == table,
         "docs/policy-table.txt is not what the policy says. If the change is meant, run\n    \
-         UPDATE_POLICY_TABLE=1 cargo test -p stafett-protocol --test policy_table\nand have the difference reviewed."
+         UPDATE_POLICY_TABLE=1 cargo test --workspace --test protocol policy_table::\nand have the difference reviewed."
     );
 }
 

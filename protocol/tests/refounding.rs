@@ -1,8 +1,7 @@
 //! Founding a scope anew: after a rejected commit, and when nobody is left who could commit.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use stafett_protocol::consent::*;
 use stafett_protocol::event::{Body, Carried, Event, Genesis};
 use stafett_protocol::ids::Hash;

@@ -2,8 +2,7 @@
 //! `signed.rs` and `consent.rs`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use openmls::prelude::*;
 use stafett_protocol::codec::{VLBytes, decode, encode};
 use stafett_protocol::consent::{Access, Permit, Statement};

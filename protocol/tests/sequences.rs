@@ -2,8 +2,7 @@
 //! leaves excepted; a withdrawal ends access in every order; decisions are pure.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use proptest::prelude::*;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::commit_view::{CommitView, Leaf};

@@ -2,8 +2,7 @@
 //! (found by the mutants of `state.rs` and `membership.rs`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use stafett_protocol::commit_view::CommitView;
 use stafett_protocol::consent::{Access, Permit, Statement, Target};
 use stafett_protocol::event::{Body, Position};

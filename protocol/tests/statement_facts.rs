@@ -2,8 +2,7 @@
 //! mutants).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use stafett_protocol::consent::{
     Access, Attested, ConsentGrant, Grantee, KeyPlace, LinkRepair, Reject, RejectReason, Statement,
 };

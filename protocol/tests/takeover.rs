@@ -2,8 +2,7 @@
 //! where a log has no holder who may act.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use stafett_protocol::consent::{Statement, Target};
 use stafett_protocol::handover::{HandoverOffer, Takeover};
 use stafett_protocol::ids::Hash;

@@ -2,8 +2,7 @@
 //! what stays behind, and what the new home founds (K1, K5, C1).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use stafett_protocol::consent::{Access, ConsentGrant};
 use stafett_protocol::event::Receipt;
 use stafett_protocol::handover::{HandoverAbort, HandoverOffer, SignedAbort};

@@ -2,9 +2,8 @@
 //! never panics; every signature holds for its own type, bytes and key alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::samples::{Samples, code};
-use common::*;
+use crate::common::samples::{Samples, code};
+use crate::common::*;
 use proptest::prelude::*;
 use stafett_protocol::code::Code;
 use stafett_protocol::codec::{VLBytes, decode, encode};
@@ -132,8 +131,8 @@ proptest! {
 
     #[test]
     fn w1_random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
-        thread_local!(static DECODERS: Vec<common::samples::Sample> = Samples::new().wire());
-        thread_local!(static VERIFIERS: Vec<common::samples::SignedSample> = Samples::new().signed());
+        thread_local!(static DECODERS: Vec<crate::common::samples::Sample> = Samples::new().wire());
+        thread_local!(static VERIFIERS: Vec<crate::common::samples::SignedSample> = Samples::new().signed());
         DECODERS.with(|all| for sample in all { let _ = (sample.again)(&bytes); });
         prop_assert!(VERIFIERS.with(|all| all.iter().all(|sample| !(sample.accepts)(&bytes, &[1; 32]))));
         prop_assert!(Replica::restore(&bytes).is_err());
@@ -146,7 +145,7 @@ proptest! {
 
     #[test]
     fn w1_samples_with_random_splices_never_panic(at in any::<prop::sample::Index>(), which in any::<prop::sample::Index>(), splice in proptest::collection::vec(any::<u8>(), 0..24)) {
-        thread_local!(static DECODERS: Vec<common::samples::Sample> = Samples::new().wire());
+        thread_local!(static DECODERS: Vec<crate::common::samples::Sample> = Samples::new().wire());
         DECODERS.with(|all| {
             let sample = which.get(all);
             let mut bytes = sample.bytes.clone();

@@ -1,8 +1,7 @@
 //! Withdrawal and expiry: they hold from their receipt on, against everything, in any order.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use stafett_protocol::consent::{Access, ConsentGrant, Statement, Target};
 use stafett_protocol::membership::Role;
 use stafett_protocol::policy::Refusal as R;

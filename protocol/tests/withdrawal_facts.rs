@@ -2,8 +2,7 @@
 //! by the mutants of `policy/withdrawal.rs`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use stafett_protocol::consent::{Access, EmployeeEnd, Permit, SignedEmployeeEnd, Statement, Target};
 use stafett_protocol::event::Body;
 use stafett_protocol::ids::{Hash, LogId, ScopeId, UnitId};

@@ -2,11 +2,10 @@
 //! bounded, and served to whoever is served the changes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
-mod support;
-
-use common::*;
+use crate::common::*;
+use crate::support::files::*;
+use crate::support::moving::{blind, envelope, play};
+use crate::support::*;
 use stafett_protocol::attachment::*;
 use stafett_protocol::consent::{Access, Statement, Target};
 use stafett_protocol::event::Body;
@@ -15,9 +14,6 @@ use stafett_protocol::limits::*;
 use stafett_protocol::wire::*;
 use stafett_server::args;
 use stafett_server::pg::Postgres;
-use support::files::*;
-use support::moving::{blind, envelope, play};
-use support::*;
 
 async fn stored(server: &Running, sql: &'static str) -> i64 {
     server.db.reader().await.unwrap().row(sql, args![]).await.unwrap().unwrap().int(0).unwrap()
@@ -58,7 +54,7 @@ async fn story(url: Option<&str>) {
     assert_eq!(mothers.ask(put(&manifest, 0, &parts[0])).await, Reply::Done);
     assert_eq!(wants(&mut mothers, &manifest).await, [0u16; 0]);
     mothers.submit(bundle(naming(&card))).await.unwrap();
-    card.submit(&world, mother, Body::Change(support::files::naming(&manifest))).unwrap();
+    card.submit(&world, mother, Body::Change(crate::support::files::naming(&manifest))).unwrap();
     assert_eq!(stored(&server, PARTS).await, 2);
 
     // Who reads the changes reads it; who only reads stores nothing.

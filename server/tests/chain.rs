@@ -1,11 +1,8 @@
 //! The whole way of an event, on SQLite and on PostgreSQL: join, found, admit, write, read, withdraw, remove.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
-mod support;
-
-use common::*;
+use crate::common::*;
+use crate::support::*;
 use stafett_protocol::consent::{Access, Target};
 use stafett_protocol::event::{Body, Event};
 use stafett_protocol::ids::ScopeId;
@@ -16,7 +13,6 @@ use stafett_server::args;
 use stafett_server::db::StoreError;
 use stafett_server::home::now_ms;
 use stafett_server::pg::Postgres;
-use support::*;
 
 fn bundle(device: &Device, events: &[Event]) -> Bundle {
     let envelopes =

@@ -2,11 +2,8 @@
 //! alone; pages of history.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
-mod support;
-
-use common::*;
+use crate::common::*;
+use crate::support::*;
 use stafett_protocol::checkpoint::*;
 use stafett_protocol::event::{Body, Change, Event, Position};
 use stafett_protocol::ids::Hash;
@@ -14,7 +11,6 @@ use stafett_protocol::limits::CHECKPOINT_PART_BYTES;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::*;
 use stafett_server::pg::Postgres;
-use support::*;
 
 const RECORDS: u64 = 301;
 

@@ -2,11 +2,9 @@
 //! says so, nobody who has expired reads on meanwhile, and no other home's far future comes in with a log.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
-mod support;
-
-use common::*;
+use crate::common::*;
+use crate::support::moving::*;
+use crate::support::*;
 use stafett_protocol::consent::Access;
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::event::Body;
@@ -16,8 +14,6 @@ use stafett_protocol::wire::*;
 use stafett_server::clock::{self, NEWEST};
 use stafett_server::db::{StoreError, schema};
 use stafett_server::pg::Postgres;
-use support::moving::*;
-use support::*;
 
 const HOUR: i64 = 3_600_000;
 

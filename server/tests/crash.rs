@@ -2,26 +2,20 @@
 //! acknowledged is lost, nothing stands twice.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
-#[path = "support/remote.rs"]
-mod remote;
-mod support;
-
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use common::*;
-use remote::Remote;
+use crate::common::*;
+use crate::remote::Remote;
+use crate::support::*;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::event::{Body, Change, Event, Position};
 use stafett_protocol::ids::{Hash, ScopeId};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::*;
 use stafett_server::pg::Postgres;
-use support::*;
 
 const KILLS: usize = 15;
 

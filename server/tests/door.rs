@@ -2,11 +2,9 @@
 //! Each gets a clear problem, nothing panics, nothing is stored.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
-mod support;
-
-use common::*;
+use crate::common::*;
+use crate::support::moving::{blind, play};
+use crate::support::*;
 use ed25519_dalek::SigningKey;
 use stafett_protocol::code::ticket_hash;
 use stafett_protocol::codec::encode;
@@ -18,8 +16,6 @@ use stafett_protocol::limits;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::*;
 use stafett_server::home::now_ms;
-use support::moving::{blind, play};
-use support::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// How much is stored, table by table.

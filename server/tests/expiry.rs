@@ -1,19 +1,15 @@
 //! Expiry, by the home's receipt time, acts as a withdrawal. Alone in its process: it moves the clock.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
-mod support;
-
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use common::*;
+use crate::common::*;
+use crate::support::*;
 use stafett_protocol::consent::{Access, Statement};
 use stafett_protocol::event::{Body, Event};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::*;
 use stafett_server::home::shift_clock;
-use support::*;
 
 fn one(device: &Device, event: &Event, welcome: Option<Vec<u8>>) -> Bundle {
     Bundle {

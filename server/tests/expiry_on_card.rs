@@ -1,21 +1,17 @@
 //! What may be served is asked at each push, against the card too: time alone ends it, without any event.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
-mod support;
-
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
+use crate::support::moving::{account, blind, play};
+use crate::support::*;
 use stafett_protocol::consent::Access;
 use stafett_protocol::event::Body;
 use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::*;
 use stafett_server::pg::Postgres;
-use support::moving::{account, blind, play};
-use support::*;
 
 /// Lets the PPT in until a moment.
 fn until(world: &World, chain: &mut Chain, expires_at: u64) {

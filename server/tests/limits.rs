@@ -1,11 +1,8 @@
 //! What a server bounds: connections, requests, silence; and what a restored one refuses.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
-mod support;
-
-use common::*;
+use crate::common::*;
+use crate::support::*;
 use stafett_protocol::event::{Body, Event};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::*;
@@ -14,7 +11,6 @@ use stafett_server::restored::RESTORED;
 use stafett_server::server::Server;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::*;
 
 fn one(device: &Device, event: &Event) -> Bundle {
     Bundle { envelopes: vec![Envelope { event: Signed::sign(event, &device.key), welcome: None }], letters: vec![] }

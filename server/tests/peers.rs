@@ -1,14 +1,11 @@
 //! Who may speak as a municipality's server, and to whom this one speaks (A4, A5, F12, F13, F16, F17).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
-mod support;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::*;
+use crate::common::*;
+use crate::support::*;
 use hyper::Method;
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::crypto::aws_lc_rs::kx_group;
@@ -17,7 +14,6 @@ use stafett_protocol::signed::Signed;
 use stafett_server::certs;
 use stafett_server::federation::outgoing::PeerError;
 use stafett_server::federation::{HELLO_PATH, certificate_name};
-use support::*;
 use time::OffsetDateTime;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};

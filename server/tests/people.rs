@@ -1,11 +1,8 @@
 //! Units, codes, further devices, letters and key packages, on both engines.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
-mod support;
-
-use common::*;
+use crate::common::*;
+use crate::support::*;
 use openmls::prelude::MlsMessageOut;
 use stafett_protocol::code::{Code, ticket_hash};
 use stafett_protocol::codec::encode;
@@ -18,7 +15,6 @@ use stafett_server::args;
 use stafett_server::db::StoreError;
 use stafett_server::home::now_ms;
 use stafett_server::pg::Postgres;
-use support::*;
 use tls_codec::Serialize as _;
 
 fn mail(reply: Reply) -> Option<MailItem> {

@@ -2,11 +2,9 @@
 //! and nobody else notices (A13, L4, L8).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
-mod support;
-
-use common::*;
+use crate::common::*;
+use crate::support::moving::{account, blind, play};
+use crate::support::*;
 use stafett_protocol::consent::{Access, Target};
 use stafett_protocol::event::{Body, Event};
 use stafett_protocol::letter::Letter;
@@ -16,8 +14,6 @@ use stafett_protocol::transfer::Transfer;
 use stafett_protocol::wire::*;
 use stafett_server::budget::{Good, Payer};
 use stafett_server::store::accounts;
-use support::moving::{account, blind, play};
-use support::*;
 
 const DAY_MS: i64 = 86_400_000;
 

@@ -2,11 +2,8 @@
 //! server; and what relays, guests and their server are refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
-mod support;
-
-use common::*;
+use crate::common::*;
+use crate::support::*;
 use stafett_protocol::codec::encode;
 use stafett_protocol::credential::{Credential, DeviceCertificate, PersonKind, letter_key_hash};
 use stafett_protocol::event::{Body, Event};
@@ -17,7 +14,6 @@ use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::*;
 use stafett_server::home::now_ms;
 use stafett_server::pg::Postgres;
-use support::*;
 
 const THERE: u16 = HAUGESUND;
 

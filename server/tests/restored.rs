@@ -2,11 +2,8 @@
 //! the devices, on SQLite and on PostgreSQL.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
-mod support;
-
-use common::*;
+use crate::common::*;
+use crate::support::*;
 use stafett_protocol::event::{Body, Event, Position, Receipt, Record};
 use stafett_protocol::ids::{Hash, ScopeId};
 use stafett_protocol::membership::{Role, ScopeKind};
@@ -17,7 +14,6 @@ use stafett_server::pg::Postgres;
 use stafett_server::restored;
 use std::path::Path;
 use std::process::Command;
-use support::*;
 
 fn stafettd(home: &Path, words: &[&str]) {
     let output = Command::new(env!("CARGO_BIN_EXE_stafettd")).arg("--home").arg(home).args(words).output().unwrap();

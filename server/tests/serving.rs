@@ -1,15 +1,11 @@
 //! What waits or is on its way is served only to whoever may read at that moment.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
-mod support;
-
-use common::*;
+use crate::common::*;
+use crate::support::moving::{account, blind, play};
+use crate::support::*;
 use stafett_protocol::consent::{Access, Target};
 use stafett_protocol::wire::*;
-use support::moving::{account, blind, play};
-use support::*;
 
 fn welcomed(client: &Client) -> bool {
     client.pushed.iter().any(|r| matches!(r, Reply::Mail(MailItem { mail: Mail::Welcome(_), .. })))

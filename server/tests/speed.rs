@@ -1,18 +1,14 @@
-//! How fast the server alone is: `cargo test --release -p stafett-server --test speed -- --ignored --nocapture`.
+//! How fast the server alone is: `cargo test --release --workspace --test server speed:: -- --ignored --nocapture`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
-mod support;
 
 use std::time::Instant;
 
-use common::*;
+use crate::common::*;
+use crate::support::*;
 use stafett_protocol::event::{Body, Event};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::*;
 use stafett_server::pg::Postgres;
-use support::*;
 
 async fn measure(name: &str, url: Option<&str>) {
     let world = World::new();

@@ -2,19 +2,15 @@
 //! The same suite on both engines, and on one of each.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
-mod support;
-
-use common::*;
+use crate::common::*;
+use crate::support::moving::*;
+use crate::support::*;
 use stafett_protocol::consent::{Access, Target};
 use stafett_protocol::event::Body;
 use stafett_protocol::transfer::*;
 use stafett_protocol::wire::*;
 use stafett_server::args;
 use stafett_server::pg::Postgres;
-use support::moving::*;
-use support::*;
 
 async fn moves(a_url: Option<&str>, b_url: Option<&str>, restarts: bool) {
     let mut log = leaving(a_url, b_url).await;

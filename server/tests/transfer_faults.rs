@@ -2,11 +2,9 @@
 //! withdrawals in between, offers taken back, a peer that asks for more, a server out of a backup (C15, F3–F15).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
-mod support;
-
-use common::*;
+use crate::common::*;
+use crate::support::moving::*;
+use crate::support::*;
 use hyper::Method;
 use stafett_protocol::codec::encode;
 use stafett_protocol::event::Body;
@@ -22,8 +20,6 @@ use stafett_server::federation::outgoing::PeerError;
 use stafett_server::restored::RESTORED;
 use stafett_server::store::transfers;
 use stafett_server::transfer::PULL_PATH;
-use support::moving::*;
-use support::*;
 
 /// What the asking server gets for this offer.
 async fn pulled(by: &Running, offer: SignedOffer) -> Result<Vec<u8>, PeerError> {

@@ -1,18 +1,14 @@
 //! Attachments go along when a log moves between two real servers, every byte, or the log does not move.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
-mod support;
-
-use common::*;
+use crate::common::*;
+use crate::support::files::*;
+use crate::support::moving::*;
+use crate::support::*;
 use stafett_protocol::event::Body;
 use stafett_protocol::wire::*;
 use stafett_server::args;
 use stafett_server::pg::Postgres;
-use support::files::*;
-use support::moving::*;
-use support::*;
 
 async fn rows(server: &Running, sql: &'static str) -> i64 {
     server.db.reader().await.unwrap().row(sql, args![]).await.unwrap().unwrap().int(0).unwrap()

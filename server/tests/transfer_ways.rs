@@ -2,11 +2,10 @@
 //! in any of its states (N5), and back to where it came from.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
-mod support;
-
-use common::*;
+use crate::common::*;
+use crate::support::moving::*;
+use crate::support::wire::Wire;
+use crate::support::*;
 use stafett_protocol::event::Body;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::transfer::*;
@@ -14,9 +13,6 @@ use stafett_protocol::wire::*;
 use stafett_server::args;
 use stafett_server::db::StoreError;
 use stafett_server::pg::Postgres;
-use support::moving::*;
-use support::wire::Wire;
-use support::*;
 
 const TO_BERGEN: Way = Way { by: TEACHER, leader: BERGEN_LEADER, to: BERGEN_TEACHER };
 const BACK: Way = Way { by: HAUGESUND_TEACHER, leader: LEADER, to: COLLEAGUE };

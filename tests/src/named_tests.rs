@@ -37,17 +37,24 @@ impl NamedTest {
     /// The arguments of `cargo test` that run it: target and filter. The whole workspace is named, since a package alone
     /// would have other features, and all its dependencies would be built a second time.
     pub fn arguments(&self) -> Result<Vec<String>, String> {
-        let mut parts = self.file.split('/');
-        let package = parts.next();
-        if !["protocol", "client-core", "client-cli", "server", "tests"].map(Some).contains(&package) {
-            return Err(format!("{package:?} is no package"));
-        }
-        let target = match (parts.next(), parts.next()) {
-            (Some("src"), _) => vec!["--lib".to_owned()],
-            (Some("tests"), Some(name)) => vec!["--test".to_owned(), name.trim_end_matches(".rs").to_owned()],
-            _ => return Err(format!("{} is in no target", self.file)),
+        let (package, rest) = self.file.split_once('/').ok_or_else(|| format!("{} is in no package", self.file))?;
+        let suite = match package {
+            "protocol" | "server" => package,
+            "client-cli" => "cli",
+            "tests" => "suite",
+            "client-core" => "",
+            _ => return Err(format!("{package} is no package")),
         };
-        Ok([vec!["--workspace".to_owned()], target, vec![self.function.clone()]].concat())
+        let within = if rest.starts_with("src/") {
+            vec!["--lib".to_owned(), self.function.clone()]
+        } else if rest.starts_with("tests/") && !suite.is_empty() {
+            // A suite is a module of its crate's one test program.
+            let module = Path::new(rest).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            vec!["--test".to_owned(), suite.to_owned(), format!("{module}::{}", self.function)]
+        } else {
+            return Err(format!("{} is in no target", self.file));
+        };
+        Ok([vec!["--workspace".to_owned()], within].concat())
     }
 }
 

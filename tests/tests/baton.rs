@@ -1,8 +1,7 @@
 //! The baton: who may carry it, hand it over, take over, and what the family sees of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "baton/common.rs"]
-mod common;
+pub mod common;
 
 use common::*;
 use stafett_client_core::client::input::{AccessWord, Command as C, NewMeasure, Who, WithdrawTarget};

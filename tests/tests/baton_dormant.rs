@@ -1,10 +1,7 @@
 //! A log that rests in part: what the family took from the holder is nobody's to hand over, and keeps nothing else back.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "baton/common.rs"]
-mod common;
-
-use common::*;
+use crate::baton::common::*;
 use serde_json::Value;
 use stafett_client_core::client::input::{Command as C, WithdrawTarget};
 use stafett_tests::model_cast::{Cast, cast, list, log, other_school, sign, text};

@@ -7,8 +7,6 @@
 //! failing write; without it, CI tries as many as fit into its time, evenly spread.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
 #[path = "crash/script.rs"]
 mod script;
 

@@ -7,19 +7,15 @@
 //! sync has made durable is tried, and some in between.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
 #[path = "crash/moves.rs"]
 mod moves;
-#[path = "../../server/tests/support/mod.rs"]
-mod support;
 
+use crate::support::Stopped;
 use moves::Act::*;
 use moves::*;
 use stafett_tests::disk::{Crash, Mode, asked_for};
 use std::path::Path;
 use std::time::Instant;
-use support::Stopped;
 
 /// How many states of each way are tried beside those that end at a sync, where not all are.
 const STATES: usize = 4;

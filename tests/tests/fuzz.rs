@@ -5,8 +5,6 @@
 //! each target.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
 #[path = "../fuzz/src/targets.rs"]
 mod targets;
 

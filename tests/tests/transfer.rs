@@ -1,8 +1,7 @@
 //! Ella moves from Ullensaker to Haugesund: her log goes along with one of two concerns, and everybody finds it there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "transfer/moving.rs"]
-mod moving;
+pub mod moving;
 
 use moving::*;
 use serde_json::Value;

@@ -2,10 +2,7 @@
 //! keeps back what it has receipted. Real clients, homes in memory.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "transfer/moving.rs"]
-mod moving;
-
-use moving::*;
+use crate::transfer::moving::*;
 use stafett_client_core::client::input::Command as C;
 use stafett_tests::model_cast::text;
 use std::mem::swap;

@@ -9,27 +9,15 @@
     reason = "a test stops at the first surprise"
 )]
 
-#[path = "../../protocol/tests/common/mod.rs"]
-mod common;
-#[path = "vectors/crypto.rs"]
 mod crypto;
-#[path = "vectors/files.rs"]
 mod files;
-#[path = "vectors/objects.rs"]
 mod objects;
-#[path = "vectors/python.rs"]
 mod python;
-#[path = "vectors/replay.rs"]
 mod replay;
-#[path = "vectors/sealed.rs"]
 mod sealed;
-#[path = "vectors/source.rs"]
 mod source;
-#[path = "vectors/tamper.rs"]
 mod tamper;
-#[path = "vectors/verdicts.rs"]
 mod verdicts;
-#[path = "vectors/wire.rs"]
 mod wire;
 
 use serde_json::Value;

@@ -2,7 +2,7 @@
 //! an honest client's event for it is made from the facts that the chain before it leaves. MLS and
 //! sealing are left out: the policy is asked with the view that MLS would give.
 
-use super::common::*;
+use crate::common::*;
 use stafett_protocol::codec::encode;
 use stafett_protocol::commit_view::{CommitView, Leaf};
 use stafett_protocol::consent::{Access, ConsentGrant, Target};
@@ -101,7 +101,7 @@ const COLLEAGUE_HERE: Receiver = Receiver { who: COLLEAGUE, leader: LEADER, muni
 impl Bench {
     fn new() -> Self {
         let world = World::new().with_bergen();
-        let consent = |chain: &mut super::common::Chain| {
+        let consent = |chain: &mut crate::common::Chain| {
             let authority = chain.state().authority().clone();
             for to in To::BOTH {
                 let grant = ConsentGrant {

@@ -1,14 +1,14 @@
 //! What reaches a device from its home: any frame; and, since a seal proves who wrote and not that it is sane, any content
 //! of a letter, any event and any change of a member with genuine keys, whom a lying home gives a receipt for each.
 
+use super::super::insider::Insider;
+use super::super::model_home::ModelHome;
+use super::super::model_people::Device;
+use super::super::simulation::operation::{Step, Wish};
+use super::super::simulation::world::{MOTHER, TEACHER, World};
+use super::super::simulation::{CI, Size};
 use super::{Target, numbered};
 use crate::common::samples::Samples;
-use crate::insider::Insider;
-use crate::model_home::ModelHome;
-use crate::model_people::Device;
-use crate::simulation::operation::{Step, Wish};
-use crate::simulation::world::{MOTHER, TEACHER, World};
-use crate::simulation::{CI, Size};
 use openmls_rust_crypto::RustCrypto;
 use stafett_client_core::client::Me;
 use stafett_client_core::client::input::Input;
@@ -119,8 +119,9 @@ pub fn target() -> Target {
     let reader = Insider::of(&world.nodes[MOTHER].device, &concern).me;
     let home = world.history.home.at(world.nodes[MOTHER].device.home).clone();
     let device = reader.device();
-    let read =
-        |chain: &crate::model_home::ScopeChain| chain.replica.state().membership.member_of_device(device).is_some();
+    let read = |chain: &super::super::model_home::ScopeChain| {
+        chain.replica.state().membership.member_of_device(device).is_some()
+    };
     let scopes = home.scopes.iter().filter(|(_, chain)| read(chain)).map(|(scope, _)| *scope).collect();
     let cast = Cast { home, member, reader, scopes, now: world.history.home.now };
     let (seeds, disk) = (seeds(&world, &cast), world.nodes[MOTHER].device.disk.clone());

@@ -35,7 +35,7 @@ pub fn of_this_run(test: &str, count: u64) -> Range<u64> {
     let from = number("STAFETT_FROM").unwrap_or_else(fresh);
     // Not by `println`: that is shown of failed tests only, and then a test that hangs has said nothing.
     let said = format!(
-        "{test}: {count} seeds from {from}; again: STAFETT_FROM={from} cargo test -p stafett-tests --test simulation {test}\n"
+        "{test}: {count} seeds from {from}; again: STAFETT_FROM={from} cargo test --workspace --test suite {test}\n"
     );
     let _ = std::io::stderr().write_all(said.as_bytes());
     from..from + count

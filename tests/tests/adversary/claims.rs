@@ -1,6 +1,6 @@
 //! Claims in letters that no chain bears out: who holds, who was asked.
 
-use crate::chain::glimpse;
+use super::chain::glimpse;
 use stafett_client_core::client::input::{AccessWord, Command as C, Invitation, Who};
 use stafett_client_core::rows::Space;
 use stafett_protocol::codec::decode;

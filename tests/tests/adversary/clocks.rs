@@ -1,7 +1,7 @@
 //! Homes whose clock lies: what is over by their word alone makes nobody forget.
 
-use crate::chain::{glimpse, glimpses};
-use crate::secrets::Skewed;
+use super::chain::{glimpse, glimpses};
+use super::secrets::Skewed;
 use serde_json::Value;
 use stafett_client_core::client::input::Command as C;
 use stafett_protocol::limits::CONSENT_DEFAULT_MILLIS;

@@ -1,6 +1,6 @@
 //! A home that lies about who is who (A7, A9, M13, M17).
 
-use crate::chain::{glimpse, glimpses};
+use super::chain::{glimpse, glimpses};
 use ed25519_dalek::SigningKey;
 use stafett_client_core::client::input::{AccessWord, Command as C, Invitation, Who};
 use stafett_protocol::credential::{DeviceCertificate, DeviceRecord, PersonCertificate, letter_key_hash};

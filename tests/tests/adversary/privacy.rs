@@ -1,6 +1,6 @@
 //! What a home gets to hear (P1, P3).
 
-use crate::chain::glimpse;
+use super::chain::glimpse;
 use stafett_client_core::client::input::{Command as C, NewMeasure};
 use stafett_protocol::event::Body;
 use stafett_tests::model_cast::{Cast, cast, log, text};

@@ -1,6 +1,6 @@
 //! Time: old secrets go (M23), long absence (N6), clocks that are far off (K5).
 
-use crate::chain::{glimpse, glimpses};
+use super::chain::{glimpse, glimpses};
 use stafett_client_core::client::input::Command as C;
 use stafett_client_core::rows::Space;
 use stafett_protocol::ids::{DeviceId, Municipality};

@@ -1,6 +1,6 @@
 //! Whatever a server says (K1): no byte of it stops a client, and the next honest word is understood.
 
-use crate::chain::{copy_of, glimpse, glimpses};
+use super::chain::{copy_of, glimpse, glimpses};
 use stafett_client_core::client::input::Input;
 use stafett_protocol::codec::encode;
 use stafett_tests::model_cast::{Cast, cast, concern, log};

@@ -1,8 +1,8 @@
 //! SP22: a document that is broken or stops on a device holds up neither withdrawals nor removals there, nor anybody's chain; its
 //! content stands still, visibly, and goes on once the events can be read again.
 
-use crate::chain::{glimpse, glimpses};
-use crate::withdrawals::ppt_reads;
+use super::chain::{glimpse, glimpses};
+use super::withdrawals::ppt_reads;
 use automerge::transaction::Transactable as _;
 use automerge::{AutoCommit, ROOT};
 use stafett_client_core::client::input::{Command as C, Input, WithdrawTarget};

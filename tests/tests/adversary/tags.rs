@@ -1,6 +1,6 @@
 //! Tags and seals that are too short (W7): a comparison over the shorter of two lengths would take them.
 
-use crate::chain::{copy_of, glimpse, glimpses};
+use super::chain::{copy_of, glimpse, glimpses};
 use stafett_client_core::keychain::{ContentKey, KeyChain, make_link, open_link};
 use stafett_client_core::{letter, seal};
 use stafett_protocol::consent::Statement;

@@ -1,6 +1,6 @@
 //! Withdrawals against a home and a grantee who want them undone (C6, C8, C12).
 
-use crate::chain::{copy_of, glimpse, glimpses};
+use super::chain::{copy_of, glimpse, glimpses};
 use stafett_client_core::client::input::{AccessWord, Command as C, Invitation, NewMeasure, Who, WithdrawTarget};
 use stafett_client_core::keychain::open_link;
 use stafett_client_core::rows::Space;

@@ -1,9 +1,9 @@
 //! A log that moves between two servers whose disks are one tape, step by step; and the same steps again over
 //! whatever a crash of both has left.
 
-use super::common::*;
-use super::support::moving::*;
-use super::support::*;
+use crate::common::*;
+use crate::support::moving::*;
+use crate::support::*;
 use stafett_protocol::consent::Target;
 use stafett_protocol::event::Body;
 use stafett_protocol::ids::{PersonId, ScopeId};

@@ -1,7 +1,7 @@
 //! What happens on the disk that fails: people join, a log is founded, grows, is read, is withdrawn from. Played once
 //! with real MLS groups; then the same bytes are handed in again over whatever a crash has left.
 
-use super::common::*;
+use crate::common::*;
 use stafett_protocol::codec::decode;
 use stafett_protocol::consent::{Access, Statement, Target};
 use stafett_protocol::credential::{DeviceCertificate, PersonKind, letter_key_hash};

@@ -1,8 +1,8 @@
 //! Vectors of what is computed: request signatures, codes, key chain, sealed changes, letters.
 
-use super::common::samples::code;
-use super::common::*;
 use super::files::{File, folder};
+use crate::common::samples::code;
+use crate::common::*;
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use openmls_rust_crypto::RustCrypto;

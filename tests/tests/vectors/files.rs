@@ -39,7 +39,7 @@ impl File {
         assert!(
             made == committed,
             "tests/vectors/{} is not what the code makes, first at {}.\n\
-             If the protocol was meant to change: UPDATE_VECTORS=1 cargo test -p stafett-tests --test vectors, and say why in the commit.",
+             If the protocol was meant to change: UPDATE_VECTORS=1 cargo test --workspace --test suite vectors::, and say why in the commit.",
             self.name,
             differing.map(|v| v.to_string().chars().take(300).collect::<String>()).unwrap_or_default()
         );

@@ -1,8 +1,8 @@
 //! Vectors of signed objects, hashes and ids, and of a chain with its receipts.
 
-use super::common::samples::{Samples, SignedSample};
-use super::common::*;
 use super::files::File;
+use crate::common::samples::{Samples, SignedSample};
+use crate::common::*;
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde_json::{Value, json};
 use stafett_client_core::document::gate::actor_id;

@@ -1,8 +1,8 @@
 //! Vectors of what is sealed in parts: checkpoints and attachments. Both are padded to 64 KiB and sealing draws nothing, so a
 //! vector has what goes in, and the hashes of what comes out.
 
-use super::common::*;
 use super::files::File;
+use crate::common::*;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use stafett_client_core::attachment;

@@ -1,7 +1,7 @@
 //! One log, whole and honest, and the ways in which an exporter, a home and its friends among the members may
 //! bend it. Each says which rule must notice.
 
-use super::common::*;
+use crate::common::*;
 use serde_json::Value;
 use stafett_client_core::audit;
 use stafett_protocol::codec::decode;

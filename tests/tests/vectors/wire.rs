@@ -1,8 +1,8 @@
 //! Vectors of the encoding: every type that travels, every variant of every enum, and what must be refused.
 
-use super::common::samples::{Sample, Samples, sample};
-use super::common::*;
 use super::files::File;
+use crate::common::samples::{Sample, Samples, sample};
+use crate::common::*;
 use serde_json::{Value, json};
 use stafett_protocol::consent::*;
 use stafett_protocol::credential::PersonKind;

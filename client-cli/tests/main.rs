@@ -1,0 +1,6 @@
+//! The suites of this crate, as one program: each file a suite.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod commands;
+mod support;
+mod with_server;

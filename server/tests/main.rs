@@ -1,0 +1,30 @@
+//! The suites of this crate, as one program: each file a suite.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod attachments;
+mod chain;
+mod checkpoints;
+mod clock;
+mod commands;
+#[path = "../../protocol/tests/common/mod.rs"]
+mod common;
+mod crash;
+mod door;
+mod expiry;
+mod expiry_on_card;
+mod limits;
+mod peers;
+mod people;
+mod quotas;
+mod relay;
+#[path = "support/remote.rs"]
+mod remote;
+mod restored;
+mod serving;
+mod speed;
+mod store;
+mod support;
+mod transfer;
+mod transfer_faults;
+mod transfer_files;
+mod transfer_ways;
