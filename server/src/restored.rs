@@ -16,7 +16,7 @@ use crate::store::accounts::to_db;
 /// Name of the mark in the database.
 pub const RESTORED: &str = "restored";
 /// How often the server was started, in the database and in the home.
-const STARTS: &str = "starts";
+pub const STARTS: &str = "starts";
 
 /// Whether the server may sign nothing. Asked in the database each time: several processes share one, and `open` takes
 /// effect at once.

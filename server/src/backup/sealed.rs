@@ -21,7 +21,6 @@ use openmls_traits::types::HpkeCiphertext;
 use sha2::{Digest as _, Sha256};
 use stafett_protocol::SUITE;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes, decode, encode};
-use tls_codec::{Deserialize as _, Serialize as _, Size as _};
 use zeroize::Zeroizing;
 
 use super::BackupError;
@@ -176,7 +175,8 @@ impl<W: Write> Sealing<W> {
 
     fn put(&mut self, last: bool) -> io::Result<()> {
         let nonce = self.parts.nonce(last);
-        let sealed = self.parts.cipher.encrypt(&nonce, self.pending.as_slice()).map_err(io::Error::other)?;
+        let sealed = self.parts.cipher.encrypt(&nonce, self.pending.as_slice());
+        let sealed = sealed.map_err(|_| io::Error::other("a part cannot be sealed"))?;
         self.pending.clear();
         self.to.write_all(&sealed)
     }
@@ -303,7 +303,7 @@ impl<R: Read> Read for Opened<R> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::super::keys::BackupKey;
     use super::*;
