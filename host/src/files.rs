@@ -76,6 +76,21 @@ pub fn append_own(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// A file of our own to read and write, made for us alone if it is not there: no link, and not somebody else's.
+pub fn own_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600).custom_flags(unix::NO_LINKS_NO_WAITING);
+    }
+    let file = options.open(path)?;
+    #[cfg(unix)]
+    unix::made_by_us(&file)?;
+    Ok(file)
+}
+
 /// A file that somebody named, read whole: a regular one, and of `most` bytes at most, or an error. A pipe or a device
 /// could keep us reading for ever.
 pub fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
@@ -97,6 +112,19 @@ pub fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     if bytes.len() as u64 > most { Err(wrong("this file is too large")) } else { Ok(bytes) }
 }
 
+/// What is left for us on the file system of a path.
+#[cfg(unix)]
+pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    let found = rustix::fs::statvfs(path)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// Not known here: never too little.
+#[cfg(not(unix))]
+pub fn free_bytes(_: &Path) -> io::Result<u64> {
+    Ok(u64::MAX)
+}
+
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
@@ -113,7 +141,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 
 #[cfg(unix)]
 mod unix {
-    use std::fs::File;
+    use std::fs::{File, Metadata};
     use std::io;
     use std::os::unix::fs::MetadataExt as _;
 
@@ -125,10 +153,21 @@ mod unix {
     /// Whoever made the file, or may write it, chose what is in it and who reads on.
     pub fn only_ours(file: &File) -> io::Result<()> {
         let found = file.metadata()?;
-        let ours = found.is_file()
-            && found.uid() == rustix::process::geteuid().as_raw()
-            && found.mode() & 0o077 == 0
-            && found.nlink() == 1;
+        refused_unless(is_ours(&found) && found.mode() & 0o077 == 0 && found.nlink() == 1)
+    }
+
+    /// For what lies in a directory of its own, and is sealed or checked besides.
+    pub fn made_by_us(file: &File) -> io::Result<()> {
+        refused_unless(is_ours(&file.metadata()?))
+    }
+
+    /// Root may work in the home of somebody else.
+    fn is_ours(found: &Metadata) -> bool {
+        let me = rustix::process::geteuid();
+        found.is_file() && (found.uid() == me.as_raw() || me.is_root())
+    }
+
+    fn refused_unless(ours: bool) -> io::Result<()> {
         let why = "this file is somebody else's, or open to others";
         if ours { Ok(()) } else { Err(io::Error::new(io::ErrorKind::PermissionDenied, why)) }
     }

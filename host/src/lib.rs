@@ -6,5 +6,5 @@
 mod files;
 mod process;
 
-pub use files::{NewFile, append_own, read_bounded, replace, write_new};
+pub use files::{NewFile, append_own, free_bytes, own_file, read_bounded, replace, write_new};
 pub use process::keep_to_ourselves;

@@ -3,6 +3,7 @@
 mod backup;
 mod clock;
 mod doctor;
+mod expiry;
 mod init;
 pub mod names;
 mod peer;

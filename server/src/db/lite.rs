@@ -3,7 +3,6 @@
 //! Each piece of work runs in a savepoint of its own, so that a refused one does not undo its
 //! neighbours. An fsync costs the same for one piece of work as for two hundred.
 
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
@@ -44,7 +43,7 @@ pub struct Lite {
 impl Lite {
     pub async fn open(file: &Path) -> Result<Self, StoreError> {
         // SQLite gives its side files the mode of the main one.
-        std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(file).map_err(sqlx::Error::Io)?;
+        stafett_host::own_file(file).map_err(sqlx::Error::Io)?;
         let options = SqliteConnectOptions::new()
             .filename(file)
             .create_if_missing(true)
