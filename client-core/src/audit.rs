@@ -72,8 +72,7 @@ impl Report {
     pub fn to_json(&self) -> Value {
         let violations: Vec<Value> =
             self.violations.iter().map(|v| json!({"scope": v.scope, "seq": v.seq, "rule": v.rule})).collect();
-        let municipality =
-            |m: &MunicipalityKey| json!({"number": m.number, "key": to_hex(&m.key), "fingerprint": key_hash(&m.key).to_string()});
+        let municipality = |m: &MunicipalityKey| json!({"number": m.number, "key": to_hex(&m.key), "fingerprint": key_hash(&m.key).to_string()});
         let scope = |s: &Seen| {
             json!({
                 "scope": s.scope.to_string(), "kind": s.kind.map(kind_word), "records": s.records,

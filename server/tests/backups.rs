@@ -112,7 +112,8 @@ fn a_backup_opens_for_its_key_or_passphrase_alone() {
     let verify = |variable: (&str, &str)| stafettd_with(&["backup", "verify", &later], &[variable]).0;
     assert_eq!((verify(("STAFETT_BACKUP_KEY", new_key)), verify(PASSPHRASE)), (0, 4));
     // What is easily guessed seals nothing.
-    let (exit, said) = stafettd_with(&["backup", &backup.path("x"), "--home", &backup.home], &[("STAFETT_PASSPHRASE", "x")]);
+    let (exit, said) =
+        stafettd_with(&["backup", &backup.path("x"), "--home", &backup.home], &[("STAFETT_PASSPHRASE", "x")]);
     assert_eq!((exit, error_code(&said)), (1, "passphrase-short"));
     std::fs::remove_file(Path::new(&backup.home).join("backup.pub")).unwrap();
     let (exit, said) = stafettd_with(&["backup", &backup.path("x"), "--home", &backup.home], &[]);
@@ -181,7 +182,8 @@ fn a_part_of_a_backup_can_be_restored() {
     let keys = backup.path("keys");
     assert_eq!(backup.restore(&keys, &["--only", "keys"]).0, 0);
     assert!(!Path::new(&keys).join("stafett.db").exists());
-    let same = |name: &str| std::fs::read(home.join(name)).unwrap() == std::fs::read(Path::new(&keys).join(name)).unwrap();
+    let same =
+        |name: &str| std::fs::read(home.join(name)).unwrap() == std::fs::read(Path::new(&keys).join(name)).unwrap();
     assert!(same("municipality.key") && same("ca.key") && same("ca.pem"));
     let (serving, _) = Serving::start(Path::new(&keys));
     let (_, opened) = stafettd(&["open", "--home", &keys]);

@@ -347,7 +347,8 @@ mod tests {
         }
         let file = sealed(&plain, key);
         let body = file.len() - 3 * (PART_BYTES + TAG_BYTES);
-        let part = |file: &[u8], n: usize| file[body + n * (PART_BYTES + TAG_BYTES)..][..PART_BYTES + TAG_BYTES].to_vec();
+        let part =
+            |file: &[u8], n: usize| file[body + n * (PART_BYTES + TAG_BYTES)..][..PART_BYTES + TAG_BYTES].to_vec();
         let of = |parts: &[Vec<u8>]| [&file[..body], &parts.concat()].concat();
         assert_eq!(of(&[part(&file, 0), part(&file, 1), part(&file, 2)]), file);
         for parts in [

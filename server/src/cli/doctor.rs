@@ -12,7 +12,7 @@ use crate::certs;
 use crate::clock::{self, Clock, Wrong};
 use crate::db::{Db, StoreError, schema};
 use crate::federation::peers::Peers;
-use crate::home::{BACKUP_PUBLIC, FILES, Home, now_ms};
+use crate::home::{BACKUP_PUBLIC, DATABASE, FILES, Home, now_ms};
 use crate::municipality::Municipality;
 use crate::signing;
 use crate::store::accounts::from_db;
@@ -65,17 +65,20 @@ pub async fn run(dir: &Path) -> Result<Said, CliError> {
 }
 
 fn keys(home: &Home) -> Check {
-    let open_to_others: Vec<&str> = FILES
-        .iter()
-        .copied()
-        .filter(|name| std::fs::metadata(home.path(name)).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0))
-        .collect();
+    // The home itself, and what lies in it whatever the settings say.
+    let all = FILES.iter().copied().chain([".", DATABASE, "stafett.db-wal", "stafett.db-shm"]);
+    let open = |name: &str| std::fs::metadata(home.path(name)).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0);
+    let open_to_others: Vec<&str> = all.filter(|name| open(name)).collect();
+    // `backup key` has a check of its own.
+    let needed = FILES.iter().copied().filter(|name| *name != BACKUP_PUBLIC);
+    let missing: Vec<&str> = needed.filter(|name| !home.path(name).is_file()).collect();
     Check {
         name: "keys",
         result: match home.municipality_key() {
             Err(error) => Err(error.to_string()),
+            Ok(_) if !missing.is_empty() => Err(format!("missing: {}", missing.join(", "))),
             Ok(_) if !open_to_others.is_empty() => Err(format!("others can read {}", open_to_others.join(", "))),
-            Ok(_) => Ok("present, readable by their owner only".to_owned()),
+            Ok(_) => Ok("all there, for their owner only".to_owned()),
         },
     }
 }
@@ -85,9 +88,11 @@ fn backup_key(home: &Home) -> Check {
     Check {
         name: "backup key",
         result: if home.path(BACKUP_PUBLIC).exists() {
-            Ok("backups are sealed to it; whether you still have it, only `stafettd backup verify FILE` shows".to_owned())
+            Ok("backups are sealed to it; whether you still have it, only `stafettd backup verify FILE` shows"
+                .to_owned())
         } else {
-            Err("there is none, so that backups need a passphrase each time; `stafettd backup key` makes one".to_owned())
+            Err("there is none, so that backups need a passphrase each time; `stafettd backup key` makes one"
+                .to_owned())
         },
     }
 }

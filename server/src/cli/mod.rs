@@ -115,9 +115,9 @@ impl CliError {
         let full = |error: &std::io::Error| error.kind() == std::io::ErrorKind::StorageFull;
         match self {
             Self::Store(error) | Self::Fault(Fault::Store(error)) => error.is_full(),
-            Self::Io(error) | Self::Backup(BackupError::Io(error)) | Self::Home(HomeError::Io { source: error, .. }) => {
-                full(error)
-            }
+            Self::Io(error)
+            | Self::Backup(BackupError::Io(error))
+            | Self::Home(HomeError::Io { source: error, .. }) => full(error),
             _ => false,
         }
     }
@@ -154,9 +154,11 @@ impl CliError {
 fn backup_kind(error: &BackupError) -> (u8, &'static str, &'static str) {
     match error {
         BackupError::NotABackup => (4, "not-a-backup", "`stafettd backup FILE` writes one"),
-        BackupError::Closed => {
-            (4, "backup-closed", "give the key that was shown when it was made, or the passphrase of then; else take another copy")
-        }
+        BackupError::Closed => (
+            4,
+            "backup-closed",
+            "give the key that was shown when it was made, or the passphrase of then; else take another copy",
+        ),
         BackupError::Damaged(_) => (4, "backup-damaged", "take another copy of it, or an older backup"),
         BackupError::Version => (4, "backup-version", "restore it with the version that wrote it"),
         BackupError::Io(_) | BackupError::Sealing => (4, "io", "look at the path, its owner and the free space"),

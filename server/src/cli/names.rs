@@ -34,8 +34,18 @@ mod tests {
         }
         let long = "x".repeat(NAME_CHARS + 1);
         for bad in [
-            "", " ", "\u{200B}", "\u{200F}\u{2060} ", "a\nok    keys: present", "a\rb", "a\u{2028}b", "a\u{1b}[31m", "a\u{85}b",
-            "a\u{202E}b", "a\u{2066}b", &long,
+            "",
+            " ",
+            "\u{200B}",
+            "\u{200F}\u{2060} ",
+            "a\nok    keys: present",
+            "a\rb",
+            "a\u{2028}b",
+            "a\u{1b}[31m",
+            "a\u{85}b",
+            "a\u{202E}b",
+            "a\u{2066}b",
+            &long,
         ] {
             assert!(!is_plain(bad), "{bad:?}");
         }

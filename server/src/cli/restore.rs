@@ -198,7 +198,11 @@ pub async fn open(dir: &Path) -> Result<Said, CliError> {
         })
         .await?;
     db.close().await;
-    let words = if was { "The server signs again." } else { "Nothing to open: this server was not restored." };
+    let words = if was {
+        "Opened: it signs again, if its clock is believed (`stafettd doctor` says)."
+    } else {
+        "Nothing to open: this server was not restored."
+    };
     Ok(Said::new(words.to_owned(), json!({"open": true, "was_restored": was})))
 }
 

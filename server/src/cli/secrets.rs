@@ -52,7 +52,8 @@ pub fn recipients(home: &Home) -> Result<(Recipients, Vec<String>), CliError> {
     if said.is_empty() {
         return Err(CliError::Refused {
             code: "no-backup-key",
-            message: "nobody could open this backup: the home has no backup key, and no passphrase was given".to_owned(),
+            message: "nobody could open this backup: the home has no backup key, and no passphrase was given"
+                .to_owned(),
             hint: "`stafettd backup key` makes a key, or set STAFETT_BACKUP_PASSPHRASE",
         });
     }

@@ -32,7 +32,9 @@ impl UnitCommand {
         let Self::Add { name, kind } = self;
         let (name, kind) = (name.trim().to_owned(), kind.trim().to_owned());
         if !is_plain(&name) || !is_plain(&kind) {
-            return Err(CliError::Usage(format!("--name and --kind take 1 to {NAME_CHARS} characters, without line breaks")));
+            return Err(CliError::Usage(format!(
+                "--name and --kind take 1 to {NAME_CHARS} characters, without line breaks"
+            )));
         }
         let (home, db) = super::open(dir).await?;
         let municipality = Municipality::of(&home)?;
