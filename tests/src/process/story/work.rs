@@ -87,7 +87,7 @@ impl Story {
             // Nothing is written over: each export is a file of its own.
             let names = (1..).map(|n| self.world.dir.path().join(format!("audit-{}-{n}.json", home.name)));
             let file = names.into_iter().find(|name| !name.exists()).unwrap();
-            let written = |_: &Home| file.exists().then(|| json!({}));
+            let written = |_: &Home| file.exists().then(|| serde_json::json!({}));
             self.world.done(&home, &["audit", "export", &log, file.to_str().unwrap()], &written);
             let checked = nobody.ok(&["audit", "verify", file.to_str().unwrap()]);
             assert!(list(&checked, "violations").is_empty(), "{}: {checked}", home.name);
