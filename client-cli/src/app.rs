@@ -27,10 +27,18 @@ use crate::tls::ca_hash;
 use crate::transport::Backoff;
 use crate::{help, qr, render};
 
+/// No log's export comes near it; a device or pipe would never end.
+const EXPORT_BYTES: u64 = 1 << 30;
+/// A certificate is a few kilobytes.
+const CERTIFICATE_BYTES: u64 = 64 * 1024;
+
 /// The whole program.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let words: Vec<OsString> = words.into_iter().collect();
     let language = Language::chosen();
+    if let Err(error) = stafett_host::keep_to_ourselves() {
+        return Output::new(false, language).print_fault(&Fault::new(Exit::Damaged, "runtime", error)).into();
+    }
     let line = match help::parse(&words, &Messages::of(language)) {
         Ok(line) => line,
         Err(error) => return misunderstood(&error, &words, language),
@@ -140,7 +148,7 @@ fn moving_line(messages: &Messages, progress: &Progress) -> String {
 fn overridden(join: Join) -> Result<Join, Fault> {
     let (Some(server), Some(ca)) = (&join.server, &join.ca) else { return Ok(join) };
     let bad = |error: &dyn std::fmt::Display| Fault::usage("ca-file", format!("{}: {error}", ca.display()));
-    let pem = std::fs::read(ca).map_err(|error| bad(&error))?;
+    let pem = stafett_host::read_bounded(ca, CERTIFICATE_BYTES).map_err(|error| bad(&error))?;
     let der = CertificateDer::from_pem_slice(&pem).map_err(|error| bad(&error))?;
     let mut code = Code::from_text(&join.code).map_err(|error| Fault::usage("code", error))?;
     code.url.clone_from(server);
@@ -256,7 +264,7 @@ fn say(output: &Output, name: &str, value: Value) {
 /// An exported file needs no home: everything that is checked stands in it.
 fn verify_file(file: &Path, output: &Output) -> Result<Exit, Fault> {
     let bad = |error: &dyn std::fmt::Display| Fault::new(Exit::Damaged, "file", format!("{}: {error}", file.display()));
-    let text = std::fs::read(file).map_err(|error| bad(&error))?;
+    let text = stafett_host::read_bounded(file, EXPORT_BYTES).map_err(|error| bad(&error))?;
     let exported: Value = serde_json::from_slice(&text).map_err(|error| bad(&error))?;
     let report = audit::verify_export(&exported).map_err(|error| bad(&error))?.to_json();
     let broken = has_violations(&report);
@@ -268,10 +276,18 @@ fn has_violations(value: &Value) -> bool {
     value.get("violations").and_then(Value::as_array).is_some_and(|found| !found.is_empty())
 }
 
+/// Why a new file was not written.
+pub fn not_written(file: &Path, error: &std::io::Error) -> Fault {
+    match error.kind() {
+        std::io::ErrorKind::AlreadyExists => Fault::usage("file-exists", file.display()),
+        _ => Fault::usage("file", format!("{}: {error}", file.display())),
+    }
+}
+
 /// Writes the file and answers what its reader will find in it.
 fn write_export(file: &Path, exported: &Value) -> Result<Value, Fault> {
     let text = serde_json::to_vec_pretty(exported).map_err(|error| Fault::usage("file", error))?;
-    std::fs::write(file, text).map_err(|error| Fault::usage("file", format!("{}: {error}", file.display())))?;
+    stafett_host::write_new(file, &text).map_err(|error| not_written(file, &error))?;
     let report = audit::verify_export(exported).map_err(|error| Fault::new(Exit::Damaged, "file", error))?;
     let mut value = report.to_json();
     if let Some(fields) = value.as_object_mut() {

@@ -1,12 +1,12 @@
 //! Files between this machine and a log: read whole before anything is sealed, written whole or not at all.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
 use stafett_client_core::client::input::{AttachTo, Command as Wish, NewAttachment};
 use stafett_protocol::limits::ATTACHMENT_BYTES;
 
+use crate::app::not_written;
 use crate::fault::{Exit, Fault};
 use crate::session::Session;
 
@@ -38,14 +38,8 @@ pub async fn get(session: &mut Session, attachment: String, out: &Path) -> Resul
         got = session.fetch(wish).await;
     }
     let (mut value, file) = got?;
-    let bad = |error: std::io::Error| Fault::usage("file", format!("{}: {error}", out.display()));
     // Never over a file that is there: a name is easily mistyped.
-    let mut to = std::fs::File::create_new(out).map_err(bad)?;
-    if let Err(error) = to.write_all(&file).and_then(|()| to.sync_all()) {
-        // Half a file is none.
-        let _ = std::fs::remove_file(out);
-        return Err(bad(error));
-    }
+    stafett_host::write_new(out, &file).map_err(|error| not_written(out, &error))?;
     if let Some(fields) = value.as_object_mut() {
         fields.insert("file".to_owned(), json!(out.display().to_string()));
     }

@@ -4,8 +4,8 @@
 //! `home.json` holds a random home key, wrapped under Argon2id of the passphrase. The parameters stand in the file, within
 //! bounds that this program sets: whoever can write the file can neither weaken them nor ask for absurd amounts of memory.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
@@ -82,7 +82,7 @@ impl Home {
 
     fn lock(dir: &Path) -> Result<Self, HomeError> {
         let path = dir.join("lock");
-        let file = private_file(&path).map_err(|error| HomeError::Io(path.clone(), error))?;
+        let file = stafett_host::own_file(&path).map_err(|error| HomeError::Io(path.clone(), error))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { dir: dir.to_owned(), _lock: file }),
             Err(TryLockError::WouldBlock) => Err(HomeError::Busy(dir.to_owned())),
@@ -156,22 +156,14 @@ impl Home {
     /// The database file, made with its mode before SQLite sees it (its WAL inherits the mode).
     pub fn database(&self) -> Result<PathBuf, HomeError> {
         let path = self.dir.join("store.sqlite");
-        private_file(&path).map_err(|error| HomeError::Io(path.clone(), error))?;
+        stafett_host::own_file(&path).map_err(|error| HomeError::Io(path.clone(), error))?;
         Ok(path)
     }
 
     /// A file is there whole or not at all, also after a crash.
     fn write_whole(&self, name: &str, value: &Wrapping) -> Result<(), HomeError> {
         let path = self.dir.join(name);
-        let draft = self.dir.join(format!("{name}.new"));
-        let write = || -> io::Result<()> {
-            let mut file = private_file(&draft)?;
-            file.set_len(0)?;
-            file.write_all(&serde_json::to_vec_pretty(value)?)?;
-            file.sync_all()?;
-            std::fs::rename(&draft, &path)?;
-            File::open(&self.dir)?.sync_all()
-        };
+        let write = || stafett_host::replace(&path, &serde_json::to_vec_pretty(value)?);
         write().map_err(|error| HomeError::Io(path.clone(), error))
     }
 }
@@ -272,17 +264,6 @@ fn only_ours(dir: &Path) -> io::Result<bool> {
         }
     }
     Ok(true)
-}
-
-fn private_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    options.open(path)
 }
 
 #[cfg(test)]

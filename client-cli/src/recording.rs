@@ -3,7 +3,7 @@
 //!
 //! It is taken above WebSocket masking (masked bytes would hide any leak from a search).
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Mutex;
@@ -29,9 +29,9 @@ impl Recording {
         Self::default()
     }
 
-    /// Appends to `path`.
+    /// Appends to `path`, which is new or ours alone.
     pub fn to(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let file = stafett_host::append_own(path)?;
         Ok(Self { file: Some(Mutex::new(file)) })
     }
 

@@ -2,29 +2,53 @@
 //! server and clients, on nothing but signed records and municipality keys. Works on what a device has, and
 //! on an exported file without any account.
 
+use crate::client::rfc3339;
 use serde_json::{Value, json};
+use stafett_protocol::code::key_hash;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::consent::Statement;
 use stafett_protocol::credential::{Municipalities, MunicipalityKey};
 use stafett_protocol::event::{Body, Receipt, Record};
 use stafett_protocol::handover::Part;
-use stafett_protocol::ids::{LogId, Municipality, ScopeId, bytes_from_hex, from_hex, to_hex};
+use stafett_protocol::ids::{LogId, Millis, Municipality, ScopeId, bytes_from_hex, from_hex, to_hex};
 use stafett_protocol::membership::{Role, ScopeKind};
 use stafett_protocol::policy::Context;
-use stafett_protocol::replica::{self, Replica, first_home};
+use stafett_protocol::replica::{self, Replica, first_home, first_standing};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::{GrantStanding, ScopeState, Status};
 use std::collections::BTreeMap;
 
-/// What a replay found.
+/// What a replay found, of what, and what it could not look at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
+    pub log: LogId,
+    /// The keys that everything was held against.
+    pub municipalities: Vec<MunicipalityKey>,
+    /// What there was to look at. That there is no more, nothing here shows.
+    pub scopes: Vec<Seen>,
     pub events: usize,
     /// Rules asked.
     pub checks: usize,
     pub violations: Vec<Violation>,
     pub forks: Vec<Fork>,
+    pub unchecked: Vec<&'static str>,
 }
+
+/// A scope whose records were there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub scope: ScopeId,
+    /// As its first record says; nothing where that cannot be read.
+    pub kind: Option<ScopeKind>,
+    pub records: usize,
+    pub from: Millis,
+    pub to: Millis,
+}
+
+/// What no replay can see: words of `docs/protocol.md`, in the catalogue as `word.<…>`.
+const NEVER_CHECKED: [&str; 4] = ["absent-scopes", "later-records", "sealed-content", "members-only"];
+/// Of a file: its keys are those that its writer put there.
+const KEYS_OF_THE_FILE: &str = "municipality-keys";
 
 /// Two signatures of the home that cannot both be true of one chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +72,24 @@ impl Report {
     pub fn to_json(&self) -> Value {
         let violations: Vec<Value> =
             self.violations.iter().map(|v| json!({"scope": v.scope, "seq": v.seq, "rule": v.rule})).collect();
-        let mut report = json!({"events": self.events, "checks": self.checks, "violations": violations});
+        let municipality = |m: &MunicipalityKey| json!({"number": m.number, "key": to_hex(&m.key), "fingerprint": key_hash(&m.key).to_string()});
+        let scope = |s: &Seen| {
+            json!({
+                "scope": s.scope.to_string(), "kind": s.kind.map(kind_word), "records": s.records,
+                "from": rfc3339(s.from), "to": rfc3339(s.to),
+            })
+        };
+        let mut report = json!({
+            "log": self.log.to_string(),
+            "municipalities": self.municipalities.iter().map(municipality).collect::<Vec<_>>(),
+            "scopes": self.scopes.iter().map(scope).collect::<Vec<_>>(),
+            "from": self.scopes.iter().map(|s| s.from).min().map(rfc3339),
+            "to": self.scopes.iter().map(|s| s.to).max().map(rfc3339),
+            "events": self.events,
+            "checks": self.checks,
+            "violations": violations,
+            "unchecked": self.unchecked,
+        });
         if !self.forks.is_empty() {
             let hex = |f: &Fork| f.receipts.iter().map(|r| to_hex(&encode(r))).collect::<Vec<_>>();
             let fork = |f: &Fork| json!({"scope": f.scope.to_string(), "seq": f.seq, "receipts": hex(f)});
@@ -63,6 +104,16 @@ impl Report {
         if !holds {
             self.violations.push(Violation { scope: scope.to_string(), seq, rule: rule.to_owned() });
         }
+    }
+}
+
+fn kind_word(kind: ScopeKind) -> &'static str {
+    match kind {
+        ScopeKind::Card => "card",
+        ScopeKind::Journal => "journal",
+        ScopeKind::Concern => "concern",
+        ScopeKind::Unit => "unit",
+        ScopeKind::Personal => "personal",
     }
 }
 
@@ -86,19 +137,33 @@ pub fn statement_word(statement: &Statement) -> &'static str {
 
 /// Replays records of one log. They may come in any order; each scope's must be whole.
 pub fn verify(records: &[Record], trusted: &Municipalities, home: Municipality, log: LogId) -> Report {
-    let mut report = Report { events: records.len(), ..Report::default() };
+    let mut report = Report {
+        log,
+        municipalities: trusted.0.clone(),
+        events: records.len(),
+        unchecked: NEVER_CHECKED.to_vec(),
+        ..Report::default()
+    };
     let mut order: Vec<(u64, bool, ScopeId, &Record)> = vec![];
     let mut cards: Vec<ScopeId> = vec![];
+    let mut seen: BTreeMap<ScopeId, Seen> = BTreeMap::new();
     for record in records {
         let Ok(event) = record.event.peek() else {
             report.check(ScopeId::default(), record.seq, false, "malformed record");
             continue;
         };
-        if matches!(&event.body, Body::Genesis(g) if g.log_salt.is_some()) {
+        if matches!(&event.body, Body::Genesis(g) if g.log_salt.is_some()) && !cards.contains(&event.scope) {
             cards.push(event.scope);
         }
+        let first = Seen { scope: event.scope, kind: None, records: 0, from: record.time, to: record.time };
+        let one = seen.entry(event.scope).or_insert(first);
+        (one.records, one.from, one.to) = (one.records + 1, one.from.min(record.time), one.to.max(record.time));
         order.push((record.time, false, event.scope, record));
     }
+    // Without these, "no rule is broken" would be said of nothing.
+    report.check(ScopeId::default(), 0, !records.is_empty(), "there are no records");
+    report.check(ScopeId::default(), 0, !cards.is_empty(), "the log's card is missing");
+    report.check(ScopeId::default(), 0, cards.len() < 2, "the log has two cards");
     for (_, other, scope, _) in &mut order {
         *other = !cards.contains(scope);
     }
@@ -116,6 +181,10 @@ pub fn verify(records: &[Record], trusted: &Municipalities, home: Municipality, 
         }
     }
     check_subset(&mut report, &replicas, &cards);
+    report.scopes = seen.into_values().collect();
+    for one in &mut report.scopes {
+        one.kind = replicas.get(&one.scope).map(|replica| replica.state().kind());
+    }
     report
 }
 
@@ -202,30 +271,37 @@ pub fn export(records: &[Record], receipts: Vec<Signed<Receipt>>, trusted: &Muni
     })
 }
 
-/// Verifies an exported file. The municipality keys in it are those that the exporter believed; compare
-/// them with the municipality's own (`stafettd peer show`).
+/// Verifies an exported file. The municipality keys in it are those that the exporter believed, or invented: the report
+/// names them, so that somebody compares them with the municipality's own (`stafettd peer show`).
 pub fn verify_export(file: &Value) -> Result<Report, String> {
     if file["format"] != "stafett-audit-1" {
         return Err("this is not an audit export of a version that this program knows".into());
     }
     let log: LogId = file["log"].as_str().and_then(|t| t.parse().ok()).ok_or("the file names no log")?;
     let hex = |v: &Value| v.as_str().and_then(bytes_from_hex).ok_or("the file is damaged".to_owned());
-    let mut trusted = Municipalities::default();
-    for m in file["municipalities"].as_array().into_iter().flatten() {
+    let list = |name: &str| file[name].as_array().ok_or(format!("the file has no {name}"));
+    let mut named: Vec<MunicipalityKey> = vec![];
+    for m in list("municipalities")? {
         let key = m["key"].as_str().and_then(from_hex::<32>).ok_or("a municipality key is damaged")?;
         let number = m["number"].as_u64().and_then(|n| n.try_into().ok()).ok_or("a municipality has no number")?;
-        trusted.0.push(MunicipalityKey { number, key });
+        named.push(MunicipalityKey { number, key });
     }
     let mut records: Vec<Record> = vec![];
-    for value in file["records"].as_array().into_iter().flatten() {
+    for value in list("records")? {
         records.push(decode(&hex(value)?).map_err(|e| e.to_string())?);
     }
-    let home = trusted.0.first().map(|m| m.number).ok_or("the file names no municipality")?;
-    let mut report = verify(&records, &trusted, home, log);
     let mut receipts: Vec<Signed<Receipt>> = vec![];
-    for value in file["receipts"].as_array().into_iter().flatten() {
+    for value in list("receipts")? {
         receipts.push(decode(&hex(value)?).map_err(|e| e.to_string())?);
     }
+    let home = named.first().map(|m| m.number).ok_or("the file names no municipality")?;
+    // A second key for a home is a second home: whoever cuts a chain could sign what is left with a key of their own.
+    let twice = |m: &MunicipalityKey| named.iter().filter(|n| n.number == m.number || n.key == m.key).count() > 1;
+    let trusted = Municipalities(named.iter().filter(|m| !twice(m)).cloned().collect());
+    let mut report = verify(&records, &trusted, home, log);
+    report.check(ScopeId::default(), 0, !named.iter().any(twice), "a municipality or a key is named twice");
+    report.municipalities = named;
+    report.unchecked.insert(0, KEYS_OF_THE_FILE);
     check_receipts(&mut report, &receipts, &records, &trusted);
     Ok(report)
 }
@@ -253,13 +329,14 @@ fn signed_by(receipt: &Signed<Receipt>, trusted: &Municipalities) -> Option<(Mun
     trusted.0.iter().find_map(|m| receipt.verify(&m.key).ok().map(|r| (m.number, r)))
 }
 
-/// Whose word a chain is at a place: a commit that moves it is the old home's last.
-fn home_at(chain: &[&Record], seq: u64) -> Option<Municipality> {
-    let mut home = first_home(chain.first()?).ok()?;
+/// Whose word a chain is at a place, and under which home epoch: a commit that moves it is the old home's last.
+fn home_at(chain: &[&Record], seq: u64) -> Option<(Municipality, u32)> {
+    let mut home = first_standing(chain.first()?).ok()?;
     for record in chain.iter().take_while(|r| r.seq < seq) {
         let Ok(Body::Commit(commit)) = record.event.peek().map(|e| e.body) else { continue };
         let offer = commit.handover.and_then(|h| h.offer.offer.peek().ok());
-        home = offer.filter(|o| o.part == Part::Moves).map_or(home, |o| o.to.municipality);
+        let moves = offer.filter(|o| o.part == Part::Moves);
+        home = moves.map_or(home, |o| (o.to.municipality, home.1.saturating_add(1)));
     }
     Some(home)
 }
@@ -275,13 +352,14 @@ fn check_receipt(report: &mut Report, receipt: &Signed<Receipt>, records: &[Reco
     report.check(scope, seq, !chain.is_empty(), "a scope that the home has signed is left out");
     chain.sort_by_key(|r| r.seq);
     let homes = [home_at(&chain, seq), home_at(&chain, u64::MAX)];
-    report.check(scope, seq, homes.contains(&Some(signer)), "a receipt is not signed by the home");
+    let ours = homes.contains(&Some((signer, receipt.home_epoch)));
+    report.check(scope, seq, ours, "a receipt is not signed by the home");
     let covered: Vec<&&Record> = chain.iter().take_while(|r| r.seq <= seq).collect();
     let there = covered.last().is_some_and(|r| (r.seq, r.time) == (seq, receipt.time));
     let head = covered.iter().fold(stafett_protocol::ids::Hash::default(), |head, r| r.head_after(&head));
     let stands = there && head == receipt.position.head;
     report.check(scope, seq, stands, "the home has signed another history");
-    stands
+    stands && ours
 }
 
 /// What no receipt covers is a member's word alone: whoever passes a file on may have put it there.

@@ -108,9 +108,15 @@ fn judge_genesis(record: Record, context: &Context<'_>) -> Result<Judged, Refusa
 
 /// The home that a scope's first record names, for whoever reads a chain that has moved since.
 pub fn first_home(record: &Record) -> Result<Municipality, Refusal> {
+    first_standing(record).map(|(home, _)| home)
+}
+
+/// The same with the home epoch under which it began.
+pub fn first_standing(record: &Record) -> Result<(Municipality, u32), Refusal> {
     let event = read(record)?;
     let Body::Genesis(genesis) = &event.body else { return Err(Refusal::UnknownScope) };
-    Ok(open_group(&event, genesis)?.2.home)
+    let membership = open_group(&event, genesis)?.2;
+    Ok((membership.home, membership.home_epoch))
 }
 
 fn verify(record: &Record, key: &PublicKey, event: &Event) -> Result<(), Refusal> {

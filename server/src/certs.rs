@@ -117,3 +117,75 @@ fn set_validity(params: &mut CertificateParams, days: i64) {
     params.not_before = now - Duration::hours(1);
     params.not_after = now + Duration::days(days);
 }
+
+/// Whether a PEM text is a private key that certificates can be signed with.
+#[must_use]
+pub fn is_key(pem: &str) -> bool {
+    KeyPair::from_pem(pem).is_ok()
+}
+
+/// When a certificate ends, in milliseconds since 1970. No crate of ours reads that out of a certificate: the verifier does
+/// not ask it of an authority that is pinned.
+#[must_use]
+pub fn ends_ms(certificate: &[u8]) -> Option<u64> {
+    let (_, certificate, _) = der(certificate)?;
+    let (_, mut fields, _) = der(certificate)?;
+    if fields.first() == Some(&0xA0) {
+        fields = der(fields)?.2;
+    }
+    // Serial number, signature algorithm, issuer.
+    for _ in 0..3 {
+        fields = der(fields)?.2;
+    }
+    let (_, validity, _) = der(fields)?;
+    let (tag, end, _) = der(der(validity)?.2)?;
+    let text = std::str::from_utf8(end).ok()?.strip_suffix('Z')?;
+    // UTCTime leaves the century out: until 2049.
+    let text = if tag == 0x17 { format!("20{text}") } else { text.to_owned() };
+    let form = time::macros::format_description!("[year][month][day][hour][minute][second]");
+    let end = time::PrimitiveDateTime::parse(&text, form).ok()?.assume_utc();
+    u64::try_from(end.unix_timestamp()).ok()?.checked_mul(1000)
+}
+
+/// One element of DER: tag, content, what follows.
+fn der(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&[tag, length], rest) = bytes.split_first_chunk::<2>()?;
+    let more = usize::from(length & 0x7F);
+    let (length, rest) = match length {
+        0..0x80 => (more, rest),
+        _ if more <= 4 => {
+            let (long, rest) = rest.split_at_checked(more)?;
+            (long.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)
+        }
+        _ => return None,
+    };
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some((tag, content, rest))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_certificate_is_read_from_it() {
+        let authority = new_authority(3209, "Ullensaker").unwrap();
+        let days = |ms: u64| {
+            let now = OffsetDateTime::now_utc().unix_timestamp() as u64;
+            (ms / 1000 + 60 - now) / 86_400
+        };
+        let ends = ends_ms(&authority_der(&authority.certificate_pem).unwrap()).unwrap();
+        assert_eq!(days(ends), AUTHORITY_DAYS as u64);
+        let leaf = new_leaf(&authority, "127.0.0.1").unwrap();
+        assert_eq!(days(ends_ms(&leaf.chain[0]).unwrap()), SERVER_DAYS as u64);
+        // Beyond 2049 the time is written with its century.
+        let mut params = authority_params(3209, "Ullensaker");
+        set_validity(&mut params, 36_500);
+        let long = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        assert_eq!(days(ends_ms(long.der()).unwrap()), 36_500);
+        for cut in 0..long.der().len() {
+            let _ = ends_ms(&long.der()[..cut]);
+        }
+    }
+}

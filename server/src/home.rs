@@ -1,8 +1,7 @@
 //! The server's home directory: what it is called, where it listens, its keys. Everything 0600 in a 0700 folder.
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -31,6 +30,8 @@ pub enum HomeError {
     Missing(PathBuf),
     #[error("{0} already holds a server")]
     Taken(PathBuf),
+    #[error("{0} is not empty")]
+    NotEmpty(PathBuf),
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
     #[error("{0} is damaged")]
@@ -47,12 +48,16 @@ pub struct Home {
 /// Its presence makes a directory a home; written last.
 pub const SETTINGS: &str = "settings.json";
 /// The files that make a home besides the database; `backup` takes them all.
-pub const FILES: &[&str] = &[SETTINGS, "municipality.key", "ca.key", "ca.pem", "peer.json"];
+pub const FILES: &[&str] = &[SETTINGS, "municipality.key", "ca.key", "ca.pem", "peer.json", BACKUP_PUBLIC];
+/// The public half of the key that backups are sealed to. The other half is the operator's, and never here.
+pub const BACKUP_PUBLIC: &str = "backup.pub";
+/// SQLite, where the settings name no other database.
+pub const DATABASE: &str = "stafett.db";
 
 impl Home {
     /// Makes a new home; refuses a folder that already is one.
     pub fn create(dir: &Path, settings: Settings, key: &SigningKey) -> Result<Self, HomeError> {
-        Self::make_room(dir)?;
+        Self::make_folder(dir)?;
         let home = Self { dir: dir.to_owned(), settings };
         home.write("municipality.key", hex_line(&key.to_bytes()).as_bytes())?;
         let text = serde_json::to_string_pretty(&home.settings).map_err(|_| HomeError::Damaged(dir.join(SETTINGS)))?;
@@ -60,8 +65,30 @@ impl Home {
         Ok(home)
     }
 
-    /// Makes the folder itself, private to its owner, and refuses one that already is a home.
+    /// Makes the folder, private to its owner, and refuses one that holds anything: what others have put there, a link or
+    /// an old database, would become part of the server.
     pub fn make_room(dir: &Path) -> Result<(), HomeError> {
+        Self::make_folder(dir)?;
+        let failed = |source| HomeError::Io { path: dir.to_owned(), source };
+        for entry in fs::read_dir(dir).map_err(failed)? {
+            // Every file system of its own has this one.
+            if entry.map_err(failed)?.file_name() != "lost+found" {
+                return Err(HomeError::NotEmpty(dir.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes away what a failed beginning has left in a folder that was empty before.
+    pub fn clear(dir: &Path) {
+        let side = ["stafett.db-wal", "stafett.db-shm", crate::restored::STARTS, DATABASE];
+        for name in FILES.iter().chain(&side) {
+            // What is not there needs no clearing.
+            let _ = fs::remove_file(dir.join(name));
+        }
+    }
+
+    fn make_folder(dir: &Path) -> Result<(), HomeError> {
         if dir.join(SETTINGS).exists() {
             return Err(HomeError::Taken(dir.to_owned()));
         }
@@ -84,7 +111,7 @@ impl Home {
 
     #[must_use]
     pub fn database_file(&self) -> PathBuf {
-        self.path("stafett.db")
+        self.path(DATABASE)
     }
 
     /// The municipality key: signs person certificates and receipts.
@@ -113,14 +140,7 @@ impl Home {
 
 /// Writes beside the target, syncs, renames: nobody ever sees half a key.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), HomeError> {
-    let failed = |source| HomeError::Io { path: path.to_owned(), source };
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside).map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    file.sync_all().map_err(failed)?;
-    fs::rename(&beside, path).map_err(failed)
+    stafett_host::replace(path, bytes).map_err(|source| HomeError::Io { path: path.to_owned(), source })
 }
 
 fn hex_line(bytes: &[u8]) -> String {

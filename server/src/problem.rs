@@ -19,6 +19,8 @@ pub enum Fault {
     Malformed(#[from] Malformed),
     #[error("the request is larger than allowed")]
     TooLarge,
+    #[error("names take 1 to 200 characters, without line breaks and signs that cannot be seen")]
+    NameNotPlain,
     #[error("there is no such address here")]
     NoSuchRoute,
     #[error("the device is not known here, or did not sign this request on this connection")]
@@ -56,7 +58,7 @@ pub enum Fault {
     /// Another municipality's server did not do its part.
     #[error("{0}")]
     Peer(#[from] PeerError),
-    #[error("the server cannot do that now; try again")]
+    #[error("{}", unable(.0))]
     Store(#[from] StoreError),
     #[error("the server failed; nothing was stored")]
     Internal,
@@ -81,6 +83,7 @@ impl Fault {
         match self {
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
+            Self::NameNotPlain => (StatusCode::UNPROCESSABLE_ENTITY, "name"),
             Self::NoSuchRoute => (StatusCode::NOT_FOUND, "no-such-route"),
             Self::NotAuthenticated => (StatusCode::UNAUTHORIZED, "not-authenticated"),
             Self::Refused(refusal, _) => (StatusCode::CONFLICT, refusal.code()),
@@ -97,6 +100,7 @@ impl Fault {
             Self::TimeAhead => (StatusCode::BAD_GATEWAY, "time-ahead"),
             Self::ClockJumped => (StatusCode::SERVICE_UNAVAILABLE, "clock-jumped"),
             Self::Restored => (StatusCode::SERVICE_UNAVAILABLE, "home-restored"),
+            Self::Store(error) if error.is_full() => (StatusCode::INSUFFICIENT_STORAGE, "server-full"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
@@ -121,6 +125,15 @@ impl Fault {
         if let Self::Store(error) = self {
             tracing::error!(%error, "store");
         }
+    }
+}
+
+/// Nothing of ours is damaged by a full disk, and whoever waits may be told so; all else of a database is nobody's business.
+fn unable(error: &StoreError) -> &'static str {
+    if error.is_full() {
+        "the server's disk is full: nothing was stored, nothing is damaged; its operator has to make room"
+    } else {
+        "the server cannot do that now; try again"
     }
 }
 

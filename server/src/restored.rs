@@ -20,7 +20,7 @@ const OPENED: &str = "opened";
 /// When a device last showed that this server has signed two histories of a scope.
 pub const TWO_HISTORIES: &str = "two_histories";
 /// How often the server was started, in the database and in the home.
-const STARTS: &str = "starts";
+pub const STARTS: &str = "starts";
 
 /// Whether the server may sign nothing. Asked in the database each time: several processes share one, and `open` takes
 /// effect at once.

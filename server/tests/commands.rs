@@ -12,13 +12,26 @@ use stafett_server::clock::NEWEST;
 use stafett_server::db::{Db, StoreError, schema};
 use stafett_server::pg::Postgres;
 
-fn stafettd(arguments: &[&str]) -> (i32, Value) {
-    let output = Command::new(env!("CARGO_BIN_EXE_stafettd")).args(arguments).arg("--json").output().unwrap();
+/// Opens the backups of these tests.
+pub const PASSPHRASE: (&str, &str) = ("STAFETT_BACKUP_PASSPHRASE", "for-these-tests-only");
+
+pub fn stafettd(arguments: &[&str]) -> (i32, Value) {
+    stafettd_with(arguments, &[PASSPHRASE])
+}
+
+/// With these variables, and none of the backups' that this process may have.
+pub fn stafettd_with(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, Value) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stafettd"));
+    for name in ["STAFETT_PASSPHRASE", "STAFETT_BACKUP_PASSPHRASE", "STAFETT_BACKUP_KEY"] {
+        command.env_remove(name);
+    }
+    command.envs(variables.iter().copied()).stdin(Stdio::null());
+    let output = command.args(arguments).arg("--json").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     (output.status.code().unwrap(), serde_json::from_str(&text).unwrap_or(Value::Null))
 }
 
-fn init(home: &Path, database: Option<&str>) -> Value {
+pub fn init(home: &Path, database: Option<&str>) -> Value {
     let mut arguments = vec!["init", "--home", home.to_str().unwrap(), "--number", "3209", "--name", "Ullensaker"];
     if let Some(url) = database {
         arguments.extend(["--database", url]);
@@ -29,10 +42,10 @@ fn init(home: &Path, database: Option<&str>) -> Value {
 }
 
 /// A serving process; stopped by SIGTERM as the operator would.
-struct Serving(Child);
+pub struct Serving(pub Child);
 
 impl Serving {
-    fn start(home: &Path) -> (Self, Value) {
+    pub fn start(home: &Path) -> (Self, Value) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_stafettd"))
             .args(["serve", "--home", home.to_str().unwrap()])
             .stdout(Stdio::piped())
@@ -44,14 +57,14 @@ impl Serving {
         (Self(child), serde_json::from_str(&line).unwrap())
     }
 
-    fn stop(mut self) -> bool {
+    pub fn stop(mut self) -> bool {
         let pid = self.0.id().to_string();
         Command::new("kill").args(["-TERM", &pid]).status().unwrap();
         self.0.wait().unwrap().success()
     }
 }
 
-fn checks(said: &Value) -> Vec<(String, bool)> {
+pub fn checks(said: &Value) -> Vec<(String, bool)> {
     let list = said["checks"].as_array().unwrap();
     list.iter().map(|c| (c["name"].as_str().unwrap().to_owned(), c["ok"].as_bool().unwrap())).collect()
 }
@@ -139,7 +152,7 @@ fn peer_file(home: &Path, to: &Path, change: impl Fn(&mut Value)) -> String {
     to.to_str().unwrap().to_owned()
 }
 
-fn error_code(said: &Value) -> &str {
+pub fn error_code(said: &Value) -> &str {
     said["error"]["code"].as_str().unwrap_or_default()
 }
 

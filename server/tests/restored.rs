@@ -16,7 +16,13 @@ use std::path::Path;
 use std::process::Command;
 
 fn stafettd(home: &Path, words: &[&str]) {
-    let output = Command::new(env!("CARGO_BIN_EXE_stafettd")).arg("--home").arg(home).args(words).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_stafettd"))
+        .env("STAFETT_BACKUP_PASSPHRASE", "for-these-tests-only")
+        .arg("--home")
+        .arg(home)
+        .args(words)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 

@@ -2,6 +2,7 @@
 of docs/protocol.md section 15 in every state."""
 
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 import commits
@@ -168,6 +169,7 @@ class Report:
 
     def __init__(self):
         self.events, self.checks, self.violations = 0, 0, []
+        self.about = {}
 
     def check(self, scope, seq, holds, rule):
         self.checks += 1
@@ -229,16 +231,62 @@ def check_subset(report, chains, cards):
                 report.check(facts.scope, facts.seq, gone or there, "only those in the log are in its concerns")
 
 
+UNCHECKED = ["municipality-keys", "absent-scopes", "later-records", "sealed-content", "members-only"]
+
+
+def moment(ms):
+    return datetime.fromtimestamp(ms // 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def about(page, file, records, events, chains):
+    """What the report is of: log, keys, scopes, from when to when; and what no replay can see."""
+    def key(m):
+        print_ = crypto.H("key", bytes.fromhex(m["key"])).hex()
+        return {"number": m["number"], "key": m["key"], "fingerprint": print_}
+
+    times = {}
+    for record, event in zip(records, events):
+        times.setdefault(event.scope, []).append(record.time)
+    kinds = {scope: chain.facts.kind.lower() for scope, chain in chains.items() if chain.facts}
+    every = [time for some in times.values() for time in some]
+    return {
+        "log": file["log"],
+        "municipalities": [key(m) for m in file["municipalities"]],
+        "scopes": [
+            {"scope": scope.hex(), "kind": kinds.get(scope), "records": len(at), "from": moment(min(at)), "to": moment(max(at))}
+            for scope, at in sorted(times.items())
+        ],
+        "from": moment(min(every)) if every else None,
+        "to": moment(max(every)) if every else None,
+        "unchecked": UNCHECKED,
+    }
+
+
+def believed(named, report):
+    """The keys by number. A second key for a home is a second home: neither is believed."""
+    keys = [(m["number"], bytes.fromhex(m["key"])) for m in named]
+    once = [(number, key) for number, key in keys if sum(n == number or k == key for n, k in keys) == 1]
+    report.check(crypto.ZERO[:16], 0, len(once) == len(keys), "a municipality or a key is named twice")
+    return dict(once)
+
+
 def replay(page, file):
     """An export, whole."""
     refuse(file.get("format") == "stafett-audit-1", "an export of another version")
     log, report = bytes.fromhex(file["log"]), Report()
-    trusted = {m["number"]: bytes.fromhex(m["key"]) for m in file["municipalities"]}
+    refuse(file["municipalities"], "the file names no municipality")
+    trusted = believed(file["municipalities"], report)
     records = [page.decode("Record", bytes.fromhex(r)) for r in file["records"]]
     receipts = [page.decode("Signed<Receipt>", bytes.fromhex(r)) for r in file["receipts"]]
     events = [page.decode("Event", r.event.bytes) for r in records]
     report.events = len(records)
-    cards = [e.scope for e in events if e.body.name == "Genesis" and e.body.value.log_salt]
+    cards = list({e.scope: 0 for e in events if e.body.name == "Genesis" and e.body.value.log_salt})
+    for holds, rule in [
+        (records, "there are no records"),
+        (cards, "the log's card is missing"),
+        (len(cards) < 2, "the log has two cards"),
+    ]:
+        report.check(crypto.ZERO[:16], 0, holds, rule)
     order = sorted(zip(records, events), key=lambda p: (p[0].time, p[1].scope not in cards, p[1].scope, p[0].seq))
     judge, chains, heads = Judge(page, table(POLICY.read_text()), trusted, None), {}, {}
     for record, event in order:
@@ -259,4 +307,5 @@ def replay(page, file):
             check_state(report, chain.facts, log, record.time)
     check_receipts(report, page, receipts, chains, heads, trusted)
     check_subset(report, chains, cards)
+    report.about = about(page, file, records, events, chains)
     return report

@@ -29,7 +29,7 @@ def audit_file(page, name):
     except (Malformed, Refused, ValueError, KeyError) as why:
         rule = f"the file cannot be read: {type(why).__name__} {why}"
         return {"events": 0, "checks": 1, "violations": [{"scope": "", "seq": 0, "rule": rule}]}
-    return {"events": report.events, "checks": report.checks, "violations": report.violations}
+    return report.about | {"events": report.events, "checks": report.checks, "violations": report.violations}
 
 
 def main(arguments):

@@ -321,7 +321,7 @@ pub(super) fn check_date(text: &str) -> Result<(), Problem> {
 }
 
 /// A moment as RFC 3339 UTC.
-pub(super) fn rfc3339(millis: u64) -> String {
+pub(crate) fn rfc3339(millis: u64) -> String {
     let seconds = i64::try_from(millis / 1000).unwrap_or_default();
     time::OffsetDateTime::from_unix_timestamp(seconds)
         .ok()

@@ -51,6 +51,7 @@ mod view;
 mod welcome;
 mod withdrawal;
 
+pub(crate) use log::rfc3339;
 pub use me::Me;
 pub use people::Trust;
 pub use report::Report;

@@ -1,210 +1,162 @@
-//! `stafettd backup`, `restore`, `open`: the whole server in one file, the same for both engines.
-//!
-//! The file is a SQLite database with all tables and the home's files, keys included: it must be kept
-//! as safe as the server itself. A restored server may lack what was receipted after the backup; it
-//! signs nothing until its operator opens it, or it would tell two histories.
+//! `stafettd backup`, `backup key`, `backup verify`: the whole server in one sealed file, the same for both engines.
 
 use std::path::{Path, PathBuf};
 
+use clap::{Args, Subcommand};
 use serde_json::json;
+use stafett_host::NewFile;
+use zeroize::Zeroizing;
 
-use super::{CliError, Said};
+use super::{CliError, Said, secrets};
 use crate::args;
-use crate::db::schema::{self, Kind, TABLES, Table};
-use crate::db::{Arg, Conn, Db, Row, StoreError};
-use crate::home::{FILES, Home, SETTINGS, Settings, now_ms, write_private};
-use crate::restored;
+use crate::backup::contents::{self, Begin, Checked};
+use crate::backup::sealed::{FileKey, Opened, Sealing};
+use crate::backup::{BackupError, keys};
+use crate::db::schema;
+use crate::db::{Conn, Db, StoreError};
+use crate::home::{BACKUP_PUBLIC, FILES, Home, SETTINGS, Settings, now_ms};
+use crate::store::accounts::to_db;
 
-/// Rows copied in one transaction.
-const PAGE: i64 = 1000;
-pub async fn backup(dir: &Path, file: &Path) -> Result<Said, CliError> {
+/// When the last backup was written, read back and found whole.
+pub const LAST_BACKUP: &str = "last_backup_ms";
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Backup {
+    #[command(subcommand)]
+    command: Option<BackupCommand>,
+    /// A new file; nothing is written over.
+    file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BackupCommand {
+    /// Reads a backup from its first byte to its last and says what is in it; nothing is written, no home is needed.
+    Verify {
+        file: PathBuf,
+        #[arg(long, value_name = "FILE")]
+        key_file: Option<PathBuf>,
+    },
+    /// Makes a new backup key and prints it once. Later backups open with it; older ones still need the older key.
+    Key,
+}
+
+impl Backup {
+    pub async fn run(self, dir: impl FnOnce() -> Result<PathBuf, CliError>) -> Result<Said, CliError> {
+        match (self.command, self.file) {
+            (Some(BackupCommand::Verify { file, key_file }), _) => verify(&file, key_file.as_deref()),
+            (Some(BackupCommand::Key), _) => key(&dir()?),
+            (None, Some(file)) => backup(&dir()?, &file).await,
+            (None, None) => Err(CliError::Usage("`backup FILE`, `backup verify FILE` or `backup key`".to_owned())),
+        }
+    }
+}
+
+fn key(dir: &Path) -> Result<Said, CliError> {
+    let (key, short) = secrets::new_key(&Home::open(dir)?)?;
+    Ok(Said::new(
+        format!("{}\nOlder backups still need the older key.", secrets::keep_it(&key)),
+        json!({"backup_key": key.as_str(), "fingerprint": short}),
+    ))
+}
+
+async fn backup(dir: &Path, file: &Path) -> Result<Said, CliError> {
     let (home, db) = super::open(dir).await?;
-    if file.exists() {
-        return Err(CliError::Refused {
+    let (recipients, opens) = secrets::recipients(&home)?;
+    let draft = NewFile::at(file).map_err(|error| exists(error, file))?;
+    let (mut sealing, key) = Sealing::begin(draft, &recipients)?;
+    let rows = write(&home, &db, &mut sealing).await?;
+    let draft = sealing.finish()?;
+    // What the disk has, not what we meant: a backup that cannot be read is none.
+    let read = check(draft.reopen()?, &key)?;
+    if read.rows != rows {
+        return Err(BackupError::Damaged("it does not hold what was written").into());
+    }
+    draft.finish().map_err(|error| exists(error, file))?;
+    let at = to_db(read.begin.made_ms);
+    db.write::<_, StoreError, _>(move |conn: &mut Conn| {
+        Box::pin(async move { schema::set_meta(conn, LAST_BACKUP, at).await })
+    })
+    .await?;
+    db.close().await;
+    Ok(Said::new(
+        format!(
+            "{rows} rows and all keys are in {}, sealed, read back and whole.\nIt opens with {}. Without that it is lost: \
+             this server cannot open it.",
+            file.display(),
+            opens.join(", or with ")
+        ),
+        json!({"file": file, "rows": rows, "opens_with": opens}),
+    ))
+}
+
+fn exists(error: std::io::Error, file: &Path) -> CliError {
+    match error.kind() {
+        std::io::ErrorKind::AlreadyExists => CliError::Refused {
             code: "file-exists",
             message: format!("{} exists already", file.display()),
             hint: "choose a new name for each backup",
-        });
+        },
+        _ => CliError::Io(error),
     }
-    let mut unfinished = file.as_os_str().to_owned();
-    unfinished.push(".part");
-    let unfinished = PathBuf::from(unfinished);
-    let _ = std::fs::remove_file(&unfinished);
-    write_private(&unfinished, b"")?;
-    let copy = Db::open(&unfinished, None).await?;
-    let mut source = db.reader().await?;
-    let begin = if source.is_pg() { "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" } else { "BEGIN" };
-    source.execute(begin, args![]).await?;
-    let rows = copy_tables(&mut source, &copy).await?;
-    source.execute("COMMIT", args![]).await?;
-    drop(source);
-    copy_files(&home, &copy).await?;
-    copy.close().await;
-    std::fs::rename(&unfinished, file)?;
-    std::fs::File::open(file)?.sync_all()?;
-    db.write::<_, StoreError, _>(|conn: &mut Conn| {
-        Box::pin(async move { schema::set_meta(conn, "last_backup_ms", to_i64(now_ms())).await })
-    })
-    .await?;
-    db.close().await;
-    Ok(Said::new(
-        format!("{rows} rows and all keys are in {}; keep it as safe as the server", file.display()),
-        json!({"file": file, "rows": rows}),
-    ))
 }
 
-pub async fn restore(dir: &Path, file: &Path, database: Option<String>) -> Result<Said, CliError> {
-    if !file.is_file() {
-        return Err(CliError::Usage(format!("{} is not there", file.display())));
-    }
-    Home::make_room(dir)?;
-    let copy = Db::open(file, None).await?;
-    let mut source = copy.reader().await?;
-    let mut settings = restore_files(&mut source, dir, file).await?;
-    if database.is_some() {
-        settings.database = database;
-    }
-    let db = Db::open(&dir.join("stafett.db"), settings.database.as_deref()).await?;
-    let taken = db.reader().await?.row("SELECT ticket FROM codes LIMIT 1", args![]).await?;
-    if taken.is_some() {
-        return Err(CliError::Refused {
-            code: "database-taken",
-            message: "the database already holds a server".to_owned(),
-            hint: "restore into an empty database (`--database URL`)",
-        });
-    }
-    let rows = copy_tables(&mut source, &db).await?;
-    drop(source);
-    db.write::<_, StoreError, _>(|conn: &mut Conn| {
-        Box::pin(async move { restored::stop_signing(conn).await.map(drop) })
-    })
-    .await?;
-    db.close().await;
-    copy.close().await;
-    // Last: this is what makes the directory a home.
+async fn write(home: &Home, db: &Db, to: &mut Sealing<NewFile>) -> Result<u64, CliError> {
+    // Where the database is, and its password, stays here: a restored server must not go to the database of this one.
+    let settings = Settings { database: None, ..home.settings.clone() };
     let text = serde_json::to_vec_pretty(&settings).map_err(|error| CliError::Damaged(error.to_string()))?;
-    write_private(&dir.join(SETTINGS), &text)?;
+    let mut files = vec![(SETTINGS, Zeroizing::new(text))];
+    for name in FILES.iter().filter(|name| **name != SETTINGS) {
+        if *name != BACKUP_PUBLIC || home.path(name).exists() {
+            files.push((*name, Zeroizing::new(home.read(name)?)));
+        }
+    }
+    let mut source = db.reader().await?;
+    let postgres = source.is_pg();
+    let begin = if postgres { "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" } else { "BEGIN" };
+    source.execute(begin, args![]).await?;
+    let rows = contents::write(to, Begin::now(now_ms(), settings.number, postgres), files, &mut source).await?;
+    source.execute("COMMIT", args![]).await?;
+    Ok(rows)
+}
+
+/// All of a backup whose file key is known.
+pub fn check(from: std::fs::File, key: &FileKey) -> Result<Checked, BackupError> {
+    contents::check(Opened::with_key(from, key)?)
+}
+
+/// Opens a backup file with what the operator has, and checks all of it.
+pub fn open_checked(file: &Path, secrets: &[keys::Secret]) -> Result<(std::fs::File, FileKey, Checked), CliError> {
+    use std::io::{Seek as _, SeekFrom};
+    let named = |error: std::io::Error| CliError::Usage(format!("{}: {error}", file.display()));
+    let found = std::fs::metadata(file).map_err(named)?;
+    if !found.is_file() {
+        return Err(CliError::Usage(format!("{} is not an ordinary file", file.display())));
+    }
+    let mut from = std::fs::File::open(file).map_err(named)?;
+    let (_, key) = Opened::with_secrets(&mut from, secrets)?;
+    from.seek(SeekFrom::Start(0))?;
+    let checked = contents::check(Opened::with_key(&mut from, &key)?)?;
+    from.seek(SeekFrom::Start(0))?;
+    Ok((from, key, checked))
+}
+
+fn verify(file: &Path, key_file: Option<&Path>) -> Result<Said, CliError> {
+    let (_, _, found) = open_checked(file, &secrets::secrets(key_file)?)?;
+    let made = super::day(found.begin.made_ms);
     Ok(Said::new(
         format!(
-            "{rows} rows restored. Start it: it signs nothing, and devices bring back what it lacks. Then `stafettd open`."
+            "{} is whole: {:04} {}, made {made}, {} rows and the server's keys. Every part is authentic and can be read.\n\
+             Not checked: whether it is your newest backup.",
+            file.display(),
+            found.settings.number,
+            found.settings.name,
+            found.rows
         ),
-        json!({"rows": rows, "restored": true}),
+        json!({
+            "file": file, "number": found.settings.number, "name": found.settings.name,
+            "made_ms": found.begin.made_ms, "rows": found.rows, "whole": true,
+            "engine": if found.begin.postgres == 0 { "sqlite" } else { "postgres" },
+        }),
     ))
-}
-
-/// Writes the home's files but the settings, which are answered.
-async fn restore_files(source: &mut Conn, dir: &Path, file: &Path) -> Result<Settings, CliError> {
-    let damaged = |why: &str| CliError::Damaged(format!("{} {why}", file.display()));
-    let rows =
-        source.rows("SELECT name, content FROM home_files", args![]).await.map_err(|_| damaged("is not a backup"))?;
-    let mut settings = None;
-    for row in &rows {
-        let (name, content) = (row.text(0)?, row.bytes(1)?);
-        if !FILES.contains(&name.as_str()) {
-            return Err(damaged("holds a strange file"));
-        }
-        if name == SETTINGS {
-            settings = Some(content);
-        } else {
-            write_private(&dir.join(&name), &content)?;
-        }
-    }
-    let settings = settings.ok_or_else(|| damaged("is not whole"))?;
-    serde_json::from_slice(&settings).map_err(|_| damaged("is damaged"))
-}
-
-pub async fn open(dir: &Path) -> Result<Said, CliError> {
-    let (_, db) = super::open(dir).await?;
-    db.write::<_, StoreError, _>(|conn: &mut Conn| Box::pin(async move { restored::open(conn).await })).await?;
-    db.close().await;
-    Ok(Said::new("The server signs again.".to_owned(), json!({"open": true})))
-}
-
-async fn copy_files(home: &Home, copy: &Db) -> Result<(), CliError> {
-    let mut files = Vec::new();
-    for name in FILES {
-        files.push((*name, home.read(name)?));
-    }
-    copy.write::<_, StoreError, _>(move |conn: &mut Conn| {
-        Box::pin(async move {
-            conn.execute("CREATE TABLE home_files (name TEXT NOT NULL PRIMARY KEY, content BLOB NOT NULL)", args![])
-                .await?;
-            for (name, content) in files {
-                conn.execute("INSERT INTO home_files (name, content) VALUES ($1, $2)", args![name, content]).await?;
-            }
-            Ok(())
-        })
-    })
-    .await?;
-    // One file, nothing beside it.
-    let mut conn = copy.single().await?;
-    conn.row("PRAGMA journal_mode = DELETE", args![]).await?;
-    Ok(())
-}
-
-async fn copy_tables(source: &mut Conn, target: &Db) -> Result<u64, CliError> {
-    let mut total = 0;
-    for table in TABLES {
-        let names: Vec<&str> = table.columns.iter().map(|(name, _)| name.trim_end_matches('?')).collect();
-        let names = names.join(", ");
-        let key = key_columns(table);
-        let mut offset = 0;
-        loop {
-            let rows = source
-                .raw(format!("SELECT {names} FROM {} ORDER BY {key} LIMIT {PAGE} OFFSET {offset}", table.name), args![])
-                .await?;
-            let count = to_i64(rows.len() as u64);
-            total += rows.len() as u64;
-            let rows = rows.iter().map(|row| values(table, row)).collect::<Result<Vec<_>, StoreError>>()?;
-            insert(target, table, names.clone(), rows).await?;
-            offset += count;
-            if count < PAGE {
-                break;
-            }
-        }
-    }
-    Ok(total)
-}
-
-async fn insert(target: &Db, table: &'static Table, names: String, rows: Vec<Vec<Arg>>) -> Result<(), StoreError> {
-    target
-        .write(move |conn: &mut Conn| {
-            Box::pin(async move {
-                let places: Vec<String> = (1..=table.columns.len()).map(|n| format!("${n}")).collect();
-                // Only `meta` has rows in a new database.
-                let sql = format!(
-                    "INSERT INTO {} ({names}) VALUES ({}) ON CONFLICT DO NOTHING",
-                    table.name,
-                    places.join(", ")
-                );
-                for row in rows {
-                    conn.raw(sql.clone(), row).await?;
-                }
-                Ok(())
-            })
-        })
-        .await
-}
-
-fn key_columns(table: &Table) -> &'static str {
-    table.rules.strip_prefix("PRIMARY KEY (").and_then(|rest| rest.split(')').next()).unwrap_or("1")
-}
-
-fn values(table: &Table, row: &Row) -> Result<Vec<Arg>, StoreError> {
-    table
-        .columns
-        .iter()
-        .enumerate()
-        .map(|(at, (_, kind))| {
-            Ok(match kind {
-                Kind::Int => Arg::Int(row.maybe_int(at)?),
-                Kind::Bytes => Arg::Bytes(row.maybe_bytes(at)?),
-                Kind::Text => Arg::Text(Some(row.text(at)?)),
-            })
-        })
-        .collect()
-}
-
-fn to_i64(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -6,12 +6,13 @@ use std::path::Path;
 use serde_json::json;
 use stafett_protocol::credential::MunicipalityKey;
 
-use super::{CliError, Said, peer};
+use super::backup::LAST_BACKUP;
+use super::{CliError, Said, expiry, peer};
 use crate::certs;
 use crate::clock::{self, Clock, Wrong};
 use crate::db::{Db, StoreError, schema};
 use crate::federation::peers::Peers;
-use crate::home::{FILES, Home, now_ms};
+use crate::home::{BACKUP_PUBLIC, DATABASE, FILES, Home, now_ms};
 use crate::municipality::Municipality;
 use crate::restored;
 use crate::signing;
@@ -19,21 +20,25 @@ use crate::store::accounts::from_db;
 
 /// A backup older than this is a finding.
 const BACKUP_DAYS: u64 = 7;
+/// Less room than this is a finding: SQLite's log alone may grow by as much.
+const FREE_BYTES: u64 = 256 << 20;
 const DAY_MS: u64 = 86_400_000;
 
-struct Check {
-    name: &'static str,
-    result: Result<String, String>,
+pub(super) struct Check {
+    pub name: &'static str,
+    pub result: Result<String, String>,
 }
 
 pub async fn run(dir: &Path) -> Result<Said, CliError> {
     let home = Home::open(dir)?;
-    let mut checks = vec![keys(&home), tls(&home)];
+    let mut checks = vec![keys(&home), backup_key(&home), tls(&home), expiry::authority(&home), disk(&home)];
+    checks.push(expiry::running(&home).await);
     match Db::open(&home.database_file(), home.settings.database.as_deref()).await {
         Ok(db) => {
             checks.push(database(&db).await);
             checks.push(clock(&db).await);
             checks.push(histories(&db).await);
+            checks.push(expiry::employees(&db).await);
             checks.push(last_backup(&home, &db).await);
             checks.push(peers(&home, &db).await);
             db.close().await;
@@ -62,19 +67,54 @@ pub async fn run(dir: &Path) -> Result<Said, CliError> {
 }
 
 fn keys(home: &Home) -> Check {
-    let open_to_others: Vec<&str> = FILES
-        .iter()
-        .copied()
-        .filter(|name| std::fs::metadata(home.path(name)).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0))
-        .collect();
+    // The home itself, and what lies in it whatever the settings say.
+    let all = FILES.iter().copied().chain([".", DATABASE, "stafett.db-wal", "stafett.db-shm"]);
+    let open = |name: &str| std::fs::metadata(home.path(name)).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0);
+    let open_to_others: Vec<&str> = all.filter(|name| open(name)).collect();
+    // `backup key` has a check of its own.
+    let needed = FILES.iter().copied().filter(|name| *name != BACKUP_PUBLIC);
+    let missing: Vec<&str> = needed.filter(|name| !home.path(name).is_file()).collect();
     Check {
         name: "keys",
         result: match home.municipality_key() {
             Err(error) => Err(error.to_string()),
+            Ok(_) if !missing.is_empty() => Err(format!("missing: {}", missing.join(", "))),
             Ok(_) if !open_to_others.is_empty() => Err(format!("others can read {}", open_to_others.join(", "))),
-            Ok(_) => Ok("present, readable by their owner only".to_owned()),
+            Ok(_) => Ok("all there, for their owner only".to_owned()),
         },
     }
+}
+
+/// Whether backups are sealed to a key at all. That its other half is still somewhere, only the operator knows.
+fn backup_key(home: &Home) -> Check {
+    Check {
+        name: "backup key",
+        result: if home.path(BACKUP_PUBLIC).exists() {
+            Ok("backups are sealed to it; whether you still have it, only `stafettd backup verify FILE` shows"
+                .to_owned())
+        } else {
+            Err("there is none, so that backups need a passphrase each time; `stafettd backup key` makes one"
+                .to_owned())
+        },
+    }
+}
+
+/// Room on the disk of the home, and of the database where it is there.
+fn disk(home: &Home) -> Check {
+    let elsewhere = home.settings.database.is_some();
+    let result = match stafett_host::free_bytes(&home.path(".")) {
+        Err(error) => Err(error.to_string()),
+        Ok(free) if free < FREE_BYTES => Err(format!(
+            "the disk is full, or nearly so: {} MiB of free space; nothing is stored when there is none",
+            free >> 20
+        )),
+        Ok(free) => Ok(format!("{} MiB of free space", free >> 20)),
+    };
+    let words = |text: String| match elsewhere {
+        true => format!("{text}; the disk of PostgreSQL was not looked at"),
+        false => text,
+    };
+    Check { name: "disk", result: result.map(words).map_err(words) }
 }
 
 fn tls(home: &Home) -> Check {
@@ -130,8 +170,8 @@ async fn database(db: &Db) -> Check {
     Check {
         name: "database",
         result: match result {
-            Ok(text) if text == "ok" => Ok("SQLite, intact".to_owned()),
-            Ok(text) if text.starts_with("PostgreSQL") => Ok(text),
+            Ok(text) if text == "ok" => Ok("SQLite, structure intact".to_owned()),
+            Ok(text) if text.starts_with("PostgreSQL") => Ok(format!("answers; its files were not looked at ({text})")),
             Ok(text) => Err(text),
             Err(error) => Err(error.to_string()),
         },
@@ -174,7 +214,7 @@ async fn clock(db: &Db) -> Check {
 async fn last_backup(home: &Home, db: &Db) -> Check {
     let last = async {
         let mut conn = db.reader().await?;
-        schema::meta(&mut conn, "last_backup_ms").await
+        schema::meta(&mut conn, LAST_BACKUP).await
     }
     .await;
     let since = match &last {
@@ -186,8 +226,14 @@ async fn last_backup(home: &Home, db: &Db) -> Check {
         name: "last backup",
         result: match last {
             Err(error) => Err(error.to_string()),
+            Ok(Some(at)) if from_db(at) > now_ms().saturating_add(DAY_MS) => {
+                Err("the last backup is of a day to come: the clock is wrong, or was".to_owned())
+            }
+            Ok(None) if days >= BACKUP_DAYS => Err(format!(
+                "there has never been a backup, and the server is {days} days old; run `stafettd backup FILE`"
+            )),
             Ok(_) if days >= BACKUP_DAYS => Err(format!("no backup for {days} days; run `stafettd backup FILE`")),
-            Ok(Some(_)) => Ok(format!("{days} days ago")),
+            Ok(Some(_)) => Ok(format!("{days} days ago, read back and whole then; where it is now was not looked at")),
             Ok(None) => Ok("none yet; the server is new".to_owned()),
         },
     }

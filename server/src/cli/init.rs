@@ -1,6 +1,6 @@
 //! `stafettd init`: keys, certificate authority, database, and the first administrator's code.
 
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::path::Path;
 
 use clap::Args;
@@ -11,10 +11,11 @@ use stafett_protocol::credential::PersonKind;
 use stafett_protocol::limits::CODE_MAX_MILLIS;
 use stafett_protocol::wire::CodeKind;
 
-use super::{CliError, Said};
+use super::names::{NAME_CHARS, is_plain};
+use super::{CliError, Said, secrets};
 use crate::certs;
 use crate::db::{Conn, Db, StoreError};
-use crate::home::{Home, Settings, now_ms, random};
+use crate::home::{DATABASE, Home, Settings, now_ms, random};
 use crate::municipality::Municipality;
 use crate::store::accounts::{self, StoredCode};
 
@@ -41,11 +42,30 @@ impl Init {
         let (host, _) =
             self.listen.rsplit_once(':').ok_or_else(|| CliError::Usage("--listen is HOST:PORT".to_owned()))?;
         let host = host.to_owned();
+        let name = self.name.trim().to_owned();
+        if !is_plain(&name) {
+            return Err(CliError::Usage(format!("--name takes 1 to {NAME_CHARS} characters, without line breaks")));
+        }
+        if host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified()) {
+            return Err(CliError::Usage(format!(
+                "--listen {}: this host stands in every code, and nobody can reach {host}; name one that clients can reach",
+                self.listen
+            )));
+        }
         let port = TcpListener::bind(&self.listen)
             .and_then(|listener| listener.local_addr())
             .map_err(|error| CliError::Usage(format!("--listen {}: {error}", self.listen)))?
             .port();
         Home::make_room(dir)?;
+        let made = Self { name, ..self }.make(dir, &host, port).await;
+        if made.is_err() {
+            // Half a home would be in the next attempt's way.
+            Home::clear(dir);
+        }
+        made
+    }
+
+    async fn make(self, dir: &Path, host: &str, port: u16) -> Result<Said, CliError> {
         let key = SigningKey::from_bytes(&random()?);
         let authority = certs::new_authority(self.number, &self.name)?;
         let settings = Settings {
@@ -56,24 +76,28 @@ impl Init {
             database: self.database,
             created_ms: now_ms(),
         };
-        // The database first: a URL that does not work must not leave half a home behind.
-        let db = Db::open(&dir.join("stafett.db"), settings.database.as_deref()).await?;
+        // The database first: a URL that does not work must not leave half a home behind, nor one server join another.
+        let (file, url) = (dir.join(DATABASE), settings.database.as_deref());
+        Db::must_be_empty(&file, url).await?;
+        let db = Db::open(&file, url).await?;
         let home = Home::create(dir, settings, &key)?;
         home.write("ca.pem", authority.certificate_pem.as_bytes())?;
         home.write("ca.key", authority.key_pem.as_bytes())?;
         let municipality = Municipality::of(&home)?;
         home.write("peer.json", super::peer::own_file(&home, &municipality)?.as_bytes())?;
+        let (backup_key, _) = secrets::new_key(&home)?;
         let ticket = new_code(&db, CodeKind::Person(PersonKind::Administrator), None).await?;
         let code = municipality.code(ticket).to_text();
         db.close().await;
         let settings = &home.settings;
         Ok(Said::new(
             format!(
-                "{:04} {} listens on {}\nCA: {}\nFirst administrator's code, valid for 14 days:\n{code}",
+                "{:04} {} listens on {}\nCA: {}\nFirst administrator's code, valid for 14 days:\n{code}\n\n{}",
                 settings.number,
                 settings.name,
                 settings.url,
-                home.path("ca.pem").display()
+                home.path("ca.pem").display(),
+                secrets::keep_it(&backup_key)
             ),
             json!({
                 "number": settings.number,
@@ -81,6 +105,7 @@ impl Init {
                 "ca_file": home.path("ca.pem"),
                 "peer_file": home.path("peer.json"),
                 "admin_code": code,
+                "backup_key": backup_key.as_str(),
             }),
         ))
     }

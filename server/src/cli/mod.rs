@@ -3,12 +3,14 @@
 mod backup;
 mod clock;
 mod doctor;
+mod expiry;
 mod init;
+pub mod names;
 mod peer;
+mod restore;
+mod secrets;
 mod serve;
 mod unit;
-
-pub use unit::NAME_CHARS;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,6 +18,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::backup::BackupError;
+use crate::backup::contents::WriteError;
 use crate::certs::CertificateError;
 use crate::db::{Db, StoreError};
 use crate::federation::FederationError;
@@ -59,15 +63,11 @@ enum Command {
     },
     /// Checks clock, TLS, database and backups.
     Doctor,
-    /// Writes everything into one file.
-    Backup { file: PathBuf },
-    /// Makes a home out of a backup. The restored server signs nothing until `open`; devices bring back what it lacks.
-    Restore {
-        file: PathBuf,
-        /// Another PostgreSQL database than the one that was backed up; it must be empty.
-        #[arg(long, value_name = "URL")]
-        database: Option<String>,
-    },
+    /// Writes everything into one new, sealed file; also: `backup verify FILE`, `backup key`.
+    Backup(backup::Backup),
+    /// Makes a home out of a backup, in an empty directory and an empty database. The restored server signs nothing until
+    /// `open`; devices bring back what it lacks.
+    Restore(restore::Restore),
     /// Lets a restored server sign again, also while it runs. Only once the devices have brought back what it lacked:
     /// it would else tell two histories, and devices that know the other one stop.
     Open,
@@ -88,6 +88,8 @@ pub enum CliError {
     Tls(#[from] rustls::Error),
     #[error(transparent)]
     Federation(#[from] FederationError),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     #[error("{0}")]
     Io(#[from] std::io::Error),
     #[error("{message}")]
@@ -98,10 +100,40 @@ pub enum CliError {
     Damaged(String),
 }
 
+impl From<WriteError> for CliError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Store(error) => error.into(),
+            WriteError::Io(error) => error.into(),
+        }
+    }
+}
+
 impl CliError {
+    /// A full disk is told from damage: what is there is whole, and there is one thing to do.
+    fn is_full(&self) -> bool {
+        let full = |error: &std::io::Error| error.kind() == std::io::ErrorKind::StorageFull;
+        match self {
+            Self::Store(error) | Self::Fault(Fault::Store(error)) => error.is_full(),
+            Self::Io(error)
+            | Self::Backup(BackupError::Io(error))
+            | Self::Home(HomeError::Io { source: error, .. }) => full(error),
+            _ => false,
+        }
+    }
+
     /// Exit code, stable code, what to do.
     fn kind(&self) -> (u8, &'static str, &'static str) {
+        if self.is_full() {
+            return (4, "disk-full", "make room on the disk and do it again; nothing was damaged");
+        }
         match self {
+            Self::Backup(error) => backup_kind(error),
+            Self::Store(StoreError::Taken) => {
+                (1, "database-taken", "name an empty database (`--database URL`); a server is never put into another's")
+            }
+            Self::Store(StoreError::Unchecked) => (1, "database-unchecked", "see docs/operations.md, PostgreSQL"),
+            Self::Home(HomeError::NotEmpty(_)) => (1, "home-not-empty", "choose an empty directory"),
             Self::Home(HomeError::Missing(_)) => (2, "no-home", "run `stafettd init --home DIR …` first"),
             Self::Home(HomeError::Taken(_)) => (1, "home-taken", "choose an empty directory"),
             Self::Home(HomeError::Damaged(_)) | Self::Certificate(_) | Self::Damaged(_) => {
@@ -116,6 +148,20 @@ impl CliError {
             Self::Refused { code, hint, .. } => (1, code, hint),
             Self::Usage(_) => (2, "usage", "see `stafettd --help`"),
         }
+    }
+}
+
+fn backup_kind(error: &BackupError) -> (u8, &'static str, &'static str) {
+    match error {
+        BackupError::NotABackup => (4, "not-a-backup", "`stafettd backup FILE` writes one"),
+        BackupError::Closed => (
+            4,
+            "backup-closed",
+            "give the key that was shown when it was made, or the passphrase of then; else take another copy",
+        ),
+        BackupError::Damaged(_) => (4, "backup-damaged", "take another copy of it, or an older backup"),
+        BackupError::Version => (4, "backup-version", "restore it with the version that wrote it"),
+        BackupError::Io(_) | BackupError::Sealing => (4, "io", "look at the path, its owner and the free space"),
     }
 }
 
@@ -141,6 +187,9 @@ pub fn main() -> ExitCode {
 /// The whole program with given arguments, the first being the program's name.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    if let Err(error) = stafett_host::keep_to_ourselves() {
+        return fail(&error.into(), false);
+    }
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let wants_json = arguments.iter().any(|a| a == "--json");
     let arguments = match Arguments::try_parse_from(arguments) {
@@ -174,7 +223,12 @@ async fn perform(arguments: Arguments) -> Result<Option<Said>, CliError> {
     let dir = arguments
         .home
         .or_else(|| std::env::var_os("STAFETTD_HOME").map(PathBuf::from))
-        .ok_or_else(|| CliError::Usage("--home DIR is missing".to_owned()))?;
+        .ok_or_else(|| CliError::Usage("--home DIR is missing".to_owned()));
+    // The one command that may need no home.
+    if let Command::Backup(backup) = arguments.command {
+        return backup.run(|| dir).await.map(Some);
+    }
+    let dir = dir?;
     match arguments.command {
         Command::Init(init) => init.run(&dir).await.map(Some),
         Command::Serve => serve::run(&dir).await.map(|()| None),
@@ -182,9 +236,9 @@ async fn perform(arguments: Arguments) -> Result<Option<Said>, CliError> {
         Command::Peer { command } => command.run(&dir).await.map(Some),
         Command::Clock { command } => command.run(&dir).await.map(Some),
         Command::Doctor => doctor::run(&dir).await.map(Some),
-        Command::Backup { file } => backup::backup(&dir, &file).await.map(Some),
-        Command::Restore { file, database } => backup::restore(&dir, &file, database).await.map(Some),
-        Command::Open => backup::open(&dir).await.map(Some),
+        Command::Backup(backup) => backup.run(|| Ok(dir)).await.map(Some),
+        Command::Restore(restore) => restore.run(&dir).await.map(Some),
+        Command::Open => restore::open(&dir).await.map(Some),
     }
 }
 
@@ -210,6 +264,18 @@ fn fail(error: &CliError, json: bool) -> ExitCode {
         let _ = writeln!(std::io::stderr(), "{error}\n{hint}");
     }
     ExitCode::from(exit)
+}
+
+/// In groups of four, for reading aloud.
+fn grouped(hex: &str) -> String {
+    let groups: Vec<&str> = hex.as_bytes().chunks(4).filter_map(|four| std::str::from_utf8(four).ok()).collect();
+    groups.join(" ")
+}
+
+/// A day as people write it down, in UTC.
+fn day(ms: u64) -> String {
+    let seconds = i64::try_from(ms / 1000).unwrap_or(i64::MAX);
+    time::OffsetDateTime::from_unix_timestamp(seconds).map_or_else(|_| "?".to_owned(), |at| at.date().to_string())
 }
 
 /// A reader that has gone away is no reason to fail.

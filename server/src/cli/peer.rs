@@ -14,7 +14,7 @@ use stafett_protocol::ids::{bytes_from_hex, to_hex};
 use stafett_protocol::limits::CLOCK_SKEW_SHOWN_MILLIS;
 use stafett_protocol::signed::Signed;
 
-use super::{CliError, Said, serve};
+use super::{CliError, Said, grouped, serve};
 use crate::certs;
 use crate::db::{Conn, Db};
 use crate::fanout::{News, notify};
@@ -105,11 +105,8 @@ fn read(path: &Path) -> Result<(Signed<PeerFile>, Peer), CliError> {
         message: format!("{}: {why}", path.display()),
         hint: "ask the other municipality for the output of `stafettd peer show`",
     };
-    if std::fs::metadata(path)?.len() > FILE_BYTES {
-        return Err(invalid("too large for a peer file".to_owned()));
-    }
-    let file: File =
-        serde_json::from_slice(&std::fs::read(path)?).map_err(|_| invalid("not a peer file".to_owned()))?;
+    let text = stafett_host::read_bounded(path, FILE_BYTES).map_err(|error| invalid(error.to_string()))?;
+    let file: File = serde_json::from_slice(&text).map_err(|_| invalid("not a peer file".to_owned()))?;
     let signed: Signed<PeerFile> = bytes_from_hex(&file.signed)
         .and_then(|bytes| decode(&bytes).ok())
         .ok_or_else(|| invalid("the signed part cannot be read".to_owned()))?;
@@ -280,10 +277,4 @@ async fn check(dir: &Path) -> Result<Said, CliError> {
     let mut said = Said::new(words, json!({"peers": list}));
     said.exit = if well { 0 } else { 4 };
     Ok(said)
-}
-
-/// In groups of four, for reading aloud.
-fn grouped(hex: &str) -> String {
-    let groups: Vec<&str> = hex.as_bytes().chunks(4).filter_map(|four| std::str::from_utf8(four).ok()).collect();
-    groups.join(" ")
 }

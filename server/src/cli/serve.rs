@@ -32,7 +32,11 @@ pub async fn run(dir: &Path) -> Result<(), CliError> {
     let federation = Federation::new(&municipality, &authority(&home)?)?;
     let peers = Arc::clone(&federation.peers);
     let acceptor = TlsAcceptor::from(tls::server_config(Arc::clone(&leaf), Arc::clone(&peers))?);
-    let listener = TcpListener::bind(&home.settings.listen).await?;
+    let listener = TcpListener::bind(&home.settings.listen).await.map_err(|error| CliError::Refused {
+        code: "address",
+        message: format!("cannot listen on {}: {error}", home.settings.listen),
+        hint: "is the server running already, or another program on this port? the address stands in settings.json",
+    })?;
     let (stop, stopped) = watch::channel(false);
     let server = Server::start(db.clone(), municipality, federation, stopped.clone()).await?;
     print_line(

@@ -8,6 +8,7 @@ use stafett_protocol::credential::PersonKind;
 use stafett_protocol::ids::UnitId;
 use stafett_protocol::wire::CodeKind;
 
+use super::names::{NAME_CHARS, is_plain};
 use super::{CliError, Said, init::new_code};
 use crate::db::{Conn, StoreError};
 use crate::home::{now_ms, random};
@@ -26,14 +27,14 @@ pub enum UnitCommand {
     },
 }
 
-/// Longest name or kind of a unit.
-pub const NAME_CHARS: usize = 200;
-
 impl UnitCommand {
     pub async fn run(self, dir: &Path) -> Result<Said, CliError> {
         let Self::Add { name, kind } = self;
-        if name.trim().is_empty() || name.chars().count() > NAME_CHARS || kind.chars().count() > NAME_CHARS {
-            return Err(CliError::Usage("--name and --kind take 1 to 200 characters".to_owned()));
+        let (name, kind) = (name.trim().to_owned(), kind.trim().to_owned());
+        if !is_plain(&name) || !is_plain(&kind) {
+            return Err(CliError::Usage(format!(
+                "--name and --kind take 1 to {NAME_CHARS} characters, without line breaks"
+            )));
         }
         let (home, db) = super::open(dir).await?;
         let municipality = Municipality::of(&home)?;

@@ -3,9 +3,10 @@
 //! Each piece of work runs in a savepoint of its own, so that a refused one does not undo its
 //! neighbours. An fsync costs the same for one piece of work as for two hundred.
 
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -33,6 +34,8 @@ type Work = Box<dyn for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Outcome> + Sen
 #[derive(Clone)]
 pub struct Lite {
     queue: mpsc::Sender<Work>,
+    /// Whether the last batch was lost because the disk is full.
+    full: Arc<AtomicBool>,
     writer: SqlitePool,
     readers: SqlitePool,
 }
@@ -40,7 +43,7 @@ pub struct Lite {
 impl Lite {
     pub async fn open(file: &Path) -> Result<Self, StoreError> {
         // SQLite gives its side files the mode of the main one.
-        std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(file).map_err(sqlx::Error::Io)?;
+        stafett_host::own_file(file).map_err(sqlx::Error::Io)?;
         let options = SqliteConnectOptions::new()
             .filename(file)
             .create_if_missing(true)
@@ -69,8 +72,9 @@ impl Lite {
             .connect_with(options.pragma("query_only", "ON"))
             .await?;
         let (queue, jobs) = mpsc::channel(QUEUE);
-        tokio::spawn(run(writer.clone(), jobs));
-        Ok(Self { queue, writer, readers })
+        let full = Arc::new(AtomicBool::new(false));
+        tokio::spawn(run(writer.clone(), jobs, Arc::clone(&full)));
+        Ok(Self { queue, full, writer, readers })
     }
 
     pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
@@ -80,6 +84,9 @@ impl Lite {
         F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel::<Result<T, E>>();
+        let full = Arc::clone(&self.full);
+        let lost = move || E::from(if full.load(Ordering::Relaxed) { StoreError::Full } else { StoreError::Lost });
+        let not_committed = lost.clone();
         let work: Work = Box::new(move |conn| {
             async move {
                 let result = work(conn).await;
@@ -87,7 +94,7 @@ impl Lite {
                     keep: result.is_ok(),
                     answer: Box::new(move |committed| {
                         let result = match result {
-                            Ok(_) if !committed => Err(E::from(StoreError::Lost)),
+                            Ok(_) if !committed => Err(not_committed()),
                             other => other,
                         };
                         // Whoever asked may have hung up; the work is done all the same.
@@ -98,16 +105,11 @@ impl Lite {
             .boxed()
         });
         self.queue.send(work).await.map_err(|_| E::from(StoreError::Lost))?;
-        receiver.await.map_err(|_| E::from(StoreError::Lost))?
+        receiver.await.map_err(|_| lost())?
     }
 
     pub async fn reader(&self) -> Result<Conn, StoreError> {
         Ok(Conn::Lite(self.readers.acquire().await?))
-    }
-
-    pub async fn single(&self) -> Result<Conn, StoreError> {
-        self.readers.close().await;
-        Ok(Conn::Lite(self.writer.acquire().await?))
     }
 
     pub async fn close(&self) {
@@ -116,44 +118,43 @@ impl Lite {
     }
 }
 
-async fn run(pool: SqlitePool, mut jobs: mpsc::Receiver<Work>) {
+async fn run(pool: SqlitePool, mut jobs: mpsc::Receiver<Work>, full: Arc<AtomicBool>) {
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         if jobs.recv_many(&mut batch, BATCH).await == 0 {
             return;
         }
-        let outcomes = match pool.acquire().await {
+        let mut outcomes = Vec::new();
+        let done = match pool.acquire().await {
             Ok(conn) => {
                 let mut conn = Conn::Lite(conn);
-                let outcomes = commit(&mut conn, batch.drain(..)).await;
-                if outcomes.is_err() {
+                let done = commit(&mut conn, &mut batch, &mut outcomes).await;
+                if done.is_err() {
                     // SQLite may have rolled back by itself already; then this says so and is ignored.
                     let _ = conn.execute("ROLLBACK", vec![]).await;
                 }
-                outcomes
+                done
             }
             Err(error) => Err(error.into()),
         };
-        match outcomes {
-            Ok(outcomes) => {
-                for outcome in outcomes {
-                    (outcome.answer)(true);
-                }
-            }
-            // The senders were dropped with their work: every caller hears `Lost`.
-            Err(error) => {
-                batch.clear();
-                tracing::error!(%error, "a batch of writes was not committed");
-            }
+        if let Err(error) = &done {
+            tracing::error!(%error, "a batch of writes was not committed");
+            // Before anybody hears that their work was lost: they ask why.
+            full.store(error.is_full(), Ordering::Relaxed);
+        }
+        // Work that was not begun goes with its sender: its caller hears that it was lost.
+        batch.clear();
+        for outcome in outcomes {
+            (outcome.answer)(done.is_ok());
         }
     }
 }
 
-async fn commit(conn: &mut Conn, batch: impl ExactSizeIterator<Item = Work>) -> Result<Vec<Outcome>, StoreError> {
+async fn commit(conn: &mut Conn, batch: &mut Vec<Work>, outcomes: &mut Vec<Outcome>) -> Result<(), StoreError> {
     let alone = batch.len() == 1;
     conn.execute("BEGIN IMMEDIATE", vec![]).await?;
-    let mut outcomes = Vec::new();
-    for work in batch {
+    while !batch.is_empty() {
+        let work = batch.remove(0);
         if !alone {
             conn.execute("SAVEPOINT job", vec![]).await?;
         }
@@ -163,7 +164,7 @@ async fn commit(conn: &mut Conn, batch: impl ExactSizeIterator<Item = Work>) -> 
         outcomes.extend(outcome);
         if alone && !keep {
             conn.execute("ROLLBACK", vec![]).await?;
-            return Ok(outcomes);
+            return Ok(());
         }
         if !keep {
             conn.execute("ROLLBACK TO job", vec![]).await?;
@@ -178,12 +179,9 @@ async fn commit(conn: &mut Conn, batch: impl ExactSizeIterator<Item = Work>) -> 
             tracing::error!(%error, "fsync failed; stopping");
             std::process::abort();
         }
-        for outcome in outcomes {
-            (outcome.answer)(false);
-        }
         return Err(error);
     }
-    Ok(outcomes)
+    Ok(())
 }
 
 fn is_failed_sync(error: &StoreError) -> bool {

@@ -20,6 +20,15 @@ use futures_util::future::BoxFuture;
 pub enum StoreError {
     #[error("database: {0}")]
     Sql(#[from] sqlx::Error),
+    #[error("the disk of the database is full; nothing was stored")]
+    Full,
+    #[error("the database already holds something")]
+    Taken,
+    #[error(
+        "the database is on another machine, and the connection to it would not be checked: say `sslmode=verify-full` in \
+         its URL (with `sslrootcert=FILE` for an authority of your own)"
+    )]
+    Unchecked,
     #[error("a stored row cannot be read: {0}")]
     Damaged(&'static str),
     #[error("the work was lost before it was committed")]
@@ -28,6 +37,20 @@ pub enum StoreError {
     OldSqlite(String),
     #[error("the database was written by a newer version of this server (schema {0})")]
     NewerSchema(i64),
+}
+
+impl StoreError {
+    /// Whether it is the disk that has no room: nothing is damaged, and it goes on once there is some.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Full => true,
+            Self::Sql(sqlx::Error::Io(error)) => error.kind() == std::io::ErrorKind::StorageFull,
+            // SQLITE_FULL; PostgreSQL's disk_full.
+            Self::Sql(sqlx::Error::Database(error)) => matches!(error.code().as_deref(), Some("13" | "53100")),
+            _ => false,
+        }
+    }
 }
 
 /// Where the rows are.
@@ -46,6 +69,20 @@ impl Db {
         };
         schema::migrate(&db).await?;
         Ok(db)
+    }
+
+    /// Refuses a place that holds anything, before it is touched: two servers in one database are none.
+    pub async fn must_be_empty(file: &Path, url: Option<&str>) -> Result<(), StoreError> {
+        let empty = match url {
+            Some(url) => {
+                let pg = postgres::Pg::open(url).await?;
+                let empty = pg.is_empty().await;
+                pg.close().await;
+                empty?
+            }
+            None => !file.exists(),
+        };
+        if empty { Ok(()) } else { Err(StoreError::Taken) }
     }
 
     /// Runs `work` so that all of it is on disk when this returns `Ok`, and none of it when it returns `Err`.
@@ -68,14 +105,6 @@ impl Db {
     pub async fn reader(&self) -> Result<Conn, StoreError> {
         match self {
             Self::Lite(lite) => lite.reader().await,
-            Self::Pg(pg) => pg.reader().await,
-        }
-    }
-
-    /// The connection that writes, outside any transaction: for what SQLite does in none.
-    pub(crate) async fn single(&self) -> Result<Conn, StoreError> {
-        match self {
-            Self::Lite(lite) => lite.single().await,
             Self::Pg(pg) => pg.reader().await,
         }
     }

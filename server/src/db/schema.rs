@@ -237,10 +237,8 @@ fn ddl(table: &Table, pg: bool) -> String {
 pub async fn migrate(db: &Db) -> Result<(), StoreError> {
     db.write(|conn| {
         Box::pin(async move {
-            if conn.is_pg() {
-                // Two processes that start together must not both create the tables.
-                conn.execute("SELECT pg_advisory_xact_lock(5749)", vec![]).await?;
-            }
+            // Two processes that start together must not both create the tables.
+            lock(conn).await?;
             let pg = conn.is_pg();
             if has_meta(conn).await? && meta(conn, "schema").await? == Some(1) {
                 from_version_1(conn).await?;
@@ -259,6 +257,25 @@ pub async fn migrate(db: &Db) -> Result<(), StoreError> {
         })
     })
     .await
+}
+
+/// Waits until nobody else makes or fills the tables; until the transaction ends.
+pub async fn lock(conn: &mut Conn) -> Result<(), StoreError> {
+    if conn.is_pg() {
+        conn.execute("SELECT pg_advisory_xact_lock(5749)", vec![]).await?;
+    }
+    Ok(())
+}
+
+/// Whether the tables are as they were made: without a row but the number of their version.
+pub async fn is_empty(conn: &mut Conn) -> Result<bool, StoreError> {
+    for table in TABLES {
+        let but = if table.name == "meta" { " WHERE name <> 'schema'" } else { "" };
+        if !conn.raw(format!("SELECT 1 FROM {}{but} LIMIT 1", table.name), vec![]).await?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 async fn has_meta(conn: &mut Conn) -> Result<bool, StoreError> {

@@ -41,6 +41,8 @@ pub enum NotAPeer {
     Signature,
     #[error("the number is none of a municipality")]
     Number,
+    #[error("the name is empty, too long, or holds line breaks or signs that cannot be seen")]
+    Name,
     #[error("the certificate authority is not that of this municipality: {0}")]
     Certificate(#[from] Error),
     #[error("{0}")]
@@ -53,8 +55,11 @@ impl Peer {
         let described = signed.peek().map_err(|_| NotAPeer::Signature)?;
         // Nobody else signs it. The key is not trusted by this: a person has compared its fingerprint.
         signed.verify(&described.key).map_err(|_| NotAPeer::Signature)?;
-        if !(1..=9999).contains(&described.number) || described.name.chars().count() > crate::cli::NAME_CHARS {
+        if !(1..=9999).contains(&described.number) {
             return Err(NotAPeer::Number);
+        }
+        if !crate::cli::names::is_plain(&described.name) {
+            return Err(NotAPeer::Name);
         }
         Ok(Self {
             number: described.number,

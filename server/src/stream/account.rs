@@ -12,7 +12,7 @@ use stafett_protocol::wire::{AddedUnit, CertifiedDevice, CodeKind, CodeOffer, Ne
 
 use super::Connection;
 use super::requests::Failed;
-use crate::cli::NAME_CHARS;
+use crate::cli::names::is_plain;
 use crate::db::Conn;
 use crate::fanout::{News, notify};
 use crate::home::random;
@@ -131,9 +131,8 @@ impl Connection {
         if self.myself().await?.kind != PersonKind::Administrator {
             return Err(Fault::NotAllowed.into());
         }
-        let fits = |text: &str| !text.trim().is_empty() && text.chars().count() <= NAME_CHARS;
-        if !fits(&new.name) || !fits(&new.kind) {
-            return Err(Fault::TooLarge.into());
+        if !is_plain(&new.name) || !is_plain(&new.kind) {
+            return Err(Fault::NameNotPlain.into());
         }
         let unit = UnitId(random()?);
         let ticket: [u8; 16] = random()?;

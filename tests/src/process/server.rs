@@ -54,6 +54,8 @@ impl Server {
         command.args(words).arg("--home").arg(&self.home).arg("--json").stdin(Stdio::null());
         // As talkative as it can be: the log is searched at the end.
         command.env("STAFETT_LOG", "debug");
+        // Opens the backups that a story makes.
+        command.env("STAFETT_BACKUP_PASSPHRASE", "for-this-test-only");
         command
     }
 

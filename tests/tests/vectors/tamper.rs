@@ -2,7 +2,8 @@
 //! bend it. Each says which rule must notice.
 
 use crate::common::*;
-use serde_json::Value;
+use ed25519_dalek::SigningKey;
+use serde_json::{Value, json};
 use stafett_client_core::audit;
 use stafett_protocol::codec::decode;
 use stafett_protocol::consent::{Access, Statement, Target};
@@ -45,10 +46,14 @@ pub struct Copy {
 }
 
 fn signed(world: &World, scope: ScopeId, records: &[Record]) -> Signed<Receipt> {
+    resigned(scope, records, &world.municipality)
+}
+
+fn resigned(scope: ScopeId, records: &[Record], key: &SigningKey) -> Signed<Receipt> {
     let last = records.last().unwrap();
     let head = records.iter().fold(Hash::default(), |head, r| r.head_after(&head));
     let position = Position { seq: last.seq, head };
-    Signed::sign(&Receipt { scope, home_epoch: 1, position, time: last.time }, &world.municipality)
+    Signed::sign(&Receipt { scope, home_epoch: 1, position, time: last.time }, key)
 }
 
 fn scope_of(record: &Record) -> ScopeId {
@@ -140,6 +145,14 @@ impl Log {
         other_key["municipalities"][0]["key"] = to_hex(&public(&key("another"))).into();
         let mut other_log = self.export(&self.honest());
         other_log["log"] = "00".repeat(16).into();
+        let (number, stranger_key) = (other_key["municipalities"][0]["number"].clone(), key("another"));
+        let mut second_key = edited(&|c| {
+            c.records.retain(|r| !at(last)(r));
+            let card: Vec<Record> = c.records.iter().filter(|r| scope_of(r) == CARD).cloned().collect();
+            c.receipts[0] = resigned(CARD, &card, &stranger_key);
+        });
+        let keys = second_key["municipalities"].as_array_mut().unwrap();
+        keys.push(json!({"number": number, "key": to_hex(&public(&stranger_key))}));
         let mut bent = self.export(&self.honest());
         let text = bent["records"][8].as_str().unwrap().to_owned();
         bent["records"][8] = flip(&text).into();
@@ -156,6 +169,16 @@ impl Log {
             ("a receipt signed by somebody else", "not signed by the home", edited(&stranger)),
             ("another municipality's key", "", other_key),
             ("another log's name", "another log", other_log),
+            ("cut, and signed anew under a second key for the home", "named twice", second_key),
+            ("nothing at all", "no records", edited(&|c| *c = Copy { records: vec![], receipts: vec![] })),
+            (
+                "without its card",
+                "card is missing",
+                edited(&|c| {
+                    c.records.retain(|r| scope_of(r) != CARD);
+                    c.receipts.retain(|r| r.peek().unwrap().scope != CARD);
+                }),
+            ),
             ("a scope left out", "left out", edited(&|c| c.records.retain(|r| scope_of(r) != CONCERN))),
             ("no receipts", "without a receipt", edited(&|c| c.receipts.clear())),
         ]
