@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use stafett_server::db::{Db, StoreError, schema};
 use stafett_server::pg::Postgres;
 
 use crate::commands::{PASSPHRASE, Serving, checks, error_code, init, stafettd, stafettd_with};
@@ -29,6 +30,23 @@ impl Backup {
         Self { dir, home: at, file, key }
     }
 
+    /// So many rows that the file has several parts.
+    async fn grow(&mut self) {
+        let db = Db::open(&Path::new(&self.home).join("stafett.db"), None).await.unwrap();
+        let rows = db.write::<_, StoreError, _>(|conn| {
+            Box::pin(async move {
+                for n in 0..5000 {
+                    schema::set_meta(conn, &format!("row {n:040}"), n).await?;
+                }
+                Ok(())
+            })
+        });
+        rows.await.unwrap();
+        db.close().await;
+        self.file = self.dir.path().join("grown");
+        assert_eq!(stafettd(&["backup", self.file.to_str().unwrap(), "--home", &self.home]).0, 0);
+    }
+
     fn path(&self, name: &str) -> String {
         self.dir.path().join(name).to_str().unwrap().to_owned()
     }
@@ -39,9 +57,10 @@ impl Backup {
     }
 }
 
-#[test]
-fn a_changed_backup_is_refused_before_anything_is_written() {
-    let backup = Backup::new(None);
+#[tokio::test]
+async fn a_changed_backup_is_refused_before_anything_is_written() {
+    let mut backup = Backup::new(None);
+    backup.grow().await;
     let good = std::fs::read(&backup.file).unwrap();
     let part = 64 * 1024 + 16;
     let last = good.len() - 1;
