@@ -104,7 +104,9 @@ impl ModelHome {
                 Body::Change(_) => None,
                 _ => self.scopes.get(&event.scope).and_then(|c| c.replica.state().card),
             };
-            let hangs = move |s: &&ScopeState| s.card == Some(event.scope) || [Some(event.scope), card].contains(&Some(s.scope()));
+            let hangs = move |s: &&ScopeState| {
+                s.card == Some(event.scope) || [Some(event.scope), card].contains(&Some(s.scope()))
+            };
             self.scopes.values().map(|c| c.replica.state()).filter(hangs).map(|s| s.time).max()
         };
         events.filter_map(beside).max().unwrap_or_default()

@@ -72,7 +72,10 @@ fn worlds_hold_every_invariant_at_every_step() {
     let (found, tally) = (found.into_inner().unwrap(), all.into_inner().unwrap());
     println!("{tally:?}");
     assert!(found.is_empty(), "{}", found.join("\n\n"));
-    assert!(tally.worlds < WORLDS || (tally.handovers > 20 && tally.moves > 3 && tally.attacks > 10), "the baton hardly passed: {tally:?}");
+    assert!(
+        tally.worlds < WORLDS || (tally.handovers > 20 && tally.moves > 3 && tally.attacks > 10),
+        "the baton hardly passed: {tally:?}"
+    );
 }
 
 /// The same with thirty people in three municipalities, many logs beside each other, and batons that go round among five

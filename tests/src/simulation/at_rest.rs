@@ -8,9 +8,9 @@ use stafett_client_core::client::input::Command as C;
 use stafett_client_core::client::{Report, Standing};
 use stafett_client_core::rows::Space;
 use stafett_protocol::codec::encode;
-use stafett_protocol::ids::ScopeId;
+use stafett_protocol::ids::{PersonId, ScopeId};
 use stafett_protocol::membership::ScopeKind;
-use stafett_protocol::state::Status;
+use stafett_protocol::state::{ScopeState, Status};
 use std::collections::BTreeSet;
 
 /// Everything, in a world that has come to rest. Answers how many checks were made.
@@ -195,15 +195,25 @@ fn the_audit_finds_nothing(world: &mut World) -> Result<(), String> {
             let audit = world.ask(node, C::AuditVerify { log: log.clone() });
             let audit = audit.map_err(|e| format!("audit of {log} by device {node}: {e:?}"))?;
             if audit["violations"].as_array().is_none_or(|v| !v.is_empty()) {
-                return Err(format!(
-                    "the audit of device {node} says {}: {:?}",
-                    audit["violations"],
-                    world.nodes[node].device.client.standings()
-                ));
+                let who = who_is_where(world, &log);
+                return Err(format!("the audit of device {node} says {}: {who}", audit["violations"]));
             }
         }
     }
     Ok(())
+}
+
+/// The roster of each scope of a log as its home has it, for messages.
+fn who_is_where(world: &World, log: &str) -> String {
+    let states = world.history.home.all().flat_map(|h| h.scopes.values()).map(|c| c.replica.state());
+    let roster = |state: &ScopeState| {
+        let name = |p: &PersonId| world.persons.iter().position(|known| *known == p.to_string());
+        let members: Vec<_> = state.membership.members.iter().map(|m| (name(&m.person), m.role)).collect();
+        let vetoes: Vec<_> = state.vetoes.iter().map(|v| name(&v.by)).collect();
+        let (scope, seq) = (state.scope(), state.position.seq);
+        format!("{:?} {scope} {:?} {seq}: {members:?}, vetoes of {vetoes:?}", state.kind(), state.status)
+    };
+    states.filter(|s| s.log().to_string() == log).map(roster).collect::<Vec<_>>().join("; ")
 }
 
 /// SP1: nothing that people wrote is readable at any home.

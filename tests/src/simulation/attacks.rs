@@ -31,7 +31,8 @@ const STRIDES_AT_ONCE: usize = 600;
 fn lets_in(frame: &[u8]) -> Option<u32> {
     let ClientFrame { id, request } = decode(frame).ok()?;
     let Request::Submit(bundle) = request else { return None };
-    let adds = |body: Body| matches!(body, Body::Commit(commit) if commit.welcome.is_some() && commit.handover.is_none());
+    let adds =
+        |body: Body| matches!(body, Body::Commit(commit) if commit.welcome.is_some() && commit.handover.is_none());
     bundle.envelopes.iter().any(|e| e.event.peek().is_ok_and(|e| adds(e.body))).then_some(id)
 }
 
@@ -90,7 +91,12 @@ impl World {
     }
 
     /// Hands one event in past its own client; whether the home takes it.
-    fn hand_in(&mut self, node: usize, scope: ScopeId, make: impl FnOnce(&Insider, &ModelHome) -> Signed<Event>) -> bool {
+    fn hand_in(
+        &mut self,
+        node: usize,
+        scope: ScopeId,
+        make: impl FnOnce(&Insider, &ModelHome) -> Signed<Event>,
+    ) -> bool {
         let Some(number) = self.history.home.all().find(|h| h.serves(scope)).map(|h| h.number) else { return false };
         let insider = Insider::of(&self.nodes[node].device, &scope.to_string());
         let home = self.history.home.at(number);
@@ -154,7 +160,7 @@ impl World {
             self.consent(guardian, true);
             self.consent(other, true);
         }
-        [guardian, leader, guardian].map(|node| self.sync(node));
+        [guardian, leader, guardian].into_iter().for_each(|node| self.sync(node));
         let handed = self.card(&id).is_some_and(|c| c.holder().map(|h| h.person) != holder);
         self.landed += u64::from(kept_out && handed);
         self.nodes[guardian].stays_alone = false;
@@ -185,7 +191,11 @@ impl World {
         let sign = |node: &usize| {
             let me = Insider::account(&self.nodes[*node].device).me;
             let certificate = me.person_certificate.clone();
-            Some(AuthoritySignature { signer: me.person, certificate, change: Signed::sign(&change, &me.person_key().ok()?) })
+            Some(AuthoritySignature {
+                signer: me.person,
+                certificate,
+                change: Signed::sign(&change, &me.person_key().ok()?),
+            })
         };
         Statement::AuthorityChange(SignedAuthorityChange { change: signers.iter().filter_map(sign).collect() })
     }

@@ -20,7 +20,7 @@ const ROUNDS: usize = 14;
 const MOST: usize = 20;
 const QUIET: usize = 2;
 
-/// Rounds before which much time passes where somebody is hostile: whoever is kept out waits before founding anew.
+/// Rounds before which much time passes where somebody is hostile: whoever waits for others does so no longer.
 const PATIENT: [usize; 3] = [2, 5, 8];
 
 /// The world as a device with a wrong clock sees it.
@@ -146,7 +146,38 @@ impl World {
     }
 
     pub(super) fn input(&mut self, node: usize, input: Input) {
+        let before = self.nodes[node].device.last_problem();
+        let what = if std::env::var("TRACE").is_ok() {
+            if let Input::Frame(b) = &input {
+                decode::<ServerFrame>(b).map(|f| format!("{:.140}", format!("{:?}", f.reply))).unwrap_or_default()
+            } else {
+                String::new()
+            }
+        } else {
+            String::new()
+        };
         let effects = self.handle(node, input);
+        if std::env::var("TRACE").is_ok() {
+            for r in &effects.rows {
+                if r.key.starts_with(b"problem/last") {
+                    eprintln!(
+                        "step {} node {node}: {} after {what}",
+                        self.count,
+                        String::from_utf8_lossy(r.value.as_deref().unwrap_or_default())
+                    );
+                }
+                if r.key.starts_with(b"told/") || r.key.starts_with(b"welcome") {
+                    eprintln!(
+                        "step {} node {node} {:?} {:?} {}",
+                        self.count,
+                        r.space,
+                        String::from_utf8_lossy(&r.key[..8]),
+                        r.value.is_some()
+                    );
+                }
+            }
+        }
+        let _ = before;
         if self.nodes[node].disk_full > 0 && !effects.rows.is_empty() {
             return self.crash(node);
         }
@@ -259,8 +290,9 @@ impl World {
         self.nodes.iter_mut().for_each(Node::heal);
         self.open_homes();
         let (mut quiet, mut before) = (0, vec![]);
+        let patient = self.attacked || self.other.is_some();
         for round in 0..MOST {
-            if self.attacked && PATIENT.contains(&round) {
+            if patient && PATIENT.contains(&round) {
                 self.history.home.pass(READMIT_PATIENCE_MILLIS << 7);
             }
             self.sync_all(1);
@@ -274,7 +306,7 @@ impl World {
             });
             quiet = if now == before { quiet + 1 } else { 0 };
             before = now;
-            if quiet == QUIET && (!self.attacked || round > PATIENT[2]) {
+            if quiet == QUIET && (!patient || round > PATIENT[2]) {
                 break;
             }
         }
