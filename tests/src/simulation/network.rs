@@ -146,38 +146,7 @@ impl World {
     }
 
     pub(super) fn input(&mut self, node: usize, input: Input) {
-        let before = self.nodes[node].device.last_problem();
-        let what = if std::env::var("TRACE").is_ok() {
-            if let Input::Frame(b) = &input {
-                decode::<ServerFrame>(b).map(|f| format!("{:.140}", format!("{:?}", f.reply))).unwrap_or_default()
-            } else {
-                String::new()
-            }
-        } else {
-            String::new()
-        };
         let effects = self.handle(node, input);
-        if std::env::var("TRACE").is_ok() {
-            for r in &effects.rows {
-                if r.key.starts_with(b"problem/last") {
-                    eprintln!(
-                        "step {} node {node}: {} after {what}",
-                        self.count,
-                        String::from_utf8_lossy(r.value.as_deref().unwrap_or_default())
-                    );
-                }
-                if r.key.starts_with(b"told/") || r.key.starts_with(b"welcome") {
-                    eprintln!(
-                        "step {} node {node} {:?} {:?} {}",
-                        self.count,
-                        r.space,
-                        String::from_utf8_lossy(&r.key[..8]),
-                        r.value.is_some()
-                    );
-                }
-            }
-        }
-        let _ = before;
         if self.nodes[node].disk_full > 0 && !effects.rows.is_empty() {
             return self.crash(node);
         }
