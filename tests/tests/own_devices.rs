@@ -4,7 +4,7 @@
 use stafett_client_core::client::input::{AccessWord, Command as C, Who};
 use stafett_protocol::ids::{DeviceId, Municipality};
 use stafett_protocol::wire::{Reply, ServerFrame};
-use stafett_tests::model_cast::{Cast, cast, colleague, list, log, text};
+use stafett_tests::model_cast::{Cast, cast, list, log, other_school, text};
 use stafett_tests::model_home::ModelHome;
 use stafett_tests::model_net::Net;
 use stafett_tests::model_people::Device;
@@ -122,16 +122,18 @@ impl Net for Slow<'_> {
 fn a_letter_waits_until_its_reader_s_devices_are_known() {
     let mut cast = cast();
     let log = log(&mut cast);
-    let (_, kari) = colleague(&mut cast);
+    let _nes = other_school(&mut cast);
     let Cast { home, teacher, mother, .. } = &mut cast;
     let mut second = further(home, mother, 83);
     mother.sync(home);
     second.sync(home);
+    teacher.sync(home);
     let device = second.id.unwrap();
     let letters = |home: &ModelHome| home.mail.get(&device).map_or(0, Vec::len);
     assert_eq!(letters(home), 0, "all is read");
     // A request for consent goes to every device of both parents. The teacher has known the mother's first one for long.
-    let (who, scopes) = (Who::Person(kari), vec![]);
+    let unit = text(&list(&teacher.ask(home, C::Units).unwrap(), "units")[1], "unit");
+    let (who, scopes) = (Who::Unit(unit), vec![]);
     teacher.ask(home, C::AccessRequest { log, who, scopes, access: AccessWord::Read }).unwrap();
     teacher.sync(&mut Slow(home, vec![]));
     assert_eq!(letters(home), 1, "{}", teacher.last_problem());

@@ -5,7 +5,6 @@
 use stafett_client_core::client::Standing;
 use stafett_client_core::rows::Space;
 use stafett_protocol::membership::ScopeKind;
-use stafett_tests::model_net::Net as _;
 use stafett_tests::simulation::operation::{Attack, Mix, Step, Wish};
 use stafett_tests::simulation::seeds::of_this_run;
 use stafett_tests::simulation::world::{FATHER, MOTHER, PPT, TEACHER, World};
