@@ -59,6 +59,11 @@ impl Insider {
         KeyChain::load(&self.table, self.scope, generation).key(epoch).cloned()
     }
 
+    /// Whether the scope's content was ever here.
+    pub fn has_document(&self) -> bool {
+        matches!(Document::load(&self.table, &self.scope.0, ScopeKind::Concern), Ok(Some(_)))
+    }
+
     fn document(&self, incarnation: Incarnation) -> AutoCommit {
         let document = Document::load(&self.table, &self.scope.0, ScopeKind::Concern).unwrap().expect("a document");
         let mut document = AutoCommit::load(&document.shown().save()).unwrap();

@@ -6,6 +6,7 @@ use stafett_protocol::ids::{DeviceId, Hash, ScopeId};
 use stafett_protocol::policy::{Context, Refusal};
 use stafett_protocol::replica;
 use stafett_protocol::signed::Signed;
+use stafett_protocol::state::ScopeState;
 use stafett_protocol::transfer::HomeAccept;
 use stafett_protocol::wire::*;
 
@@ -86,24 +87,29 @@ impl ModelHome {
         }
         self.now += 1;
         let clock = self.now;
-        self.now = self.now.max(self.newest_time(&bundle)).max(self.stamped + 1);
+        self.now = self.now.max(self.newest_time(&bundle) + 1).max(self.stamped);
         self.stamped = self.now;
         let answer = self.submit_all(device, bundle, accepts);
         self.now = clock;
         answer
     }
 
-    /// Nothing is stamped earlier than what it stands beside; nor as early as what this home has stamped before, or an
-    /// audit would read what happened in one log in another order.
+    /// The newest time of all that is judged beside a bundle: what it carries on, the card where the card is asked, and all
+    /// that hangs on a card which it changes.
     fn newest_time(&self, bundle: &Bundle) -> u64 {
-        let state = |scope: ScopeId| self.scopes.get(&scope).map(|c| c.replica.state());
         let events = bundle.envelopes.iter().filter_map(|e| e.event.peek().ok());
-        let named = |event: Event| match event.body {
-            Body::Genesis(genesis) => genesis.card.unwrap_or(event.scope),
-            _ => event.scope,
+        let beside = |event: Event| {
+            let card = match &event.body {
+                Body::Genesis(genesis) => genesis.card,
+                Body::Change(_) => None,
+                _ => self.scopes.get(&event.scope).and_then(|c| c.replica.state().card),
+            };
+            let hangs = move |s: &&ScopeState| {
+                s.card == Some(event.scope) || [Some(event.scope), card].contains(&Some(s.scope()))
+            };
+            self.scopes.values().map(|c| c.replica.state()).filter(hangs).map(|s| s.time).max()
         };
-        let beside = events.map(named).filter_map(state).flat_map(|s| [Some(s), s.card.and_then(state)]).flatten();
-        beside.map(|s| s.time).max().unwrap_or_default()
+        events.filter_map(beside).max().unwrap_or_default()
     }
 
     fn submit_all(

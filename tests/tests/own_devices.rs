@@ -1,9 +1,12 @@
 //! Several devices of one person: the next one has all before the last one goes, and all of them learn of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use stafett_client_core::client::input::Command as C;
-use stafett_tests::model_cast::{Cast, cast, list, log, text};
+use stafett_client_core::client::input::{AccessWord, Command as C, Who};
+use stafett_protocol::ids::{DeviceId, Municipality};
+use stafett_protocol::wire::{Reply, ServerFrame};
+use stafett_tests::model_cast::{Cast, cast, list, log, other_school, text};
 use stafett_tests::model_home::ModelHome;
+use stafett_tests::model_net::Net;
 use stafett_tests::model_people::Device;
 
 /// A further device of this person, not yet certified by the first.
@@ -78,4 +81,60 @@ fn a_persons_other_devices_learn_that_one_is_gone() {
     assert!(!home.connect(second.id.unwrap()), "its home turns it away");
     let audit = father.ask(home, C::AuditVerify { log }).unwrap();
     assert_eq!(list(&audit, "violations").len(), 0, "{audit}");
+}
+
+/// A home whose word on people comes later than whatever else it has to say.
+struct Slow<'h>(&'h mut ModelHome, Vec<ServerFrame>);
+
+impl Net for Slow<'_> {
+    fn now(&self) -> u64 {
+        self.0.now
+    }
+    fn pass(&mut self, millis: u64) {
+        self.0.pass(millis);
+    }
+    fn join(&mut self, _: Municipality, body: &[u8]) -> Result<Vec<u8>, String> {
+        self.0.join(body)
+    }
+    fn connect(&mut self, _: Municipality, device: DeviceId) -> bool {
+        self.0.connect(device)
+    }
+    fn disconnect(&mut self, _: Municipality, device: DeviceId) {
+        self.0.disconnect(device);
+    }
+    fn frame(&mut self, _: Municipality, device: DeviceId, bytes: &[u8]) {
+        self.0.frame(device, bytes);
+    }
+    fn inbound(&mut self, number: Municipality, device: DeviceId) -> Vec<ServerFrame> {
+        let (late, mut now): (Vec<_>, Vec<_>) =
+            self.0.inbound(number, device).into_iter().partition(|f| matches!(f.reply, Reply::Persons(_)));
+        if !late.is_empty() {
+            now.push(ServerFrame { id: 0, reply: Reply::Done });
+        }
+        now.extend(std::mem::replace(&mut self.1, late));
+        now
+    }
+}
+
+/// Simulated world 5000053: a letter that was written while its reader's devices were being asked for went to those that
+/// were known from before; the newest device never learned where its Welcome was.
+#[test]
+fn a_letter_waits_until_its_reader_s_devices_are_known() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let _nes = other_school(&mut cast);
+    let Cast { home, teacher, mother, .. } = &mut cast;
+    let mut second = further(home, mother, 83);
+    mother.sync(home);
+    second.sync(home);
+    teacher.sync(home);
+    let device = second.id.unwrap();
+    let letters = |home: &ModelHome| home.mail.get(&device).map_or(0, Vec::len);
+    assert_eq!(letters(home), 0, "all is read");
+    // A request for consent goes to every device of both parents. The teacher has known the mother's first one for long.
+    let unit = text(&list(&teacher.ask(home, C::Units).unwrap(), "units")[1], "unit");
+    let (who, scopes) = (Who::Unit(unit), vec![]);
+    teacher.ask(home, C::AccessRequest { log, who, scopes, access: AccessWord::Read }).unwrap();
+    teacher.sync(&mut Slow(home, vec![]));
+    assert_eq!(letters(home), 1, "{}", teacher.last_problem());
 }

@@ -6,12 +6,15 @@ use serde_json::Value;
 use stafett_client_core::client::input::{Command as C, Input};
 use stafett_client_core::rows::Space;
 use stafett_protocol::codec::{decode, encode};
+use stafett_protocol::consent::{Reject, RejectReason, Statement};
 use stafett_protocol::event::{Body, Commit};
 use stafett_protocol::ids::ScopeId;
+use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{ClientFrame, Request};
+use stafett_tests::insider::Insider;
 use stafett_tests::model_cast::{Cast, cast, concern, log, text};
-use stafett_tests::model_home::ModelHome;
+use stafett_tests::model_home::{ModelHome, ScopeChain};
 use stafett_tests::model_people::Device;
 
 /// Lets a device sync until it commits in `scope`; that commit goes out altered, and the device hears no more.
@@ -200,6 +203,41 @@ fn what_was_written_under_the_rejected_commit_goes_on_to_count() {
     let again = events.filter(|e| e.generation == 2 && matches!(e.body, Body::Change(_))).count();
     assert_eq!(again, 0, "what stands in the chain is not sent once more");
     no_violations(home, father, &log);
+}
+
+/// The commit that let the family in is rejected, and the founder lets them in once more. Where the Welcome comes before
+/// the chain, a device reads on to it, past a founding that it had no part in.
+#[test]
+fn m18_who_came_in_with_the_rejected_commit_comes_in_again() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let Cast { home, teacher, mother, father, .. } = &mut cast;
+    let card = |c: &&ScopeChain| c.replica.state().kind() == ScopeKind::Card;
+    let scope = home.scopes.values().find(card).unwrap().replica.state().scope();
+    let insider = Insider::of(mother, &scope.to_string());
+    let state = home.scopes[&scope].replica.state();
+    let reject = Reject { seq: state.last_commit, reason: RejectReason::Mls };
+    let reject = insider.event(state, Body::Statement(Statement::Reject(reject)));
+    insider.submit(home, insider.sign(&reject)).unwrap();
+    for _ in 0..2 {
+        teacher.sync(home);
+    }
+    assert_eq!(generation(home, scope), 2, "{}", teacher.last_problem());
+    for _ in 0..2 {
+        for device in [&mut *father, &mut *mother, &mut *teacher] {
+            device.sync(home);
+        }
+    }
+    let members = &home.scopes[&scope].replica.state().membership;
+    assert!(members.members.len() >= 3, "{members:?}");
+    let concern = concern(&mut cast, &log);
+    let Cast { home, teacher, mother, father, .. } = &mut cast;
+    glimpse(home, father, &concern, "Her igjen");
+    for device in [&mut *father, mother, teacher] {
+        device.sync(home);
+    }
+    assert_eq!(glimpses(home, mother, &concern), ["Her igjen"], "{}", father.last_problem());
+    no_violations(home, mother, &log);
 }
 
 /// Lets a device sync until the home has taken its Genesis of the scope's next generation; then it is lost, with

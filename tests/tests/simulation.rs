@@ -2,31 +2,40 @@
 //! instead of fresh ones. A failure prints its seed, the shortest list of steps found, and the command that replays it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use serde_json::Value;
 use stafett_client_core::client::Standing;
-use stafett_client_core::client::input::Command as C;
 use stafett_client_core::rows::Space;
-use stafett_protocol::codec::decode;
-use stafett_protocol::event::Receipt;
-use stafett_protocol::ids::{ScopeId, bytes_from_hex};
-use stafett_protocol::limits::HEAD_LETTER_MILLIS;
 use stafett_protocol::membership::ScopeKind;
-use stafett_protocol::signed::Signed;
-use stafett_tests::model_net::Net as _;
-use stafett_tests::simulation::operation::{Mix, Step, Wish};
+use stafett_tests::simulation::operation::{Attack, Mix, Step, Wish};
 use stafett_tests::simulation::seeds::of_this_run;
-use stafett_tests::simulation::world::{FATHER, LEADER, MOTHER, PPT, PPT_LEADER, TEACHER, World};
-use stafett_tests::simulation::{CI, Size, Tally, Violation, at_rest, come_to_rest, live_on, numbered, play, run};
-use std::collections::BTreeSet;
+use stafett_tests::simulation::world::{FATHER, MOTHER, PPT, TEACHER, World};
+use stafett_tests::simulation::{CI, Size, Tally, at_rest, numbered, play, run, torn};
 use std::sync::Mutex;
 use std::time::Duration;
 
 /// Worlds of every run, and of them those that once showed a fault, as they were drawn then.
-const WORLDS: u64 = 200;
-const KNOWN: [u64; 11] = [19, 29, 111, 117, 265, 446, 700_181, 700_240, 700_288, 700_363, 700_557];
-/// What happens in fresh worlds, in turn. What the product withstands is switched on here, by one word more:
-/// `Mix::Ailing`, `Mix::Attacked(Attack::JunkLink)`. Not yet: too few of them have been played.
-const PLAYED: &[Mix] = &[Mix::Life];
+const WORLDS: u64 = 150;
+const KNOWN: &[(Mix, &[u64])] = &[
+    (Mix::Life, &[19, 29, 111, 117, 265, 446, 700_181, 700_240, 700_288, 700_363, 700_557, 5_000_053]),
+    (Mix::Ailing, &[910_006, 910_009]),
+    (Mix::Attacked(Attack::FoundAlone), &[930_000]),
+];
+/// Double lives that once showed one.
+const KNOWN_TORN: [u64; 1] = [334_700_636];
+/// What happens in fresh worlds, in turn.
+const PLAYED: &[Mix] = &[
+    Mix::Life,
+    Mix::Ailing,
+    Mix::Life,
+    Mix::Attacked(Attack::JunkLink),
+    Mix::Life,
+    Mix::Attacked(Attack::FoundAlone),
+    Mix::Life,
+    Mix::Attacked(Attack::Strides),
+    Mix::Life,
+    Mix::Attacked(Attack::HandsOverAlone),
+    Mix::Life,
+    Mix::Attacked(Attack::NamesFamily),
+];
 /// Violations after which no more worlds are begun, and how long each is made shorter: a failing run must end, too.
 const ENOUGH: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -37,11 +46,12 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn worlds_hold_every_invariant_at_every_step() {
-    let worlds = number("STAFETT_WORLDS").unwrap_or(WORLDS - KNOWN.len() as u64);
-    let known = KNOWN.iter().map(|seed| (*seed, Size { mix: Mix::Life, ..CI }));
+    let known: Vec<_> =
+        KNOWN.iter().flat_map(|(mix, seeds)| seeds.iter().map(|seed| (*seed, Size { mix: *mix, ..CI }))).collect();
+    let worlds = number("STAFETT_WORLDS").unwrap_or(WORLDS - known.len() as u64);
     let turn = |seed: u64| Size { mix: PLAYED[seed as usize % PLAYED.len()], ..CI };
     let fresh = of_this_run("worlds_hold_every_invariant_at_every_step", worlds).map(|seed| (seed, turn(seed)));
-    let seeds = Mutex::new(known.chain(fresh));
+    let seeds = Mutex::new(known.into_iter().chain(fresh));
     let (found, all) = (Mutex::new(vec![]), Mutex::new(Tally::default()));
     std::thread::scope(|threads| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
@@ -61,7 +71,10 @@ fn worlds_hold_every_invariant_at_every_step() {
     let (found, tally) = (found.into_inner().unwrap(), all.into_inner().unwrap());
     println!("{tally:?}");
     assert!(found.is_empty(), "{}", found.join("\n\n"));
-    assert!(tally.worlds < WORLDS || (tally.handovers > 20 && tally.moves > 3), "the baton hardly passed: {tally:?}");
+    assert!(
+        tally.worlds < WORLDS || (tally.handovers > 20 && tally.moves > 3 && tally.attacks > 10),
+        "the baton hardly passed: {tally:?}"
+    );
 }
 
 /// The same with thirty people in three municipalities, many logs beside each other, and batons that go round among five
@@ -107,8 +120,8 @@ fn edits_survive_crashes_cuts_and_interleaving() {
 #[test]
 fn c4_withdrawal_wins_every_race() {
     let mut had_access = 0;
-    // Of these seeds it is known how often somebody has access to lose.
-    for seed in 1..=20 {
+    // Not in every world somebody has access to lose: as many are played as it takes.
+    for seed in of_this_run("c4_withdrawal_wins_every_race", 80) {
         let size = Size { logs: 1, steps: 160, mix: Mix::Access, ..CI };
         let mut steps = numbered(seed, size);
         // After the last withdrawals nobody asks anew.
@@ -126,41 +139,11 @@ fn c4_withdrawal_wins_every_race() {
         let withdrawn = |r: &stafett_client_core::client::Report| r.standing == Standing::Withdrawn;
         had_access += usize::from(node.device.client.standings().iter().any(withdrawn));
         assert!(!node.keeps(Space::Keys, b"") && !node.keeps(Space::Document, b""), "seed {seed}: wiped");
+        if had_access > 3 {
+            return;
+        }
     }
-    assert!(had_access > 3, "{had_access}");
-}
-
-/// Whom the homes mislead: one parent, with or without the other unit; the school; or the whole family.
-const MISLED: [&[usize]; 4] = [&[FATHER], &[FATHER, PPT_LEADER, PPT], &[LEADER, TEACHER], &[MOTHER, FATHER]];
-
-/// Everybody writes to everybody what the home has signed for them, and those letters come through to the other side.
-fn talk(world: &mut World) {
-    for _ in 0..2 {
-        world.history.home.pass(HEAD_LETTER_MILLIS);
-        world.sync_all(2);
-        world.letters_cross();
-        world.sync_all(2);
-        world.letters_cross();
-        world.sync_all(1);
-    }
-}
-
-/// Two receipts of one home that cannot both be true, as an audit names them.
-fn proofs(world: &mut World, node: usize, log: &str) -> Vec<ScopeId> {
-    let Ok(audit) = world.ask(node, C::AuditVerify { log: log.into() }) else { return vec![] };
-    let forks = audit["forks"].as_array().cloned().unwrap_or_default();
-    let proved = |fork: &Value| {
-        let receipts = [0, 1].map(|n| bytes_from_hex(fork["receipts"][n].as_str().unwrap()).unwrap());
-        let [one, two] = receipts.map(|r| decode::<Signed<Receipt>>(&r).unwrap());
-        let signed =
-            |r: &Signed<Receipt>| world.history.home.all().any(|h| r.verify(&h.municipality_key().key).is_ok());
-        assert!(signed(&one) && signed(&two), "both are a home's");
-        let [one, two] = [one, two].map(|r| r.peek().unwrap());
-        assert_eq!((one.scope, one.home_epoch), (two.scope, two.home_epoch));
-        assert_ne!(one.position, two.position);
-        one.scope
-    };
-    forks.iter().map(proved).collect()
+    panic!("hardly anybody had access: {had_access}");
 }
 
 /// M10, SP10: homes that show some devices another history than all others. Each side is sound by itself, at every step;
@@ -168,37 +151,16 @@ fn proofs(world: &mut World, node: usize, log: &str) -> Vec<ScopeId> {
 #[test]
 fn m10_a_double_life_is_proved_when_people_talk() {
     let (mut torn, mut proved) = (0, 0);
-    // Of these seeds it is known how many scopes are torn. Fresh ones are not clean yet: 334700636 shows an audit that
-    // finds somebody in a concern and not on the card.
-    for seed in 1..=8 {
-        let size = Size { steps: 150, ..CI };
-        let steps = numbered(seed, size);
-        let (mut world, mut tally) = (World::new(seed, size), Tally::default());
-        let sound = |played: Result<(), Violation>| played.unwrap_or_else(|v| panic!("seed {seed}: {v:?}"));
-        sound(live_on(&mut world, &steps[..80], &mut tally));
-        let misled = MISLED[seed as usize % MISLED.len()];
-        let nodes = world.nodes.iter().enumerate().filter(|(_, node)| misled.contains(&node.person));
-        world.lead_double_life(nodes.map(|(at, _)| at).collect());
-        sound(live_on(&mut world, &steps[80..], &mut tally));
-        sound(come_to_rest(&mut world, steps.len(), &mut tally));
-        let logs: Vec<String> = world.logs.iter().map(|l| l.log.clone()).collect();
-        let nodes: Vec<usize> = (0..world.nodes.len()).filter(|n| !world.nodes[*n].removed).collect();
-        for log in &logs {
-            assert!(nodes.iter().all(|n| proofs(&mut world, *n, log).is_empty()), "seed {seed}: nobody can know yet");
+    // In some worlds nobody talks across: as many are played as it takes.
+    for seed in KNOWN_TORN.into_iter().chain(of_this_run("m10_a_double_life_is_proved_when_people_talk", 24)) {
+        let played = torn::play(seed, &[], &mut Tally::default()).unwrap_or_else(|v| panic!("seed {seed}: {v:?}"));
+        (torn, proved) = (torn + played.0, proved + played.1);
+        if torn >= 12 {
+            break;
         }
-        talk(&mut world);
-        let found: BTreeSet<ScopeId> = logs
-            .iter()
-            .flat_map(|log| nodes.iter().flat_map(|n| proofs(&mut world, *n, log)).collect::<Vec<_>>())
-            .collect();
-        let expected = world.torn_between_members();
-        let missed: Vec<_> = expected.difference(&found).collect();
-        assert!(missed.is_empty(), "seed {seed}: nobody proves {missed:?}; proved are {found:?}");
-        torn += expected.len();
-        proved += found.len();
     }
     println!("{torn} scopes torn between people who talk, {proved} proved");
-    assert!(torn > 10, "{torn}");
+    assert!(torn >= 12, "{torn}");
 }
 
 /// The checks can fail: a world in which an acknowledged edit is taken off the home's chain is caught.

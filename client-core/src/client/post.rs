@@ -75,7 +75,7 @@ impl Client {
             let devices = match &out.device {
                 Some(one) => vec![(one.device, one.letter_key.clone())],
                 None => people::pin(&self.table, out.to)
-                    .filter(|_| self.session.asked.contains(&out.to))
+                    .filter(|_| self.session.asked.contains(&out.to) && !self.session.asks_for(out.to))
                     .map(|p| p.devices.into_iter().map(|d| (d.device, d.letter_key)).collect())
                     .unwrap_or_default(),
             };
@@ -123,14 +123,14 @@ impl Client {
         if !new.is_empty() && self.reach(home) {
             self.session.asked.extend(&new);
             self.session.asked_at.extend(new.iter().map(|p| (*p, home)));
-            self.session.send(home, Request::Persons(new), Sent::Persons);
+            self.session.send(home, Request::Persons(new.clone()), Sent::Persons(new));
         }
     }
 
     /// Somebody of whom only others have spoken is not where we thought: the municipalities that ours works with are
     /// asked, one after another.
     pub(super) fn ask_elsewhere(&mut self, person: PersonId) {
-        if !self.session.asked.contains(&person) || self.session.waits_for(&Sent::Persons) {
+        if !self.session.asked.contains(&person) || self.session.asks_for(person) {
             return;
         }
         let Ok(trusted) = self.me().map(super::me::Me::trusted) else { return };
@@ -140,7 +140,7 @@ impl Client {
             }
             if self.reach(home) {
                 self.session.asked_at.insert((person, home));
-                self.session.send(home, Request::Persons(vec![person]), Sent::Persons);
+                self.session.send(home, Request::Persons(vec![person]), Sent::Persons(vec![person]));
                 return;
             }
             if self.is_opening(home) {

@@ -107,6 +107,7 @@ impl Client {
         let Body::Genesis(genesis) = &event.body else { return Ok(()) };
         let me = self.me()?.person;
         let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let reads_anew = s.standing == Standing::Joining;
         group::forget(&self.provider, &s.replica.state().membership)?;
         s.keys.save(&mut self.table);
         let made = KeyChain::load(&self.table, scope, event.generation);
@@ -135,7 +136,10 @@ impl Client {
         if s.opened.generation != 0 && !s.keys.counts(s.opened.generation) {
             s.read_again();
         }
-        if !s.replica.state().present().any(|m| m.person == me) {
+        let is_out = !s.replica.state().present().any(|m| m.person == me);
+        // Who reads the past on the way to a Welcome, or to a place, comes in later than this. To leave here would be to
+        // begin reading anew, for ever.
+        if is_out && !(reads_anew && self.welcome(scope).is_some()) {
             return self.leave(scope);
         }
         if own {

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub(super) enum Sent {
     Sync,
     Units,
-    Persons,
+    Persons(Vec<PersonId>),
     KeyPackages(Vec<PersonId>),
     /// A row of the outbox that `Done` finishes.
     Row(Vec<u8>),
@@ -193,6 +193,11 @@ impl Session {
         self.under_way().any(|s| s == purpose)
     }
 
+    /// Whether somebody's devices are being asked for: those known here may not be all.
+    pub fn asks_for(&self, person: PersonId) -> bool {
+        self.under_way().any(|s| matches!(s, Sent::Persons(asked) if asked.contains(&person)))
+    }
+
     /// Whether an event of this scope is under way: its counter is taken.
     pub fn busy(&self, scope: ScopeId) -> bool {
         self.under_way().any(|s| match s {
@@ -329,7 +334,7 @@ impl Client {
                 self.histories_part(scope, stands);
             }
             (Sent::Units, Reply::Units(units)) => self.learn_units(from, &units),
-            (Sent::Persons, Reply::Persons(records)) => {
+            (Sent::Persons(_), Reply::Persons(records)) => {
                 for record in &records {
                     if let Err(problem) = self.learn_person(record) {
                         self.report(&problem);

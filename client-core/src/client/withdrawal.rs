@@ -14,7 +14,10 @@ use stafett_protocol::letter::Content;
 use stafett_protocol::membership::{Member, Role, ScopeKind};
 use stafett_protocol::policy::{Action, can};
 use stafett_protocol::signed::Signed;
-use stafett_protocol::state::{GrantFact, ScopeState};
+use stafett_protocol::state::{GrantFact, ScopeState, Veto};
+
+/// How long the holder waits for somebody of the family to end in a concern what they ended on the card.
+const GIVER_PATIENCE_MILLIS: u64 = 10 * 60_000;
 
 /// Withdrawals of others that this device has carried to the chain: once, for the home's answer stands.
 fn carried_key(letter: &[u8]) -> Vec<u8> {
@@ -80,9 +83,9 @@ impl Client {
     }
 
     /// A part of the log that was begun while we withdrew, and that we did not know of, stands on a copy of the
-    /// card's grant: what we ended on the card ends there, too.
+    /// card's grant: what we ended on the card ends there, too, and what the family ended ends by the holder.
     pub(super) fn extend_withdrawals(&mut self) -> Result<(), Problem> {
-        let me = self.me()?.person;
+        let (me, now) = (self.me()?.person, self.home_now());
         let withdrawn = |(_, value): &(Vec<u8>, Vec<u8>)| {
             let out = decode::<super::outbox::OutStatement>(value).ok()?;
             matches!(out.statement, Statement::Withdrawal(_)).then_some(out.scope)
@@ -94,9 +97,14 @@ impl Client {
             let state = s.replica.state();
             let card = state.card.and_then(|card| self.scopes.get(&card)).map(|c| c.replica.state());
             let Some(card) = card.filter(|card| card.scope() != state.scope()) else { continue };
-            let ours = |grantee: &Grantee| card.vetoes.iter().any(|v| v.by == me && v.grantee == *grantee);
-            let ended = |f: &GrantFact| card.grant(&f.id).is_some_and(|on_card| on_card.ended_at != 0);
-            let copies = state.grants.iter().filter(|f| f.ended_at == 0 && ended(f) && ours(&f.grant.grantee));
+            let holds = state.holder().is_some_and(|h| h.person == me);
+            let copies = state.grants.iter().filter(|f| f.ended_at == 0).filter(|f| {
+                let ended_at = card.grant(&f.id).map_or(0, |on_card| on_card.ended_at);
+                // Its giver says so everywhere, and may be lost or apart: then whoever holds passes it on.
+                let late = holds && now >= ended_at.saturating_add(GIVER_PATIENCE_MILLIS);
+                let by_family = |v: &Veto| (late || v.by == me) && v.grantee == f.grant.grantee;
+                ended_at != 0 && card.vetoes.iter().any(by_family)
+            });
             behind.extend(copies.map(|f| (state.log(), state.scope(), f.id)));
         }
         for (log, scope, grant) in behind {

@@ -108,9 +108,7 @@ impl<'a> Judging<'a> {
             let tombstones = self.tombstones_before().await?;
             return Ok(Outcome { accepted, tombstones, ..Outcome::default() });
         }
-        // Under the scopes' locks: whoever has found this database to be old holds them, or has written its mark. One time
-        // for the whole bundle; a clock that went back a little holds time still.
-        self.now = signing::time(self.conn, &self.shared.clock).await?.max(self.places.newest_time());
+        self.now = self.time(&drafts).await?;
         let last: HashMap<ScopeId, usize> = drafts.iter().enumerate().map(|(at, d)| (d.event.scope, at)).collect();
         for (at, draft) in drafts.into_iter().enumerate() {
             let scope = draft.event.scope;
@@ -131,6 +129,21 @@ impl<'a> Judging<'a> {
         }
         self.store().await?;
         self.finish().await
+    }
+
+    /// One time for the whole bundle, strictly later than all that was judged beside it: a clock that stands or went back
+    /// a little must not let an audit read a log in another order than its home did. Asked under the scopes' locks: whoever
+    /// has found this database to be old holds them, or has written its mark.
+    async fn time(&mut self, drafts: &[Draft]) -> Result<u64, Fault> {
+        let mut newest = self.places.newest_time();
+        let scopes: BTreeSet<ScopeId> = drafts.iter().map(|draft| draft.event.scope).collect();
+        for scope in scopes {
+            // What hangs on a card was judged beside it.
+            if self.places.state(scope).is_some_and(|state| state.kind() == ScopeKind::Card) {
+                newest = newest.max(chain::newest_beside(self.conn, scope).await?);
+            }
+        }
+        Ok(signing::time(self.conn, &self.shared.clock).await?.max(newest.saturating_add(1)))
     }
 
     /// A lost answer is asked for again: the same bytes get the same receipts, whatever has happened

@@ -137,6 +137,12 @@ pub async fn card_of(conn: &mut Conn, scope: ScopeId) -> Result<Option<ScopeId>,
     card.map(|id| id.try_into().map(ScopeId).map_err(damaged("scope"))).transpose()
 }
 
+/// The newest receipt time in the scopes that hang on a card.
+pub async fn newest_beside(conn: &mut Conn, card: ScopeId) -> Result<u64, StoreError> {
+    let row = conn.row("SELECT COALESCE(MAX(time_ms), 0) FROM scopes WHERE card = $1", args![&card.0]).await?;
+    row.map_or(Ok(0), |row| row.int(0)).map(from_db)
+}
+
 /// How many scopes a log has.
 pub async fn scopes_of_log(conn: &mut Conn, log: LogId) -> Result<usize, StoreError> {
     let row = conn.row("SELECT COUNT(*) FROM scopes WHERE log = $1", args![&log.0]).await?;

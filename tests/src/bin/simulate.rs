@@ -1,10 +1,10 @@
 //! Long runs of random worlds, and the replay of one: `simulate --seeds N [--minutes M] [--from S] [--shrink SECONDS]`,
-//! `simulate --seed S [--only 3,17,40]`. How big worlds are: `--municipalities --units --families --logs --steps`; what
+//! `simulate --seed S [--only 3,17,40]`; with `--torn` worlds whose homes lead a double life. How big worlds are: `--municipalities --units --families --logs --steps`; what
 //! happens in them: `--mix`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a tool for developers")]
 
-use stafett_tests::simulation::{CI, Size, Tally, chosen, replay, run};
+use stafett_tests::simulation::{CI, Size, Tally, chosen, replay, run, torn};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -25,11 +25,16 @@ fn main() -> ExitCode {
         mix: option(&words, "--mix").map_or(CI.mix, |word| word.parse().expect("a mix")),
     };
     let mut tally = Tally::default();
+    let is_torn = words.iter().any(|w| w == "--torn");
     if let Some(seed) = option(&words, "--seed") {
         let seed = seed.parse().expect("a number");
         let only: Vec<usize> = option(&words, "--only")
             .map(|list| list.split(',').map(|n| n.parse().expect("a number")).collect())
             .unwrap_or_default();
+        if is_torn {
+            println!("{:?}", torn::play(seed, &only, &mut tally));
+            return ExitCode::SUCCESS;
+        }
         return match replay(seed, size, &only, &mut tally) {
             Ok(()) => {
                 println!("seed {seed}: nothing is violated; {tally:?}");
@@ -51,7 +56,12 @@ fn main() -> ExitCode {
         if start.elapsed() > Duration::from_secs(60 * minutes) {
             break;
         }
-        if let Err(report) = run(seed, size, patience, &mut tally) {
+        let played = if is_torn {
+            torn::play(seed, &[], &mut tally).map(drop).map_err(|v| format!("seed {seed} --torn: {v:?}"))
+        } else {
+            run(seed, size, patience, &mut tally)
+        };
+        if let Err(report) = played {
             println!("{report}\n");
             found += 1;
         }

@@ -5,8 +5,11 @@ use super::operation::{Blow, Fault};
 use super::world::World;
 use crate::model_net::Net as _;
 use stafett_client_core::client::input::Input;
+use stafett_client_core::client::{Report, Standing};
+use stafett_client_core::rows::Space;
 use stafett_protocol::codec::encode;
 use stafett_protocol::wire::ServerFrame;
+use std::collections::BTreeSet;
 
 /// A blow that waits until a device moves a log.
 #[derive(Debug, Clone, Copy)]
@@ -86,10 +89,30 @@ impl World {
         self.cut(node);
         self.nodes[node].device.disk = disk;
         self.nodes[node].device.restart();
-        self.nodes[node].set_back = true;
+        let lines = self.lines_of(node);
+        self.nodes[node].lines = Some(lines);
         for lost in self.written.iter_mut().skip(written).filter(|w| w.node == node) {
             lost.forgotten = true;
         }
+    }
+
+    /// Municipalities of which a device knows that something of its is there: to these it opens a line of itself.
+    fn lines_of(&self, node: usize) -> BTreeSet<u16> {
+        let node = &self.nodes[node];
+        let follows = |report: Report| {
+            let homes = self.history.home.all().filter(move |h| h.scopes.contains_key(&report.scope));
+            homes.map(|h| h.number)
+        };
+        let here = |home: &u16| {
+            let asked = [b"interest/".as_slice(), &home.to_be_bytes()].concat();
+            let told = |(space, key): &(u8, Vec<u8>)| {
+                *space == Space::Mail as u8 && key.starts_with(b"welcome-at/") && key.ends_with(&home.to_be_bytes())
+            };
+            *home == node.device.home || node.keeps(Space::State, &asked) || node.device.disk.keys().any(told)
+        };
+        let known = self.history.home.all().map(|h| h.number).filter(here);
+        let followed = node.device.client.standings().into_iter().filter(|r| r.standing != Standing::Withdrawn);
+        followed.flat_map(follows).chain(known).collect()
     }
 
     /// After a message was taken in by a device that moves a log: what lies in wait comes nearer, or strikes.

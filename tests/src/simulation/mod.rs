@@ -4,7 +4,7 @@
 //!
 //! `operation`: what people do and what strikes them. `world`, `node`: people, devices, servers. `wishes`, `baton`,
 //! `faults`, `troubles`, `attacks`, `double`, `network`: how a step is performed. `invariants`: what must hold after every step; `at_rest`: at the end.
-//! `shrink`: a failing list made short. `seeds`: which worlds a run plays.
+//! `torn`: homes that lead a double life until people talk. `shrink`: a failing list made short. `seeds`: which worlds a run plays.
 
 pub mod at_rest;
 mod attacks;
@@ -17,6 +17,7 @@ pub mod node;
 pub mod operation;
 pub mod seeds;
 pub mod shrink;
+pub mod torn;
 mod troubles;
 mod wishes;
 pub mod world;
@@ -62,6 +63,8 @@ pub struct Tally {
     pub handovers: u64,
     pub moves: u64,
     pub struck_moves: u64,
+    /// What hostile members did that came as far as they wanted.
+    pub attacks: u64,
 }
 
 impl Tally {
@@ -73,6 +76,7 @@ impl Tally {
         self.handovers += more.handovers;
         self.moves += more.moves;
         self.struck_moves += more.struck_moves;
+        self.attacks += more.attacks;
     }
 }
 

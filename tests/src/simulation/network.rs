@@ -10,6 +10,7 @@ use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::event::Receipt;
 use stafett_protocol::federation::RelayedPayload;
 use stafett_protocol::ids::DeviceId;
+use stafett_protocol::limits::READMIT_PATIENCE_MILLIS;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{Accepted, Reply, ServerFrame};
 
@@ -18,6 +19,9 @@ const ROUNDS: usize = 14;
 /// Rounds in which everybody syncs before a world is called restless, and quiet ones in a row that end it.
 const MOST: usize = 20;
 const QUIET: usize = 2;
+
+/// Rounds before which much time passes where somebody is hostile: whoever waits for others does so no longer.
+const PATIENT: [usize; 3] = [2, 5, 8];
 
 /// The world as a device with a wrong clock sees it.
 struct Skewed<'a> {
@@ -255,7 +259,11 @@ impl World {
         self.nodes.iter_mut().for_each(Node::heal);
         self.open_homes();
         let (mut quiet, mut before) = (0, vec![]);
-        for _ in 0..MOST {
+        let patient = self.attacked || self.other.is_some();
+        for round in 0..MOST {
+            if patient && PATIENT.contains(&round) {
+                self.history.home.pass(READMIT_PATIENCE_MILLIS << 7);
+            }
             self.sync_all(1);
             // What its person has ended says nothing any more.
             self.note_removed();
@@ -267,7 +275,7 @@ impl World {
             });
             quiet = if now == before { quiet + 1 } else { 0 };
             before = now;
-            if quiet == QUIET {
+            if quiet == QUIET && (!patient || round > PATIENT[2]) {
                 break;
             }
         }

@@ -3,7 +3,7 @@
 use crate::model_people::Device;
 use stafett_client_core::rows::Space;
 use stafett_protocol::wire::ServerFrame;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub struct Node {
     pub person: usize,
@@ -23,8 +23,8 @@ pub struct Node {
     pub(super) clock: i64,
     pub(super) backup: Option<Backup>,
     pub removed: bool,
-    /// It was put back to its backup.
-    pub(super) set_back: bool,
+    /// It was put back to its backup, which knew lines to these municipalities.
+    pub(super) lines: Option<BTreeSet<u16>>,
     /// Its person is hostile, and lets nobody in.
     pub(super) stays_alone: bool,
 }
@@ -53,7 +53,7 @@ impl Node {
             clock: 0,
             backup: None,
             removed: false,
-            set_back: false,
+            lines: None,
             stays_alone: false,
         }
     }

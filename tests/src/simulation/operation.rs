@@ -126,6 +126,12 @@ pub enum Attack {
     JunkLink,
     /// Rejects a commit, founds the scope anew and lets nobody back.
     FoundAlone,
+    /// Writes thousands of changes, each numbered a small step ahead of the one before.
+    Strides,
+    /// Founds the card anew alone, gives the baton to another unit, and then lets everybody back.
+    HandsOverAlone,
+    /// A unit's leader and employee take over, and name another authority by a decision that nobody has made.
+    NamesFamily,
 }
 
 /// What strikes.
@@ -294,6 +300,9 @@ const WORDS: &[(Mix, &str)] = &[
     (Mix::Ailing, "ailing"),
     (Mix::Attacked(Attack::JunkLink), "junk-link"),
     (Mix::Attacked(Attack::FoundAlone), "found-alone"),
+    (Mix::Attacked(Attack::Strides), "strides"),
+    (Mix::Attacked(Attack::HandsOverAlone), "hands-over-alone"),
+    (Mix::Attacked(Attack::NamesFamily), "names-family"),
 ];
 
 impl std::fmt::Display for Mix {

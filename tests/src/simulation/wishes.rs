@@ -106,7 +106,7 @@ impl World {
         }
     }
 
-    fn withdraw(&mut self, guardian: usize, log: usize, hold: bool) {
+    pub(super) fn withdraw(&mut self, guardian: usize, log: usize, hold: bool) {
         let (guardian, (own, other)) = (self.guardian_of(log, guardian), self.units_of(log));
         let (log, _) = self.place(log, 0);
         let target = WithdrawTarget::Unit(if hold { own.id } else { other.id });

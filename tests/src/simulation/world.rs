@@ -65,6 +65,9 @@ pub struct World {
     pub written: Vec<Written>,
     /// Two receipts of one place that differ.
     pub forks: Vec<String>,
+    /// Somebody here keeps no rules, and how often that came as far as it wanted.
+    pub(super) attacked: bool,
+    pub(super) landed: u64,
     /// Faults that wait for the next move of a log.
     pub(super) waiting: Vec<Waiting>,
     /// Copies of servers' databases, and for how many steps more disks are full.
@@ -93,6 +96,8 @@ impl World {
             logs: vec![],
             written: vec![],
             forks: vec![],
+            attacked: false,
+            landed: 0,
             waiting: vec![],
             copies: BTreeMap::new(),
             full: BTreeMap::new(),
@@ -279,6 +284,7 @@ impl World {
     /// What has happened, for the long runs' report.
     pub(super) fn report(&self, tally: &mut Tally) {
         tally.faults += self.faults;
+        tally.attacks += self.landed;
         tally.struck_moves += self.struck_moves;
         for card in self.logs.iter().filter_map(|l| self.card(&l.log)) {
             tally.handovers += card.tenures.len().saturating_sub(1) as u64;
