@@ -3,6 +3,7 @@
 //! Follow an event: [`accept`] → [`http`] → [`stream`] → [`intake`] → [`store`] → [`fanout`].
 
 pub mod accept;
+pub mod border;
 pub mod budget;
 pub mod certs;
 pub mod cli;
@@ -13,6 +14,7 @@ pub mod federation;
 pub mod home;
 pub mod http;
 pub mod intake;
+pub mod metered;
 pub mod municipality;
 pub mod offers;
 #[cfg(feature = "test-support")]
@@ -21,6 +23,7 @@ pub mod problem;
 pub mod restored;
 pub mod server;
 pub mod signing;
+pub mod socket;
 pub mod store;
 pub mod stream;
 pub mod tls;
