@@ -62,12 +62,15 @@ async fn pings(target: Target) {
     all(streams.into_iter().map(flood).collect()).await;
 }
 
+/// Whoever does not log in is shown out after a while, and comes again.
 async fn peer(target: Target) {
-    let mut streams = vec![];
-    for _ in 0..8 {
-        streams.extend(target.guest().await);
+    loop {
+        let mut streams = vec![];
+        for _ in 0..8 {
+            streams.extend(target.guest().await);
+        }
+        all(streams.into_iter().map(flood).collect()).await;
     }
-    all(streams.into_iter().map(flood).collect()).await;
 }
 
 async fn persons(target: Target) {
