@@ -6,9 +6,9 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
 use rustls::server::NoServerSessionStorage;
 use rustls::{ClientConfig, ServerConfig};
+use stafett_protocol::limits::{BODY_BYTES, FRAME_BYTES, HEADER_BYTES, HEADER_TIMEOUT_SECONDS, SERVER_MESSAGE_BYTES};
 use std::sync::Arc;
 use std::time::Duration;
-use stafett_protocol::limits::{BODY_BYTES, FRAME_BYTES, HEADER_BYTES, HEADER_TIMEOUT_SECONDS, SERVER_MESSAGE_BYTES};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 /// What hyper reads at once; an answer's head is no larger either.

@@ -86,10 +86,10 @@ impl Meter {
 
     /// Whether a message has begun so long ago that it should be whole.
     #[must_use]
-    pub fn is_too_slow(&self) -> bool {
+    pub fn is_too_slow(&self, now: Instant) -> bool {
         self.with(|unread| {
             let most = Duration::from_secs(IDLE_TIMEOUT_SECONDS + unread.bytes as u64 / MESSAGE_BYTES_A_SECOND);
-            unread.since.is_some_and(|since| since.elapsed() > most)
+            unread.since.is_some_and(|since| now.saturating_duration_since(since) > most)
         })
     }
 }
@@ -179,5 +179,69 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
             Poll::Ready(done) => Poll::Ready(done),
             Poll::Pending => self.stalls(cx).map(Err),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+    use crate::budget::memory::{Holder, Memory};
+
+    const PEER: Holder = Holder::Peer(1106);
+    const LARGE: usize = 4 * HELD_STEP_BYTES;
+
+    /// What came of `bytes`, read to the last of them.
+    async fn with_read(bytes: usize) -> (Arc<Memory>, Arc<Meter>) {
+        let (mut far, near) = duplex(LARGE);
+        let (mut near, meter) = Metered::new(near);
+        let memory = Arc::new(Memory::default());
+        meter.begin(memory.nothing([PEER]));
+        far.write_all(&vec![0; bytes]).await.unwrap();
+        near.read_exact(&mut vec![0; bytes]).await.unwrap();
+        (memory, meter)
+    }
+
+    #[tokio::test]
+    async fn what_is_not_taken_up_is_held_until_it_is() {
+        let (memory, meter) = with_read(LARGE).await;
+        assert_eq!((meter.unread(), memory.held(PEER)), (LARGE, LARGE - FREE_BYTES));
+        meter.done(Taken::Frame(LARGE - 1));
+        assert_eq!((meter.unread(), memory.held(PEER)), (1, 0), "the next message has begun");
+        let (memory, _) = with_read(FREE_BYTES).await;
+        assert_eq!(memory.held(PEER), 0, "small messages are nobody's");
+    }
+
+    #[tokio::test]
+    async fn pings_do_not_make_a_message_younger() {
+        let (_, meter) = with_read(1000).await;
+        let now = Instant::now();
+        let late = now + Duration::from_secs(IDLE_TIMEOUT_SECONDS + 1);
+        meter.done(Taken::Control(10));
+        assert!(!meter.is_too_slow(now) && meter.is_too_slow(late));
+        meter.done(Taken::Frame(10));
+        assert!(
+            !meter.is_too_slow(Instant::now() + Duration::from_secs(IDLE_TIMEOUT_SECONDS - 1)),
+            "the next one's time"
+        );
+        meter.done(Taken::Frame(980));
+        assert!(
+            !meter.is_too_slow(late + Duration::from_secs(3600)),
+            "whoever is silent only has no message under way"
+        );
+    }
+
+    #[tokio::test]
+    async fn whoever_has_no_room_is_cut_off() {
+        let (mut far, near) = duplex(LARGE);
+        let (mut near, meter) = Metered::new(near);
+        let memory = Arc::new(Memory::default());
+        let _others = memory.hold([PEER], crate::budget::table::held_bytes(PEER)).unwrap();
+        meter.begin(memory.nothing([PEER]));
+        far.write_all(&vec![0; LARGE]).await.unwrap();
+        assert!(near.read_exact(&mut vec![0; LARGE]).await.is_err());
     }
 }

@@ -53,7 +53,11 @@ fn names(headers: &HeaderMap, name: &HeaderName, what: &str) -> bool {
 
 impl Upgrade {
     /// Answers yes; `serve` gets the stream once the other side has heard it.
-    pub fn accept<F>(self, meter: Arc<Meter>, serve: impl FnOnce(Socket<TokioIo<Upgraded>>) -> F + Send + 'static) -> Response
+    pub fn accept<F>(
+        self,
+        meter: Arc<Meter>,
+        serve: impl FnOnce(Socket<TokioIo<Upgraded>>) -> F + Send + 'static,
+    ) -> Response
     where
         F: Future<Output = ()> + Send,
     {
@@ -150,7 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Whether a message has begun and does not come to its end.
     #[must_use]
     pub fn is_too_slow(&self) -> bool {
-        self.meter.is_too_slow()
+        self.meter.is_too_slow(tokio::time::Instant::now())
     }
 
     pub async fn send(&mut self, frame: Bytes) -> io::Result<()> {

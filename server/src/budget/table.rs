@@ -21,7 +21,13 @@ pub fn held_bytes(holder: Holder) -> usize {
         Holder::Bodies => 64 * MIB,
         Holder::Returning => 192 * MIB,
         // A school may share an address, and what forwards to this server may have this machine's own.
-        Holder::Prefix(prefix) => if prefix.is_loopback() { 64 * MIB } else { 8 * MIB },
+        Holder::Prefix(prefix) => {
+            if prefix.is_loopback() {
+                64 * MIB
+            } else {
+                8 * MIB
+            }
+        }
         // One frame that comes and one that goes, and room for a relay.
         Holder::Device(_) => 24 * MIB,
         Holder::Person(_) => 32 * MIB,

@@ -168,12 +168,7 @@ async fn until_changed(server: &Server, peer: Municipality) {
 
 /// Passes messages on; answers why the peer ended it, or nothing if the device did. The two ways do not
 /// wait for each other: a device that sends much while it is sent much must not stop both.
-async fn pump(
-    stream: PeerStream,
-    meter: &Meter,
-    messages: mpsc::Receiver<Waiting>,
-    back: &Back,
-) -> Option<Problem> {
+async fn pump(stream: PeerStream, meter: &Meter, messages: mpsc::Receiver<Waiting>, back: &Back) -> Option<Problem> {
     // Two halves have one buffer each way, which is not made anew: it counts as long as the relay stands.
     meter.begin_for_good(back.holders.another());
     let (to_peer, from_peer) = stream.split();
@@ -201,7 +196,7 @@ async fn inward(mut stream: SplitStream<PeerStream>, meter: &Meter, back: &Back)
             }
             Ok(Some(Ok(Message::Ping(bytes) | Message::Pong(bytes)))) => {
                 let now = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-                if meter.is_too_slow() || !controls.admit(now) {
+                if meter.is_too_slow(tokio::time::Instant::now()) || !controls.admit(now) {
                     return Some(unreachable());
                 }
                 Taken::Control(from_server(bytes.len()))

@@ -116,7 +116,8 @@ impl Target {
         let request = JoinRequest::Person(PersonJoin { claim: Signed::sign(&claim, &device), key_packages: vec![] });
         let body = encode(&request);
         let mut tls = self.connect().await.expect("connects");
-        let head = format!("POST /v1/join HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head =
+            format!("POST /v1/join HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
         tls.write_all(head.as_bytes()).await.expect("is sent");
         tls.write_all(&body).await.expect("is sent");
         let mut answer = vec![];

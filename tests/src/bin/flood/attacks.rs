@@ -20,7 +20,11 @@ pub struct Attack {
 pub const ATTACKS: &[Attack] = &[
     Attack { name: "pings", what: "pings of a device on 8 streams, pongs not read", run: |t| Box::pin(pings(t)) },
     Attack { name: "peer", what: "pings of a peer on 8 streams, pongs not read", run: |t| Box::pin(peer(t)) },
-    Attack { name: "persons", what: "one id 256 times, 60 devices, 24 streams, not read", run: |t| Box::pin(persons(t)) },
+    Attack {
+        name: "persons",
+        what: "one id 256 times, 60 devices, 24 streams, not read",
+        run: |t| Box::pin(persons(t)),
+    },
     Attack { name: "joins", what: "600 joins of 1 MiB, one byte short", run: |t| Box::pin(joins(t)) },
     Attack { name: "endless", what: "64 messages of 7 MiB that live on pings", run: |t| Box::pin(endless(t)) },
     Attack { name: "large", what: "64 streams that have sent 8 MiB once, and are quiet", run: |t| Box::pin(large(t)) },

@@ -28,7 +28,10 @@ fn main() {
     let stafettd = words.next().map_or_else(beside, PathBuf::from);
     let wanted: Vec<String> = words.collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    println!("{}: MiB resident before, each second of {SECONDS} under attack, and after {REST} more", stafettd.display());
+    println!(
+        "{}: MiB resident before, each second of {SECONDS} under attack, and after {REST} more",
+        stafettd.display()
+    );
     for attack in ATTACKS.iter().filter(|attack| wanted.is_empty() || wanted.iter().any(|name| name == attack.name)) {
         runtime.block_on(run(&stafettd, attack));
     }

@@ -2,10 +2,10 @@
 
 use super::attacker::Target;
 use serde_json::Value;
+use stafett_protocol::code::Code;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use stafett_protocol::code::Code;
 
 pub struct Town {
     folder: tempfile::TempDir,
