@@ -219,7 +219,8 @@ mod tests {
     async fn pings_do_not_make_a_message_younger() {
         let (_, meter) = with_read(1000).await;
         let now = Instant::now();
-        let late = now + Duration::from_secs(IDLE_TIMEOUT_SECONDS + 1);
+        let late = now + Duration::from_secs(IDLE_TIMEOUT_SECONDS) + Duration::from_millis(500);
+        tokio::time::sleep(Duration::from_secs(1)).await;
         meter.done(Taken::Control(10));
         assert!(!meter.is_too_slow(now) && meter.is_too_slow(late));
         meter.done(Taken::Frame(10));
