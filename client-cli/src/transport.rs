@@ -13,6 +13,8 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use stafett_protocol::http_signature::{EXPORTER_LABEL, SignatureHeaders};
+use stafett_protocol::limits::{CONTROL_FRAME_MILLIS, CONTROL_FRAMES, FRAME_BYTES, SERVER_MESSAGE_BYTES};
+use stafett_protocol::pace::Pace;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -30,10 +32,15 @@ const CONNECT_TIME: Duration = Duration::from_secs(10);
 const REQUEST_TIME: Duration = Duration::from_secs(30);
 /// A problem document or a page of something: never more than this outside the stream.
 const MOST_BODY_BYTES: usize = 8 * 1024 * 1024;
-/// One frame holds at most a bundle of 8 MiB with its wrapping, or one part of a checkpoint.
-const MOST_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
-/// So many frames that wait are handled and saved together.
+/// Headers of an answer, and what is read at once.
+const HEADERS: usize = 64;
+const HTTP_BUFFER_BYTES: usize = 64 * 1024;
+/// Beside the one frame that is written, small ones are gathered, and pongs wait in the same buffer.
+const GATHERED_BYTES: usize = 128 * 1024;
+const PONG_BYTES: usize = 64 * 1024;
+/// So many frames that wait are handled and saved together, and no more of them than take so much room.
 const TOGETHER: usize = 64;
+const TOGETHER_BYTES: usize = 8 * 1024 * 1024;
 const STREAM_PATH: &str = "/v1/stream";
 
 /// What can go wrong on the road.
@@ -128,8 +135,12 @@ pub async fn post(
 ) -> Result<Vec<u8>, TransportError> {
     let stream = place.connect().await?;
     let exchange = async {
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(unreachable)?;
+        let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+            .max_buf_size(HTTP_BUFFER_BYTES)
+            .max_headers(HEADERS)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(unreachable)?;
         let driver = tokio::spawn(connection);
         recording.note(Direction::Sent, format!("POST {path}").as_bytes());
         recording.note(Direction::Sent, &body);
@@ -167,7 +178,21 @@ fn refused(status: StatusCode, body: &[u8]) -> TransportError {
 pub struct FrameStream {
     socket: WebSocketStream<TlsStream<TcpStream>>,
     recording: Arc<Recording>,
+    began: Instant,
     heard: Instant,
+    /// How often the server may ping: each costs an answer, which waits here if it is not read there.
+    controls: Pace,
+}
+
+/// Every bound of the stream; the library's own write buffer has none.
+fn stream_config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(GATHERED_BYTES)
+        .max_message_size(Some(SERVER_MESSAGE_BYTES))
+        .max_frame_size(Some(SERVER_MESSAGE_BYTES))
+        .write_buffer_size(GATHERED_BYTES)
+        .max_write_buffer_size(GATHERED_BYTES + FRAME_BYTES + PONG_BYTES)
+        .accept_unmasked_frames(false)
 }
 
 impl FrameStream {
@@ -196,16 +221,14 @@ impl FrameStream {
             let value = value.parse().map_err(|_| TransportError::Nonsense(name.to_owned()))?;
             request.headers_mut().insert(name, value);
         }
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(MOST_MESSAGE_BYTES))
-            .max_frame_size(Some(MOST_MESSAGE_BYTES));
-        let handshake = tokio_tungstenite::client_async_with_config(request, tls, Some(config));
+        let handshake = tokio_tungstenite::client_async_with_config(request, tls, Some(stream_config()));
         let (socket, response) = timeout(REQUEST_TIME, handshake)
             .await
             .map_err(|_| unreachable("no answer in time"))?
             .map_err(stream_error)?;
         recording.note(Direction::Received, format!("{response:?}").as_bytes());
-        Ok(Self { socket, recording, heard: Instant::now() })
+        let (now, controls) = (Instant::now(), Pace::new(CONTROL_FRAMES, CONTROL_FRAME_MILLIS));
+        Ok(Self { socket, recording, began: now, heard: now, controls })
     }
 
     /// Sends frames in one go.
@@ -236,7 +259,12 @@ impl FrameStream {
                     Some(Ok(Message::Text(_))) => {
                         return Err(TransportError::Nonsense("text on the stream".to_owned()));
                     }
-                    Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                    Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
+                        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                        if !self.controls.admit(now) {
+                            return Err(TransportError::Nonsense("pings without measure".to_owned()));
+                        }
+                    }
                 }
             }
         };
@@ -253,9 +281,13 @@ impl FrameStream {
     /// The next frame and those that came with it, at most [`TOGETHER`]; none when nothing came within `wait`.
     pub async fn together(&mut self, wait: Duration) -> Result<Vec<Vec<u8>>, TransportError> {
         let mut frames: Vec<Vec<u8>> = self.next(wait).await?.into_iter().collect();
-        while !frames.is_empty() && frames.len() < TOGETHER {
+        let mut bytes = frames.iter().map(Vec::len).sum::<usize>();
+        while !frames.is_empty() && frames.len() < TOGETHER && bytes < TOGETHER_BYTES {
             match self.next(Duration::ZERO).await {
-                Ok(Some(frame)) => frames.push(frame),
+                Ok(Some(frame)) => {
+                    bytes += frame.len();
+                    frames.push(frame);
+                }
                 // An error shows again at the next read; what came before it counts.
                 Ok(None) | Err(_) => break,
             }

@@ -102,6 +102,63 @@ async fn refusals_and_floods_are_told_apart() {
     assert!(matches!(ask(1, ca_hash(&ca.der)).await, Err(TransportError::Unreachable(_))));
 }
 
+/// A stream to a home that says this once it is open, and reads nothing more.
+async fn home_that_says(says: Vec<u8>) -> FrameStream {
+    let ca = authority();
+    let acceptor = acceptor(&ca, &ca, "127.0.0.1");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let mut tls = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+        let mut asked = vec![];
+        while !asked.ends_with(b"\r\n\r\n") {
+            asked.push(tls.read_u8().await.unwrap());
+        }
+        let asked = String::from_utf8(asked).unwrap();
+        let field = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+        let (_, key) = asked.lines().filter_map(field).find(|(name, _)| name == "sec-websocket-key").unwrap();
+        let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
+        let head = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {accept}\r\n\r\n"
+        );
+        let _ = tls.write_all(&[head.as_bytes(), &says].concat()).await;
+        let _ = tls.flush().await;
+        std::future::pending::<()>().await;
+    });
+    let place = ServerPlace::new(&format!("https://127.0.0.1:{port}"), ca_hash(&ca.der)).unwrap();
+    let signed = |_: &str, _: &[u8; 32]| {
+        let text = "x".to_owned();
+        SignatureHeaders { content_digest: text.clone(), signature_input: text.clone(), signature: text }
+    };
+    FrameStream::open(&place, Arc::new(Recording::none()), signed).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_home_does_not_ping_without_measure() {
+    let ping = [0x89, 1, 7];
+    let mut stream = home_that_says(ping.repeat(10)).await;
+    assert_eq!(stream.next(Duration::from_millis(300)).await.unwrap(), None, "a few are nothing");
+    let mut stream = home_that_says(ping.repeat(10_000)).await;
+    assert!(matches!(stream.next(Duration::from_secs(20)).await, Err(TransportError::Nonsense(_))));
+}
+
+#[tokio::test]
+async fn what_is_handled_together_has_a_bound() {
+    const FRAME: usize = 3 * 1024 * 1024;
+    let head = [&[0x82, 127], &(FRAME as u64).to_be_bytes()[..]].concat();
+    let frame = [head, vec![1; FRAME]].concat();
+    let mut stream = home_that_says(frame.repeat(8)).await;
+    let mut seen = 0;
+    while seen < 8 {
+        let together = stream.together(Duration::from_secs(20)).await.unwrap().len();
+        assert!((1..=3).contains(&together), "{together} frames of 3 MiB");
+        seen += together;
+    }
+    // And one frame has one.
+    let mut stream = home_that_says([&[0x82, 127], &(1u64 << 30).to_be_bytes()[..]].concat()).await;
+    assert!(matches!(stream.next(Duration::from_secs(20)).await, Err(TransportError::Nonsense(_))));
+}
+
 #[test]
 fn addresses() {
     assert!(ServerPlace::new("https://[::1]:8443", [0; 32]).unwrap().authority() == "[::1]:8443");

@@ -20,6 +20,7 @@ pub mod joining;
 pub mod letter;
 pub mod limits;
 pub mod membership;
+pub mod pace;
 pub mod policy;
 pub mod replica;
 mod seat;

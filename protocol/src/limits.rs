@@ -16,6 +16,20 @@ pub const BUNDLE_BYTES: usize = 8 * 1024 * 1024;
 pub const BODY_BYTES: usize = 1024 * 1024;
 /// One frame on the stream: a bundle and its framing.
 pub const FRAME_BYTES: usize = BUNDLE_BYTES + 64 * 1024;
+/// A request that names things and carries none.
+pub const SMALL_REQUEST_BYTES: usize = 128 * 1024;
+/// The largest message that a home sends: a frame that came through it from another home, in its wrapping.
+pub const SERVER_MESSAGE_BYTES: usize = FRAME_BYTES + 64 * 1024;
+/// Pings, pongs and other messages that are no frames, of one stream at once.
+pub const CONTROL_FRAMES: u32 = 64;
+/// After so long one more of them.
+pub const CONTROL_FRAME_MILLIS: u64 = 1000;
+/// Least speed of a message that has begun, beyond the idle timeout.
+pub const MESSAGE_BYTES_A_SECOND: u64 = 16 * 1024;
+/// Devices of one person.
+pub const PERSON_DEVICES: usize = 16;
+/// A hybrid key that letters are sealed to: X25519 and ML-KEM-768.
+pub const LETTER_KEY_BYTES: usize = 1216;
 /// A checkpoint in all.
 pub const CHECKPOINT_BYTES: usize = 16 * 1024 * 1024;
 /// One sealed part of a checkpoint, and the facts beside it.

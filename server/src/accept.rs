@@ -1,50 +1,51 @@
 //! The accept loop: our own, because every limit of `quality.md` has to hold before a handler runs.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use stafett_protocol::http_signature::EXPORTER_LABEL;
-use stafett_protocol::limits::{CONNECTIONS_PER_ADDRESS, HEADER_BYTES, HEADER_TIMEOUT_SECONDS};
+use stafett_protocol::limits::CONNECTIONS_PER_ADDRESS;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tower::Service as _;
 
+use crate::border;
+use crate::budget::prefix::Prefix;
+use crate::budget::table::CONNECTIONS;
 use crate::federation::peers::{Peer, Peers};
+use crate::metered::Metered;
 use crate::tls::{self, ChannelBinding};
 
-/// Connections in all; beyond it new ones are closed at once.
-const CONNECTIONS: usize = 10_000;
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long connections may finish after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// The address at the other end, for limits; never written to a log.
+/// Where the other end is, for limits; never written to a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RemoteAddress(pub IpAddr);
+pub struct RemoteAddress(pub Prefix);
 
 /// The municipality whose server is at the other end, by its certificate; nobody for a device.
 #[derive(Clone)]
 pub struct FromPeer(pub Option<Arc<Peer>>);
 
-/// How many connections there are, in all and of each address.
+/// How many connections there are, in all and of each address prefix.
 #[derive(Clone, Default)]
 struct Open(Arc<Mutex<Counts>>);
 
 #[derive(Default)]
 struct Counts {
     total: usize,
-    addresses: HashMap<IpAddr, usize>,
+    addresses: HashMap<Prefix, usize>,
 }
 
 impl Counts {
-    fn leave(&mut self, address: IpAddr) {
+    fn leave(&mut self, address: Prefix) {
         if let Some(count) = self.addresses.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
@@ -61,7 +62,7 @@ pub struct Seat(Arc<Place>);
 struct Place {
     open: Open,
     /// Taken once the connection belongs to a known device.
-    address: Mutex<Option<IpAddr>>,
+    address: Mutex<Option<Prefix>>,
 }
 
 impl Seat {
@@ -90,7 +91,7 @@ impl Open {
         self.with(|counts| counts.total)
     }
 
-    fn enter(&self, address: IpAddr) -> Option<Seat> {
+    fn enter(&self, address: Prefix) -> Option<Seat> {
         self.with(|counts| {
             let here = counts.addresses.get(&address).copied().unwrap_or_default();
             if counts.total >= CONNECTIONS || (here >= CONNECTIONS_PER_ADDRESS && !address.is_loopback()) {
@@ -130,7 +131,7 @@ pub async fn serve(
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let Some(seat) = open.enter(address.ip()) else {
+        let Some(seat) = open.enter(Prefix::of(address.ip())) else {
             continue;
         };
         tokio::spawn(connection(socket, address, door.clone(), stop.clone(), seat));
@@ -163,7 +164,7 @@ struct Door {
 async fn connection(socket: TcpStream, address: SocketAddr, door: Door, mut stop: watch::Receiver<bool>, seat: Seat) {
     // A live edit is one small frame: waiting to fill a segment would cost 40 ms.
     let _ = socket.set_nodelay(true);
-    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, door.tls.accept(socket)).await else {
+    let Ok(Ok(stream)) = tokio::time::timeout(border::HANDSHAKE, door.tls.accept(socket)).await else {
         return;
     };
     let mut binding = [0; 32];
@@ -174,21 +175,16 @@ async fn connection(socket: TcpStream, address: SocketAddr, door: Door, mut stop
         return;
     };
     let peer = FromPeer(peer);
+    let (stream, meter) = Metered::new(stream);
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(seat.clone());
+        request.extensions_mut().insert(Arc::clone(&meter));
         request.extensions_mut().insert(ChannelBinding(binding));
-        request.extensions_mut().insert(RemoteAddress(address.ip()));
+        request.extensions_mut().insert(RemoteAddress(Prefix::of(address.ip())));
         request.extensions_mut().insert(peer.clone());
         door.router.clone().call(request.map(axum::body::Body::new) as Request)
     });
-    let served = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        // Also the limit between two requests on one connection.
-        .header_read_timeout(Duration::from_secs(HEADER_TIMEOUT_SECONDS))
-        .max_header_size(HEADER_BYTES)
-        .max_buf_size(64 * 1024)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
+    let served = border::http().serve_connection(TokioIo::new(stream), service).with_upgrades();
     let mut served = std::pin::pin!(served);
     tokio::select! {
         _ = served.as_mut() => {}
@@ -206,13 +202,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_whole_64_of_addresses_has_the_places_of_one() {
+        let open = Open::default();
+        let of = |n: usize| Prefix::of(format!("2001:db8:1:2::{n:x}").parse().unwrap());
+        let seats: Vec<Seat> = (0..CONNECTIONS_PER_ADDRESS).map(|n| open.enter(of(n)).unwrap()).collect();
+        assert!(open.enter(of(CONNECTIONS_PER_ADDRESS)).is_none());
+        assert!(open.enter(Prefix::of("2001:db8:1:3::1".parse().unwrap())).is_some());
+        drop(seats);
+        assert!(open.enter(of(CONNECTIONS_PER_ADDRESS)).is_some());
+    }
+
+    #[test]
     fn an_address_has_so_many_places_and_gets_them_back() {
         let open = Open::default();
-        let far: IpAddr = "192.0.2.7".parse().unwrap();
+        let of = |text: &str| Prefix::of(text.parse().unwrap());
+        let far = of("192.0.2.7");
         let seats: Vec<Seat> = (0..CONNECTIONS_PER_ADDRESS).map(|_| open.enter(far).unwrap()).collect();
         assert!(open.enter(far).is_none());
-        assert!(open.enter("192.0.2.8".parse().unwrap()).is_some(), "others have their own");
-        let near: IpAddr = "127.0.0.1".parse().unwrap();
+        assert!(open.enter(of("192.0.2.8")).is_some(), "others have their own");
+        let near = of("127.0.0.1");
         let here: Vec<_> = (0..=CONNECTIONS_PER_ADDRESS).map(|_| open.enter(near)).collect();
         assert!(here.iter().all(Option::is_some), "loopback is not counted against");
         // A device's stream does not count against its address, but in all.

@@ -1,5 +1,10 @@
-//! What may be stored and founded in a day, the one table of it. Buckets of requests stop a flood within seconds; these
-//! stop whoever fills the disk slowly. In memory, by the time that really passes; each process counts for itself.
+//! What may be stored, founded and asked for in a day. Buckets of requests stop a flood within seconds; these stop whoever
+//! fills the disk slowly. In memory, by the time that really passes; each process counts for itself. The figures stand in
+//! [`table`], with all others; what may be held in memory at one time is counted in [`memory`].
+
+pub mod memory;
+pub mod prefix;
+pub mod table;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,8 +20,6 @@ use crate::clock::Clock;
 use crate::problem::Fault;
 use crate::store::accounts::Device;
 
-const MIB_BYTES: u64 = 1024 * 1024;
-const GIB_BYTES: u64 = 1024 * MIB_BYTES;
 const DAY_MILLIS: u64 = 86_400_000;
 
 /// What is counted.
@@ -28,6 +31,8 @@ pub enum Good {
     Logs,
     /// Events that alter what everybody knows of a scope: each writes all of it anew.
     Facts,
+    /// Bytes of answers, and of whatever else comes of asking.
+    Answers,
     /// Bytes of logs that move hither.
     FetchedBytes,
 }
@@ -49,24 +54,6 @@ struct Budget {
 }
 
 const NONE: Budget = Budget { at_once: 0, in_a_day: 1 };
-
-/// Room for a first upload of twenty papers of 25 MiB, for a class that begins school, and for logs that move.
-fn budget(payer: Payer, good: Good) -> Budget {
-    let (at_once, in_a_day) = match (good, payer) {
-        (Good::Bytes, Payer::Device(_)) => (512 * MIB_BYTES, 512 * MIB_BYTES),
-        (Good::Bytes, Payer::Person(_)) => (GIB_BYTES, 512 * MIB_BYTES),
-        (Good::Bytes, Payer::Peer(_)) => (8 * GIB_BYTES, 8 * GIB_BYTES),
-        (Good::Logs, Payer::Device(_)) => (40, 40),
-        (Good::Logs, Payer::Person(_)) => (60, 60),
-        (Good::Logs, Payer::Peer(_)) => (500, 500),
-        (Good::Facts, Payer::Device(_)) => (4_000, 2_000),
-        (Good::Facts, Payer::Person(_)) => (6_000, 4_000),
-        (Good::Facts, Payer::Peer(_)) => (50_000, 50_000),
-        (Good::FetchedBytes, Payer::Peer(_)) => (32 * GIB_BYTES, 32 * GIB_BYTES),
-        (Good::FetchedBytes, Payer::Device(_) | Payer::Person(_)) => return NONE,
-    };
-    Budget { at_once, in_a_day }
-}
 
 /// What a request costs if it is done.
 pub type Costs = Vec<(Good, u64)>;
@@ -90,6 +77,21 @@ fn stores(request: &Request) -> bool {
             | Request::Activate(_)
             | Request::Release(_)
             | Request::HoldTransfer(_)
+    )
+}
+
+/// Requests whose answers may be much larger than they are; whoever has been answered too much waits with these alone.
+#[must_use]
+pub const fn asks(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Sync(_)
+            | Request::SyncAhead(_)
+            | Request::History(_)
+            | Request::GetAttachmentPart(_)
+            | Request::FetchKeyPackages(_)
+            | Request::Persons(_)
+            | Request::Units
     )
 }
 
@@ -181,7 +183,7 @@ impl Budgets {
         self.with(|used, now| {
             let mut wait = 0;
             for (payer, good, amount) in each(payers, costs) {
-                let budget = budget(payer, good);
+                let budget = table::of_a_day(payer, good);
                 let before = used.get(&(payer, good)).copied().unwrap_or_default().now(budget, now);
                 wait = wait.max(wait_ms(before, amount, budget));
             }
@@ -191,6 +193,11 @@ impl Budgets {
             add(used, now, payers, costs);
             Ok(())
         })
+    }
+
+    /// Whether everybody has paid what they owe of this.
+    pub fn have_room(&self, payers: &[Payer], good: Good) -> Result<(), Fault> {
+        self.take(payers, &[(good, 0)])
     }
 
     /// What was stored beyond what the request had said: it is owed.
@@ -211,7 +218,7 @@ impl Budgets {
 
     /// Forgets whoever owes nothing.
     pub fn sweep(&self) {
-        self.with(|all, now| all.retain(|(payer, good), used| used.now(budget(*payer, *good), now) > 0));
+        self.with(|all, now| all.retain(|(payer, good), used| used.now(table::of_a_day(*payer, *good), now) > 0));
     }
 }
 
@@ -222,7 +229,7 @@ fn each<'a>(payers: &'a [Payer], costs: &'a [(Good, u64)]) -> impl Iterator<Item
 fn add(used: &mut HashMap<(Payer, Good), Used>, now: u64, payers: &[Payer], costs: &[(Good, u64)]) {
     for (payer, good, amount) in each(payers, costs) {
         let entry = used.entry((payer, good)).or_default();
-        let before = entry.now(budget(payer, good), now);
+        let before = entry.now(table::of_a_day(payer, good), now);
         *entry = Used { amount: before.saturating_add(amount), at: now };
     }
 }
@@ -231,6 +238,7 @@ fn add(used: &mut HashMap<(Payer, Good), Used>, now: u64, payers: &[Payer], cost
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
 
+    use super::table::MIB_BYTES;
     use super::*;
 
     const PERSON: Payer = Payer::Person(PersonId([1; 16]));
@@ -243,7 +251,7 @@ mod tests {
     fn what_is_used_comes_back_with_the_day_and_what_is_owed_is_paid_first() {
         let clock = Arc::new(Clock::default());
         let budgets = Budgets::new(Arc::clone(&clock));
-        let all = budget(PERSON, Good::Bytes);
+        let all = table::of_a_day(PERSON, Good::Bytes);
         budgets.take(&[PERSON], &bytes(all.at_once)).unwrap();
         let Err(Fault::QuotaExceeded { wait_ms }) = budgets.take(&[PERSON], &bytes(MIB_BYTES)) else { panic!() };
         assert!(wait_ms > 0 && wait_ms < DAY_MILLIS);
@@ -263,9 +271,9 @@ mod tests {
         let budgets = Budgets::new(Arc::default());
         let peer = Payer::Peer(1106);
         let logs = |n| vec![(Good::Logs, n)];
-        budgets.take(&[PERSON], &logs(budget(PERSON, Good::Logs).at_once)).unwrap();
+        budgets.take(&[PERSON], &logs(table::of_a_day(PERSON, Good::Logs).at_once)).unwrap();
         assert!(budgets.take(&[peer, PERSON], &logs(1)).is_err());
-        budgets.take(&[peer], &logs(budget(peer, Good::Logs).at_once)).unwrap();
+        budgets.take(&[peer], &logs(table::of_a_day(peer, Good::Logs).at_once)).unwrap();
         assert!(budgets.take(&[peer, Payer::Person(PersonId([2; 16]))], &logs(1)).is_err(), "nor new people of it");
     }
 }

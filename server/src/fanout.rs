@@ -13,14 +13,11 @@ use stafett_protocol::transfer::Tombstone;
 use tokio::sync::mpsc;
 
 use crate::args;
+use crate::budget::table::{PUSH_BYTES, PUSHES, STREAMS_PER_DEVICE};
 use crate::db::{Conn, StoreError};
 use crate::problem::Fault;
 use crate::server::Server;
 
-/// Pushes that wait for one connection.
-const QUEUE: usize = 256;
-/// Streams of one device: one is needed, others may be dying.
-const STREAMS: usize = 32;
 /// The channel on which server processes on one PostgreSQL wake each other.
 const CHANNEL: &str = "stafett";
 
@@ -92,12 +89,12 @@ impl Fanout {
     /// Whether the device may have one more stream open.
     pub fn admit(&self, device: DeviceId) -> Result<(), Fault> {
         let open = self.with(|r| r.devices.get(&device).map_or(0, Vec::len));
-        if open < STREAMS { Ok(()) } else { Err(Fault::TooManyRequests) }
+        if open < STREAMS_PER_DEVICE { Ok(()) } else { Err(Fault::TooManyRequests) }
     }
 
     /// A connection of `device` begins to listen.
     pub fn enter(&self, device: DeviceId) -> (Arc<Listener>, mpsc::Receiver<Push>) {
-        let (queue, pushes) = mpsc::channel(QUEUE);
+        let (queue, pushes) = mpsc::channel(PUSHES);
         let listener = Arc::new(Listener {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             queue,
@@ -132,9 +129,11 @@ impl Fanout {
     }
 
     pub fn records(&self, new: &Arc<NewRecords>) {
+        // What is large waits in the database, not in the queue of whoever reads slowly.
+        let push = if new.frame.len() > PUSH_BYTES { Push::Scope(new.scope) } else { Push::Records(Arc::clone(new)) };
         self.with(|r| {
             for listener in r.scopes.get(&new.scope).into_iter().flatten() {
-                listener.tell(Push::Records(Arc::clone(new)));
+                listener.tell(push.clone());
             }
         });
     }
@@ -270,7 +269,7 @@ mod tests {
         let fanout = Fanout::default();
         let device = DeviceId([7; 16]);
         let (listener, _pushes) = fanout.enter(device);
-        for _ in 0..=QUEUE {
+        for _ in 0..=PUSHES {
             fanout.mail(device);
         }
         assert!(listener.take_lagging() && !listener.has_ended());

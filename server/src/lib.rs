@@ -4,6 +4,7 @@
 
 pub mod accept;
 pub mod backup;
+pub mod border;
 pub mod budget;
 pub mod certs;
 pub mod cli;
@@ -14,6 +15,7 @@ pub mod federation;
 pub mod home;
 pub mod http;
 pub mod intake;
+pub mod metered;
 pub mod municipality;
 pub mod offers;
 #[cfg(feature = "test-support")]
@@ -22,6 +24,7 @@ pub mod problem;
 pub mod restored;
 pub mod server;
 pub mod signing;
+pub mod socket;
 pub mod store;
 pub mod stream;
 pub mod tls;

@@ -6,16 +6,13 @@ use stafett_protocol::commit_view::Leaf;
 use stafett_protocol::credential::{DeviceCertificate, Municipalities, letter_key_hash};
 use stafett_protocol::ids::{DeviceId, PersonId, PublicKey};
 use stafett_protocol::limits::{
-    CLOCK_SKEW_SHOWN_MILLIS, KEY_PACKAGE_BYTES, KEY_PACKAGE_MAX_MILLIS, KEY_PACKAGES_PER_DEVICE,
+    CLOCK_SKEW_SHOWN_MILLIS, KEY_PACKAGE_BYTES, KEY_PACKAGE_MAX_MILLIS, KEY_PACKAGES_PER_DEVICE, LETTER_KEY_BYTES,
 };
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::KeyPackageOffer;
 use tls_codec::Deserialize as _;
 
 use crate::problem::Fault;
-
-/// Longest hybrid letter key; ours have 1,216 bytes.
-const LETTER_KEY_BYTES: usize = 4096;
 
 /// A certificate by this person's key for this device, naming this letter key.
 pub fn check_device(

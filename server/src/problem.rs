@@ -49,10 +49,12 @@ pub enum Fault {
     #[error("the other home has stamped this log further ahead than this home's clock can be behind")]
     TimeAhead,
     /// A day's budget is used up.
-    #[error("this account has stored as much as it may for now; try again in {} min", wait_ms.div_ceil(60_000))]
+    #[error("this account has stored, or asked for, as much as it may for now; try again in {} min", wait_ms.div_ceil(60_000))]
     QuotaExceeded { wait_ms: u64 },
     #[error("another device of this account is not yet in every scope of the one that shall go; let both sync first")]
     DeviceNeeded,
+    #[error("this person has as many devices as there may be; remove one first")]
+    TooManyDevices,
     #[error("no relay to that municipality is open; open it first")]
     RelayClosed,
     /// Another municipality's server did not do its part.
@@ -94,6 +96,7 @@ impl Fault {
             Self::MailboxFull => (StatusCode::INSUFFICIENT_STORAGE, "mailbox-full"),
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too-slow"),
             Self::DeviceNeeded => (StatusCode::CONFLICT, "device-needed"),
+            Self::TooManyDevices => (StatusCode::CONFLICT, "too-many-devices"),
             Self::RelayClosed => (StatusCode::CONFLICT, "relay-closed"),
             Self::Peer(error) => (StatusCode::BAD_GATEWAY, peer_code(error)),
             Self::QuotaExceeded { .. } => (StatusCode::TOO_MANY_REQUESTS, "quota-exceeded"),

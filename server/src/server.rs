@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,6 +11,9 @@ use stafett_protocol::ids::DeviceId;
 use tokio::sync::watch;
 
 use crate::budget::Budgets;
+use crate::budget::memory::Memory;
+use crate::budget::prefix::Prefix;
+use crate::budget::table;
 use crate::clock::{self, Clock};
 use crate::db::{Conn, Db, StoreError};
 use crate::fanout::Fanout;
@@ -22,25 +24,9 @@ use crate::problem::Fault;
 use crate::signing;
 use crate::store::accounts;
 
-/// Joins and stream openings of one address.
-const PER_ADDRESS: (u32, u32) = (50, 1000);
-/// Requests of one device on its stream.
-const PER_DEVICE: (u32, u32) = (1000, 4000);
-/// Events of one device: what makes every other member work.
-const EVENTS_PER_DEVICE: (u32, u32) = (20_000, 60_000);
-/// Letters of one device: they fill other people's mailboxes.
-const LETTERS_PER_DEVICE: (u32, u32) = (50, 3000);
-
-/// What all guests of one municipality may do together: their own home's server could invent as many
-/// devices as it likes. Requests, persons looked up, events and letters count alike.
-const PER_PEER: (u32, u32) = (5000, 50_000);
-/// Streams that a peer opens for guests, in a second and at one time.
-const PEER_OPENINGS: (u32, u32) = (100, 2000);
-const GUESTS_PER_PEER: usize = 2000;
-
 /// Token buckets; each refused caller is told to wait.
 struct Limits {
-    addresses: DefaultKeyedRateLimiter<IpAddr>,
+    addresses: DefaultKeyedRateLimiter<Prefix>,
     devices: DefaultKeyedRateLimiter<DeviceId>,
     events: DefaultKeyedRateLimiter<DeviceId>,
     letters: DefaultKeyedRateLimiter<DeviceId>,
@@ -57,6 +43,8 @@ pub struct Server {
     pub db: Db,
     pub clock: Arc<Clock>,
     pub budgets: Arc<Budgets>,
+    /// What is held in memory for whom.
+    pub memory: Arc<Memory>,
     pub municipality: Arc<Municipality>,
     pub fanout: Arc<Fanout>,
     pub intake: Intake,
@@ -66,7 +54,7 @@ pub struct Server {
     limits: Limits,
 }
 
-fn quota((per_second, burst): (u32, u32)) -> Quota {
+fn quota((per_second, burst): table::Rate) -> Quota {
     Quota::per_second(NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN))
         .allow_burst(NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN))
 }
@@ -103,6 +91,7 @@ impl Server {
                 Arc::clone(&clock),
             ),
             budgets: Arc::new(Budgets::new(Arc::clone(&clock))),
+            memory: Arc::default(),
             clock,
             federation,
             db,
@@ -110,12 +99,12 @@ impl Server {
             fanout,
             stop,
             limits: Limits {
-                addresses: RateLimiter::keyed(quota(PER_ADDRESS)),
-                devices: RateLimiter::keyed(quota(PER_DEVICE)),
-                events: RateLimiter::keyed(quota(EVENTS_PER_DEVICE)),
-                letters: RateLimiter::keyed(quota(LETTERS_PER_DEVICE)),
-                peers: RateLimiter::keyed(quota(PER_PEER)),
-                openings: RateLimiter::keyed(quota(PEER_OPENINGS)),
+                addresses: RateLimiter::keyed(quota(table::PER_PREFIX)),
+                devices: RateLimiter::keyed(quota(table::PER_DEVICE)),
+                events: RateLimiter::keyed(quota(table::EVENTS_PER_DEVICE)),
+                letters: RateLimiter::keyed(quota(table::LETTERS_PER_DEVICE)),
+                peers: RateLimiter::keyed(quota(table::PER_PEER)),
+                openings: RateLimiter::keyed(quota(table::PEER_OPENINGS)),
                 guests: Mutex::default(),
             },
         });
@@ -133,7 +122,7 @@ impl Server {
     }
 
     /// One join or stream opening from an address.
-    pub fn admit_address(&self, address: IpAddr) -> Result<(), Fault> {
+    pub fn admit_address(&self, address: Prefix) -> Result<(), Fault> {
         self.limits.addresses.check_key(&address).map_err(|_| Fault::TooManyRequests)
     }
 
@@ -163,7 +152,7 @@ impl Server {
         let mut guests = self.limits.guests.lock().unwrap_or_else(PoisonError::into_inner);
         let open = guests.entry(peer).or_default();
         // One copy is the map's own.
-        if Arc::strong_count(open) > GUESTS_PER_PEER {
+        if Arc::strong_count(open) > table::GUESTS_PER_PEER {
             return Err(Fault::TooManyRequests);
         }
         Ok(Guest(Arc::clone(open)))
@@ -192,6 +181,8 @@ async fn sweep(server: Arc<Server>) {
         server.limits.devices.retain_recent();
         server.limits.events.retain_recent();
         server.limits.letters.retain_recent();
+        server.limits.peers.retain_recent();
+        server.limits.openings.retain_recent();
         server.budgets.sweep();
         if minute % 60 == 0
             && let Some(now) = server.clock.believed()

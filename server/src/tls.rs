@@ -18,6 +18,7 @@ use rustls::{
     ServerConnection, SignatureScheme,
 };
 
+use crate::border;
 use crate::certs::Shown;
 use crate::federation::peers::{Peer, Peers};
 
@@ -86,10 +87,7 @@ pub fn server_config(leaf: Arc<Leaf>, peers: Arc<Peers>) -> Result<Arc<ServerCon
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(Arc::new(verifier))
         .with_cert_resolver(leaf);
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Early data can be replayed; resumption would save little beside one long-lived stream.
-    config.max_early_data_size = 0;
-    config.send_tls13_tickets = 0;
+    border::tls_server(&mut config);
     Ok(Arc::new(config))
 }
 
@@ -102,9 +100,7 @@ pub fn peer_config(leaf: Arc<Leaf>, peer: Arc<Peer>) -> Result<Arc<ClientConfig>
         .dangerous() // rustls' word for "a verifier of our own"; ours is stricter than the usual one
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_client_cert_resolver(leaf);
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    config.resumption = rustls::client::Resumption::disabled();
-    config.enable_early_data = false;
+    border::tls_client(&mut config);
     Ok(Arc::new(config))
 }
 

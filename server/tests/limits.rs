@@ -6,6 +6,7 @@ use crate::support::*;
 use stafett_protocol::event::{Body, Event};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::*;
+use stafett_server::budget::prefix::Prefix;
 use stafett_server::db::{StoreError, schema};
 use stafett_server::restored::RESTORED;
 use stafett_server::server::Server;
@@ -50,7 +51,7 @@ async fn one_address_joins_only_so_often() {
     let world = World::new();
     let server = Running::start(&world, None).await;
     assert_eq!(server.http("POST", "/v1/join", b"x").await.0, 400);
-    let greedy = Greedy::of(&server, |server| server.admit_address([127, 0, 0, 1].into()).is_ok());
+    let greedy = Greedy::of(&server, |server| server.admit_address(Prefix::of([127, 0, 0, 1].into())).is_ok());
     let mut refused = 0;
     while refused == 0 {
         let (status, _) = server.http("POST", "/v1/join", b"x").await;

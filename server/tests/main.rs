@@ -11,6 +11,7 @@ mod commands;
 mod common;
 mod crash;
 mod door;
+mod edges;
 mod expiry;
 mod expiry_on_card;
 mod limits;

@@ -223,3 +223,21 @@ fn files_go_with_the_access_and_no_more_wait_than_one_change_names() {
     kari.sync(home);
     assert_eq!(fetched(home, &mut kari, &id), pdf(3000));
 }
+
+/// What a home wants is among what there is, each part once: it cannot make a device bring the same megabyte for ever.
+#[test]
+fn a_home_does_not_have_the_same_part_brought_for_ever() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let Cast { home, teacher, .. } = &mut cast;
+    let file = pdf(SIZE);
+    let id = text(&teacher.ask(home, attach(AttachTo::Note(log.clone()), &file)).unwrap(), "attachment");
+    home.attachments.greedy = 500;
+    teacher.sync(home);
+    assert!(home.attachments.stored < 50, "{} parts were brought", home.attachments.stored);
+    // Nothing is lost by it: another day the home is well again.
+    home.attachments.greedy = 0;
+    teacher.sync(home);
+    assert_eq!(get(home, teacher, &id).unwrap(), file);
+    assert_eq!(states(&teacher.ask(home, C::LogShow { log }).unwrap()), ["here"], "{}", teacher.last_problem());
+}

@@ -104,8 +104,15 @@ impl Client {
 
     /// What the server will never take goes, and the problem stays; everything else waits for the next time.
     pub(super) fn row_refused(&mut self, key: &[u8], problem: &WireProblem) {
-        const FINAL: &[&str] =
-            &["not-allowed", "inconsistent", "code-invalid", "malformed", "too-large", "device-needed"];
+        const FINAL: &[&str] = &[
+            "not-allowed",
+            "inconsistent",
+            "code-invalid",
+            "malformed",
+            "too-large",
+            "device-needed",
+            "too-many-devices",
+        ];
         if FINAL.contains(&problem.code.as_str()) {
             self.table.delete(Space::Outbox, key);
         } else {

@@ -85,9 +85,19 @@ impl Client {
             self.session.uploads.insert((home, at.id), Upload::Whole);
             return;
         }
+        // What a home wants is among what there is, each part once: else it could have the same part brought for ever.
+        let ascends = wants.parts.is_sorted_by(|one, next| one < next);
+        if !ascends || wants.parts.iter().any(|part| usize::from(*part) >= manifest.parts.len()) {
+            self.session.uploads.insert((home, at.id), Upload::Refused);
+            self.report(&Problem::data("attachment-wanted", "the home wants what was not announced"));
+            return;
+        }
         let missing = wants.parts.len();
         let next = match self.session.uploads.get(&(home, at.id)) {
-            Some(Upload::Asked { missing: before, .. }) if missing < *before => Upload::Asked { missing, tries: 0 },
+            // What was lost before is not forgiven: all uploads of a file together are bounded.
+            Some(Upload::Asked { missing: before, tries }) if missing < *before => {
+                Upload::Asked { missing, tries: *tries }
+            }
             Some(Upload::Asked { tries, .. }) if *tries < RETRIES => Upload::Asked { missing, tries: tries + 1 },
             _ => Upload::Refused,
         };

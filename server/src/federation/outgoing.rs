@@ -8,37 +8,33 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::client::conn::http1;
 use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use stafett_protocol::ids::Municipality;
-use stafett_protocol::limits::FRAME_BYTES;
 use stafett_protocol::policy::Refusal;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, http::StatusCode as WsStatus};
 
 use super::address::BadAddress;
 use super::peers::{Peer, Peers};
+use crate::border;
+use crate::metered::{Meter, Metered};
 use crate::tls::{Leaf, peer_config};
 
 /// Time until the connection stands.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Time for a request and its whole answer.
 const WHOLE: Duration = Duration::from_secs(20);
-/// Response headers and what is read at once.
-const BUFFER: usize = 64 * 1024;
-const HEADERS: usize = 64;
 /// A refusal says little.
 const PROBLEM_BYTES: usize = 16 * 1024;
 
 /// A stream of messages with a peer.
-pub type PeerStream = WebSocketStream<TlsStream<TcpStream>>;
+pub type PeerStream = WebSocketStream<Metered<TlsStream<TcpStream>>>;
 
 /// Why a peer did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -93,19 +89,16 @@ impl Outgoing {
     }
 
     /// Opens a stream of messages.
-    pub async fn open(&self, to: Municipality, path: &str) -> Result<PeerStream, PeerError> {
+    pub async fn open(&self, to: Municipality, path: &str) -> Result<(PeerStream, Arc<Meter>), PeerError> {
         let peer = self.peers.get(to).ok_or(PeerError::Unknown)?;
         let opened = async {
             let stream = self.connect(&peer).await?;
             let url = format!("wss://{}{path}", authority(&peer));
             let request = url.into_client_request().map_err(|_| PeerError::Answer)?;
-            let config = WebSocketConfig::default()
-                .max_message_size(Some(FRAME_BYTES))
-                .max_frame_size(Some(FRAME_BYTES))
-                .read_buffer_size(8 * 1024)
-                .write_buffer_size(0);
+            let (stream, meter) = Metered::new(stream);
+            let config = border::websocket();
             let opened = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await;
-            opened.map(|(stream, _)| stream).map_err(|error| stream_error(&error))
+            opened.map(|(stream, _)| (stream, meter)).map_err(|error| stream_error(&error))
         };
         tokio::time::timeout(WHOLE, opened).await.map_err(|_| PeerError::Unreachable)?
     }
@@ -136,12 +129,8 @@ async fn exchange(
     body: Vec<u8>,
     most: usize,
 ) -> Result<Bytes, PeerError> {
-    let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(BUFFER)
-        .max_headers(HEADERS)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| source_error(&error))?;
+    let (mut sender, connection) =
+        border::http_client().handshake(TokioIo::new(stream)).await.map_err(|error| source_error(&error))?;
     let request = Request::builder()
         .method(method)
         .uri(path)

@@ -1,6 +1,7 @@
 //! The addresses of a server: three for everybody, and those for peers. Everything else is frames on the
 //! stream.
 
+mod body;
 pub mod join;
 mod peer;
 
@@ -10,21 +11,26 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Request, State, ws::WebSocketUpgrade};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures_util::FutureExt as _;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::http_signature::{self, SignatureHeaders};
-use stafett_protocol::limits::{BODY_BYTES, FRAME_BYTES, REQUEST_TIMEOUT_SECONDS};
+use stafett_protocol::limits::REQUEST_TIMEOUT_SECONDS;
 
 use crate::accept::{RemoteAddress, Seat};
+use crate::border;
+use crate::budget::memory::{Held, Holder};
+use crate::budget::prefix::Prefix;
 use crate::federation::{HELLO_PATH, RELAY_PATH};
+use crate::metered::Meter;
 use crate::problem::Fault;
 use crate::server::Server;
+use crate::socket::Upgrade;
 use crate::store::accounts::{self, Device};
 use crate::stream;
 use crate::tls::ChannelBinding;
@@ -34,7 +40,7 @@ const STREAM_PATH: &str = "/v1/stream";
 
 /// All routes.
 pub fn router(server: Arc<Server>) -> Router {
-    Router::new()
+    border::bodies(Router::new())
         .route("/v1/join", post(join_route))
         .route(STREAM_PATH, get(stream_route))
         .route("/healthz", get(health))
@@ -71,8 +77,9 @@ async fn health(State(server): State<Arc<Server>>) -> Result<&'static str, Fault
     Ok("ok\n")
 }
 
-async fn body_of(body: Body) -> Result<Bytes, Fault> {
-    to_bytes(body, BODY_BYTES).await.map_err(|_| Fault::TooLarge)
+/// For a body of somebody who is not known yet.
+fn unknown(server: &Server, address: Prefix) -> Held {
+    server.memory.nothing([Holder::Bodies, Holder::Prefix(address)])
 }
 
 async fn join_route(
@@ -81,18 +88,10 @@ async fn join_route(
     body: Body,
 ) -> Result<Response, Fault> {
     server.admit_address(address)?;
-    let request = decode(&body_of(body).await?)?;
+    let mut held = unknown(&server, address);
+    let request = decode(&body::of(body, &mut held).await?)?;
     let reply = join::join(&server, request).await?;
-    Ok(binary(encode(&reply)))
-}
-
-fn binary(bytes: Vec<u8>) -> Response {
-    (StatusCode::OK, [(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
-}
-
-/// A stream of frames within their limits.
-fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
-    upgrade.max_message_size(FRAME_BYTES).max_frame_size(FRAME_BYTES).read_buffer_size(8 * 1024).write_buffer_size(0)
+    body::binary(encode(&reply), held)
 }
 
 async fn stream_route(
@@ -100,15 +99,17 @@ async fn stream_route(
     Extension(RemoteAddress(address)): Extension<RemoteAddress>,
     Extension(binding): Extension<ChannelBinding>,
     Extension(seat): Extension<Seat>,
+    Extension(meter): Extension<Arc<Meter>>,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+    upgrade: Result<Upgrade, Fault>,
 ) -> Result<Response, Fault> {
     server.admit_address(address)?;
     let device = authenticate(&server, &headers, binding).await?;
     server.fanout.admit(device.device)?;
     // Only a known device learns whether its upgrade was well formed.
-    let upgrade = upgrade.map_err(|_| Fault::NoSuchRoute)?;
-    Ok(bounded(upgrade).on_upgrade(move |socket| async move {
+    let upgrade = upgrade?;
+    meter.begin(server.memory.nothing([Holder::Device(device.device), Holder::Person(device.person)]));
+    Ok(upgrade.accept(meter, move |socket| async move {
         seat.belongs_to_a_device();
         stream::run(server, device, socket).await;
         drop(seat);

@@ -4,20 +4,23 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, State, ws::WebSocketUpgrade};
+use axum::extract::{FromRequestParts, State};
 use axum::http::{Uri, request::Parts};
 use axum::response::Response;
 use axum::{Extension, Json};
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::transfer::TombstoneReply;
 
-use super::{binary, body_of, bounded};
+use super::body;
 use crate::accept::{FromPeer, Seat};
+use crate::budget::memory::{Held, Holder};
 use crate::federation::outgoing::PeerError;
 use crate::federation::peers::Peer;
 use crate::federation::{Hello, VERSION};
+use crate::metered::Meter;
 use crate::problem::Fault;
 use crate::server::Server;
+use crate::socket::Upgrade;
 use crate::stream;
 use crate::transfer;
 
@@ -43,15 +46,23 @@ pub async fn relay(
     VerifiedPeer(peer): VerifiedPeer,
     State(server): State<Arc<Server>>,
     Extension(seat): Extension<Seat>,
-    upgrade: WebSocketUpgrade,
+    Extension(meter): Extension<Arc<Meter>>,
+    upgrade: Upgrade,
 ) -> Result<Response, Fault> {
     let guest = server.admit_guest(peer.number)?;
-    Ok(bounded(upgrade).on_upgrade(move |socket| async move {
+    meter.begin(server.memory.nothing([Holder::Peer(peer.number)]));
+    Ok(upgrade.accept(meter, move |socket| async move {
         // All guests of a municipality come from one address.
         seat.belongs_to_a_device();
         stream::run_guest(server, peer, socket).await;
         drop((seat, guest));
     }))
+}
+
+/// One request of a peer's; what it asks and is answered counts for that peer.
+fn asked(server: &Server, peer: &Peer) -> Result<Held, Fault> {
+    server.admit_peer(peer.number, 1)?;
+    Ok(server.memory.nothing([Holder::Peer(peer.number)]))
 }
 
 /// One page of a scope that is offered to the peer.
@@ -60,9 +71,9 @@ pub async fn pull(
     State(server): State<Arc<Server>>,
     body: Body,
 ) -> Result<Response, Fault> {
-    server.admit_peer(peer.number, 1)?;
-    let request = decode(&body_of(body).await?)?;
-    Ok(binary(encode(&transfer::offered_page(&server, &peer, request).await?)))
+    let mut held = asked(&server, &peer)?;
+    let request = decode(&body::of(body, &mut held).await?)?;
+    body::binary(encode(&transfer::offered_page(&server, &peer, request).await?), held)
 }
 
 /// One part of an attachment of such a scope.
@@ -71,9 +82,9 @@ pub async fn attachment(
     State(server): State<Arc<Server>>,
     body: Body,
 ) -> Result<Response, Fault> {
-    server.admit_peer(peer.number, 1)?;
-    let request = decode(&super::body_of(body).await?)?;
-    Ok(binary(encode(&transfer::offered_part(&server, &peer, request).await?)))
+    let mut held = asked(&server, &peer)?;
+    let request = decode(&body::of(body, &mut held).await?)?;
+    body::binary(encode(&transfer::offered_part(&server, &peer, request).await?), held)
 }
 
 /// What became of acceptances that the peer has signed.
@@ -82,10 +93,10 @@ pub async fn tombstones(
     State(server): State<Arc<Server>>,
     body: Body,
 ) -> Result<Response, Fault> {
-    server.admit_peer(peer.number, 1)?;
-    let request = decode(&body_of(body).await?)?;
+    let mut held = asked(&server, &peer)?;
+    let request = decode(&body::of(body, &mut held).await?)?;
     let fates = transfer::fates(&server, &peer, request).await?;
-    Ok(binary(encode(&TombstoneReply { fates })))
+    body::binary(encode(&TombstoneReply { fates }), held)
 }
 
 /// A peer of another version hears so; everybody else hears nothing.

@@ -4,6 +4,7 @@ use stafett_protocol::code::ticket_hash;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::credential::{DeviceCertificate, DeviceRecord, PersonCertificate, PersonKind, PersonRecord};
 use stafett_protocol::ids::{DeviceId, Hash, PersonId, PublicKey, UnitId};
+use stafett_protocol::limits::PERSON_DEVICES;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{CodeKind, Unit};
 
@@ -199,6 +200,15 @@ pub async fn set_employee(conn: &mut Conn, person: PersonId, certificate: &[u8])
     let changed =
         conn.execute("UPDATE persons SET employee = $2 WHERE person = $1", args![&person.0, certificate]).await?;
     Ok(changed == 1)
+}
+
+/// Whether a person has room for this device, or has it already. The person's row is the lock: two devices that are certified
+/// at the same time do not both find the last place.
+pub async fn has_room_for(conn: &mut Conn, person: PersonId, device: DeviceId) -> Result<bool, StoreError> {
+    conn.execute("UPDATE persons SET joined_ms = joined_ms WHERE person = $1", args![&person.0]).await?;
+    let sql = "SELECT COUNT(*) FROM devices WHERE person = $1 AND device <> $2";
+    let others = conn.row(sql, args![&person.0, &device.0]).await?.map_or(Ok(0), |row| row.int(0))?;
+    Ok(from_db(others) < PERSON_DEVICES as u64)
 }
 
 /// Adds a device; `false` when it stands already.

@@ -88,6 +88,9 @@ impl Connection {
             .write::<(), Fault, _>(move |conn: &mut Conn| {
                 Box::pin(async move {
                     let device = DeviceId::of_key(&certificate.device_key);
+                    if !accounts::has_room_for(conn, person, device).await? {
+                        return Err(Fault::TooManyDevices);
+                    }
                     let added = accounts::add_device(conn, &certificate, &certified.certificate, &letter_key).await?;
                     // Certified again after a lost answer is fine; somebody else's device is not.
                     let owner = accounts::device(conn, device).await?.map(|found| found.person);

@@ -9,6 +9,7 @@ use stafett_protocol::wire::{Records, Reply, ScopePosition};
 
 use super::Connection;
 use super::requests::Failed;
+use crate::budget::table::SCOPES;
 use crate::db::Conn;
 use crate::problem::Fault;
 use crate::store::{chain, checkpoints};
@@ -92,7 +93,7 @@ impl Connection {
     }
 
     pub(super) async fn sync_ahead(&mut self, positions: Vec<ScopePosition>) -> Result<Reply, Failed> {
-        super::requests::at_most(&positions, super::requests::SCOPES)?;
+        let positions = super::requests::distinct(positions, SCOPES, |position| position.scope)?;
         let mut synced = Vec::with_capacity(positions.len());
         for position in positions {
             let from = self.skip_ahead(position).await?;

@@ -4,46 +4,49 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::credential::{Municipalities, MunicipalityKey, letter_key_hash};
 use stafett_protocol::federation::{RelayChallenge, RelayLogin};
+use stafett_protocol::limits::SMALL_REQUEST_BYTES;
 use stafett_protocol::wire::Request;
 
-use super::{Connection, serve};
+use super::{Connection, Stream, serve};
 use crate::federation::peers::Peer;
 use crate::home::random;
 use crate::problem::Fault;
 use crate::server::Server;
+use crate::socket::Incoming;
 use crate::store::accounts::Device;
 
 /// Time to answer the challenge.
 const LOGIN: Duration = Duration::from_secs(10);
 
 /// Serves a guest until one side ends it.
-pub async fn run_guest(server: Arc<Server>, peer: Arc<Peer>, mut socket: WebSocket) {
+pub async fn run_guest(server: Arc<Server>, peer: Arc<Peer>, mut socket: Stream) {
     let entered = tokio::time::timeout(LOGIN, enter(&server, &peer, &mut socket)).await;
     match entered.unwrap_or(Err(Fault::TooSlow)) {
         Ok(device) => serve(server, device, Some(peer), socket).await,
         Err(fault) => {
-            let frame = CloseFrame { code: 1008, reason: fault.to_problem().code.into() };
-            let _ = tokio::time::timeout(LOGIN, socket.send(Message::Close(Some(frame)))).await;
+            let _ = tokio::time::timeout(LOGIN, socket.close(1008, &fault.to_problem().code)).await;
         }
     }
 }
 
 /// Challenge and answer. The challenge is this stream's alone, the home stands in what is signed: an
 /// answer is worth nothing anywhere else, or ever again.
-async fn enter(server: &Server, peer: &Peer, socket: &mut WebSocket) -> Result<Device, Fault> {
+async fn enter(server: &Server, peer: &Peer, socket: &mut Stream) -> Result<Device, Fault> {
     let challenge = RelayChallenge { challenge: random()? };
-    socket.send(Message::Binary(encode(&challenge).into())).await.map_err(|_| Fault::NotAuthenticated)?;
+    socket.send(encode(&challenge).into()).await.map_err(|_| Fault::NotAuthenticated)?;
     let bytes = loop {
         match socket.recv().await {
-            Some(Ok(Message::Binary(bytes))) => break bytes,
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Incoming::Frame(bytes) => break bytes,
+            Incoming::Alive => {}
             _ => return Err(Fault::NotAuthenticated),
         }
     };
+    if bytes.len() > SMALL_REQUEST_BYTES {
+        return Err(Fault::TooLarge);
+    }
     let login: RelayLogin = decode(&bytes)?;
     // The municipality that relays vouches for its own people, and for nobody else's.
     let trusted = Municipalities(vec![MunicipalityKey { number: peer.number, key: peer.key }]);

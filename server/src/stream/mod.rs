@@ -19,7 +19,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::ids::ScopeId;
 use stafett_protocol::limits::IDLE_TIMEOUT_SECONDS;
@@ -29,18 +30,24 @@ use stafett_protocol::wire::{ClientFrame, Problem, Records, Reply, ServerFrame};
 use tokio::sync::{mpsc, watch};
 
 use crate::accept::stopped;
-use crate::budget;
+use crate::budget::memory::{Held, Holder};
+use crate::budget::table::{FREE_BYTES, ROOM_WAIT, request_bytes};
+use crate::budget::{self, Good};
 use crate::fanout::{Listener, NewRecords, Push};
 use crate::federation::peers::Peer;
 use crate::problem::Fault;
 use crate::server::Server;
+use crate::socket::{Incoming, Socket};
 use crate::store::accounts::Device;
 use relay::{FromPeer, Relays};
 
 /// How often the other end is asked whether it is there.
 const PING: Duration = Duration::from_secs(20);
-/// A reader slower than this is cut off; it loses nothing, and syncs when it is back.
-const SEND: Duration = Duration::from_secs(30);
+/// How often room in memory is asked for anew.
+const ROOM_STEP: Duration = Duration::from_millis(50);
+
+/// The stream of a device or guest.
+pub type Stream = Socket<TokioIo<Upgraded>>;
 
 /// What the connection knows of a scope that its device follows.
 #[derive(Clone, Copy)]
@@ -55,7 +62,9 @@ struct Connection {
     /// The municipality through whose server a guest has come.
     guest_of: Option<Arc<Peer>>,
     relays: Relays,
-    socket: WebSocket,
+    socket: Stream,
+    /// Bytes that were sent on this stream.
+    sent: u64,
     listener: Arc<Listener>,
     follows: HashMap<ScopeId, Follow>,
     /// Mail that was pushed and not yet acknowledged.
@@ -63,7 +72,7 @@ struct Connection {
     /// The version of the list of peers that the device has been told.
     told_peers: i64,
     /// What the device has begun to give back.
-    returning: Option<Records>,
+    returning: Option<(Records, Held)>,
     /// Changes of whom the operator trusts.
     trust: watch::Receiver<i64>,
 }
@@ -75,14 +84,16 @@ enum End {
     Stopping,
     /// The device was removed from its account.
     Removed,
+    /// The other end pings without measure, or a message of its does not come to an end.
+    Flooding,
 }
 
 /// Serves an authenticated device of this municipality until one side ends it.
-pub async fn run(server: Arc<Server>, device: Device, socket: WebSocket) {
+pub async fn run(server: Arc<Server>, device: Device, socket: Stream) {
     serve(server, device, None, socket).await;
 }
 
-async fn serve(server: Arc<Server>, device: Device, guest_of: Option<Arc<Peer>>, socket: WebSocket) {
+async fn serve(server: Arc<Server>, device: Device, guest_of: Option<Arc<Peer>>, socket: Stream) {
     let (listener, pushes) = server.fanout.enter(device.device);
     let (relays, relayed) = Relays::new();
     let trust = server.federation.peers.changes();
@@ -92,6 +103,7 @@ async fn serve(server: Arc<Server>, device: Device, guest_of: Option<Arc<Peer>>,
         guest_of,
         relays,
         socket,
+        sent: 0,
         listener,
         follows: HashMap::new(),
         mailed: HashSet::new(),
@@ -106,10 +118,9 @@ async fn serve(server: Arc<Server>, device: Device, guest_of: Option<Arc<Peer>>,
         End::Gone => return,
         End::Stopping => (1001, "stopping"),
         End::Removed => (1008, "removed"),
+        End::Flooding => (1008, "too-many-requests"),
     };
-    let frame = CloseFrame { code, reason: reason.into() };
-    let closing = connection.socket.send(Message::Close(Some(frame)));
-    let _ = tokio::time::timeout(Duration::from_secs(2), closing).await;
+    let _ = tokio::time::timeout(Duration::from_secs(2), connection.socket.close(code, reason)).await;
 }
 
 impl Connection {
@@ -131,12 +142,9 @@ impl Connection {
                 return end;
             }
             let step = tokio::select! {
-                message = self.socket.recv() => {
+                incoming = self.socket.recv() => {
                     heard = Instant::now();
-                    match message {
-                        Some(Ok(message)) => self.message(message).await,
-                        _ => Err(End::Gone),
-                    }
+                    self.incoming(incoming).await
                 }
                 push = pushes.recv() => match push {
                     Some(push) => self.push(push).await,
@@ -149,7 +157,7 @@ impl Connection {
                     if heard.elapsed() > Duration::from_secs(IDLE_TIMEOUT_SECONDS) {
                         Err(End::Gone)
                     } else {
-                        self.send_message(Message::Ping(Bytes::new())).await
+                        self.still_there().await
                     }
                 }
                 () = stopped(&mut stop) => Err(End::Stopping),
@@ -160,18 +168,28 @@ impl Connection {
         }
     }
 
-    async fn message(&mut self, message: Message) -> Result<(), End> {
-        match message {
-            Message::Binary(bytes) => self.frame(&bytes).await,
-            Message::Ping(_) | Message::Pong(_) => Ok(()),
-            Message::Text(_) => self.refuse(0, &malformed("the stream takes binary frames")).await,
-            Message::Close(_) => Err(End::Gone),
+    async fn incoming(&mut self, incoming: Incoming) -> Result<(), End> {
+        match incoming {
+            Incoming::Frame(bytes) => self.frame(&bytes).await,
+            Incoming::Text => self.refuse(0, &malformed("the stream takes binary frames")).await,
+            Incoming::Alive if self.socket.is_too_slow() => Err(End::Flooding),
+            Incoming::Alive => Ok(()),
+            Incoming::End => Err(End::Gone),
+            Incoming::Flood => Err(End::Flooding),
         }
+    }
+
+    /// Asks for a sign of life; parts of a message that never ends are none.
+    async fn still_there(&mut self) -> Result<(), End> {
+        if self.socket.is_too_slow() {
+            return Err(End::Flooding);
+        }
+        self.socket.ping().await.map_err(|_| End::Gone)
     }
 
     async fn frame(&mut self, bytes: &[u8]) -> Result<(), End> {
         self.is_in()?;
-        if let Err(fault) = self.admit() {
+        if let Err(fault) = self.admit(bytes) {
             return self.refuse(id_of(bytes), &fault).await;
         }
         let frame: ClientFrame = match decode(bytes) {
@@ -188,7 +206,13 @@ impl Connection {
             }
             self.server.budgets.owe(&payers, &costs);
         }
-        match self.answer(frame.id, frame.request).await {
+        if budget::asks(&frame.request)
+            && let Err(fault) = self.server.budgets.have_room(&payers, Good::Answers)
+        {
+            return self.refuse(frame.id, &fault).await;
+        }
+        let sent = self.sent;
+        let done = match self.answer(frame.id, frame.request).await {
             Ok(Some(reply)) => self.reply(frame.id, reply).await,
             Ok(None) => Ok(()),
             Err(requests::Failed::Fault(fault)) => {
@@ -196,10 +220,16 @@ impl Connection {
                 self.refuse(frame.id, &fault).await
             }
             Err(requests::Failed::End(end)) => Err(end),
-        }
+        };
+        self.server.budgets.owe(&payers, &[(Good::Answers, self.sent - sent)]);
+        done
     }
 
-    fn admit(&self) -> Result<(), Fault> {
+    /// Sizes first: what a frame only names takes no more room than its kind of request needs.
+    fn admit(&self, bytes: &[u8]) -> Result<(), Fault> {
+        if bytes.len() > bytes.get(4).map_or(0, |kind| request_bytes(*kind)) {
+            return Err(Fault::TooLarge);
+        }
         if let Some(peer) = &self.guest_of {
             self.server.admit_peer(peer.number, 1)?;
         }
@@ -266,16 +296,37 @@ impl Connection {
     async fn send_frame(&mut self, frame: Bytes) -> Result<(), End> {
         if let Some(keys) = self.new_peer_keys() {
             let told = encode(&ServerFrame { id: 0, reply: Reply::Peers(keys) });
-            self.send_message(Message::Binary(told.into())).await?;
+            self.send(told.into()).await?;
         }
-        self.send_message(Message::Binary(frame)).await
+        self.send(frame).await
     }
 
-    async fn send_message(&mut self, message: Message) -> Result<(), End> {
-        match tokio::time::timeout(SEND, self.socket.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(End::Gone),
-        }
+    async fn send(&mut self, frame: Bytes) -> Result<(), End> {
+        self.sent = self.sent.saturating_add(frame.len() as u64);
+        let held = self.room(frame.len()).await?;
+        let sent = self.socket.send(frame).await;
+        drop(held);
+        sent.map_err(|_| End::Gone)
+    }
+
+    /// A large answer waits until there is room for it; whoever waits too long comes back and syncs.
+    async fn room(&mut self, bytes: usize) -> Result<Held, End> {
+        let mut held = self.nothing_held();
+        let bytes = bytes.saturating_sub(FREE_BYTES);
+        let has_room = async {
+            while held.set(bytes).is_err() {
+                tokio::time::sleep(ROOM_STEP).await;
+            }
+        };
+        tokio::time::timeout(ROOM_WAIT, has_room).await.map_err(|_| End::Gone)?;
+        Ok(held)
+    }
+
+    /// Whoever answers for what this stream holds in memory.
+    fn nothing_held(&self) -> Held {
+        let own = [Holder::Device(self.device.device), Holder::Person(self.device.person)];
+        let peer = self.guest_of.as_ref().map(|peer| Holder::Peer(peer.number));
+        self.server.memory.nothing(own.into_iter().chain(peer))
     }
 }
 

@@ -3,13 +3,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use stafett_protocol::federation::{RelayFrame, RelayPayload, RelayedFrame, RelayedPayload};
 use stafett_protocol::ids::Municipality;
-use stafett_protocol::limits::IDLE_TIMEOUT_SECONDS;
+use stafett_protocol::limits::{CONTROL_FRAME_MILLIS, CONTROL_FRAMES, IDLE_TIMEOUT_SECONDS};
+use stafett_protocol::pace::Pace;
 use stafett_protocol::wire::{Problem, Reply};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
@@ -17,17 +18,17 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::requests::Failed;
 use super::{Connection, End, PING};
+use crate::budget::memory::{Held, Holder};
+use crate::budget::table::{RELAY_QUEUE, RELAYS_PER_STREAM};
 use crate::federation::RELAY_PATH;
 use crate::federation::outgoing::{PeerError, PeerStream};
+use crate::metered::{Meter, Taken};
 use crate::problem::Fault;
 use crate::server::Server;
+use crate::socket::from_server;
 
-/// Messages that wait on their way to a peer, and from peers; each may be as large as a bundle.
-const QUEUE: usize = 4;
 /// How long a device's stream waits for a peer that does not read.
 const SLOW: Duration = Duration::from_secs(5);
-/// Relays that one stream may have open.
-const OPEN: usize = 16;
 /// Longest code of a problem.
 const CODE_BYTES: usize = 40;
 
@@ -41,7 +42,13 @@ pub(super) struct Relays {
 
 struct Relay {
     number: u64,
-    queue: mpsc::Sender<Vec<u8>>,
+    queue: mpsc::Sender<Waiting>,
+}
+
+/// A message on its way to a peer, counted in memory until it is gone.
+struct Waiting {
+    bytes: Vec<u8>,
+    held: Held,
 }
 
 /// What a relay's task has for its device.
@@ -49,11 +56,13 @@ pub(super) struct FromPeer {
     peer: Municipality,
     number: u64,
     payload: RelayedPayload,
+    /// Counted in memory until it is passed on.
+    held: Held,
 }
 
 impl Relays {
     pub fn new() -> (Self, mpsc::Receiver<FromPeer>) {
-        let (back, relayed) = mpsc::channel(QUEUE);
+        let (back, relayed) = mpsc::channel(RELAY_QUEUE);
         (Self { open: HashMap::new(), opened: 0, back }, relayed)
     }
 }
@@ -64,7 +73,10 @@ impl Connection {
             RelayPayload::Open => Ok(self.open_relay(frame.to)?),
             RelayPayload::Message(bytes) => {
                 let relay = self.relays.open.get(&frame.to).ok_or(Fault::RelayClosed)?;
-                let sent = tokio::time::timeout(SLOW, relay.queue.send(bytes.into())).await;
+                let bytes: Vec<u8> = bytes.into();
+                let mut held = self.relayed(frame.to);
+                held.set(bytes.len())?;
+                let sent = tokio::time::timeout(SLOW, relay.queue.send(Waiting { bytes, held: held })).await;
                 if !matches!(sent, Ok(Ok(()))) {
                     self.relays.open.remove(&frame.to);
                     return Err(Fault::Peer(PeerError::Unreachable).into());
@@ -84,16 +96,22 @@ impl Connection {
             return Err(PeerError::Unknown.into());
         }
         self.relays.open.remove(&to);
-        if self.relays.open.len() >= OPEN {
+        if self.relays.open.len() >= RELAYS_PER_STREAM {
             return Err(Fault::TooManyRequests);
         }
         self.relays.opened += 1;
         let number = self.relays.opened;
-        let (queue, messages) = mpsc::channel(QUEUE);
+        let (queue, messages) = mpsc::channel(RELAY_QUEUE);
         self.relays.open.insert(to, Relay { number, queue });
-        let back = Back { peer: to, number, sender: self.relays.back.clone() };
+        let back = Back { peer: to, number, sender: self.relays.back.clone(), holders: self.relayed(to) };
         tokio::spawn(run(Arc::clone(&self.server), messages, back));
         Ok(())
+    }
+
+    /// Whoever answers for what a relay holds in memory: the device, its person, and the peer.
+    fn relayed(&self, peer: Municipality) -> Held {
+        let own = [Holder::Device(self.device.device), Holder::Person(self.device.person)];
+        self.server.memory.nothing(own.into_iter().chain([Holder::Peer(peer)]))
     }
 
     /// To the device; what an earlier relay still had to say is not.
@@ -104,7 +122,9 @@ impl Connection {
         if matches!(from.payload, RelayedPayload::Closed(_)) {
             self.relays.open.remove(&from.peer);
         }
-        self.reply(0, Reply::Relayed(RelayedFrame { from: from.peer, payload: from.payload })).await
+        let done = self.reply(0, Reply::Relayed(RelayedFrame { from: from.peer, payload: from.payload })).await;
+        drop(from.held);
+        done
     }
 }
 
@@ -113,26 +133,29 @@ struct Back {
     peer: Municipality,
     number: u64,
     sender: mpsc::Sender<FromPeer>,
+    /// Who answers for what comes; it holds nothing itself.
+    holders: Held,
 }
 
 impl Back {
-    async fn send(&self, payload: RelayedPayload) -> bool {
-        self.sender.send(FromPeer { peer: self.peer, number: self.number, payload }).await.is_ok()
+    async fn send(&self, payload: RelayedPayload, held: Held) -> bool {
+        let from = FromPeer { peer: self.peer, number: self.number, payload, held: held };
+        self.sender.send(from).await.is_ok()
     }
 }
 
 /// Lives until the device closes the relay or is gone, or the peer ends it.
-async fn run(server: Arc<Server>, messages: mpsc::Receiver<Vec<u8>>, back: Back) {
+async fn run(server: Arc<Server>, messages: mpsc::Receiver<Waiting>, back: Back) {
     let problem = match server.federation.outgoing.open(back.peer, RELAY_PATH).await {
         // Trust that ends, ends what was opened by it.
-        Ok(stream) => tokio::select! {
-            problem = pump(stream, messages, &back) => problem,
+        Ok((stream, meter)) => tokio::select! {
+            problem = pump(stream, &meter, messages, &back) => problem,
             () = until_changed(&server, back.peer) => Some(Fault::Peer(PeerError::Unknown).to_problem()),
         },
         Err(error) => Some(Fault::Peer(error).to_problem()),
     };
     if let Some(problem) = problem {
-        back.send(RelayedPayload::Closed(problem)).await;
+        back.send(RelayedPayload::Closed(problem), back.holders.another()).await;
     }
 }
 
@@ -145,43 +168,61 @@ async fn until_changed(server: &Server, peer: Municipality) {
 
 /// Passes messages on; answers why the peer ended it, or nothing if the device did. The two ways do not
 /// wait for each other: a device that sends much while it is sent much must not stop both.
-async fn pump(stream: PeerStream, messages: mpsc::Receiver<Vec<u8>>, back: &Back) -> Option<Problem> {
+async fn pump(stream: PeerStream, meter: &Meter, messages: mpsc::Receiver<Waiting>, back: &Back) -> Option<Problem> {
+    // Two halves have one buffer each way, which is not made anew: it counts as long as the relay stands.
+    meter.begin_for_good(back.holders.another());
     let (to_peer, from_peer) = stream.split();
     tokio::select! {
-        problem = inward(from_peer, back) => problem,
+        problem = inward(from_peer, meter, back) => problem,
         problem = outward(to_peer, messages) => problem,
     }
 }
 
-async fn inward(mut stream: SplitStream<PeerStream>, back: &Back) -> Option<Problem> {
+async fn inward(mut stream: SplitStream<PeerStream>, meter: &Meter, back: &Back) -> Option<Problem> {
+    let (mut controls, began) = (Pace::new(CONTROL_FRAMES, CONTROL_FRAME_MILLIS), Instant::now());
     loop {
-        match tokio::time::timeout(Duration::from_secs(IDLE_TIMEOUT_SECONDS), stream.next()).await {
+        let next = tokio::time::timeout(Duration::from_secs(IDLE_TIMEOUT_SECONDS), stream.next()).await;
+        let taken = match next {
             Ok(Some(Ok(Message::Binary(bytes)))) => {
-                if !back.send(RelayedPayload::Message(bytes.to_vec().into())).await {
+                let mut held = back.holders.another();
+                if held.set(bytes.len()).is_err() {
+                    return Some(Fault::Peer(PeerError::Busy).to_problem());
+                }
+                let taken = Taken::Frame(from_server(bytes.len()));
+                if !back.send(RelayedPayload::Message(bytes.to_vec().into()), held).await {
                     return None;
                 }
+                taken
             }
-            Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
+            Ok(Some(Ok(Message::Ping(bytes) | Message::Pong(bytes)))) => {
+                let now = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                if meter.is_too_slow(tokio::time::Instant::now()) || !controls.admit(now) {
+                    return Some(unreachable());
+                }
+                Taken::Control(from_server(bytes.len()))
+            }
             Ok(Some(Ok(Message::Close(frame)))) => return Some(ended(frame.as_ref())),
             _ => return Some(unreachable()),
-        }
+        };
+        meter.done(taken);
     }
 }
 
-async fn outward(mut stream: SplitSink<PeerStream, Message>, mut messages: mpsc::Receiver<Vec<u8>>) -> Option<Problem> {
+async fn outward(mut stream: SplitSink<PeerStream, Message>, mut messages: mpsc::Receiver<Waiting>) -> Option<Problem> {
     let mut ping = tokio::time::interval(PING);
     loop {
         let out = tokio::select! {
-            message = messages.recv() => message.map(|bytes| Message::Binary(bytes.into())),
-            _ = ping.tick() => Some(Message::Ping(vec![].into())),
+            message = messages.recv() => message.map(|waiting| (Message::Binary(waiting.bytes.into()), Some(waiting.held))),
+            _ = ping.tick() => Some((Message::Ping(vec![].into()), None)),
         };
-        let Some(out) = out else {
+        let Some((out, held)) = out else {
             let _ = tokio::time::timeout(SLOW, stream.close()).await;
             return None;
         };
         if !matches!(tokio::time::timeout(SLOW, stream.send(out)).await, Ok(Ok(()))) {
             return Some(unreachable());
         }
+        drop(held);
     }
 }
 

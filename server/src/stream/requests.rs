@@ -1,26 +1,25 @@
 //! Each request of the stream and what it takes to answer it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stafett_protocol::ids::{PersonId, ScopeId};
 use stafett_protocol::letter::Letter;
+use stafett_protocol::limits::MAILBOX_ITEMS;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::transfer::Transfer;
 use stafett_protocol::wire::{Accepted, Bundle, KeyPackageOffer, Mail, Reply, Request, ScopePosition};
 
+use tls_codec::Size as _;
+
 use super::{Connection, End, Follow, guest};
 use crate::budget::Good;
+use crate::budget::table::{ANSWER_BYTES, FETCHED, PERSONS, SCOPES};
 use crate::db::Conn;
 use crate::intake::check_letters;
 use crate::offers;
 use crate::problem::Fault;
 use crate::store::mail::Posted;
 use crate::store::{accounts, mail, packages};
-
-/// Scopes in one sync, persons in one look-up, persons whose key packages are fetched at once.
-pub(super) const SCOPES: usize = 4096;
-const PERSONS: usize = 256;
-const FETCHED: usize = 64;
 
 /// A request can be refused, or the connection can break while it is answered.
 pub(super) enum Failed {
@@ -34,8 +33,18 @@ impl<E: Into<Fault>> From<E> for Failed {
     }
 }
 
-pub(super) fn at_most<T>(list: &[T], most: usize) -> Result<(), Fault> {
-    if list.len() > most { Err(Fault::TooLarge) } else { Ok(()) }
+/// At most so many, each once, as they were named: what is named twice is answered once.
+pub(super) fn distinct<T, K: Ord>(list: Vec<T>, most: usize, key: impl Fn(&T) -> K) -> Result<Vec<T>, Fault> {
+    if list.len() > most {
+        return Err(Fault::TooLarge);
+    }
+    let mut named = BTreeSet::new();
+    Ok(list.into_iter().filter(|one| named.insert(key(one))).collect())
+}
+
+/// What is put together from many rows is still one message.
+fn one_answer(reply: Reply) -> Result<Reply, Fault> {
+    if reply.tls_serialized_len() > ANSWER_BYTES { Err(Fault::TooLarge) } else { Ok(reply) }
 }
 
 impl Connection {
@@ -123,7 +132,7 @@ impl Connection {
     }
 
     async fn sync_all(&mut self, positions: Vec<ScopePosition>) -> Result<Reply, Failed> {
-        at_most(&positions, SCOPES)?;
+        let positions = distinct(positions, SCOPES, |position| position.scope)?;
         let mut synced = Vec::with_capacity(positions.len());
         for position in positions {
             synced.push(self.sync(position).await.map_err(Failed::End)?);
@@ -149,18 +158,17 @@ impl Connection {
         Ok(Reply::Done)
     }
 
-    async fn fetch(&mut self, mut persons: Vec<PersonId>) -> Result<Reply, Failed> {
-        at_most(&persons, FETCHED)?;
+    async fn fetch(&mut self, persons: Vec<PersonId>) -> Result<Reply, Failed> {
+        let mut persons = distinct(persons, FETCHED, |person| *person)?;
         self.admit_guests(persons.len())?;
         // What is too old is deleted with the asking: nothing by a clock that is not believed.
         let now = self.server.clock.believed().unwrap_or(0);
         // Everybody locks in the same order.
         persons.sort_unstable();
-        persons.dedup();
         let packages = self
             .server
             .db
-            .write::<Vec<Signed<KeyPackageOffer>>, Fault, _>(move |conn: &mut Conn| {
+            .write::<Reply, Fault, _>(move |conn: &mut Conn| {
                 Box::pin(async move {
                     let mut found = Vec::new();
                     for person in persons {
@@ -168,22 +176,22 @@ impl Connection {
                             found.extend(packages::take(conn, device, now).await?);
                         }
                     }
-                    Ok(found)
+                    one_answer(Reply::KeyPackages(found))
                 })
             })
             .await?;
-        Ok(Reply::KeyPackages(packages))
+        Ok(packages)
     }
 
     async fn persons(&mut self, persons: Vec<PersonId>) -> Result<Reply, Failed> {
-        at_most(&persons, PERSONS)?;
+        let persons = distinct(persons, PERSONS, |person| *person)?;
         self.admit_guests(persons.len())?;
         let mut conn = self.server.db.reader().await?;
         let mut found = Vec::with_capacity(persons.len());
         for person in persons {
             found.extend(accounts::person_record(&mut conn, person).await?);
         }
-        Ok(Reply::Persons(found))
+        Ok(one_answer(Reply::Persons(found))?)
     }
 
     async fn letters(&mut self, letters: Vec<Letter>) -> Result<Reply, Failed> {
@@ -212,7 +220,7 @@ impl Connection {
     }
 
     async fn acknowledge(&mut self, ids: Vec<u64>) -> Result<Reply, Failed> {
-        at_most(&ids, stafett_protocol::limits::MAILBOX_ITEMS)?;
+        let ids = distinct(ids, MAILBOX_ITEMS, |id| *id)?;
         for id in &ids {
             self.mailed.remove(id);
         }
