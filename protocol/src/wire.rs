@@ -85,7 +85,7 @@ pub enum Request {
     AddUnit(NewUnit),
     /// Ends a device of one's own. → `Done`
     #[tls_codec(discriminant = 13)]
-    RemoveDevice(DeviceId),
+    RemoveDevice(DeviceRemoval),
     /// Are you there? → `Done`
     #[tls_codec(discriminant = 14)]
     Ping,

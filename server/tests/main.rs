@@ -10,12 +10,15 @@ mod commands;
 mod common;
 mod crash;
 mod door;
+mod ends;
 mod expiry;
 mod expiry_on_card;
 mod limits;
+mod mailbox;
 mod peers;
 mod people;
 mod quotas;
+mod races;
 mod relay;
 #[path = "support/remote.rs"]
 mod remote;

@@ -123,7 +123,7 @@ fn world_device(who: usize) -> stafett_protocol::ids::DeviceId {
     World::new().device(who).id()
 }
 
-fn published(device: &Device, last_resort: bool) -> Signed<KeyPackageOffer> {
+pub fn published(device: &Device, last_resort: bool) -> Signed<KeyPackageOffer> {
     let package = MlsMessageOut::from(device.key_package()).tls_serialize_detached().unwrap();
     let offer = KeyPackageOffer {
         device: device.id(),
@@ -150,7 +150,7 @@ async fn further_device(world: &World, server: &Running, mothers: &mut Client, t
     let asked = Signed::sign(&asked, &second.key);
     assert!(server.join(&JoinRequest::Device(asked.clone())).await.unwrap().certificate.is_none());
     let asks = |reply| mail(reply).filter(|item| matches!(item.mail, Mail::DeviceAsks(_)));
-    assert_eq!(mothers.push_until(asks).await.mail, Mail::DeviceAsks(asked));
+    assert_eq!(mothers.push_until(asks).await.mail, Mail::DeviceAsks(asked.clone()));
     assert_eq!(server.open(&second.key).await.err(), Some(401), "not certified yet");
     let certificate = DeviceCertificate {
         person: world.id(MOTHER),
@@ -158,11 +158,8 @@ async fn further_device(world: &World, server: &Running, mothers: &mut Client, t
         letter_key: letter_key_hash(&letter_key),
         issued_at: now_ms(),
     };
-    let certified = CertifiedDevice {
-        certificate: Signed::sign(&certificate, &world.person(MOTHER).key),
-        letter_key: letter_key.into(),
-        key_packages: vec![],
-    };
+    let certified =
+        CertifiedDevice { certificate: Signed::sign(&certificate, &world.person(MOTHER).key), claim: asked.clone() };
     assert_eq!(mothers.ask(Request::CertifyDevice(certified.clone())).await, Reply::Done);
     assert_eq!(mothers.ask(Request::CertifyDevice(certified)).await, Reply::Done, "again is fine");
     let mut seconds = server.open(&second.key).await.unwrap();
@@ -171,8 +168,8 @@ async fn further_device(world: &World, server: &Running, mothers: &mut Client, t
     };
     assert_eq!((found.len(), found[0].devices.len()), (1, 2));
     // The card knows the first device alone: without it the mother would be outside of her log.
-    assert_eq!(seconds.problem(Request::RemoveDevice(first.id())).await, "device-needed");
-    assert_eq!(mothers.ask(Request::RemoveDevice(second.id())).await, Reply::Done);
+    assert_eq!(seconds.problem(removal(first, false)).await, "device-needed");
+    assert_eq!(mothers.ask(removal(second, false)).await, Reply::Done);
     assert!(seconds.frame().await.is_none(), "its stream ends at once");
     assert_eq!(server.open(&second.key).await.err(), Some(401));
 }

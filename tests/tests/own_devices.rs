@@ -37,7 +37,7 @@ fn a_device_goes_only_when_another_has_all_that_it_has() {
     mother.sync(home);
     second.sync(home);
     let first_id = own_id(home, mother);
-    second.ask(home, C::DeviceRemove { device: first_id.clone() }).unwrap();
+    second.ask(home, C::DeviceRemove { device: first_id.clone(), lost: false }).unwrap();
     second.sync(home);
     assert!(second.last_problem().contains("device-needed"), "{}", second.last_problem());
     assert_eq!(devices(home, &mut second), 2, "it still counts");
@@ -45,7 +45,7 @@ fn a_device_goes_only_when_another_has_all_that_it_has() {
     mother.sync(home);
     second.sync(home);
     assert_eq!(second.ask(home, C::LogShow { log: log.clone() }).unwrap()["child"], "Ella");
-    second.ask(home, C::DeviceRemove { device: first_id }).unwrap();
+    second.ask(home, C::DeviceRemove { device: first_id, lost: false }).unwrap();
     second.sync(home);
     assert_eq!(devices(home, &mut second), 1);
     let audit = second.ask(home, C::AuditVerify { log }).unwrap();
@@ -66,7 +66,7 @@ fn a_persons_other_devices_learn_that_one_is_gone() {
         }
     }
     let second_id = own_id(home, &mut second);
-    mother.ask(home, C::DeviceRemove { device: second_id.clone() }).unwrap();
+    mother.ask(home, C::DeviceRemove { device: second_id.clone(), lost: false }).unwrap();
     mother.sync(home);
     third.sync(home);
     let known = third.ask(home, C::DeviceList).unwrap();

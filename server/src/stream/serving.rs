@@ -3,13 +3,16 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use stafett_protocol::ids::ScopeId;
 
 use super::catch_up::lost;
 use super::requests::Failed;
 use super::{Connection, End};
+use crate::db::Conn;
 use crate::fanout::Listener;
 use crate::federation::peers::{Peer, Peers};
+use crate::problem::Fault;
 use crate::store::accounts;
 use crate::store::chain::{self, Reader};
 
@@ -38,6 +41,26 @@ impl Connection {
         let peers = &self.server.federation.peers;
         let is_out = self.guest_of.as_ref().is_some_and(|peer| !peers.is_current(peer));
         if is_out || self.listener.has_ended() { Err(End::Removed) } else { Ok(()) }
+    }
+
+    /// Writes for a device that stands, all or nothing: no end of it comes before the work is done.
+    pub(super) async fn write<T, F>(&mut self, work: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<T, Fault>> + Send + 'static,
+    {
+        let device = self.device.clone();
+        self.server
+            .db
+            .write::<T, Fault, _>(move |conn: &mut Conn| {
+                Box::pin(async move {
+                    if !accounts::hold(conn, &device).await? {
+                        return Err(Fault::NotAuthenticated);
+                    }
+                    work(conn).await
+                })
+            })
+            .await
     }
 
     /// The device's place in a scope as it is now, by the card too.
