@@ -8,7 +8,7 @@ use crate::consent::EmployeeCertificate;
 use crate::credential::{PersonCertificate, PersonRecord};
 use crate::event::{Event, Position, Receipt, Record};
 use crate::federation::{PeerKeys, RelayFrame, RelayedFrame};
-use crate::ids::{DeviceId, Hash, LogId, Millis, Municipality, PersonId, ScopeId, UnitId};
+use crate::ids::{Hash, LogId, Millis, Municipality, PersonId, ScopeId, UnitId};
 pub use crate::joining::*;
 use crate::letter::Letter;
 use crate::signed::Signed;

@@ -17,6 +17,7 @@ mod limits;
 mod mailbox;
 mod peers;
 mod people;
+mod probing;
 mod quotas;
 mod races;
 mod relay;

@@ -90,13 +90,14 @@ async fn full_mailbox(world: &World, server: &Running, teachers: &mut Client) {
         .db
         .write::<_, StoreError, _>(move |conn| {
             Box::pin(async move {
-                let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) INSERT INTO mailbox (device, id, mail) SELECT $1, i, $2 FROM n";
-                conn.execute(sql, args![&world_device(FATHER).0, bytes]).await
+                let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) INSERT INTO mailbox (device, id, sender, mail) SELECT $1, i, $3, $2 FROM n";
+                conn.execute(sql, args![&world_device(FATHER).0, bytes, &[8u8; 16]]).await
             })
         })
         .await
         .unwrap();
-    assert_eq!(teachers.problem(Request::Letters(vec![letter])).await, "mailbox-full");
+    let most = usize::try_from(stafett_protocol::limits::MAILBOX_RESERVED_ITEMS).unwrap() + 1;
+    assert_eq!(teachers.problem(Request::Letters(vec![letter; most])).await, "mailbox-full");
     let teacher = world.device(TEACHER);
     let genesis = world.genesis_event(teacher, &world.card_founding());
     let bundle = |event: &Event, welcome: Option<Vec<u8>>| Bundle {
