@@ -127,6 +127,8 @@ pub enum Device {
     List,
     Remove {
         device: String,
+        #[arg(long)]
+        lost: bool,
     },
 }
 

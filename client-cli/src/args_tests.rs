@@ -23,6 +23,7 @@ fn every_command_of_the_contract_is_understood() {
         "device accept --code c --home /tmp/h",
         "device list",
         "device remove 12ab",
+        "device remove 12ab --lost",
         "keyring keep",
         "keyring forget --json",
         "invite --role employee --may-hold --may-act --unit U",

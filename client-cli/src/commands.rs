@@ -61,7 +61,7 @@ fn of_device(device: Device) -> (&'static str, Wish) {
         Device::Link => ("device.link", Wish::DeviceLink),
         Device::Accept { code, name } => ("device.accept", Wish::DeviceAccept { code, name: name.unwrap_or_default() }),
         Device::List => ("device.list", Wish::DeviceList),
-        Device::Remove { device } => ("device.remove", Wish::DeviceRemove { device }),
+        Device::Remove { device, lost } => ("device.remove", Wish::DeviceRemove { device, lost }),
     }
 }
 

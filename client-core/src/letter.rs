@@ -107,6 +107,37 @@ mod tests {
         assert_eq!(seal(&crypto, b"no key", b"letter", b"to", b"Hei"), Err(LetterError::Recipient));
     }
 
+    /// A peer's key or ciphertext that is none is refused at every length, and ends no process.
+    #[test]
+    fn a_malformed_hybrid_key_or_ciphertext_is_refused() {
+        let crypto = RustCrypto::default();
+        let mine = key_pair(&crypto, &[1; 32]).unwrap();
+        assert_eq!(mine.public.len(), 1216);
+        let cut = |bytes: &[u8], n: usize| bytes.iter().copied().cycle().take(n).collect::<Vec<u8>>();
+        for length in [0, 1, 31, 32, 33, 1119, 1183, 1184, 1185, 1215, 1217, 2432] {
+            let key = cut(&mine.public, length);
+            assert_eq!(seal(&crypto, &key, b"letter", b"to", b"Hei"), Err(LetterError::Recipient), "{length}");
+        }
+        // Numbers that are none, and a curve point that leads nowhere: refused or sealed to nobody, never a panic.
+        for key in [vec![0xff; 1216], vec![0; 1216], [&mine.public[..1184], &[0; 32]].concat()] {
+            let _ = seal(&crypto, &key, b"letter", b"to", b"Hei");
+        }
+        let letter = seal(&crypto, &mine.public, b"letter", b"to", b"Hei").unwrap();
+        assert_eq!(letter.kem.len(), 1120);
+        for length in [0, 1, 31, 32, 1087, 1088, 1089, 1119, 1121, 2240] {
+            let bent = SealedLetter { kem: cut(&letter.kem, length), ..letter.clone() };
+            assert_eq!(open(&crypto, &mine.private, b"letter", b"to", &bent), Err(LetterError::Opening), "{length}");
+        }
+        for kem in [vec![0; 1120], vec![0xff; 1120], [&letter.kem[..1088], &[0; 32]].concat()] {
+            let bent = SealedLetter { kem, ..letter.clone() };
+            assert_eq!(open(&crypto, &mine.private, b"letter", b"to", &bent), Err(LetterError::Opening));
+        }
+        for length in 0..64 {
+            let bent = SealedLetter { sealed: cut(&letter.sealed, length), ..letter.clone() };
+            assert_eq!(open(&crypto, &mine.private, b"letter", b"to", &bent), Err(LetterError::Opening), "{length}");
+        }
+    }
+
     #[test]
     fn sizes_tell_little_and_are_limited() {
         let crypto = RustCrypto::default();

@@ -1,6 +1,7 @@
 //! How a person or device comes to a server: key packages, one-time codes, claims, certificates.
 
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
+use crate::consent::Permit;
 use crate::credential::{DeviceCertificate, PersonCertificate, PersonKind};
 use crate::ids::{DeviceId, Hash, Millis, Municipality, PersonId, PublicKey, UnitId};
 use crate::signed::Signed;
@@ -12,7 +13,7 @@ use crate::wire::Unit;
 pub struct KeyPackageOffer {
     pub device: DeviceId,
     pub offered_at: Millis,
-    pub last_resort: crate::consent::Permit,
+    pub last_resort: Permit,
     /// `MlsMessage(KeyPackage)`.
     pub package: VLBytes,
 }
@@ -98,7 +99,16 @@ pub struct DeviceClaim {
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
 pub struct CertifiedDevice {
     pub certificate: Signed<DeviceCertificate>,
-    pub letter_key: VLBytes,
-    /// From the claim.
-    pub key_packages: Vec<Signed<KeyPackageOffer>>,
+    /// The new device's own word that it is this person's: a device key is no secret, and nobody takes another's device
+    /// for theirs.
+    pub claim: Signed<DeviceClaim>,
+}
+
+/// Ends a device of one's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct DeviceRemoval {
+    pub device: DeviceId,
+    /// Lost or stolen: it goes though it may be the only one with access to something, and the person's open codes with
+    /// it.
+    pub lost: Permit,
 }

@@ -110,10 +110,18 @@ pub const KEY_PACKAGE_BYTES: usize = 8 * 1024;
 pub const LETTER_BYTES: usize = 256 * 1024;
 /// How often the newest head of a scope is told to its members by letter.
 pub const HEAD_LETTER_MILLIS: u64 = DAY_MILLIS;
-/// Letters and Welcomes waiting for one device.
+/// Letters waiting for one device, of everybody who shares a scope with its owner; also most ids in one acknowledgement.
 pub const MAILBOX_ITEMS: usize = 10_000;
-/// Letters waiting for one device.
 pub const MAILBOX_LETTER_BYTES: u64 = 256 * 1024 * 1024;
+/// From here on strangers' letters find no room.
+pub const MAILBOX_STRANGERS_ITEMS: u64 = 2_500;
+pub const MAILBOX_STRANGERS_BYTES: u64 = 64 * 1024 * 1024;
+/// Letters of one person waiting for one device.
+pub const MAILBOX_SENDER_ITEMS: u64 = 2_000;
+pub const MAILBOX_SENDER_BYTES: u64 = 32 * 1024 * 1024;
+/// What of one person finds room in a mailbox that others have filled.
+pub const MAILBOX_RESERVED_ITEMS: u64 = 16;
+pub const MAILBOX_RESERVED_BYTES: u64 = 512 * 1024;
 /// Life of a one-time code.
 pub const CODE_MAX_MILLIS: u64 = 14 * DAY_MILLIS;
 /// Dependencies of one Automerge change: the loose ends of everyone in the largest scope.

@@ -8,7 +8,7 @@ use crate::consent::EmployeeCertificate;
 use crate::credential::{PersonCertificate, PersonRecord};
 use crate::event::{Event, Position, Receipt, Record};
 use crate::federation::{PeerKeys, RelayFrame, RelayedFrame};
-use crate::ids::{DeviceId, Hash, LogId, Millis, Municipality, PersonId, ScopeId, UnitId};
+use crate::ids::{Hash, LogId, Millis, Municipality, PersonId, ScopeId, UnitId};
 pub use crate::joining::*;
 use crate::letter::Letter;
 use crate::signed::Signed;
@@ -85,7 +85,7 @@ pub enum Request {
     AddUnit(NewUnit),
     /// Ends a device of one's own. → `Done`
     #[tls_codec(discriminant = 13)]
-    RemoveDevice(DeviceId),
+    RemoveDevice(DeviceRemoval),
     /// Are you there? → `Done`
     #[tls_codec(discriminant = 14)]
     Ping,

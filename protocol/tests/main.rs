@@ -15,6 +15,7 @@ mod handover;
 mod handover_facts;
 mod hostile;
 mod insiders;
+mod known_faults;
 mod machines;
 mod membership;
 mod model;

@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use stafett_protocol::ids::{DeviceId, ScopeId, from_hex, to_hex};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::transfer::Tombstone;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::args;
 use crate::budget::table::{PUSH_BYTES, PUSHES, STREAMS_PER_DEVICE};
@@ -39,8 +39,6 @@ pub enum Push {
     Scope(ScopeId),
     /// The mailbox has news.
     Mail,
-    /// The device was removed from its account.
-    Ended,
 }
 
 /// One connection's place.
@@ -48,7 +46,8 @@ pub struct Listener {
     id: u64,
     queue: mpsc::Sender<Push>,
     lagging: AtomicBool,
-    ended: AtomicBool,
+    /// Beside the queue: an end waits behind nothing and is never dropped.
+    ended: watch::Sender<bool>,
 }
 
 impl Listener {
@@ -60,7 +59,14 @@ impl Listener {
 
     /// Whether the device was removed. A full queue loses no end.
     pub fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
+        *self.ended.borrow()
+    }
+
+    /// Returns once the device is removed, whatever its connection is busy with.
+    pub async fn until_ended(&self) {
+        let mut ended = self.ended.subscribe();
+        // The sender is this listener's own: it outlives the waiting.
+        let _ = ended.wait_for(|has| *has).await;
     }
 
     /// Whether pushes were lost since this was last asked.
@@ -86,23 +92,30 @@ impl Fanout {
         act(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether the device may have one more stream open.
+    /// Whether the device may have one more stream open. Asked before anything is opened for it; what counts is
+    /// [`Fanout::enter`].
     pub fn admit(&self, device: DeviceId) -> Result<(), Fault> {
         let open = self.with(|r| r.devices.get(&device).map_or(0, Vec::len));
         if open < STREAMS_PER_DEVICE { Ok(()) } else { Err(Fault::TooManyRequests) }
     }
 
-    /// A connection of `device` begins to listen.
-    pub fn enter(&self, device: DeviceId) -> (Arc<Listener>, mpsc::Receiver<Push>) {
+    /// A connection of `device` begins to listen, if it is not one too many: counted and entered in one step, or many
+    /// that come at once would all be let in.
+    pub fn enter(&self, device: DeviceId) -> Result<(Arc<Listener>, mpsc::Receiver<Push>), Fault> {
         let (queue, pushes) = mpsc::channel(PUSHES);
         let listener = Arc::new(Listener {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             queue,
             lagging: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
+            ended: watch::Sender::new(false),
         });
-        self.with(|r| r.devices.entry(device).or_default().push(Arc::clone(&listener)));
-        (listener, pushes)
+        self.with(|r| {
+            if r.devices.get(&device).map_or(0, Vec::len) >= STREAMS_PER_DEVICE {
+                return Err(Fault::TooManyRequests);
+            }
+            r.devices.entry(device).or_default().push(Arc::clone(&listener));
+            Ok((listener, pushes))
+        })
     }
 
     pub fn follow(&self, scope: ScopeId, listener: &Arc<Listener>) {
@@ -158,9 +171,7 @@ impl Fanout {
     pub fn end(&self, device: DeviceId) {
         self.with(|r| {
             for listener in r.devices.get(&device).into_iter().flatten() {
-                listener.ended.store(true, Ordering::Release);
-                // Wakes it up; if its queue is full it is awake anyway.
-                let _ = listener.queue.try_send(Push::Ended);
+                listener.ended.send_replace(true);
             }
         });
     }
@@ -268,12 +279,22 @@ mod tests {
     fn a_full_queue_loses_no_end() {
         let fanout = Fanout::default();
         let device = DeviceId([7; 16]);
-        let (listener, _pushes) = fanout.enter(device);
+        let (listener, _pushes) = fanout.enter(device).unwrap();
         for _ in 0..=PUSHES {
             fanout.mail(device);
         }
         assert!(listener.take_lagging() && !listener.has_ended());
         fanout.end(device);
         assert!(listener.has_ended());
+    }
+
+    #[test]
+    fn streams_that_come_at_once_are_not_all_let_in() {
+        let fanout = Fanout::default();
+        let device = DeviceId([7; 16]);
+        // All have been asked before the first has entered.
+        assert!((0..=STREAMS_PER_DEVICE).all(|_| fanout.admit(device).is_ok()));
+        let entered: Vec<_> = (0..=STREAMS_PER_DEVICE).filter_map(|_| fanout.enter(device).ok()).collect();
+        assert_eq!(entered.len(), STREAMS_PER_DEVICE);
     }
 }

@@ -10,9 +10,15 @@ use stafett_protocol::limits::{
 };
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::KeyPackageOffer;
-use tls_codec::Deserialize as _;
+use tls_codec::{Deserialize as _, Size as _};
 
 use crate::problem::Fault;
+
+/// A hybrid public key (X-Wing: ML-KEM-768 and X25519), for letters and in key packages. To one of another length nobody
+/// can seal anything.
+const HYBRID_KEY_BYTES: usize = LETTER_KEY_BYTES;
+/// Its length, as MLS writes it.
+const LENGTH_BYTES: usize = 2;
 
 /// A certificate by this person's key for this device, naming this letter key.
 pub fn check_device(
@@ -24,7 +30,7 @@ pub fn check_device(
     let certificate = signed.verify(person_key).map_err(|_| Fault::Inconsistent)?;
     let fits = certificate.person == person
         && certificate.letter_key == letter_key_hash(letter_key)
-        && letter_key.len() <= LETTER_KEY_BYTES;
+        && letter_key.len() == HYBRID_KEY_BYTES;
     if fits { Ok(certificate) } else { Err(Fault::Inconsistent) }
 }
 
@@ -70,7 +76,10 @@ fn check_package(
     let package = package.validate(&RustCrypto::default(), ProtocolVersion::Mls10).map_err(|_| Fault::Inconsistent)?;
     let leaf = Leaf::of(package.leaf_node())?;
     let identity = leaf.credential.verify(trusted).map_err(|_| Fault::Inconsistent)?;
+    let whole = |key: &[u8]| key.len() == HYBRID_KEY_BYTES;
     let fits = package.ciphersuite() == stafett_protocol::SUITE
+        && whole(package.hpke_init_key().as_slice())
+        && package.leaf_node().encryption_key().tls_serialized_len() == HYBRID_KEY_BYTES + LENGTH_BYTES
         && leaf.key == *device_key
         && identity.device_key() == device_key
         && identity.person() == person;

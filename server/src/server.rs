@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use stafett_protocol::ids::DeviceId;
+use stafett_protocol::ids::{DeviceId, PersonId};
 use tokio::sync::watch;
 
 use crate::budget::Budgets;
@@ -31,9 +31,22 @@ struct Limits {
     events: DefaultKeyedRateLimiter<DeviceId>,
     letters: DefaultKeyedRateLimiter<DeviceId>,
     peers: DefaultKeyedRateLimiter<u16>,
+    packages: DefaultKeyedRateLimiter<(Asker, PersonId)>,
     openings: DefaultKeyedRateLimiter<u16>,
     /// Open guest streams of each municipality: as many copies as there are streams.
     guests: Mutex<HashMap<u16, Arc<()>>>,
+}
+
+/// One-time key packages of one person that one asker gets at once, and how long until one more: fewer than a device lays
+/// out. Whoever asks for more gets the one of last resort, so that nobody uses up what others are to be met with.
+const PACKAGES_AT_ONCE: u32 = 10;
+const PACKAGE_EVERY: Duration = Duration::from_secs(2 * 3600);
+
+/// Who fetches key packages. All guests of a municipality are one: its server could invent people.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Asker {
+    Person(PersonId),
+    Peer(u16),
 }
 
 /// One guest's place; dropping it frees the place.
@@ -57,6 +70,11 @@ pub struct Server {
 fn quota((per_second, burst): table::Rate) -> Quota {
     Quota::per_second(NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN))
         .allow_burst(NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN))
+}
+
+fn package_quota() -> Quota {
+    let at_once = NonZeroU32::new(PACKAGES_AT_ONCE).unwrap_or(NonZeroU32::MIN);
+    Quota::with_period(PACKAGE_EVERY).unwrap_or(Quota::per_hour(NonZeroU32::MIN)).allow_burst(at_once)
 }
 
 impl Server {
@@ -104,6 +122,7 @@ impl Server {
                 events: RateLimiter::keyed(quota(table::EVENTS_PER_DEVICE)),
                 letters: RateLimiter::keyed(quota(table::LETTERS_PER_DEVICE)),
                 peers: RateLimiter::keyed(quota(table::PER_PEER)),
+                packages: RateLimiter::keyed(package_quota()),
                 openings: RateLimiter::keyed(quota(table::PEER_OPENINGS)),
                 guests: Mutex::default(),
             },
@@ -139,6 +158,11 @@ impl Server {
     /// Letters that a device wants to have delivered.
     pub fn admit_letters(&self, device: DeviceId, count: usize) -> Result<(), Fault> {
         admit(&self.limits.letters, device, count)
+    }
+
+    /// Whether an asker still gets one-time key packages of this person.
+    pub fn may_use_up(&self, asker: Asker, of: PersonId) -> bool {
+        self.limits.packages.check_key(&(asker, of)).is_ok()
     }
 
     /// What a peer, or its guests, want to have done.
@@ -183,6 +207,7 @@ async fn sweep(server: Arc<Server>) {
         server.limits.letters.retain_recent();
         server.limits.peers.retain_recent();
         server.limits.openings.retain_recent();
+        server.limits.packages.retain_recent();
         server.budgets.sweep();
         if minute % 60 == 0
             && let Some(now) = server.clock.believed()

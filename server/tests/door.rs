@@ -260,10 +260,20 @@ async fn account_requests_are_for_those_they_are_for() {
     assert_eq!(mothers.problem(package(&mother.key, good.clone(), now_ms() - 40 * DAY)).await, "inconsistent");
     let old_device = CertifiedDevice {
         certificate: world.device(FATHER).credential.borrow().device.clone(),
-        letter_key: vec![].into(),
-        key_packages: vec![],
+        claim: asking(&world, MOTHER, world.device(FATHER)),
     };
     assert_eq!(mothers.problem(Request::CertifyDevice(old_device)).await, "inconsistent");
+    // A hybrid key of another length is no key: nobody could let this device in, or write to it.
+    for length in [0, 32, 1184, 1215, 1217] {
+        let init_key = vec![7; length];
+        let bent = crate::ends::key_package_with(mother, &init_key);
+        assert_eq!(mothers.problem(package(&mother.key, bent, now_ms())).await, "inconsistent", "{length}");
+        let mut claim = asking(&world, MOTHER, world.device_n(MOTHER, 1)).peek().unwrap();
+        claim.letter_key = vec![7; length].into();
+        let claim = Signed::sign(&claim, &world.device_n(MOTHER, 1).key);
+        let short = Request::CertifyDevice(certified(&world, MOTHER, claim));
+        assert_eq!(mothers.problem(short).await, "inconsistent", "{length}");
+    }
     assert_eq!(rows(&server).await, before);
     assert_eq!(mothers.ask(package(&mother.key, good, now_ms())).await, Reply::Done);
     assert_ne!(Hash::default(), ticket_hash(&[0; 16]));

@@ -146,16 +146,18 @@ async fn a_person_has_only_so_many_devices() {
     let world = World::new();
     let server = Running::start(&world, None).await;
     let mut mothers = server.enter(&world, MOTHER).await;
-    let person = world.person(MOTHER);
     let certified = |n: u8| {
-        let certificate = DeviceCertificate {
-            person: person.id,
-            device_key: public(&SigningKey::from_bytes(&[n; 32])),
-            letter_key: letter_key_hash(&letter_key()),
-            issued_at: START,
+        let key = SigningKey::from_bytes(&[n; 32]);
+        let claim = DeviceClaim {
+            ticket: [4; 16],
+            person: world.id(MOTHER),
+            device_key: public(&key),
+            letter_key: letter_key().into(),
+            proof: [1; 32],
+            sealed_name: vec![].into(),
+            key_packages: vec![],
         };
-        let certificate = Signed::sign(&certificate, &person.key);
-        Request::CertifyDevice(CertifiedDevice { certificate, letter_key: letter_key().into(), key_packages: vec![] })
+        Request::CertifyDevice(crate::support::certified(&world, MOTHER, Signed::sign(&claim, &key)))
     };
     for n in 1..16 {
         assert_eq!(mothers.ask(certified(n)).await, Reply::Done, "{n}");
@@ -163,6 +165,7 @@ async fn a_person_has_only_so_many_devices() {
     assert_eq!(mothers.problem(certified(100)).await, "too-many-devices");
     assert_eq!(mothers.ask(certified(1)).await, Reply::Done, "again, after a lost answer");
     let gone = stafett_protocol::ids::DeviceId::of_key(&public(&SigningKey::from_bytes(&[1; 32])));
+    let gone = DeviceRemoval { device: gone, lost: Permit::No };
     assert_eq!(mothers.ask(Request::RemoveDevice(gone)).await, Reply::Done);
     assert_eq!(mothers.ask(certified(100)).await, Reply::Done, "one has gone");
 }

@@ -12,12 +12,16 @@ mod common;
 mod crash;
 mod door;
 mod edges;
+mod ends;
 mod expiry;
 mod expiry_on_card;
 mod limits;
+mod mailbox;
 mod peers;
 mod people;
+mod probing;
 mod quotas;
+mod races;
 mod relay;
 #[path = "support/remote.rs"]
 mod remote;

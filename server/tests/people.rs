@@ -90,13 +90,14 @@ async fn full_mailbox(world: &World, server: &Running, teachers: &mut Client) {
         .db
         .write::<_, StoreError, _>(move |conn| {
             Box::pin(async move {
-                let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) INSERT INTO mailbox (device, id, mail) SELECT $1, i, $2 FROM n";
-                conn.execute(sql, args![&world_device(FATHER).0, bytes]).await
+                let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) INSERT INTO mailbox (device, id, sender, mail) SELECT $1, i, $3, $2 FROM n";
+                conn.execute(sql, args![&world_device(FATHER).0, bytes, &[8u8; 16]]).await
             })
         })
         .await
         .unwrap();
-    assert_eq!(teachers.problem(Request::Letters(vec![letter])).await, "mailbox-full");
+    let most = usize::try_from(stafett_protocol::limits::MAILBOX_RESERVED_ITEMS).unwrap() + 1;
+    assert_eq!(teachers.problem(Request::Letters(vec![letter; most])).await, "mailbox-full");
     let teacher = world.device(TEACHER);
     let genesis = world.genesis_event(teacher, &world.card_founding());
     let bundle = |event: &Event, welcome: Option<Vec<u8>>| Bundle {
@@ -123,7 +124,7 @@ fn world_device(who: usize) -> stafett_protocol::ids::DeviceId {
     World::new().device(who).id()
 }
 
-fn published(device: &Device, last_resort: bool) -> Signed<KeyPackageOffer> {
+pub fn published(device: &Device, last_resort: bool) -> Signed<KeyPackageOffer> {
     let package = MlsMessageOut::from(device.key_package()).tls_serialize_detached().unwrap();
     let offer = KeyPackageOffer {
         device: device.id(),
@@ -150,7 +151,7 @@ async fn further_device(world: &World, server: &Running, mothers: &mut Client, t
     let asked = Signed::sign(&asked, &second.key);
     assert!(server.join(&JoinRequest::Device(asked.clone())).await.unwrap().certificate.is_none());
     let asks = |reply| mail(reply).filter(|item| matches!(item.mail, Mail::DeviceAsks(_)));
-    assert_eq!(mothers.push_until(asks).await.mail, Mail::DeviceAsks(asked));
+    assert_eq!(mothers.push_until(asks).await.mail, Mail::DeviceAsks(asked.clone()));
     assert_eq!(server.open(&second.key).await.err(), Some(401), "not certified yet");
     let certificate = DeviceCertificate {
         person: world.id(MOTHER),
@@ -158,11 +159,8 @@ async fn further_device(world: &World, server: &Running, mothers: &mut Client, t
         letter_key: letter_key_hash(&letter_key),
         issued_at: now_ms(),
     };
-    let certified = CertifiedDevice {
-        certificate: Signed::sign(&certificate, &world.person(MOTHER).key),
-        letter_key: letter_key.into(),
-        key_packages: vec![],
-    };
+    let certified =
+        CertifiedDevice { certificate: Signed::sign(&certificate, &world.person(MOTHER).key), claim: asked.clone() };
     assert_eq!(mothers.ask(Request::CertifyDevice(certified.clone())).await, Reply::Done);
     assert_eq!(mothers.ask(Request::CertifyDevice(certified)).await, Reply::Done, "again is fine");
     let mut seconds = server.open(&second.key).await.unwrap();
@@ -171,8 +169,8 @@ async fn further_device(world: &World, server: &Running, mothers: &mut Client, t
     };
     assert_eq!((found.len(), found[0].devices.len()), (1, 2));
     // The card knows the first device alone: without it the mother would be outside of her log.
-    assert_eq!(seconds.problem(Request::RemoveDevice(first.id())).await, "device-needed");
-    assert_eq!(mothers.ask(Request::RemoveDevice(second.id())).await, Reply::Done);
+    assert_eq!(seconds.problem(removal(first, false)).await, "device-needed");
+    assert_eq!(mothers.ask(removal(second, false)).await, Reply::Done);
     assert!(seconds.frame().await.is_none(), "its stream ends at once");
     assert_eq!(server.open(&second.key).await.err(), Some(401));
 }

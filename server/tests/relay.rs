@@ -154,7 +154,7 @@ async fn takes_part(here_url: Option<&str>, there_url: Option<&str>) {
     assert_eq!(guest.ask(Request::Letters(vec![letter])).await, Reply::Done);
     let refused = [
         Request::PublishKeyPackages(vec![]),
-        Request::RemoveDevice(two.world.device(TEACHER).id()),
+        Request::RemoveDevice(DeviceRemoval { device: two.world.device(TEACHER).id(), lost: false.into() }),
         Request::AddUnit(NewUnit { name: "x".into(), kind: "y".into() }),
         Request::Relay(RelayFrame { to: THERE, payload: RelayPayload::Open }),
     ];

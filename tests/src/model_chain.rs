@@ -200,11 +200,13 @@ impl ModelHome {
         let context = Context { now, home: self.number, trusted: &trusted, card };
         let seq = chain.replica.state().position.seq + 1;
         // Strangers do not learn that there is such a scope.
-        let known_here = chain.devices().contains(&event.device) || chain.removed.contains_key(&event.device);
+        let knows = |c: &ScopeChain| c.devices().contains(&event.device) || c.removed.contains_key(&event.device);
+        let card_chain = chain.replica.state().card.and_then(|c| self.scopes.get(&c));
+        let known_here = knows(&chain) || card_chain.is_some_and(knows);
         let taken = chain.take(Record { seq, time: now, event: envelope.event.clone() }, &context);
         self.scopes.insert(event.scope, chain);
         let added = taken.map_err(|refusal| match refusal {
-            Refusal::NotAMember if !known_here => Refusal::UnknownScope.code().to_owned(),
+            _ if !known_here => Refusal::UnknownScope.code().to_owned(),
             other => refused(other),
         })?;
         self.added.insert(event.scope, added);

@@ -444,7 +444,7 @@ impl ModelHome {
                 self.devices.insert(DeviceId::of_key(&inside.device_key), person);
                 let record = DeviceRecord {
                     certificate: certified.certificate.clone(),
-                    letter_key: certified.letter_key.clone(),
+                    letter_key: certified.claim.peek().unwrap().letter_key,
                 };
                 self.accounts.get_mut(&person).unwrap().record.devices.push(record);
                 Reply::Done
@@ -458,9 +458,10 @@ impl ModelHome {
                 let leader_code = self.add_unit(&new.name, &new.kind);
                 Reply::UnitAdded(AddedUnit { unit: *self.units.keys().last().unwrap(), leader_code })
             }
-            Request::RemoveDevice(gone) => {
+            Request::RemoveDevice(DeviceRemoval { device: gone, lost }) => {
                 let reads = |device: DeviceId, chain: &ScopeChain| chain.replica.state().may_read(device, self.now);
-                if self.scopes.values().any(|chain| reads(gone, chain) && !reads(device, chain)) {
+                let needed = self.scopes.values().any(|chain| reads(gone, chain) && !reads(device, chain));
+                if needed && lost == Permit::No {
                     return refused("device-needed");
                 }
                 if let Some(person) = self.devices.remove(&gone) {

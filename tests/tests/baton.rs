@@ -343,6 +343,6 @@ fn k3_the_holder_cannot_be_removed_while_holding() {
     let refused = cast.mother.ask(&mut cast.home, C::ConsentWithdraw { log, target });
     assert_eq!(refused.unwrap_err().code, "holder-by-handover");
     let own = text(&cast.teacher.ask(&mut cast.home, C::DeviceList).unwrap()["devices"][0], "device");
-    let refused = cast.teacher.ask(&mut cast.home, C::DeviceRemove { device: own });
+    let refused = cast.teacher.ask(&mut cast.home, C::DeviceRemove { device: own, lost: false });
     assert_eq!(refused.unwrap_err().code, "own-device");
 }

@@ -82,7 +82,7 @@ fn devices(world: &mut World) -> BTreeMap<DeviceId, Device> {
     let mut found = BTreeMap::new();
     let mut note = |person: PersonId, key: PublicKey| {
         let device = DeviceId::of_key(&key);
-        found.insert(device, Device { device, person, key });
+        found.insert(device, Device { device, person, key, is_guest: true });
     };
     let numbers: Vec<_> =
         [vec![world.history.home.number], world.history.home.peers.iter().map(|p| p.number).collect()].concat();

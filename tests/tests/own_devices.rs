@@ -40,7 +40,7 @@ fn a_device_goes_only_when_another_has_all_that_it_has() {
     mother.sync(home);
     second.sync(home);
     let first_id = own_id(home, mother);
-    second.ask(home, C::DeviceRemove { device: first_id.clone() }).unwrap();
+    second.ask(home, C::DeviceRemove { device: first_id.clone(), lost: false }).unwrap();
     second.sync(home);
     assert!(second.last_problem().contains("device-needed"), "{}", second.last_problem());
     assert_eq!(devices(home, &mut second), 2, "it still counts");
@@ -48,11 +48,27 @@ fn a_device_goes_only_when_another_has_all_that_it_has() {
     mother.sync(home);
     second.sync(home);
     assert_eq!(second.ask(home, C::LogShow { log: log.clone() }).unwrap()["child"], "Ella");
-    second.ask(home, C::DeviceRemove { device: first_id }).unwrap();
+    second.ask(home, C::DeviceRemove { device: first_id, lost: false }).unwrap();
     second.sync(home);
     assert_eq!(devices(home, &mut second), 1);
     let audit = second.ask(home, C::AuditVerify { log }).unwrap();
     assert_eq!(list(&audit, "violations").len(), 0, "{audit}");
+}
+
+/// Lost or stolen before its successor was let in: it goes at once.
+#[test]
+fn a_lost_device_goes_though_nobody_else_has_what_it_has() {
+    let mut cast = cast();
+    log(&mut cast);
+    let Cast { home, mother, .. } = &mut cast;
+    let mut second = further(home, mother, 81);
+    mother.sync(home);
+    second.sync(home);
+    let first = own_id(home, mother);
+    second.ask(home, C::DeviceRemove { device: first, lost: true }).unwrap();
+    second.sync(home);
+    assert_eq!(devices(home, &mut second), 1, "{}", second.last_problem());
+    assert!(!home.connect(mother.id.unwrap()), "its home turns it away");
 }
 
 /// The removal of its leaves, signed by a device of ours, tells every other device that one is gone.
@@ -69,7 +85,7 @@ fn a_persons_other_devices_learn_that_one_is_gone() {
         }
     }
     let second_id = own_id(home, &mut second);
-    mother.ask(home, C::DeviceRemove { device: second_id.clone() }).unwrap();
+    mother.ask(home, C::DeviceRemove { device: second_id.clone(), lost: false }).unwrap();
     mother.sync(home);
     third.sync(home);
     let known = third.ask(home, C::DeviceList).unwrap();

@@ -14,7 +14,7 @@ use stafett_protocol::ids::DeviceId;
 use stafett_protocol::letter::{BundledRow, Content, DeviceBundle, Opened};
 use stafett_protocol::membership::Membership;
 use stafett_protocol::signed::Signed;
-use stafett_protocol::wire::{CertifiedDevice, CodeKind, DeviceClaim, Request};
+use stafett_protocol::wire::{CertifiedDevice, CodeKind, DeviceClaim, DeviceRemoval, Request};
 
 pub(super) fn own_device_key(device: DeviceId) -> Vec<u8> {
     let mut key = b"device/".to_vec();
@@ -56,11 +56,7 @@ impl Client {
         let bundle = self.device_bundle(&certificate)?;
         invite.person = Some(claim.person);
         self.keep_invite(&claim.ticket, &invite);
-        self.queue_request(&Request::CertifyDevice(CertifiedDevice {
-            certificate,
-            letter_key: claim.letter_key.clone(),
-            key_packages: vec![],
-        }));
+        self.queue_request(&Request::CertifyDevice(CertifiedDevice { certificate, claim: signed.clone() }));
         let to = OneDevice { device, letter_key: claim.letter_key };
         self.queue(
             "l",
@@ -136,7 +132,8 @@ impl Client {
                 )
             })
             .collect();
-        Ok(json!({"person": me.person.to_string(), "devices": devices}))
+        let used_up: Vec<_> = self.packages_used_up().map(|at| json!({"at": at})).into_iter().collect();
+        Ok(json!({"person": me.person.to_string(), "devices": devices, "used_up": used_up}))
     }
 
     pub(super) fn own_devices(&self) -> Vec<DeviceId> {
@@ -146,15 +143,15 @@ impl Client {
             .collect()
     }
 
-    /// Ends a device of one's own, once the server agrees that another one has all that it has: the server turns
-    /// it away, and its leaves go with the next plan.
-    pub(super) fn device_remove(&mut self, device: &str) -> Answer {
+    /// Ends a device of one's own, once the server agrees that another one has all that it has, or at once if it is lost:
+    /// the server turns it away, and its leaves go with the next plan.
+    pub(super) fn device_remove(&mut self, device: &str, lost: bool) -> Answer {
         let own = self.me()?.device();
         let id = people::unique("device", device, self.own_devices())?;
         if id == own {
             return Err(Problem::rule("own-device", "a device cannot remove itself; use another of your devices"));
         }
-        self.queue_request(&Request::RemoveDevice(id));
+        self.queue_request(&Request::RemoveDevice(DeviceRemoval { device: id, lost: lost.into() }));
         Ok(json!({"device": id.to_string()}))
     }
 

@@ -129,8 +129,10 @@ pub enum Command {
     },
     /// → `person devices:[{device name}]`
     DeviceList,
+    /// `lost`: also where it may be the only one with access to something.
     DeviceRemove {
         device: String,
+        lost: bool,
     },
     /// → `code`
     Invite(Invitation),

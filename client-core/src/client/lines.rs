@@ -190,7 +190,7 @@ impl Client {
             if timely.is_ok() {
                 self.table.write(Space::State, CLOCK, ahead.to_be_bytes().to_vec());
             }
-            self.session.key_packages_left = greeting.key_packages;
+            self.note_packages_left(greeting.key_packages);
             if let (Some(me), Some(unit)) = (&mut self.me, greeting.unit) {
                 me.unit = Some(unit);
                 me.save(&mut self.table);

@@ -223,7 +223,7 @@ impl Client {
             }
             C::DeviceLink => self.device_link(),
             C::DeviceList => self.device_list(),
-            C::DeviceRemove { device } => self.device_remove(&device),
+            C::DeviceRemove { device, lost } => self.device_remove(&device, lost),
             C::Invite(invitation) => self.invite(&invitation),
             C::InviteList => self.invite_list(),
             C::People { unit } => self.people_list(unit.as_deref()),

@@ -97,8 +97,8 @@ impl Client {
         self.session.counts.sent += 1;
         let row = self.table.read(Space::Outbox, key).map(decode::<Request>);
         self.table.delete(Space::Outbox, key);
-        if let Some(Ok(Request::RemoveDevice(device))) = row {
-            self.device_gone(device);
+        if let Some(Ok(Request::RemoveDevice(removal))) = row {
+            self.device_gone(removal.device);
         }
     }
 

@@ -4,10 +4,12 @@ use super::input::Problem;
 use super::plan::Seat;
 use super::session::Sent;
 use super::{Client, group};
+use crate::rows::Space;
 use openmls::prelude::KeyPackage;
 use stafett_protocol::code::key_hash;
 use stafett_protocol::commit_view::Leaf;
 use stafett_protocol::ids::{DeviceId, Municipality, PersonId, PublicKey};
+use stafett_protocol::limits::KEY_PACKAGE_MAX_MILLIS;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{KeyPackageOffer, Request};
 use std::collections::BTreeMap;
@@ -15,7 +17,34 @@ use std::collections::BTreeMap;
 /// One-time key packages kept at the server for others to add this device with.
 const KEY_PACKAGES: usize = 20;
 
+/// When this device last laid out key packages, and when it last found all of them gone.
+const PUBLISHED: &[u8] = b"packages/published";
+const USED_UP: &[u8] = b"packages/used-up";
+
 impl Client {
+    pub(super) fn packages_published(&mut self) {
+        self.session.published = true;
+        self.table.write(Space::State, PUBLISHED, self.now.to_be_bytes().to_vec());
+    }
+
+    /// None are left of those that were laid out and are not too old yet: others have fetched all of them, and until now got
+    /// the one of last resort. The owner can see it.
+    pub(super) fn note_packages_left(&mut self, left: u32) {
+        self.session.key_packages_left = left;
+        let published = self.moment(PUBLISHED).unwrap_or_default();
+        if left == 0 && published > 0 && self.now < published.saturating_add(KEY_PACKAGE_MAX_MILLIS) {
+            self.table.write(Space::State, USED_UP, self.now.to_be_bytes().to_vec());
+        }
+    }
+
+    pub(super) fn packages_used_up(&self) -> Option<u64> {
+        self.moment(USED_UP)
+    }
+
+    fn moment(&self, key: &[u8]) -> Option<u64> {
+        self.table.read(Space::State, key)?.try_into().ok().map(u64::from_be_bytes)
+    }
+
     pub(super) fn publish_key_packages(&mut self) {
         let Ok(own) = self.me().map(super::me::Me::number) else { return };
         let enough = self.session.key_packages_left as usize >= KEY_PACKAGES / 2;

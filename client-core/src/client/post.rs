@@ -44,6 +44,13 @@ pub(super) fn unknown_municipality(number: Municipality) -> Problem {
 
 const INFO: &[u8] = b"stafett/1 letter";
 
+/// What is kept of one stranger, ever: requests, notices, assignments, letters that nothing reads yet.
+const STRANGER_ROWS: u64 = 256;
+
+fn kept_key(person: PersonId) -> Vec<u8> {
+    [b"kept-of/".as_slice(), &person.0].concat()
+}
+
 /// Where received things are kept in [`Space::Mail`].
 pub(super) fn mail_key(kind: &str, parts: &[&[u8]]) -> Vec<u8> {
     let mut key = kind.as_bytes().to_vec();
@@ -253,7 +260,37 @@ impl Client {
         if !own_bundle {
             people::believe(&mut self.table, &certificate, &body.sender_name, trust)?;
         }
-        self.deliver(&certificate, *sender.device_key(), body.content, opened)
+        let kept = self.kept_of(certificate.person);
+        if kept >= STRANGER_ROWS && self.is_stranger(certificate.person) {
+            let why = "somebody who shares no log with you has sent more than is kept; nothing more of theirs is";
+            return Err(Problem::rule("too-many-letters", why));
+        }
+        let before = self.mail_rows();
+        let delivered = self.deliver(&certificate, *sender.device_key(), body.content, opened);
+        let added = self.mail_rows().saturating_sub(before) as u64;
+        if added > 0 {
+            let all = kept.saturating_add(added).to_be_bytes().to_vec();
+            self.table.write(Space::State, &kept_key(certificate.person), all);
+        }
+        delivered
+    }
+
+    fn mail_rows(&self) -> usize {
+        self.table.scan(Space::Mail, b"").count()
+    }
+
+    /// How much that this person has written was ever kept here.
+    fn kept_of(&self, person: PersonId) -> u64 {
+        let row = self.table.read(Space::State, &kept_key(person));
+        row.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes)
+    }
+
+    /// Somebody of whom nothing is known but that a municipality has certified them.
+    fn is_stranger(&self, person: PersonId) -> bool {
+        let me = self.me().map(|me| me.person);
+        let met = people::pin(&self.table, person).is_some_and(|pin| pin.trust >= Trust::Introduced);
+        let shares = |s: &Scope| s.replica.state().membership.member(person).is_some();
+        me != Ok(person) && !met && !self.scopes.values().any(shares)
     }
 
     fn deliver(

@@ -345,7 +345,7 @@ impl Client {
             (Sent::Row(key), Reply::Done) => self.row_done(&key),
             (Sent::Row(key), Reply::UnitAdded(added)) => self.unit_added(&key, &added),
             (Sent::Row(key), Reply::Problem(problem)) => self.row_refused(&key, &problem),
-            (Sent::OwnKeyPackages, Reply::Done) => self.session.published = true,
+            (Sent::OwnKeyPackages, Reply::Done) => self.packages_published(),
             (Sent::Event(_) | Sent::Bundle(_), Reply::Submitted(accepted)) => {
                 self.session.counts.sent += accepted.len() as u64;
                 return self.submitted(accepted);

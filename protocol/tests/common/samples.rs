@@ -367,10 +367,18 @@ impl Samples {
     fn requests(&self) -> Vec<Request> {
         let envelope = Envelope { event: self.signed_event(), welcome: Some(vec![1, 2].into()) };
         let offer = Signed::sign(&self.offer(), &key("signer"));
+        let claim = DeviceClaim {
+            ticket: [3; 16],
+            person: self.world.id(MOTHER),
+            device_key: self.world.device(MOTHER).public(),
+            letter_key: vec![1].into(),
+            proof: [4; 32],
+            sealed_name: vec![5].into(),
+            key_packages: vec![offer.clone()],
+        };
         let certified = CertifiedDevice {
             certificate: self.device_certificate(),
-            letter_key: vec![1].into(),
-            key_packages: vec![offer.clone()],
+            claim: Signed::sign(&claim, &self.world.device(MOTHER).key),
         };
         vec![
             Request::Submit(Bundle { envelopes: vec![envelope], letters: vec![self.letter()] }),
@@ -388,7 +396,7 @@ impl Samples {
             Request::CertifyDevice(certified),
             Request::CertifyEmployee(Signed::sign(&self.world.certificate(LEADER, TEACHER), &key("signer"))),
             Request::AddUnit(NewUnit { name: "PPT".into(), kind: "ppt".into() }),
-            Request::RemoveDevice(self.world.device(MOTHER).id()),
+            Request::RemoveDevice(DeviceRemoval { device: self.world.device(MOTHER).id(), lost: true.into() }),
             Request::Ping,
             Request::SyncAhead(vec![ScopePosition { scope: CARD, seq: 3 }]),
             Request::History(ScopePosition { scope: CARD, seq: 4 }),

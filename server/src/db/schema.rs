@@ -78,7 +78,8 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "mailbox",
-        columns: &[("device", Bytes), ("id", Int), ("mail", Bytes)],
+        // `sender`: the person who wrote a letter; the server's own mail has none.
+        columns: &[("device", Bytes), ("id", Int), ("sender?", Bytes), ("mail", Bytes)],
         // Guests have mail here and no account: no foreign key.
         rules: "PRIMARY KEY (device, id)",
     },

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use stafett_protocol::codec::encode;
+use stafett_protocol::consent::Statement;
 use stafett_protocol::event::{Body, Event, Record};
 use stafett_protocol::ids::{DeviceId, ScopeId};
 use stafett_protocol::letter::Letter;
@@ -25,7 +26,7 @@ use crate::db::Conn;
 use crate::federation::peers::Known;
 use crate::problem::Fault;
 use crate::signing;
-use crate::store::accounts::Device;
+use crate::store::accounts::{self, Device};
 use crate::store::chain::{self, Place, Standing};
 use crate::store::mail::{self, Posted};
 
@@ -37,9 +38,12 @@ pub(super) async fn run(
     (drafts, letters): (Vec<Draft>, Vec<Letter>),
     accepts: Vec<Signed<HomeAccept>>,
 ) -> Result<Outcome, Fault> {
+    if !accounts::hold(conn, author).await? {
+        return Err(Fault::NotAuthenticated);
+    }
     let scopes: BTreeSet<ScopeId> = drafts.iter().map(|draft| draft.event.scope).collect();
     let mut all = scopes.clone();
-    let mut needs_card = BTreeSet::new();
+    let (mut needs_card, mut whole) = (BTreeSet::new(), BTreeSet::new());
     for draft in &drafts {
         match &draft.event.body {
             Body::Genesis(genesis) => all.extend(genesis.card),
@@ -47,18 +51,22 @@ pub(super) async fn run(
             Body::Change(_) => {}
             // The baton passes in the whole log or not at all.
             Body::Commit(commit) if commit.handover.is_some() => {
-                all.extend(chain::siblings(conn, draft.event.scope).await?);
+                whole.insert(draft.event.scope);
             }
             Body::Commit(_) | Body::Statement(_) => {
                 needs_card.insert(draft.event.scope);
             }
         }
     }
-    let mut places = Places::lock(conn, &shared.hot, all, &needs_card).await?;
+    let mut places = Places::lock(conn, &shared.hot, all, &needs_card, &whole).await?;
     let judging = Judging { accepts, ..Judging::new(conn, shared, author, &mut places) };
     let result = judging.all(drafts, letters).await;
     places.give_back(&shared.hot, result.is_ok());
     result
+}
+
+fn ends_access(body: &Body) -> bool {
+    matches!(body, Body::Statement(Statement::Withdrawal(_) | Statement::EmployeeEnd(_)))
 }
 
 pub(super) struct Judging<'a> {
@@ -109,6 +117,7 @@ impl<'a> Judging<'a> {
             return Ok(Outcome { accepted, tombstones, ..Outcome::default() });
         }
         self.now = self.time(&drafts).await?;
+        let ends_access = drafts.iter().any(|draft| ends_access(&draft.event.body));
         let last: HashMap<ScopeId, usize> = drafts.iter().enumerate().map(|(at, d)| (d.event.scope, at)).collect();
         for (at, draft) in drafts.into_iter().enumerate() {
             let scope = draft.event.scope;
@@ -122,9 +131,13 @@ impl<'a> Judging<'a> {
         }
         policy::is_complete(&self.handed, self.places.at_home(), self.now)?;
         for letter in letters {
-            // A withdrawal must not fail because somebody's mailbox is full or gone.
-            if self.post(letter.to, &Mail::Letter(letter)).await? == Posted::Full {
-                tracing::warn!("a letter beside a bundle met a full mailbox");
+            let to = letter.to;
+            match mail::post_letter(self.conn, self.author.person, letter, self.now).await?.0 {
+                Posted::Waiting => drop(self.mail.insert(to)),
+                Posted::NoSuchDevice => {}
+                // A withdrawal does not fail because somebody's mailbox is full: the chain says it, too.
+                Posted::Full if ends_access => {}
+                Posted::Full => return Err(Fault::MailboxFull),
             }
         }
         self.store().await?;
@@ -287,16 +300,20 @@ impl<'a> Judging<'a> {
                 }
             }
             ScopeKind::Card => {
+                chain::lock_log(self.conn, log).await?;
                 if chain::scopes_of_log(self.conn, log).await? != 0 {
                     return Err(Refusal::ScopeExists.into());
                 }
             }
             ScopeKind::Unit | ScopeKind::Personal => {}
         }
-        if !chain::create(self.conn, replica.state(), Standing::Home).await? {
+        // A log whose changes are held back gets no new place for them either.
+        let held_until = genesis.card.map_or(0, |card| self.places.held_until(card));
+        if !chain::create(self.conn, replica.state(), Standing::Home, held_until).await? {
             return Err(Refusal::ScopeExists.into());
         }
         let place = self.places.place(scope)?;
+        place.held_until = held_until;
         place.replica = Some(replica);
         Ok(true)
     }
@@ -341,10 +358,20 @@ impl<'a> Judging<'a> {
         Ok(posted)
     }
 
-    /// Unknown and forbidden look alike to whoever never had a place here.
+    /// Unknown and forbidden look alike to whoever never had a place here, whatever was found wrong first: nobody learns
+    /// that a scope is here, held, moved, or how far it is.
     async fn refusal(&mut self, scope: ScopeId, refused: Refusal) -> Result<Fault, Fault> {
-        let known_here = chain::reader(self.conn, scope, self.author.device, self.now).await?.is_some();
-        if refused == Refusal::NotAMember && !known_here {
+        let device = self.author.device;
+        let known_here = chain::reader(self.conn, scope, device, self.now).await?.is_some();
+        let state = self.places.state(scope);
+        let is_stranger = state.is_some_and(|state| state.person_of(device).is_none()) && !known_here;
+        // Whoever has a place on the card withdraws in the log's other scopes, too.
+        let card = state.and_then(|state| state.card);
+        let on_card = match card.filter(|_| is_stranger) {
+            Some(card) => chain::reader(self.conn, card, device, self.now).await?.is_some(),
+            None => false,
+        };
+        if is_stranger && !on_card && self.places.stored_seq(scope) != 0 {
             return Ok(Refusal::UnknownScope.into());
         }
         let position = known_here.then(|| ScopePosition { scope, seq: self.places.stored_seq(scope) });

@@ -42,7 +42,7 @@ impl Intake {
         self.db
             .write::<T, Fault, _>(move |conn: &mut Conn| {
                 Box::pin(async move {
-                    let mut places = Places::lock(conn, &shared.hot, scopes.clone(), &scopes).await?;
+                    let mut places = Places::lock(conn, &shared.hot, scopes.clone(), &scopes, &BTreeSet::new()).await?;
                     let known = shared.peers.known();
                     let result = match signing::time(conn, &shared.clock).await {
                         Ok(now) => {

@@ -57,23 +57,51 @@ pub(super) struct Place {
 pub(super) struct Places(BTreeMap<ScopeId, Place>);
 
 impl Places {
-    /// Locks these scopes and the cards that they hang on, always in the same order.
+    /// Locks these scopes and the cards that they hang on, always in the same order: cards first, for whoever holds a log's
+    /// card keeps others from founding in it. `whole`: also all that the logs of these scopes have, read under that lock;
+    /// read before it, a concern that is founded meanwhile would be missed.
     pub async fn lock(
         conn: &mut Conn,
         hot: &Hot,
         scopes: BTreeSet<ScopeId>,
         needs_card: &BTreeSet<ScopeId>,
+        whole: &BTreeSet<ScopeId>,
     ) -> Result<Self, StoreError> {
-        let mut all = scopes;
-        for scope in needs_card {
+        let mut cards = BTreeSet::new();
+        // A scope's card is fixed by its genesis: it may be read at any time.
+        for scope in scopes.iter().chain(needs_card).chain(whole) {
             let card = match hot.card_of(*scope) {
                 Some(card) => card,
                 None => chain::card_of(conn, *scope).await?,
             };
-            all.extend(card);
+            match card {
+                // A card itself; or nothing that is there yet.
+                None => drop(cards.insert(*scope)),
+                Some(card) if card != *scope && (needs_card.contains(scope) || whole.contains(scope)) => {
+                    cards.insert(card);
+                }
+                Some(_) => {}
+            }
         }
-        let mut places = BTreeMap::new();
-        for scope in all {
+        let mut places = Self(BTreeMap::new());
+        places.take(conn, hot, cards.clone()).await?;
+        let mut all: BTreeSet<ScopeId> = scopes.union(needs_card).copied().collect();
+        for scope in whole {
+            all.extend(chain::siblings(conn, *scope).await?);
+        }
+        places.take(conn, hot, all.difference(&cards).copied().collect()).await?;
+        // Founded while it was waited for, or by nobody when it was asked for: its card is as yet unlocked.
+        let late: BTreeSet<ScopeId> = needs_card
+            .iter()
+            .filter_map(|scope| places.state(*scope)?.card)
+            .filter(|card| !places.0.contains_key(card))
+            .collect();
+        places.take(conn, hot, late).await?;
+        Ok(places)
+    }
+
+    async fn take(&mut self, conn: &mut Conn, hot: &Hot, scopes: BTreeSet<ScopeId>) -> Result<(), StoreError> {
+        for scope in scopes {
             let locked = chain::lock(conn, scope).await?;
             let replica = match &locked {
                 None => None,
@@ -90,9 +118,9 @@ impl Places {
                 touched: false,
                 snapshot: false,
             };
-            places.insert(scope, place);
+            self.0.insert(scope, place);
         }
-        Ok(Self(places))
+        Ok(())
     }
 
     pub fn state(&self, scope: ScopeId) -> Option<&ScopeState> {

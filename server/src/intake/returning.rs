@@ -94,7 +94,7 @@ async fn run(
             scopes.extend(genesis.card);
         }
     }
-    let mut places = Places::lock(conn, &shared.hot, scopes, &BTreeSet::from([scope])).await?;
+    let mut places = Places::lock(conn, &shared.hot, scopes, &BTreeSet::from([scope]), &BTreeSet::new()).await?;
     let result = async {
         let stands = places.state(scope).map(|state| state.position).unwrap_or_default();
         check_chain(stands, &records, receipt)?;
@@ -172,7 +172,7 @@ impl Judging<'_> {
         let home = replica::first_home(record)?;
         let context = Context { now: record.time, home, trusted: &self.known.trusted, card: None };
         let (replica, _) = replica::found(record.clone(), &context)?;
-        if !chain::create(self.conn, replica.state(), Standing::Home).await? {
+        if !chain::create(self.conn, replica.state(), Standing::Home, 0).await? {
             return Err(Refusal::ScopeExists.into());
         }
         let place = self.places.place(scope)?;

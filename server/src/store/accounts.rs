@@ -36,6 +36,8 @@ pub struct Device {
     pub device: DeviceId,
     pub person: PersonId,
     pub key: PublicKey,
+    /// Of another municipality: its account, and its end, are there.
+    pub is_guest: bool,
 }
 
 fn damaged<E>(what: &'static str) -> impl FnOnce(E) -> StoreError {
@@ -77,6 +79,13 @@ pub async fn units(conn: &mut Conn) -> Result<Vec<Unit>, StoreError> {
     let rows =
         conn.rows("SELECT unit, name, kind, leader FROM units ORDER BY created_ms, unit LIMIT 2000", args![]).await?;
     rows.iter().map(unit_of).collect()
+}
+
+/// Whether this person leads the unit; if so until the transaction is over. The account of a former leader still names
+/// the unit.
+pub async fn leads(conn: &mut Conn, person: PersonId, unit: UnitId) -> Result<bool, StoreError> {
+    let sql = "UPDATE units SET kind = kind WHERE unit = $1 AND leader = $2";
+    Ok(conn.execute(sql, args![&unit.0, &person.0]).await? == 1)
 }
 
 pub async fn unit(conn: &mut Conn, unit: UnitId) -> Result<Option<Unit>, StoreError> {
@@ -235,7 +244,47 @@ pub async fn add_device(
 
 pub async fn device(conn: &mut Conn, device: DeviceId) -> Result<Option<Device>, StoreError> {
     let row = conn.row("SELECT person, device_key FROM devices WHERE device = $1", args![&device.0]).await?;
-    row.map(|row| Ok(Device { device, person: PersonId(row.array(0)?), key: row.array(1)? })).transpose()
+    row.map(|row| Ok(Device { device, person: PersonId(row.array(0)?), key: row.array(1)?, is_guest: false }))
+        .transpose()
+}
+
+/// Whether the device still stands; if so it stands until the transaction is over. Whoever ends it waits that long,
+/// nobody else does.
+pub async fn hold(conn: &mut Conn, device: &Device) -> Result<bool, StoreError> {
+    if device.is_guest {
+        return Ok(true);
+    }
+    let sql = if conn.is_pg() {
+        "SELECT person FROM devices WHERE device = $1 AND person = $2 FOR KEY SHARE"
+    } else {
+        "SELECT person FROM devices WHERE device = $1 AND person = $2"
+    };
+    Ok(conn.row(sql, args![&device.device.0, &device.person.0]).await?.is_some())
+}
+
+/// Of two devices, those that this person has, locked: the one that ends the other, and that. Always in the same order.
+pub async fn lock_devices(conn: &mut Conn, both: [DeviceId; 2], person: PersonId) -> Result<Vec<DeviceId>, StoreError> {
+    let sql = if conn.is_pg() {
+        "SELECT device FROM devices WHERE device IN ($1, $2) AND person = $3 ORDER BY device FOR UPDATE"
+    } else {
+        "SELECT device FROM devices WHERE device IN ($1, $2) AND person = $3 ORDER BY device"
+    };
+    let rows = conn.rows(sql, args![&both[0].0, &both[1].0, &person.0]).await?;
+    rows.iter().map(|row| Ok(DeviceId(row.array(0)?))).collect()
+}
+
+/// When the device was certified, by the device that did it.
+pub async fn certified_at(conn: &mut Conn, device: DeviceId) -> Result<u64, StoreError> {
+    let row = conn.row("SELECT certificate FROM devices WHERE device = $1", args![&device.0]).await?;
+    let Some(row) = row else { return Ok(0) };
+    let signed: Signed<DeviceCertificate> = decode(&row.bytes(0)?).map_err(damaged("device"))?;
+    Ok(signed.peek().map_err(damaged("device"))?.issued_at)
+}
+
+/// Locks a person's row: what is counted of this person is counted by one at a time.
+pub async fn lock_person(conn: &mut Conn, person: PersonId) -> Result<(), StoreError> {
+    conn.execute("UPDATE persons SET kind = kind WHERE person = $1", args![&person.0]).await?;
+    Ok(())
 }
 
 pub async fn devices_of(conn: &mut Conn, person: PersonId) -> Result<Vec<DeviceId>, StoreError> {
@@ -263,6 +312,12 @@ pub async fn open_codes(conn: &mut Conn, person: PersonId, now: u64) -> Result<i
         )
         .await?;
     row.map_or(Ok(0), |row| row.int(0))
+}
+
+/// Ends the codes of a person that nobody has used: whoever has a lost device may know them, or have made them.
+pub async fn end_codes(conn: &mut Conn, person: PersonId) -> Result<(), StoreError> {
+    conn.execute("DELETE FROM codes WHERE offered_by = $1 AND used_by IS NULL", args![&person.0]).await?;
+    Ok(())
 }
 
 /// Deletes codes that expired before this.

@@ -98,6 +98,16 @@ pub async fn lock(conn: &mut Conn, scope: ScopeId) -> Result<Option<Locked>, Sto
     .transpose()
 }
 
+/// Two foundings of a card at one moment have no scope in common: on PostgreSQL the log's own id is what they lock.
+pub async fn lock_log(conn: &mut Conn, log: LogId) -> Result<(), StoreError> {
+    if conn.is_pg() {
+        let [a, b, c, d, e, f, g, h, ..] = log.0;
+        let key = i64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        conn.execute("SELECT pg_advisory_xact_lock($1)", args![key]).await?;
+    }
+    Ok(())
+}
+
 /// All scopes of a log that this server knows, whoever their home is.
 pub async fn log_of(conn: &mut Conn, log: LogId) -> Result<Vec<ScopeId>, StoreError> {
     let rows = conn.rows("SELECT scope FROM scopes WHERE log = $1 ORDER BY scope LIMIT 1000", args![&log.0]).await?;
@@ -171,16 +181,22 @@ pub async fn load(conn: &mut Conn, scope: ScopeId, locked: &Locked) -> Result<Re
 }
 
 /// A new scope's row; its position is set by [`save`].
-pub async fn create(conn: &mut Conn, state: &ScopeState, standing: Standing) -> Result<bool, StoreError> {
+pub async fn create(
+    conn: &mut Conn,
+    state: &ScopeState,
+    standing: Standing,
+    held_until: u64,
+) -> Result<bool, StoreError> {
     let created = conn
         .execute(
-            "INSERT INTO scopes (scope, log, card, seq, head, time_ms, standing, closed, held_ms) VALUES ($1, $2, $3, 0, $4, 0, $5, 0, 0) ON CONFLICT DO NOTHING",
+            "INSERT INTO scopes (scope, log, card, seq, head, time_ms, standing, closed, held_ms) VALUES ($1, $2, $3, 0, $4, 0, $5, 0, $6) ON CONFLICT DO NOTHING",
             args![
                 &state.scope().0,
                 &state.log().0,
                 state.card.map(|card| card.0.to_vec()),
                 &Hash::default().0,
-                standing.number()
+                standing.number(),
+                to_db(held_until)
             ],
         )
         .await?;
@@ -408,17 +424,18 @@ pub async fn is_on_card(conn: &mut Conn, card: ScopeId, person: PersonId, now: u
     Ok(row.is_some())
 }
 
-/// Whether one device reads a scope of this home that the other has not been let into.
+/// Whether one device reads a scope of this home that the other has not been let into. What it has founded itself since
+/// the other was there does not count: whoever has stolen it could found without end.
 pub async fn has_scope_without(
     conn: &mut Conn,
     device: DeviceId,
-    other: DeviceId,
+    (other, there_since): (DeviceId, u64),
     now: u64,
 ) -> Result<bool, StoreError> {
     let row = conn
         .row(
-            "SELECT r.scope FROM readers r WHERE r.device = $1 AND r.until_ms > $3 AND NOT EXISTS (SELECT 1 FROM readers o WHERE o.scope = r.scope AND o.device = $2 AND o.until_ms > $3) LIMIT 1",
-            args![&device.0, &other.0, to_db(now)],
+            "SELECT r.scope FROM readers r WHERE r.device = $1 AND r.until_ms > $3 AND NOT EXISTS (SELECT 1 FROM readers o WHERE o.scope = r.scope AND o.device = $2 AND o.until_ms > $3) AND NOT EXISTS (SELECT 1 FROM records f WHERE f.scope = r.scope AND f.seq = 1 AND f.device = $1 AND f.time_ms >= $4) LIMIT 1",
+            args![&device.0, &other.0, to_db(now), to_db(there_since)],
         )
         .await?;
     Ok(row.is_some())

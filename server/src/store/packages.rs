@@ -11,6 +11,12 @@ use super::accounts::to_db;
 use crate::args;
 use crate::db::{Conn, StoreError};
 
+/// The device's row is the lock: on PostgreSQL two at a time would else pick the same package, or store two of last resort.
+pub async fn lock(conn: &mut Conn, device: DeviceId) -> Result<(), StoreError> {
+    conn.execute("UPDATE devices SET locks = locks + 1 WHERE device = $1", args![&device.0]).await?;
+    Ok(())
+}
+
 /// Stores an offer. A new one of last resort takes the place of the old; of the others the newest are kept.
 pub async fn add(conn: &mut Conn, offer: &KeyPackageOffer, signed: &Signed<KeyPackageOffer>) -> Result<(), StoreError> {
     let last_resort = i64::from(offer.last_resort == Permit::Yes);
@@ -52,21 +58,22 @@ fn oldest(now: u64) -> i64 {
     to_db(now.saturating_sub(KEY_PACKAGE_MAX_MILLIS))
 }
 
-/// Takes one package of a device: the oldest fresh one, which nobody gets again, or the one of last resort.
-pub async fn take(conn: &mut Conn, device: DeviceId, now: u64) -> Result<Option<Signed<KeyPackageOffer>>, StoreError> {
-    // The device's row is the lock: on PostgreSQL two fetchers would else pick the same package.
-    conn.execute("UPDATE devices SET locks = locks + 1 WHERE device = $1", args![&device.0]).await?;
+/// Takes one package of a device: the oldest fresh one, which nobody gets again, or the one of last resort. Whoever has had
+/// enough of the former gets the latter.
+pub async fn take(
+    conn: &mut Conn,
+    device: DeviceId,
+    now: u64,
+    enough: bool,
+) -> Result<Option<Signed<KeyPackageOffer>>, StoreError> {
+    lock(conn, device).await?;
     conn.execute(
         "DELETE FROM key_packages WHERE device = $1 AND last_resort = 0 AND offered_ms <= $2",
         args![&device.0, oldest(now)],
     )
     .await?;
-    let mut row = conn
-        .row(
-            "DELETE FROM key_packages WHERE hash = (SELECT hash FROM key_packages WHERE device = $1 AND last_resort = 0 ORDER BY offered_ms, hash LIMIT 1) RETURNING offer",
-            args![&device.0],
-        )
-        .await?;
+    let once = "DELETE FROM key_packages WHERE hash = (SELECT hash FROM key_packages WHERE device = $1 AND last_resort = 0 ORDER BY offered_ms, hash LIMIT 1) RETURNING offer";
+    let mut row = if enough { None } else { conn.row(once, args![&device.0]).await? };
     if row.is_none() {
         row =
             conn.row("SELECT offer FROM key_packages WHERE device = $1 AND last_resort = 1", args![&device.0]).await?;

@@ -3,12 +3,12 @@
 
 use stafett_protocol::code::ticket_hash;
 use stafett_protocol::codec::encode;
-use stafett_protocol::consent::EmployeeCertificate;
+use stafett_protocol::consent::{EmployeeCertificate, Permit};
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::ids::{DeviceId, UnitId};
 use stafett_protocol::limits::CODE_MAX_MILLIS;
 use stafett_protocol::signed::Signed;
-use stafett_protocol::wire::{AddedUnit, CertifiedDevice, CodeKind, CodeOffer, NewUnit, Reply};
+use stafett_protocol::wire::{AddedUnit, CertifiedDevice, CodeKind, CodeOffer, DeviceRemoval, NewUnit, Reply};
 
 use super::Connection;
 use super::requests::Failed;
@@ -20,7 +20,6 @@ use crate::offers;
 use crate::problem::Fault;
 use crate::store::accounts::{self, Person, StoredCode};
 use crate::store::chain;
-use crate::store::packages;
 
 /// Codes that may wait for use, of one person.
 const OPEN_CODES: i64 = 500;
@@ -60,50 +59,48 @@ impl Connection {
             expires_ms: offer.expires_at.min(now.saturating_add(CODE_MAX_MILLIS)),
             used_by: None,
         };
-        self.server
-            .db
-            .write::<(), Fault, _>(move |conn: &mut Conn| {
-                Box::pin(async move {
-                    if accounts::open_codes(conn, person, now).await? >= OPEN_CODES {
-                        return Err(Fault::TooManyRequests);
-                    }
-                    Ok(accounts::add_code(conn, &offer.ticket, &code).await?)
-                })
+        self.write(move |conn: &mut Conn| {
+            Box::pin(async move {
+                accounts::lock_person(conn, person).await?;
+                if let (CodeKind::Person(PersonKind::Employee), Some(unit)) = (code.kind, code.unit)
+                    && !accounts::leads(conn, person, unit).await?
+                {
+                    return Err(Fault::NotAllowed);
+                }
+                if accounts::open_codes(conn, person, now).await? >= OPEN_CODES {
+                    return Err(Fault::TooManyRequests);
+                }
+                Ok(accounts::add_code(conn, &offer.ticket, &code).await?)
             })
-            .await?;
+        })
+        .await?;
         Ok(Reply::Done)
     }
 
     pub(super) async fn certify_device(&mut self, certified: CertifiedDevice) -> Result<Reply, Failed> {
         let person = self.device.person;
         let key = self.myself().await?.key;
-        let letter_key = certified.letter_key.as_slice().to_vec();
+        let claim = certified.claim.peek()?;
+        let letter_key = claim.letter_key.as_slice().to_vec();
         let certificate = offers::check_device(&certified.certificate, person, &key, &letter_key)?;
-        let trusted = self.server.municipality.trusted();
-        let signed = certified.key_packages;
-        let offered =
-            offers::check_packages(&signed, person, &certificate.device_key, &trusted, self.server.clock.now())?;
-        self.server
-            .db
-            .write::<(), Fault, _>(move |conn: &mut Conn| {
-                Box::pin(async move {
-                    let device = DeviceId::of_key(&certificate.device_key);
-                    if !accounts::has_room_for(conn, person, device).await? {
-                        return Err(Fault::TooManyDevices);
-                    }
-                    let added = accounts::add_device(conn, &certificate, &certified.certificate, &letter_key).await?;
-                    // Certified again after a lost answer is fine; somebody else's device is not.
-                    let owner = accounts::device(conn, device).await?.map(|found| found.person);
-                    if !added && owner != Some(person) {
-                        return Err(Fault::Inconsistent);
-                    }
-                    for (offer, signed) in offered.iter().zip(&signed) {
-                        packages::add(conn, offer, signed).await?;
-                    }
-                    Ok(())
-                })
+        // Device keys are no secret: without the new device's own word anybody could register, and then end, another's.
+        let asked = certified.claim.verify(&certificate.device_key).map_err(|_| Fault::Inconsistent)?;
+        if asked.person != person || asked.device_key != certificate.device_key {
+            return Err(Fault::Inconsistent.into());
+        }
+        self.write(move |conn: &mut Conn| {
+            Box::pin(async move {
+                let device = DeviceId::of_key(&certificate.device_key);
+                if !accounts::has_room_for(conn, person, device).await? {
+                    return Err(Fault::TooManyDevices);
+                }
+                let added = accounts::add_device(conn, &certificate, &certified.certificate, &letter_key).await?;
+                // Certified again after a lost answer is fine; a device that is another person's is not.
+                let owner = accounts::device(conn, device).await?.map(|found| found.person);
+                if added || owner == Some(person) { Ok(()) } else { Err(Fault::Inconsistent) }
             })
-            .await?;
+        })
+        .await?;
         Ok(Reply::Done)
     }
 
@@ -113,20 +110,24 @@ impl Connection {
         if leader.kind != PersonKind::Leader || leader.unit != Some(certificate.unit) {
             return Err(Fault::NotAllowed.into());
         }
-        let mut conn = self.server.db.reader().await?;
-        let employee = accounts::person(&mut conn, certificate.person).await?;
-        drop(conn);
-        let fits = employee.is_some_and(|e| e.key == certificate.person_key && e.unit == Some(certificate.unit));
-        if !fits {
-            return Err(Fault::Inconsistent.into());
-        }
-        let bytes = encode(signed);
-        self.server
-            .db
-            .write::<bool, Fault, _>(move |conn: &mut Conn| {
-                Box::pin(async move { Ok(accounts::set_employee(conn, certificate.person, &bytes).await?) })
+        let (person, bytes) = (self.device.person, encode(signed));
+        self.write(move |conn: &mut Conn| {
+            Box::pin(async move {
+                // Who led the unit once still has such an account.
+                if !accounts::leads(conn, person, certificate.unit).await? {
+                    return Err(Fault::NotAllowed);
+                }
+                let employee = accounts::person(conn, certificate.person).await?;
+                let fits =
+                    employee.is_some_and(|e| e.key == certificate.person_key && e.unit == Some(certificate.unit));
+                if !fits {
+                    return Err(Fault::Inconsistent);
+                }
+                accounts::set_employee(conn, certificate.person, &bytes).await?;
+                Ok(())
             })
-            .await?;
+        })
+        .await?;
         Ok(Reply::Done)
     }
 
@@ -147,33 +148,41 @@ impl Connection {
             expires_ms: now.saturating_add(CODE_MAX_MILLIS),
             used_by: None,
         };
-        self.server
-            .db
-            .write::<(), Fault, _>(move |conn: &mut Conn| {
-                Box::pin(async move {
-                    accounts::add_unit(conn, unit, &new.name, &new.kind, now).await?;
-                    Ok(accounts::add_code(conn, &ticket_hash(&ticket), &code).await?)
-                })
+        self.write(move |conn: &mut Conn| {
+            Box::pin(async move {
+                accounts::add_unit(conn, unit, &new.name, &new.kind, now).await?;
+                Ok(accounts::add_code(conn, &ticket_hash(&ticket), &code).await?)
             })
-            .await?;
+        })
+        .await?;
         Ok(Reply::UnitAdded(AddedUnit { unit, leader_code: self.server.municipality.code(ticket).to_text() }))
     }
 
-    pub(super) async fn remove_device(&mut self, device: DeviceId) -> Result<Reply, Failed> {
+    /// Of somebody else's device and of one that there is not the answer is the same, and nothing more is looked at.
+    pub(super) async fn remove_device(&mut self, removal: DeviceRemoval) -> Result<Reply, Failed> {
         let (own, person, now) = (self.device.device, self.device.person, self.server.clock.now());
+        let DeviceRemoval { device, lost } = removal;
         let removed = self
             .server
             .db
             .write::<bool, Fault, _>(move |conn: &mut Conn| {
                 Box::pin(async move {
-                    if chain::has_scope_without(conn, device, own, now).await? {
+                    let mine = accounts::lock_devices(conn, [own, device], person).await?;
+                    if !mine.contains(&own) {
+                        return Err(Fault::NotAuthenticated);
+                    }
+                    if !mine.contains(&device) {
+                        return Ok(false);
+                    }
+                    let there_since = accounts::certified_at(conn, own).await?;
+                    if lost == Permit::Yes {
+                        accounts::end_codes(conn, person).await?;
+                    } else if chain::has_scope_without(conn, device, (own, there_since), now).await? {
                         return Err(Fault::DeviceNeeded);
                     }
-                    let removed = accounts::remove_device(conn, device, person).await?;
-                    if removed {
-                        notify(conn, News::Ended(device)).await?;
-                    }
-                    Ok(removed)
+                    accounts::remove_device(conn, device, person).await?;
+                    notify(conn, News::Ended(device)).await?;
+                    Ok(true)
                 })
             })
             .await?;

@@ -59,7 +59,7 @@ impl Connection {
     /// Only what a writer has announced is stored, by whoever brings it, so long as they read the scope.
     pub(super) async fn put_attachment_part(&mut self, part: AttachmentPart) -> Result<Reply, Failed> {
         self.may_read(part.place.scope).await?;
-        let stored = self.server.db.write::<bool, Fault, _>(move |conn: &mut Conn| {
+        let stored = self.write(move |conn: &mut Conn| {
             Box::pin(async move {
                 chain::lock(conn, part.place.scope).await?;
                 Ok(attachments::put_part(conn, part.place, part.bytes.as_slice()).await?)

@@ -17,6 +17,9 @@ use crate::store::{chain, checkpoints};
 impl Connection {
     /// Unknown and forbidden look alike.
     pub(super) async fn may_read(&mut self, scope: ScopeId) -> Result<(), Fault> {
+        if self.is_in().is_err() {
+            return Err(Refusal::UnknownScope.into());
+        }
         let (device, now) = (self.device.device, self.server.clock.now());
         let reader = chain::reader(&mut self.server.db.reader().await?, scope, device, now).await?;
         let reads =
@@ -30,14 +33,10 @@ impl Connection {
             return Err(Fault::TooLarge.into());
         }
         let device = self.device.device;
-        self.server
-            .db
-            .write::<(), Fault, _>(move |conn: &mut Conn| {
-                Box::pin(
-                    async move { Ok(checkpoints::put_part(conn, part.scope, device, part.bytes.as_slice()).await?) },
-                )
-            })
-            .await?;
+        self.write(move |conn: &mut Conn| {
+            Box::pin(async move { Ok(checkpoints::put_part(conn, part.scope, device, part.bytes.as_slice()).await?) })
+        })
+        .await?;
         Ok(Reply::Done)
     }
 
@@ -52,9 +51,7 @@ impl Connection {
             return Err(Fault::TooLarge.into());
         }
         let stored = self
-            .server
-            .db
-            .write::<bool, Fault, _>(move |conn: &mut Conn| {
+            .write(move |conn: &mut Conn| {
                 Box::pin(async move {
                     let here = chain::position(conn, head.scope).await?.unwrap_or_default();
                     Ok(head.position.seq <= here.seq && checkpoints::put(conn, &head, &checkpoint).await?)

@@ -60,7 +60,7 @@ async fn enter(server: &Server, peer: &Peer, socket: &mut Stream) -> Result<Devi
         return Err(Fault::NotAuthenticated);
     }
     server.fanout.admit(identity.device())?;
-    Ok(Device { device: identity.device(), person: identity.person(), key: *identity.device_key() })
+    Ok(Device { device: identity.device(), person: identity.person(), key: *identity.device_key(), is_guest: true })
 }
 
 /// What a guest has any business with: the logs that are homed here, and what is needed to take part in

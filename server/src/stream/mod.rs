@@ -40,6 +40,7 @@ use crate::server::Server;
 use crate::socket::{Incoming, Socket};
 use crate::store::accounts::Device;
 use relay::{FromPeer, Relays};
+use requests::Failed;
 
 /// How often the other end is asked whether it is there.
 const PING: Duration = Duration::from_secs(20);
@@ -93,8 +94,11 @@ pub async fn run(server: Arc<Server>, device: Device, socket: Stream) {
     serve(server, device, None, socket).await;
 }
 
-async fn serve(server: Arc<Server>, device: Device, guest_of: Option<Arc<Peer>>, socket: Stream) {
-    let (listener, pushes) = server.fanout.enter(device.device);
+async fn serve(server: Arc<Server>, device: Device, guest_of: Option<Arc<Peer>>, mut socket: Stream) {
+    let (listener, pushes) = match server.fanout.enter(device.device) {
+        Ok(entered) => entered,
+        Err(fault) => return close(&mut socket, 1008, &fault.to_problem().code).await,
+    };
     let (relays, relayed) = Relays::new();
     let trust = server.federation.peers.changes();
     let mut connection = Connection {
@@ -111,16 +115,29 @@ async fn serve(server: Arc<Server>, device: Device, guest_of: Option<Arc<Peer>>,
         returning: None,
         trust,
     };
-    let end = connection.serve(pushes, relayed).await;
+    let (listener, peer) = (Arc::clone(&connection.listener), connection.guest_of.clone());
+    let peers = Arc::clone(&connection.server.federation.peers);
+    // An end cuts whatever is under way: it does not wait until a slow reader has taken what is being sent.
+    let end = tokio::select! {
+        biased;
+        () = serving::until_out(&listener, &peers, peer.as_ref()) => End::Removed,
+        end = connection.serve(pushes, relayed) => end,
+    };
     let scopes = connection.follows.keys().copied();
     connection.server.fanout.exit(connection.device.device, scopes, &connection.listener);
+    // What goes through this stream to other municipalities ends with it.
+    connection.relays.close();
     let (code, reason) = match end {
         End::Gone => return,
         End::Stopping => (1001, "stopping"),
         End::Removed => (1008, "removed"),
         End::Flooding => (1008, "too-many-requests"),
     };
-    let _ = tokio::time::timeout(Duration::from_secs(2), connection.socket.close(code, reason)).await;
+    close(&mut connection.socket, code, reason).await;
+}
+
+async fn close(socket: &mut Stream, code: u16, reason: &str) {
+    let _ = tokio::time::timeout(Duration::from_secs(2), socket.close(code, reason)).await;
 }
 
 impl Connection {
@@ -129,6 +146,12 @@ impl Connection {
         let mut stop = server.stop.clone();
         let mut ping = tokio::time::interval(PING);
         let mut heard = Instant::now();
+        // Entered, and only then asked: an end between the login and here was told to nobody.
+        match self.stands().await {
+            Ok(()) => {}
+            Err(Failed::End(end)) => return end,
+            Err(Failed::Fault(_)) => return End::Gone,
+        }
         if let Err(end) = self.greet().await {
             return end;
         }
@@ -188,7 +211,11 @@ impl Connection {
     }
 
     async fn frame(&mut self, bytes: &[u8]) -> Result<(), End> {
-        self.is_in()?;
+        match self.stands().await {
+            Ok(()) => {}
+            Err(Failed::End(end)) => return Err(end),
+            Err(Failed::Fault(fault)) => return self.refuse(id_of(bytes), &fault).await,
+        }
         if let Err(fault) = self.admit(bytes) {
             return self.refuse(id_of(bytes), &fault).await;
         }
@@ -215,11 +242,11 @@ impl Connection {
         let done = match self.answer(frame.id, frame.request).await {
             Ok(Some(reply)) => self.reply(frame.id, reply).await,
             Ok(None) => Ok(()),
-            Err(requests::Failed::Fault(fault)) => {
+            Err(Failed::Fault(fault)) => {
                 self.server.budgets.give_back(&payers, &costs);
                 self.refuse(frame.id, &fault).await
             }
-            Err(requests::Failed::End(end)) => Err(end),
+            Err(Failed::End(end)) => Err(end),
         };
         self.server.budgets.owe(&payers, &[(Good::Answers, self.sent - sent)]);
         done
@@ -248,7 +275,6 @@ impl Connection {
                 false => Ok(()),
             },
             Push::Mail => self.push_mail().await,
-            Push::Ended => Err(End::Removed),
         }
     }
 

@@ -65,6 +65,10 @@ impl Relays {
         let (back, relayed) = mpsc::channel(RELAY_QUEUE);
         (Self { open: HashMap::new(), opened: 0, back }, relayed)
     }
+
+    pub fn close(&mut self) {
+        self.open.clear();
+    }
 }
 
 impl Connection {
@@ -146,23 +150,21 @@ impl Back {
 
 /// Lives until the device closes the relay or is gone, or the peer ends it.
 async fn run(server: Arc<Server>, messages: mpsc::Receiver<Waiting>, back: Back) {
-    let problem = match server.federation.outgoing.open(back.peer, RELAY_PATH).await {
-        // Trust that ends, ends what was opened by it.
-        Ok((stream, meter)) => tokio::select! {
-            problem = pump(stream, &meter, messages, &back) => problem,
-            () = until_changed(&server, back.peer) => Some(Fault::Peer(PeerError::Unknown).to_problem()),
+    let peers = &server.federation.peers;
+    // Who is trusted when the line is opened: what changes meanwhile ends it, too.
+    let problem = match peers.get(back.peer) {
+        None => Some(Fault::Peer(PeerError::Unknown).to_problem()),
+        Some(peer) => match server.federation.outgoing.open(back.peer, RELAY_PATH).await {
+            // Trust that ends, ends what was opened by it.
+            Ok((stream, meter)) => tokio::select! {
+                problem = pump(stream, &meter, messages, &back) => problem,
+                () = peers.until_changed(&peer) => Some(Fault::Peer(PeerError::Unknown).to_problem()),
+            },
+            Err(error) => Some(Fault::Peer(error).to_problem()),
         },
-        Err(error) => Some(Fault::Peer(error).to_problem()),
     };
     if let Some(problem) = problem {
         back.send(RelayedPayload::Closed(problem), back.holders.another()).await;
-    }
-}
-
-async fn until_changed(server: &Server, peer: Municipality) {
-    let peers = &server.federation.peers;
-    if let Some(peer) = peers.get(peer) {
-        peers.until_changed(&peer).await;
     }
 }
 

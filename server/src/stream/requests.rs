@@ -7,7 +7,7 @@ use stafett_protocol::letter::Letter;
 use stafett_protocol::limits::MAILBOX_ITEMS;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::transfer::Transfer;
-use stafett_protocol::wire::{Accepted, Bundle, KeyPackageOffer, Mail, Reply, Request, ScopePosition};
+use stafett_protocol::wire::{Accepted, Bundle, KeyPackageOffer, Reply, Request, ScopePosition};
 
 use tls_codec::Size as _;
 
@@ -18,6 +18,7 @@ use crate::db::Conn;
 use crate::intake::check_letters;
 use crate::offers;
 use crate::problem::Fault;
+use crate::server::Asker;
 use crate::store::mail::Posted;
 use crate::store::{accounts, mail, packages};
 
@@ -73,7 +74,7 @@ impl Connection {
             Request::CertifyDevice(certified) => self.certify_device(certified).await?,
             Request::CertifyEmployee(certificate) => self.certify_employee(&certificate).await?,
             Request::AddUnit(unit) => self.add_unit(unit).await?,
-            Request::RemoveDevice(device) => self.remove_device(device).await?,
+            Request::RemoveDevice(removal) => self.remove_device(removal).await?,
             Request::Ping => Reply::Done,
             Request::Return(part) => self.returned(part).await?,
             Request::SyncAhead(positions) => self.sync_ahead(positions).await?,
@@ -144,17 +145,17 @@ impl Connection {
         let trusted = self.server.municipality.trusted();
         let offers =
             offers::check_packages(&signed, self.device.person, &self.device.key, &trusted, self.server.clock.now())?;
-        self.server
-            .db
-            .write::<(), Fault, _>(move |conn: &mut Conn| {
-                Box::pin(async move {
-                    for (offer, signed) in offers.iter().zip(&signed) {
-                        packages::add(conn, offer, signed).await?;
-                    }
-                    Ok(())
-                })
+        let own = self.device.device;
+        self.write(move |conn: &mut Conn| {
+            Box::pin(async move {
+                packages::lock(conn, own).await?;
+                for (offer, signed) in offers.iter().zip(&signed) {
+                    packages::add(conn, offer, signed).await?;
+                }
+                Ok(())
             })
-            .await?;
+        })
+        .await?;
         Ok(Reply::Done)
     }
 
@@ -165,15 +166,24 @@ impl Connection {
         let now = self.server.clock.believed().unwrap_or(0);
         // Everybody locks in the same order.
         persons.sort_unstable();
+        let asker = match &self.guest_of {
+            Some(peer) => Asker::Peer(peer.number),
+            None => Asker::Person(self.device.person),
+        };
+        let own = self.device.person;
+        let persons: Vec<(PersonId, bool)> = persons
+            .into_iter()
+            .map(|person| (person, person != own && !self.server.may_use_up(asker, person)))
+            .collect();
         let packages = self
             .server
             .db
             .write::<Reply, Fault, _>(move |conn: &mut Conn| {
                 Box::pin(async move {
                     let mut found = Vec::new();
-                    for person in persons {
+                    for (person, enough) in persons {
                         for device in accounts::devices_of(conn, person).await? {
-                            found.extend(packages::take(conn, device, now).await?);
+                            found.extend(packages::take(conn, device, now, enough).await?);
                         }
                     }
                     one_answer(Reply::KeyPackages(found))
@@ -199,20 +209,23 @@ impl Connection {
         self.admit_guests(letters.len())?;
         self.server.admit_letters(self.device.device, letters.len())?;
         let recipients: Vec<_> = letters.iter().map(|letter| letter.to).collect();
-        self.server
-            .db
-            .write::<(), Fault, _>(move |conn: &mut Conn| {
-                Box::pin(async move {
-                    for letter in letters {
+        let (from, now) = (self.device.person, self.server.clock.now());
+        self.write(move |conn: &mut Conn| {
+            Box::pin(async move {
+                let (mut reached, mut full) = (BTreeSet::new(), BTreeSet::new());
+                for letter in letters {
+                    match mail::post_letter(conn, from, letter, now).await? {
+                        (Posted::Waiting, Some(owner)) => drop(reached.insert(owner)),
+                        (Posted::Full, Some(owner)) => drop(full.insert(owner)),
                         // A device that is gone looks like one that reads: nobody learns who has left.
-                        if mail::post(conn, letter.to, &Mail::Letter(letter)).await? == Posted::Full {
-                            return Err(Fault::MailboxFull);
-                        }
+                        _ => {}
                     }
-                    Ok(())
-                })
+                }
+                // A device that its owner has long forgotten keeps no letter from the others.
+                if full.is_subset(&reached) { Ok(()) } else { Err(Fault::MailboxFull) }
             })
-            .await?;
+        })
+        .await?;
         for device in recipients {
             self.server.fanout.mail(device);
         }

@@ -86,11 +86,15 @@ struct Arrival {
     replica: Replica,
 }
 
-async fn settle(conn: &mut Conn, known: &Known, mut verified: Vec<Verified>) -> Result<Vec<DeviceId>, Fault> {
-    // Everybody locks in the same order.
-    verified.sort_by_key(|one| one.accept.scope);
-    let mut arrivals = Vec::new();
+async fn settle(conn: &mut Conn, known: &Known, verified: Vec<Verified>) -> Result<Vec<DeviceId>, Fault> {
+    // Everybody locks in the same order, cards first.
+    let mut ordered = Vec::with_capacity(verified.len());
     for one in verified {
+        ordered.push((chain::card_of(conn, one.accept.scope).await?.is_some(), one));
+    }
+    ordered.sort_by_key(|(hangs, one)| (*hangs, one.accept.scope));
+    let mut arrivals = Vec::new();
+    for (_, one) in ordered {
         let (scope, home_epoch) = (one.accept.scope, one.accept.home_epoch);
         let locked = chain::lock(conn, scope).await?.ok_or(Refusal::UnknownScope)?;
         let before = transfers::target(conn, scope, home_epoch).await?;

@@ -165,7 +165,7 @@ impl Fetching {
                 Box::pin(async move {
                     let scope = state.scope();
                     if before.seq == 0 {
-                        chain::create(conn, &state, Standing::Fetched).await?;
+                        chain::create(conn, &state, Standing::Fetched, 0).await?;
                     }
                     let locked = chain::lock(conn, scope).await?.ok_or(StoreError::Lost)?;
                     // Somebody else has fetched meanwhile: this fetch begins anew.

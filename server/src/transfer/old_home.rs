@@ -131,13 +131,20 @@ pub async fn abort(
     for signed in &cancelled.accepts {
         scopes.insert(signed.peek()?.scope);
     }
-    let (person, accepts, aborts) = (author.person, cancelled.accepts, cancelled.aborts);
+    let (person, device) = (author.person, author.device);
+    let (accepts, aborts) = (cancelled.accepts, cancelled.aborts);
     server
         .intake
         .look(scopes, move |look| {
             Box::pin(async move {
                 for signed in &aborts {
-                    take_back(look, signed).await?;
+                    let scope = signed.abort.peek()?.scope;
+                    let is_known = chain::reader(look.conn, scope, device, look.now).await?.is_some();
+                    // Whoever never had a place there does not learn that there is such a scope, or that it has moved.
+                    take_back(look, signed).await.map_err(|fault| match fault {
+                        Fault::Refused(..) if !is_known => Refusal::UnknownScope.into(),
+                        other => other,
+                    })?;
                 }
                 freed(look, person, accepts).await
             })

@@ -140,7 +140,11 @@ fn check_welcome(event: &Event, envelope: &Envelope) -> Result<(), Fault> {
 
 /// One transaction: every scope is bound, and only then is anything signed shown. Where an earlier acceptance of
 /// another commit stands in the way nothing changes, and that one is shown: whoever hands over may have it let go.
-async fn bind(server: &Server, judged: Vec<(HomeAccept, Envelope)>) -> Result<Vec<Signed<HomeAccept>>, Fault> {
+async fn bind(server: &Server, mut judged: Vec<(HomeAccept, Envelope)>) -> Result<Vec<Signed<HomeAccept>>, Fault> {
+    // Everybody locks in the same order: the card, which was judged first, and then the others.
+    if let Some((_, others)) = judged.split_first_mut() {
+        others.sort_by_key(|(accept, _)| accept.scope);
+    }
     let municipality = std::sync::Arc::clone(&server.municipality);
     let clock = std::sync::Arc::clone(&server.clock);
     server

@@ -22,6 +22,17 @@ use super::letter_key;
 use crate::common::World;
 
 pub async fn open_on(tls: TlsStream<TcpStream>, binding: &[u8; 32], key: &SigningKey) -> Result<Client, u16> {
+    let mut client = open_without_greeting(tls, binding, key).await?;
+    client.greeting().await;
+    Ok(client)
+}
+
+/// The same for a device that may not be greeted.
+pub async fn open_without_greeting(
+    tls: TlsStream<TcpStream>,
+    binding: &[u8; 32],
+    key: &SigningKey,
+) -> Result<Client, u16> {
     let signed = http_signature::sign("GET", "/v1/stream", b"", binding, key);
     let mut request = "wss://127.0.0.1/v1/stream".into_client_request().unwrap();
     let headers = request.headers_mut();
@@ -29,11 +40,7 @@ pub async fn open_on(tls: TlsStream<TcpStream>, binding: &[u8; 32], key: &Signin
     headers.insert("signature-input", signed.signature_input.parse().unwrap());
     headers.insert("signature", signed.signature.parse().unwrap());
     match tokio_tungstenite::client_async(request, tls).await {
-        Ok((socket, _)) => {
-            let mut client = Client { socket, last_id: 0, pushed: VecDeque::new() };
-            client.greeting().await;
-            Ok(client)
-        }
+        Ok((socket, _)) => Ok(Client { socket, last_id: 0, pushed: VecDeque::new() }),
         Err(tokio_tungstenite::tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
         Err(error) => panic!("{error}"),
     }

@@ -309,6 +309,36 @@ pub fn letter_key() -> Vec<u8> {
     vec![5; 1216]
 }
 
+/// What a further device says when it asks to be this person's.
+pub fn asking(world: &World, who: usize, device: &Device) -> Signed<DeviceClaim> {
+    let claim = DeviceClaim {
+        ticket: [4; 16],
+        person: world.id(who),
+        device_key: device.public(),
+        letter_key: letter_key().into(),
+        proof: [1; 32],
+        sealed_name: vec![].into(),
+        key_packages: vec![],
+    };
+    Signed::sign(&claim, &device.key)
+}
+
+/// What its person's first device makes of that.
+pub fn certified(world: &World, who: usize, claim: Signed<DeviceClaim>) -> CertifiedDevice {
+    let asked = claim.peek().unwrap();
+    let certificate = DeviceCertificate {
+        person: world.id(who),
+        device_key: asked.device_key,
+        letter_key: letter_key_hash(asked.letter_key.as_slice()),
+        issued_at: now_ms(),
+    };
+    CertifiedDevice { certificate: Signed::sign(&certificate, &world.person(who).key), claim }
+}
+
+pub fn removal(device: &Device, lost: bool) -> Request {
+    Request::RemoveDevice(DeviceRemoval { device: device.id(), lost: lost.into() })
+}
+
 /// What a new person says on joining.
 pub fn claim(person_key: &SigningKey, device: &Device, ticket: [u8; 16]) -> JoinRequest {
     let public = person_key.verifying_key().to_bytes();

@@ -152,6 +152,6 @@ impl World {
     fn remove_device(&mut self, node: usize) {
         let Some(by) = self.sibling(node) else { return };
         let device = self.nodes[node].id.clone();
-        self.wish(by, C::DeviceRemove { device });
+        self.wish(by, C::DeviceRemove { device, lost: false });
     }
 }

@@ -104,3 +104,36 @@ fn an_introduction_neither_renames_nor_takes_an_id_over() {
     let aunt = list(&people, "people").iter().find(|p| p["person"] == aunt_id.as_str());
     assert_eq!(aunt.map(|a| text(a, "name")).as_deref(), Some("Tante Tone"), "{people} {aunt_key:?}");
 }
+
+/// L9: what a stranger writes is kept up to a bound; whoever shares a log is heard all the same.
+#[test]
+fn l9_a_strangers_letters_are_not_kept_without_end() {
+    let mut cast = cast();
+    log(&mut cast);
+    let home = &mut cast.home;
+    let code = home.add_unit("BUP", "ppt");
+    let (stranger, _) = join(home, 41, code, "Leder BUP");
+    let stranger = Insider::account(&stranger);
+    let (person, key) = (stranger.person(), stranger.me.person_public().unwrap());
+    let unit = stranger.me.unit.clone().unwrap().unit;
+    let father: PersonId = cast.father_id.parse().unwrap();
+    let space = stafett_client_core::rows::Space::Mail as u8;
+    let kept = |device: &Device| device.disk.keys().filter(|(at, _)| *at == space).count();
+    let before = kept(&cast.father);
+    for n in 0..400u16 {
+        let mut scope = [7; 16];
+        scope[..2].copy_from_slice(&n.to_be_bytes());
+        stranger.write_letter(home, father, assignment(&stranger, person, key, unit, ScopeId(scope)));
+    }
+    cast.father.sync(home);
+    let added = kept(&cast.father) - before;
+    assert!((200..=256).contains(&added), "{added}");
+    assert!(cast.father.last_problem().contains("too-many-letters"), "{}", cast.father.last_problem());
+    // The leader of the school shares the log: hers are no stranger's.
+    let leader = Insider::account(&cast.leader);
+    let (own, own_key) = (leader.person(), leader.me.person_public().unwrap());
+    let school = leader.me.unit.clone().unwrap().unit;
+    leader.write_letter(home, father, assignment(&leader, own, own_key, school, ScopeId([9; 16])));
+    cast.father.sync(home);
+    assert_eq!(kept(&cast.father) - before, added + 1);
+}

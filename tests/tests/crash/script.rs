@@ -129,7 +129,7 @@ async fn take(open: &Open, step: &Step) -> Result<Answer, String> {
         }
         Step::Take(device) => {
             let taken = open.db.write::<_, StoreError, _>(move |conn: &mut Conn| {
-                Box::pin(async move { packages::take(conn, device, now_ms()).await })
+                Box::pin(async move { packages::take(conn, device, now_ms(), false).await })
             });
             Answer::Package(taken.await.map_err(lost)?)
         }

@@ -8,6 +8,7 @@ use stafett_protocol::credential::{DeviceCertificate, letter_key_hash};
 use stafett_protocol::http_signature;
 use stafett_protocol::ids::PersonId;
 use stafett_protocol::signed::Signed;
+use stafett_protocol::joining::DeviceClaim;
 use stafett_protocol::wire::{CertifiedDevice, ClientFrame, JoinClaim, JoinRequest, PersonJoin, Request};
 use stafett_server::certs::{self, Authority};
 use std::net::SocketAddr;
@@ -159,14 +160,27 @@ impl Account {
         Signed::sign(&certificate, &self.person)
     }
 
+    fn claim(&self, device: u16) -> Signed<DeviceClaim> {
+        let key = device_key(device);
+        let claim = DeviceClaim {
+            ticket: [0; 16],
+            person: self.id,
+            device_key: key.verifying_key().to_bytes(),
+            letter_key: LETTER_KEY.to_vec().into(),
+            proof: [0; 32],
+            sealed_name: vec![].into(),
+            key_packages: vec![],
+        };
+        Signed::sign(&claim, &key)
+    }
+
     /// Certifies so many devices more; how many the home has taken.
     pub async fn add_devices(&self, first: &mut Stream, count: u16) -> u16 {
         let mut taken = 0;
         for n in 1..=count {
             let certified = CertifiedDevice {
                 certificate: self.certificate(n),
-                letter_key: LETTER_KEY.to_vec().into(),
-                key_packages: vec![],
+                claim: self.claim(n),
             };
             let id = u32::from(n);
             first.send(frame(id, Request::CertifyDevice(certified))).await.expect("is sent");
