@@ -96,7 +96,7 @@ pub const fn request_bytes(kind: u8) -> usize {
         // PutCheckpointPart, PutCheckpoint, PutAttachmentPart: a part of 1 MiB, or facts, and what lies around them.
         24 | 25 | 28 => 2 * BODY_BYTES,
         // PublishKeyPackages, CertifyDevice, and the requests of a transfer.
-        3 | 11 | 16 | 19 | 20 | 21 => BODY_BYTES,
+        3 | 10 | 16 | 19 | 20 | 21 => BODY_BYTES,
         _ => SMALL_REQUEST_BYTES,
     }
 }
