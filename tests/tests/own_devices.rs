@@ -4,7 +4,7 @@
 use stafett_client_core::client::input::{AccessWord, Command as C, Who};
 use stafett_protocol::ids::{DeviceId, Municipality};
 use stafett_protocol::wire::{Reply, ServerFrame};
-use stafett_tests::model_cast::{Cast, cast, list, log, other_school, text};
+use stafett_tests::model_cast::{Cast, cast, concern, list, log, other_school, text};
 use stafett_tests::model_home::ModelHome;
 use stafett_tests::model_net::Net;
 use stafett_tests::model_people::Device;
@@ -139,6 +139,7 @@ fn a_letter_waits_until_its_reader_s_devices_are_known() {
     let mut cast = cast();
     let log = log(&mut cast);
     let _nes = other_school(&mut cast);
+    let concern = concern(&mut cast, &log);
     let Cast { home, teacher, mother, .. } = &mut cast;
     let mut second = further(home, mother, 83);
     mother.sync(home);
@@ -149,8 +150,9 @@ fn a_letter_waits_until_its_reader_s_devices_are_known() {
     assert_eq!(letters(home), 0, "all is read");
     // A request for consent goes to every device of both parents. The teacher has known the mother's first one for long.
     let unit = text(&list(&teacher.ask(home, C::Units).unwrap(), "units")[1], "unit");
-    let (who, scopes) = (Who::Unit(unit), vec![]);
-    teacher.ask(home, C::AccessRequest { log, who, scopes, access: AccessWord::Read }).unwrap();
+    let (who, scopes) = (Who::Unit(unit), vec![concern]);
+    let asked = teacher.ask(home, C::AccessRequest { log, who, scopes, access: AccessWord::Read });
+    assert!(asked.is_ok(), "{asked:?}");
     teacher.sync(&mut Slow(home, vec![]));
     assert_eq!(letters(home), 1, "{}", teacher.last_problem());
 }
