@@ -42,7 +42,7 @@ impl NamedTest {
             "protocol" | "server" => package,
             "client-cli" => "cli",
             "tests" => "suite",
-            "client-core" => "",
+            "client-core" | "host" => "",
             _ => return Err(format!("{package} is no package")),
         };
         let within = if rest.starts_with("src/") {
