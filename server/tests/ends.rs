@@ -144,7 +144,7 @@ async fn what_a_thief_founds_keeps_no_stolen_device_in() {
     let world = World::new();
     let server = Running::start(&world, None).await;
     let mut mothers = server.enter(&world, MOTHER).await;
-    let (first, phone) = (world.device(MOTHER), world.device_n(MOTHER, 1));
+    let first = world.device(MOTHER);
     let mut phones = telephone(&world, &server, &mut mothers).await;
     let scope = world.personal_founding(MOTHER);
     let founded = founds(&world, &mut mothers, first, scope).await;
@@ -177,7 +177,7 @@ async fn a_lost_device_goes_though_it_is_needed_and_open_codes_with_it() {
     let mut card = blind(world.card());
     world.add_family(&mut card);
     play(&server, &world, &card, 0).await;
-    let (first, phone) = (world.device(MOTHER), world.device_n(MOTHER, 1));
+    let first = world.device(MOTHER);
     let mut mothers = server.open(&first.key).await.unwrap();
     let mut phones = telephone(&world, &server, &mut mothers).await;
     let kind = CodeKind::Person(PersonKind::Guardian);

@@ -7,8 +7,8 @@ use stafett_protocol::codec::encode;
 use stafett_protocol::credential::{DeviceCertificate, letter_key_hash};
 use stafett_protocol::http_signature;
 use stafett_protocol::ids::PersonId;
-use stafett_protocol::signed::Signed;
 use stafett_protocol::joining::DeviceClaim;
+use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{CertifiedDevice, ClientFrame, JoinClaim, JoinRequest, PersonJoin, Request};
 use stafett_server::certs::{self, Authority};
 use std::net::SocketAddr;
@@ -178,10 +178,7 @@ impl Account {
     pub async fn add_devices(&self, first: &mut Stream, count: u16) -> u16 {
         let mut taken = 0;
         for n in 1..=count {
-            let certified = CertifiedDevice {
-                certificate: self.certificate(n),
-                claim: self.claim(n),
-            };
+            let certified = CertifiedDevice { certificate: self.certificate(n), claim: self.claim(n) };
             let id = u32::from(n);
             first.send(frame(id, Request::CertifyDevice(certified))).await.expect("is sent");
             loop {
