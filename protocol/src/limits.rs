@@ -100,6 +100,16 @@ pub const HEAD_LETTER_MILLIS: u64 = DAY_MILLIS;
 pub const MAILBOX_ITEMS: usize = 10_000;
 /// Letters waiting for one device.
 pub const MAILBOX_LETTER_BYTES: u64 = 256 * 1024 * 1024;
+/// What people write, in characters (see [`crate::text`]): a person's name.
+pub const PERSON_NAME_CHARS: usize = 120;
+/// Any other name: of a unit, a municipality, a category.
+pub const NAME_CHARS: usize = 200;
+/// A title.
+pub const LINE_CHARS: usize = 300;
+/// A measure, a goal, a glimpse.
+pub const PASSAGE_CHARS: usize = 4_000;
+/// A note.
+pub const LONG_CHARS: usize = 16_000;
 /// Life of a one-time code.
 pub const CODE_MAX_MILLIS: u64 = 14 * DAY_MILLIS;
 /// Dependencies of one Automerge change: the loose ends of everyone in the largest scope.
