@@ -9,6 +9,7 @@ use serde_json::json;
 use stafett_protocol::code::ticket_hash;
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::limits::CODE_MAX_MILLIS;
+use stafett_protocol::text;
 use stafett_protocol::wire::CodeKind;
 
 use super::{CliError, Said};
@@ -38,6 +39,7 @@ impl Init {
         if !(1..=9999).contains(&self.number) {
             return Err(CliError::Usage("--number is a municipality number of four digits".to_owned()));
         }
+        let name = text::MUNICIPALITY.take(&self.name).map_err(|unfit| CliError::Usage(unfit.to_string()))?;
         let (host, _) =
             self.listen.rsplit_once(':').ok_or_else(|| CliError::Usage("--listen is HOST:PORT".to_owned()))?;
         let host = host.to_owned();
@@ -47,10 +49,10 @@ impl Init {
             .port();
         Home::make_room(dir)?;
         let key = SigningKey::from_bytes(&random()?);
-        let authority = certs::new_authority(self.number, &self.name)?;
+        let authority = certs::new_authority(self.number, &name)?;
         let settings = Settings {
             number: self.number,
-            name: self.name,
+            name,
             listen: format!("{host}:{port}"),
             url: format!("https://{host}:{port}"),
             database: self.database,

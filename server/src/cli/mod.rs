@@ -8,8 +8,6 @@ mod peer;
 mod serve;
 mod unit;
 
-pub use unit::NAME_CHARS;
-
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;

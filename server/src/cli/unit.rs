@@ -6,6 +6,7 @@ use clap::Subcommand;
 use serde_json::json;
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::ids::UnitId;
+use stafett_protocol::text::{self, Unfit};
 use stafett_protocol::wire::CodeKind;
 
 use super::{CliError, Said, init::new_code};
@@ -26,24 +27,28 @@ pub enum UnitCommand {
     },
 }
 
-/// Longest name or kind of a unit.
-pub const NAME_CHARS: usize = 200;
-
 impl UnitCommand {
     pub async fn run(self, dir: &Path) -> Result<Said, CliError> {
         let Self::Add { name, kind } = self;
-        if name.trim().is_empty() || name.chars().count() > NAME_CHARS || kind.chars().count() > NAME_CHARS {
-            return Err(CliError::Usage("--name and --kind take 1 to 200 characters".to_owned()));
-        }
+        let unfit = |unfit: Unfit| CliError::Usage(unfit.to_string());
+        let name = text::UNIT.take(&name).map_err(unfit)?;
+        let kind = text::UNIT_KIND.take(&kind).map_err(unfit)?;
         let (home, db) = super::open(dir).await?;
         let municipality = Municipality::of(&home)?;
         let unit = UnitId(random()?);
-        {
+        let known = {
             let (name, kind) = (name.clone(), kind.clone());
             db.write::<_, StoreError, _>(move |conn: &mut Conn| {
                 Box::pin(async move { accounts::add_unit(conn, unit, &name, &kind, now_ms()).await })
             })
-            .await?;
+            .await?
+        };
+        if known.is_some() {
+            return Err(CliError::Refused {
+                code: "unit-exists",
+                message: format!("there is a unit called {name} already"),
+                hint: "give it a name that families can tell from the other",
+            });
         }
         let ticket = new_code(&db, CodeKind::Person(PersonKind::Leader), Some(unit)).await?;
         db.close().await;

@@ -11,6 +11,7 @@ use stafett_protocol::credential::{Municipalities, MunicipalityKey};
 use stafett_protocol::federation::PeerFile;
 use stafett_protocol::ids::{Hash, Municipality, PublicKey};
 use stafett_protocol::signed::Signed;
+use stafett_protocol::text;
 
 use super::address::{Address, BadAddress};
 use super::pin::Pin;
@@ -41,6 +42,8 @@ pub enum NotAPeer {
     Signature,
     #[error("the number is none of a municipality")]
     Number,
+    #[error("the name cannot be shown as it stands")]
+    Name,
     #[error("the certificate authority is not that of this municipality: {0}")]
     Certificate(#[from] Error),
     #[error("{0}")]
@@ -53,8 +56,12 @@ impl Peer {
         let described = signed.peek().map_err(|_| NotAPeer::Signature)?;
         // Nobody else signs it. The key is not trusted by this: a person has compared its fingerprint.
         signed.verify(&described.key).map_err(|_| NotAPeer::Signature)?;
-        if !(1..=9999).contains(&described.number) || described.name.chars().count() > crate::cli::NAME_CHARS {
+        if !(1..=9999).contains(&described.number) {
             return Err(NotAPeer::Number);
+        }
+        // What is shown is what was signed, or it is no peer.
+        if text::MUNICIPALITY.take(&described.name).ok().as_ref() != Some(&described.name) {
+            return Err(NotAPeer::Name);
         }
         Ok(Self {
             number: described.number,

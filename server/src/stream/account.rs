@@ -8,11 +8,11 @@ use stafett_protocol::credential::PersonKind;
 use stafett_protocol::ids::{DeviceId, UnitId};
 use stafett_protocol::limits::CODE_MAX_MILLIS;
 use stafett_protocol::signed::Signed;
+use stafett_protocol::text;
 use stafett_protocol::wire::{AddedUnit, CertifiedDevice, CodeKind, CodeOffer, NewUnit, Reply};
 
 use super::Connection;
 use super::requests::Failed;
-use crate::cli::NAME_CHARS;
 use crate::db::Conn;
 use crate::fanout::{News, notify};
 use crate::home::random;
@@ -131,10 +131,10 @@ impl Connection {
         if self.myself().await?.kind != PersonKind::Administrator {
             return Err(Fault::NotAllowed.into());
         }
-        let fits = |text: &str| !text.trim().is_empty() && text.chars().count() <= NAME_CHARS;
-        if !fits(&new.name) || !fits(&new.kind) {
+        // The client has asked the same before; what comes otherwise was not made by ours.
+        let (Ok(name), Ok(kind)) = (text::UNIT.take(&new.name), text::UNIT_KIND.take(&new.kind)) else {
             return Err(Fault::TooLarge.into());
-        }
+        };
         let unit = UnitId(random()?);
         let ticket: [u8; 16] = random()?;
         let now = self.server.clock.now();
@@ -145,12 +145,20 @@ impl Connection {
             expires_ms: now.saturating_add(CODE_MAX_MILLIS),
             used_by: None,
         };
-        self.server
+        let unit = self
+            .server
             .db
-            .write::<(), Fault, _>(move |conn: &mut Conn| {
+            .write::<UnitId, Fault, _>(move |conn: &mut Conn| {
                 Box::pin(async move {
-                    accounts::add_unit(conn, unit, &new.name, &new.kind, now).await?;
-                    Ok(accounts::add_code(conn, &ticket_hash(&ticket), &code).await?)
+                    let code = match accounts::add_unit(conn, unit, &name, &kind, now).await? {
+                        None => code,
+                        // The answer was lost, perhaps, and with it the code.
+                        Some(known) if known.leader.is_none() => StoredCode { unit: Some(known.unit), ..code },
+                        Some(_) => return Err(Fault::UnitExists),
+                    };
+                    let unit = code.unit.unwrap_or(unit);
+                    accounts::add_code(conn, &ticket_hash(&ticket), &code).await?;
+                    Ok(unit)
                 })
             })
             .await?;
