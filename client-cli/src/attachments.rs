@@ -1,6 +1,5 @@
 //! Files between this machine and a log: read whole before anything is sealed, written whole or not at all.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -8,6 +7,7 @@ use stafett_client_core::client::input::{AttachTo, Command as Wish, NewAttachmen
 use stafett_protocol::limits::ATTACHMENT_BYTES;
 
 use crate::fault::{Exit, Fault};
+use crate::files::{self, Unread};
 use crate::session::Session;
 
 /// The wish to write a note or glimpse, with a file on it where one is named.
@@ -20,13 +20,14 @@ pub fn written(to: AttachTo, text: String, file: Option<&Path>) -> Result<Wish, 
 }
 
 fn read(file: &Path) -> Result<NewAttachment, Fault> {
-    let bad = |error: std::io::Error| Fault::usage("file", format!("{}: {error}", file.display()));
-    let size = std::fs::metadata(file).map_err(bad)?.len();
-    if size > ATTACHMENT_BYTES as u64 {
-        return Err(Fault::new(Exit::Refused, "attachment-too-large", file.display()));
-    }
+    let bytes = files::read(file, ATTACHMENT_BYTES).map_err(|why| match why {
+        Unread::TooLarge(_) => Fault::new(Exit::Refused, "attachment-too-large", file.display()),
+        Unread::NoFile => Fault::usage("no-file", file.display()),
+        Unread::Changing => Fault::usage("file-changing", file.display()),
+        Unread::Io(error) => Fault::usage("file", format!("{}: {error}", file.display())),
+    })?;
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    Ok(NewAttachment { name, bytes: std::fs::read(file).map_err(bad)? })
+    Ok(NewAttachment { name, bytes })
 }
 
 /// Writes an attachment to a file of one's own choice; one that is not on this device is fetched first.
@@ -38,14 +39,8 @@ pub async fn get(session: &mut Session, attachment: String, out: &Path) -> Resul
         got = session.fetch(wish).await;
     }
     let (mut value, file) = got?;
-    let bad = |error: std::io::Error| Fault::usage("file", format!("{}: {error}", out.display()));
     // Never over a file that is there: a name is easily mistyped.
-    let mut to = std::fs::File::create_new(out).map_err(bad)?;
-    if let Err(error) = to.write_all(&file).and_then(|()| to.sync_all()) {
-        // Half a file is none.
-        let _ = std::fs::remove_file(out);
-        return Err(bad(error));
-    }
+    files::create(out, &file).map_err(|error| Fault::usage("file", format!("{}: {error}", out.display())))?;
     if let Some(fields) = value.as_object_mut() {
         fields.insert("file".to_owned(), json!(out.display().to_string()));
     }
