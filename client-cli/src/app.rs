@@ -10,14 +10,16 @@ use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use stafett_client_core::audit;
 use stafett_client_core::client::input::{AttachTo, Command as Wish, Progress};
+use stafett_client_core::client::{check_accept, check_join};
 use stafett_protocol::code::Code;
 use zeroize::Zeroizing;
 
-use crate::args::{Attachment, Audit, Command, CommandLine, Invite, Join, Keyring};
+use crate::args::{Attachment, Audit, Command, CommandLine, Device, Invite, Join, Keyring};
 use crate::attachments;
 use crate::commands::{Asked, asked};
 use crate::fault::{Exit, Fault};
-use crate::home::{Home, default_dir, given_passphrase, passphrase};
+use crate::files;
+use crate::home::{Home, default_dir, is_passphrase_given, new_passphrase, passphrase};
 use crate::keyring;
 use crate::messages::{Language, Messages};
 use crate::output::{Output, Said};
@@ -28,9 +30,9 @@ use crate::transport::Backoff;
 use crate::{help, qr, render};
 
 /// No log's export comes near it; a device or pipe would never end.
-const EXPORT_BYTES: u64 = 1 << 30;
-/// A certificate is a few kilobytes.
-const CERTIFICATE_BYTES: u64 = 64 * 1024;
+const EXPORT_BYTES: usize = 1 << 30;
+/// A certificate in PEM is far smaller.
+const CA_FILE_BYTES: usize = 64 * 1024;
 
 /// The whole program.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -81,11 +83,14 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
         #[cfg(feature = "demo")]
         Command::Demo { keep, fast } => return crate::demo::run(keep.as_deref(), fast, output).await,
         Command::Keyring(command) => return key_in_keyring(&dir, command, output),
+        Command::Passphrase => return change_passphrase(&dir, output),
         Command::Audit(Audit::Verify { what }) if Path::new(&what).is_file() => {
             return verify_file(Path::new(&what), output);
         }
         other => other,
     };
+    knock(&command)?;
+    let made_here = begins(&command) && !dir.join("home.json").exists();
     let mut session = open(&dir, &command, recording, output).await?;
     if !output.is_json() && std::io::stderr().is_terminal() {
         let messages = Messages::of(Language::chosen());
@@ -94,10 +99,14 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
     match command {
         Command::Sync { watch: true } => watch(&mut session, output).await?,
         Command::Sync { watch: false } => {
-            say(output, "sync", session.sync().await?);
+            let counts = session.sync().await?;
+            let given_up = counts.get("given_up").and_then(Value::as_u64).is_some_and(|many| many > 0);
+            say(output, "sync", counts);
             if session.awaits_certificate() {
                 eprintln!("{}", output.messages().say("hint.not-authenticated", &[]));
             }
+            // All else is done; but whoever wrote what was refused must not take it for sent.
+            return Ok(if given_up { Exit::Refused } else { Exit::Done });
         }
         Command::Audit(Audit::Export { log, file }) => {
             let exported = session.perform(Wish::AuditExport { log }).await?;
@@ -122,7 +131,14 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
                 own_unit(&mut session, unit).await?;
             }
             if let Some(Asked { wish, name }) = asked(other) {
-                let value = session.perform(wish).await?;
+                let value = match session.perform(wish).await {
+                    // A home that was made for a code which was refused is nobody's.
+                    Err(fault) if made_here && fault.exit == Exit::Refused => {
+                        session.into_home().discard();
+                        return Err(fault);
+                    }
+                    other => other?,
+                };
                 match name {
                     // Nobody can let this device in before its key packages are at the server.
                     "join" => drop(session.sync().await?),
@@ -148,7 +164,7 @@ fn moving_line(messages: &Messages, progress: &Progress) -> String {
 fn overridden(join: Join) -> Result<Join, Fault> {
     let (Some(server), Some(ca)) = (&join.server, &join.ca) else { return Ok(join) };
     let bad = |error: &dyn std::fmt::Display| Fault::usage("ca-file", format!("{}: {error}", ca.display()));
-    let pem = stafett_host::read_bounded(ca, CERTIFICATE_BYTES).map_err(|error| bad(&error))?;
+    let pem = files::read(ca, CA_FILE_BYTES).map_err(|error| bad(&error))?;
     let der = CertificateDer::from_pem_slice(&pem).map_err(|error| bad(&error))?;
     let mut code = Code::from_text(&join.code).map_err(|error| Fault::usage("code", error))?;
     code.url.clone_from(server);
@@ -200,12 +216,45 @@ fn key_in_keyring(dir: &Path, command: Keyring, output: &Output) -> Result<Exit,
     Ok(Exit::Done)
 }
 
+/// What makes a home where there is none.
+fn begins(command: &Command) -> bool {
+    matches!(command, Command::Join(_) | Command::Device(Device::Accept { .. }))
+}
+
+/// What can be refused before there is a home is refused there, and leaves none behind.
+fn knock(command: &Command) -> Result<(), Fault> {
+    match command {
+        Command::Join(join) => check_join(&join.code, join.name.as_deref().unwrap_or_default())?,
+        Command::Device(Device::Accept { code, name }) => check_accept(code, name.as_deref().unwrap_or_default())?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// `passphrase`: the same key under another passphrase.
+fn change_passphrase(dir: &Path, output: &Output) -> Result<Exit, Fault> {
+    let home = Home::hold(dir)?;
+    let ask = |key: &str| output.messages().say(key, &[]);
+    let key = home.unlock(passphrase(&ask("ask.passphrase"), None)?.as_bytes())?;
+    let fresh = new_passphrase(&ask("ask.new_passphrase"), &ask("ask.again"))?;
+    // The keyring's entry goes by the wrapping, which is another from now on.
+    let kept = keyring::recall(&home).is_some();
+    if kept {
+        keyring::forget(&home)?;
+    }
+    home.wrap(&key, fresh.as_bytes())?;
+    if kept {
+        keyring::keep(&home, &key)?;
+    }
+    say(output, "passphrase", json!({"changed": true}));
+    Ok(Exit::Done)
+}
+
 /// Opens the home; only `join` and `device accept` make one.
 async fn open(dir: &Path, command: &Command, recording: Recording, output: &Output) -> Result<Session, Fault> {
-    let begins = matches!(command, Command::Join(_) | Command::Device(crate::args::Device::Accept { .. }));
-    let home = if begins { Home::hold_new(dir)? } else { Home::hold(dir)? };
+    let home = if begins(command) { Home::hold_new(dir)? } else { Home::hold(dir)? };
     let ask = |key: &str| output.messages().say(key, &[]);
-    let kept = || keyring::recall(&home).filter(|_| given_passphrase().is_none());
+    let kept = || keyring::recall(&home).filter(|_| !is_passphrase_given());
     let key: Zeroizing<[u8; 32]> = if !home.is_set_up() {
         home.set_up(passphrase(&ask("ask.new_passphrase"), Some(&ask("ask.again")))?.as_bytes())?
     } else if let Some(key) = kept() {
@@ -264,7 +313,7 @@ fn say(output: &Output, name: &str, value: Value) {
 /// An exported file needs no home: everything that is checked stands in it.
 fn verify_file(file: &Path, output: &Output) -> Result<Exit, Fault> {
     let bad = |error: &dyn std::fmt::Display| Fault::new(Exit::Damaged, "file", format!("{}: {error}", file.display()));
-    let text = stafett_host::read_bounded(file, EXPORT_BYTES).map_err(|error| bad(&error))?;
+    let text = files::read(file, EXPORT_BYTES).map_err(|error| bad(&error))?;
     let exported: Value = serde_json::from_slice(&text).map_err(|error| bad(&error))?;
     let report = audit::verify_export(&exported).map_err(|error| bad(&error))?.to_json();
     let broken = has_violations(&report);

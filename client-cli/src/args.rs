@@ -3,10 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
-use time::Date;
-
-use crate::dates::parse_date;
-
 mod measure;
 
 pub use measure::{Arena, Colour, Correction, Evaluate, Measure, MeasureText};
@@ -26,6 +22,14 @@ pub struct CommandLine {
     pub command: Command,
 }
 
+/// What people write may begin with a dash; a single word that looks like an option is a mistyped one.
+pub(crate) fn words(text: &str) -> Result<String, String> {
+    let option = text.strip_prefix("--").is_some_and(|word| {
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'-' | b'='))
+    });
+    if option { Err("-- TEXT".to_owned()) } else { Ok(text.to_owned()) }
+}
+
 /// What a person can ask for.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -34,6 +38,8 @@ pub enum Command {
     Device(Device),
     #[command(subcommand)]
     Keyring(Keyring),
+    /// Another passphrase for this home.
+    Passphrase,
     Invite(Invite),
     People {
         #[arg(long)]
@@ -65,16 +71,19 @@ pub enum Command {
     Evaluate(Evaluate),
     Glimpse {
         concern: String,
+        #[arg(allow_hyphen_values = true, value_parser = words)]
         text: String,
         #[arg(long, value_name = "FILE.pdf")]
         attach: Option<PathBuf>,
     },
     Comment {
         concern: String,
+        #[arg(allow_hyphen_values = true, value_parser = words)]
         text: String,
     },
     Note {
         log: String,
+        #[arg(allow_hyphen_values = true, value_parser = words)]
         text: String,
         #[arg(long, value_name = "FILE.pdf")]
         attach: Option<PathBuf>,
@@ -84,6 +93,10 @@ pub enum Command {
     Sync {
         #[arg(long)]
         watch: bool,
+    },
+    Drafts {
+        #[command(subcommand)]
+        drop: Option<Drafts>,
     },
     #[command(subcommand)]
     Audit(Audit),
@@ -105,9 +118,9 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct Join {
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub code: String,
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true, value_parser = words)]
     pub name: Option<String>,
     #[arg(long, value_name = "URL", requires = "ca")]
     pub server: Option<String>,
@@ -119,9 +132,9 @@ pub struct Join {
 pub enum Device {
     Link,
     Accept {
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         code: String,
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true, value_parser = words)]
         name: Option<String>,
     },
     List,
@@ -130,6 +143,11 @@ pub enum Device {
         #[arg(long)]
         lost: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Drafts {
+    Drop { draft: String },
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]
@@ -172,7 +190,7 @@ pub enum InviteRole {
 #[derive(Debug, Subcommand)]
 pub enum Unit {
     Add {
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true, value_parser = words)]
         name: String,
         #[arg(long)]
         kind: String,
@@ -192,10 +210,10 @@ pub enum Unit {
 #[derive(Debug, Subcommand)]
 pub enum Log {
     New {
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true, value_parser = words)]
         child: String,
-        #[arg(long, value_parser = parse_date, value_name = "YYYY-MM-DD")]
-        born: Date,
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        born: String,
         #[arg(long, required = true, num_args = 1.., action = ArgAction::Append)]
         guardian: Vec<String>,
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
@@ -285,7 +303,7 @@ pub enum Baton {
         /// Notes that go along to another municipality, if the family agrees; no others do.
         #[arg(long, num_args = 1.., action = ArgAction::Append)]
         note: Vec<String>,
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true, value_parser = words)]
         reason: String,
     },
     List,
@@ -296,7 +314,7 @@ pub enum Baton {
     },
     Decline {
         offer: String,
-        #[arg(long = "reason")]
+        #[arg(long = "reason", allow_hyphen_values = true, value_parser = words)]
         why: Option<String>,
     },
     Abort {
@@ -304,7 +322,7 @@ pub enum Baton {
     },
     Takeover {
         log: String,
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true, value_parser = words)]
         reason: String,
     },
 }
@@ -313,11 +331,11 @@ pub enum Baton {
 pub enum Concern {
     New {
         log: String,
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true, value_parser = words)]
         title: String,
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true, value_parser = words)]
         goal: String,
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true, value_parser = words)]
         category: Option<String>,
         #[command(flatten)]
         measure: MeasureText,

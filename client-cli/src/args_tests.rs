@@ -26,6 +26,14 @@ fn every_command_of_the_contract_is_understood() {
         "device remove 12ab --lost",
         "keyring keep",
         "keyring forget --json",
+        "passphrase",
+        "drafts",
+        "drafts drop 12ab",
+        "glimpse C -_foo",
+        "glimpse C -5_grader --attach f.pdf",
+        "note L --_ikke_et_valg",
+        "concern new L --title -_a --goal -1 --text -_b",
+        "measure edit M --text -",
         "invite --role employee --may-hold --may-act --unit U",
         "invite --guardian",
         "invite --child",
@@ -104,5 +112,16 @@ fn wrong_use_is_refused() {
         "evaluate M --result blue --text X",
     ] {
         assert!(parse(line).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn a_text_may_begin_with_a_dash_and_a_mistyped_option_is_none() {
+    let line = parse("glimpse C -_foo").unwrap();
+    assert!(matches!(line.command, Command::Glimpse { text, .. } if text == "- foo"));
+    let line = parse("glimpse C --attach f.pdf -5_grader").unwrap();
+    assert!(matches!(line.command, Command::Glimpse { text, attach: Some(_), .. } if text == "-5 grader"));
+    for wrong in ["glimpse C --atach", "comment C --jsn", "measure add C --text --due"] {
+        assert!(parse(wrong).is_err(), "{wrong}");
     }
 }

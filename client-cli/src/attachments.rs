@@ -8,6 +8,7 @@ use stafett_protocol::limits::ATTACHMENT_BYTES;
 
 use crate::app::not_written;
 use crate::fault::{Exit, Fault};
+use crate::files::{self, Unread};
 use crate::session::Session;
 
 /// The wish to write a note or glimpse, with a file on it where one is named.
@@ -20,13 +21,14 @@ pub fn written(to: AttachTo, text: String, file: Option<&Path>) -> Result<Wish, 
 }
 
 fn read(file: &Path) -> Result<NewAttachment, Fault> {
-    let bad = |error: std::io::Error| Fault::usage("file", format!("{}: {error}", file.display()));
-    let size = std::fs::metadata(file).map_err(bad)?.len();
-    if size > ATTACHMENT_BYTES as u64 {
-        return Err(Fault::new(Exit::Refused, "attachment-too-large", file.display()));
-    }
+    let bytes = files::read(file, ATTACHMENT_BYTES).map_err(|why| match why {
+        Unread::TooLarge(_) => Fault::new(Exit::Refused, "attachment-too-large", file.display()),
+        Unread::NoFile => Fault::usage("no-file", file.display()),
+        Unread::Changing => Fault::usage("file-changing", file.display()),
+        Unread::Io(error) => Fault::usage("file", format!("{}: {error}", file.display())),
+    })?;
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    Ok(NewAttachment { name, bytes: std::fs::read(file).map_err(bad)? })
+    Ok(NewAttachment { name, bytes })
 }
 
 /// Writes an attachment to a file of one's own choice; one that is not on this device is fetched first.

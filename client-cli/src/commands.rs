@@ -3,10 +3,9 @@
 use stafett_client_core::client::input::{AccessWord, Command as Wish, Invitation, NewMeasure, Who, WithdrawTarget};
 
 use crate::args::{
-    Access, AccessKind, AccessRequest, Audit, Baton, Command, Concern, Consent, Correction, Device, Invite, Log,
-    Measure, MeasureText, Unit, Withdraw,
+    Access, AccessKind, AccessRequest, Audit, Baton, Command, Concern, Consent, Correction, Device, Drafts, Invite,
+    Log, Measure, MeasureText, Unit, Withdraw,
 };
-use crate::dates::date_text;
 
 /// A wish of the core, and the name under which the catalogue has its words.
 pub struct Asked {
@@ -41,12 +40,15 @@ pub fn asked(command: Command) -> Option<Asked> {
             let result = word(e.result);
             ("evaluate", Wish::Evaluate { measure: e.measure, result, text: e.text, family_agrees: e.family_agrees })
         }
+        Command::Drafts { drop: None } => ("drafts", Wish::Drafts),
+        Command::Drafts { drop: Some(Drafts::Drop { draft }) } => ("drafts.drop", Wish::DraftDrop { draft }),
         Command::Comment { concern, text } => ("comment", Wish::Comment { concern, text }),
         Command::Audit(Audit::Verify { what }) => ("audit.verify", Wish::AuditVerify { log: what }),
         Command::Audit(Audit::Export { log, .. }) => ("audit.export", Wish::AuditExport { log }),
         // What the host does itself: it reads and writes files, and speaks with the server.
         Command::Sync { .. }
         | Command::Keyring(_)
+        | Command::Passphrase
         | Command::Glimpse { .. }
         | Command::Note { .. }
         | Command::Attachment(_) => return None,
@@ -86,7 +88,7 @@ fn of_unit(unit: Unit) -> (&'static str, Wish) {
 fn of_log(log: Log) -> (&'static str, Wish) {
     match log {
         Log::New { child, born, guardian, level } => {
-            ("log.new", Wish::LogNew { child, born: date_text(born), guardians: guardian, level })
+            ("log.new", Wish::LogNew { child, born, guardians: guardian, level })
         }
         Log::List => ("log.list", Wish::LogList),
         Log::Show { log } => ("log.show", Wish::LogShow { log }),
@@ -171,7 +173,7 @@ fn new_measure(measure: MeasureText) -> NewMeasure {
         text: measure.text,
         arena: measure.arena.map(word),
         responsible: measure.responsible,
-        due: measure.due.map(date_text),
+        due: measure.due,
     }
 }
 

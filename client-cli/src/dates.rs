@@ -1,18 +1,7 @@
-//! Days and moments as people type and scripts read them.
+//! Moments as scripts read them.
 
+use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use time::macros::format_description;
-use time::{Date, OffsetDateTime};
-
-/// A day as `YYYY-MM-DD`.
-pub fn parse_date(text: &str) -> Result<Date, String> {
-    Date::parse(text, format_description!("[year]-[month]-[day]")).map_err(|_| "YYYY-MM-DD".to_owned())
-}
-
-/// A day as `YYYY-MM-DD`.
-pub fn date_text(date: Date) -> String {
-    format!("{:04}-{:02}-{:02}", date.year(), u8::from(date.month()), date.day())
-}
 
 /// A moment as RFC 3339 UTC, to the second.
 pub fn moment_text(ms: u64) -> String {
@@ -32,13 +21,10 @@ pub fn now_ms() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
-    fn days_and_moments() {
-        assert_eq!(date_text(parse_date("2015-03-01").unwrap()), "2015-03-01");
-        assert!(parse_date("2015-02-30").is_err() && parse_date("1.3.2015").is_err());
+    fn moments() {
         assert_eq!(moment_text(1_700_000_000_999), "2023-11-14T22:13:20Z");
     }
 }

@@ -39,12 +39,14 @@ pub struct Fault {
     pub code: String,
     /// What fills `{detail}`: a path, an id, the technical reason. Never content of a log.
     pub detail: String,
+    /// What fills the other places: how much is allowed, how much it is.
+    pub values: Vec<(&'static str, String)>,
 }
 
 impl Fault {
     /// Put together by hand.
     pub fn new(exit: Exit, code: &str, detail: impl std::fmt::Display) -> Self {
-        Self { exit, code: code.to_owned(), detail: detail.to_string() }
+        Self { exit, code: code.to_owned(), detail: detail.to_string(), values: Vec::new() }
     }
 
     /// Wrong use.
@@ -60,17 +62,23 @@ impl From<HomeError> for Fault {
             HomeError::Exists(_) => (Exit::Usage, "home-exists"),
             HomeError::Busy(_) => (Exit::Usage, "home-busy"),
             HomeError::Passphrase => (Exit::Usage, "wrong-passphrase"),
+            HomeError::PassphraseSign => (Exit::Usage, "passphrase-sign"),
+            HomeError::PassphraseTwice => (Exit::Usage, "passphrase-twice"),
             HomeError::NoPassphrase => (Exit::Usage, "no-passphrase"),
             HomeError::Damaged(_) => (Exit::Damaged, "home-damaged"),
+            HomeError::Io(_, reason) if no_room(reason) => (Exit::Damaged, "disk-full"),
             HomeError::Io(..) => (Exit::Damaged, "home-unusable"),
         };
         let detail = match &error {
             HomeError::Missing(dir) | HomeError::Exists(dir) | HomeError::Busy(dir) => dir.display().to_string(),
             HomeError::Damaged(reason) => reason.clone(),
             HomeError::Io(path, reason) => format!("{}: {reason}", path.display()),
-            HomeError::Passphrase | HomeError::NoPassphrase => String::new(),
+            HomeError::Passphrase
+            | HomeError::NoPassphrase
+            | HomeError::PassphraseSign
+            | HomeError::PassphraseTwice => String::new(),
         };
-        Self { exit, code: code.to_owned(), detail }
+        Self::new(exit, code, detail)
     }
 }
 
@@ -79,9 +87,36 @@ impl From<StoreError> for Fault {
         let code = match &error {
             StoreError::Schema(_) => "store-too-new",
             StoreError::Version(_) => "sqlite-too-old",
-            StoreError::Sqlite(_) | StoreError::Seal(_) => "store-damaged",
+            StoreError::Sqlite(error) => of_sqlite(error),
+            StoreError::Seal(_) => "store-damaged",
         };
         Self::new(Exit::Damaged, code, error)
+    }
+}
+
+/// Nothing on the disk is wrong: there is no room for more.
+fn no_room(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}
+
+/// What SQLite says tells a disk that takes nothing from a file that is damaged. Neither is the other: who is told of damage
+/// gives up what is whole.
+fn of_sqlite(error: &sqlx::Error) -> &'static str {
+    const FULL: i32 = 13;
+    const IO: i32 = 10;
+    const READ_ONLY: i32 = 8;
+    const CANNOT_OPEN: i32 = 14;
+    /// Extended codes of [`IO`] for writing, syncing and truncating: a quota shows itself there.
+    const WRITING: [i32; 4] = [3, 4, 5, 6];
+    if let sqlx::Error::Io(error) = error {
+        return if no_room(error) { "disk-full" } else { "home-unusable" };
+    }
+    let code = error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<i32>().ok());
+    match code.map(|code| (code & 0xff, code >> 8)) {
+        Some((FULL, _)) => "disk-full",
+        Some((IO, how)) if WRITING.contains(&how) => "disk-full",
+        Some((READ_ONLY | CANNOT_OPEN, _)) => "home-unusable",
+        _ => "store-damaged",
     }
 }
 
@@ -92,6 +127,7 @@ impl From<TransportError> for Fault {
             TransportError::Unreachable(reason) => Self::new(Exit::Unreachable, "unreachable", reason),
             // Nothing was sent to whoever answered; trying again later may reach the right one.
             TransportError::Identity(reason) => Self::new(Exit::Unreachable, "wrong-server", reason),
+            TransportError::Clock(off) => off.fault(),
             TransportError::Refused { status, body } => refusal(status, &body),
             TransportError::Nonsense(reason) => Self::new(Exit::Damaged, "server-nonsense", reason),
         }
@@ -106,7 +142,7 @@ impl From<Problem> for Fault {
             Blame::Net => Exit::Unreachable,
             Blame::Data => Exit::Damaged,
         };
-        Self { exit, code: problem.code, detail: problem.message }
+        Self { exit, code: problem.code, detail: problem.message, values: problem.values }
     }
 }
 
@@ -116,6 +152,7 @@ pub fn refusal(status: u16, body: &str) -> Fault {
     let text = |key: &str| document.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
     let code = text("code").or_else(|| text("type").and_then(|kind| kind.rsplit([':', '/']).next().map(str::to_owned)));
     Fault {
+        values: Vec::new(),
         exit: Exit::Refused,
         code: code.filter(|code| is_code(code)).unwrap_or_else(|| "server-refused".to_owned()),
         detail: text("detail").or_else(|| text("title")).unwrap_or_else(|| status.to_string()),

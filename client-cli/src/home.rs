@@ -15,7 +15,11 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::passphrase::prepared;
+
 const FORMAT: u32 = 1;
+/// The files of a home.
+const OURS: [&str; 3] = ["lock", "home.json", "store.sqlite"];
 const NEW_MEMORY_KIB: u32 = 47_104;
 const NEW_PASSES: u32 = 2;
 const MEMORY_KIB: std::ops::RangeInclusive<u32> = 19_456..=1_048_576;
@@ -36,6 +40,12 @@ pub enum HomeError {
     /// The passphrase does not fit (or the wrapped key was altered, which cannot be told apart).
     #[error("the passphrase does not fit this home")]
     Passphrase,
+    /// It holds what no keyboard writes, or is not text.
+    #[error("the passphrase holds a sign that cannot be used")]
+    PassphraseSign,
+    /// The second time something else was typed.
+    #[error("the two passphrases differ")]
+    PassphraseTwice,
     /// Nobody to ask and nothing given.
     #[error("no passphrase was given")]
     NoPassphrase,
@@ -101,9 +111,16 @@ impl Home {
             return Err(HomeError::Exists(self.dir.clone()));
         }
         let mut key = Zeroizing::new([0u8; 32]);
+        getrandom::fill(&mut key[..]).map_err(|error| HomeError::Io(self.dir.clone(), io::Error::other(error)))?;
+        self.wrap(&key, passphrase)?;
+        Ok(key)
+    }
+
+    /// Wraps the home key under a passphrase; what was wrapped before is gone once this returns.
+    pub fn wrap(&self, key: &[u8; 32], passphrase: &[u8]) -> Result<(), HomeError> {
         let mut salt = [0u8; 16];
         let mut nonce = [0u8; 12];
-        for part in [&mut key[..], &mut salt[..], &mut nonce[..]] {
+        for part in [&mut salt[..], &mut nonce[..]] {
             getrandom::fill(part).map_err(|error| HomeError::Io(self.dir.clone(), io::Error::other(error)))?;
         }
         let mut wrapping = Wrapping {
@@ -120,8 +137,19 @@ impl Home {
             .encrypt(&Nonce::from(nonce), Payload { msg: &key[..], aad: &wrapping.context() })
             .map_err(|_| HomeError::Damaged("the key cannot be wrapped".to_owned()))?;
         wrapping.wrapped_key = hex::encode(wrapped);
-        self.write_whole("home.json", &wrapping)?;
-        Ok(key)
+        self.write_whole("home.json", &wrapping)
+    }
+
+    /// Takes away a home that was made for nothing, and its directory where nothing else is in it.
+    pub fn discard(self) {
+        let Self { dir, _lock } = self;
+        for name in OURS {
+            for ending in ["", ".new", "-wal", "-shm", "-journal"] {
+                // What is not there need not go, and what cannot go does no harm.
+                let _ = std::fs::remove_file(dir.join(format!("{name}{ending}")));
+            }
+        }
+        let _ = std::fs::remove_dir(dir);
     }
 
     fn wrapping(&self) -> Result<Wrapping, HomeError> {
@@ -212,15 +240,29 @@ pub fn default_dir() -> Option<PathBuf> {
     base.map(|base| base.join("stafett"))
 }
 
-/// `STAFETT_PASSPHRASE`.
-pub fn given_passphrase() -> Option<Zeroizing<String>> {
-    std::env::var("STAFETT_PASSPHRASE").ok().filter(|given| !given.is_empty()).map(Zeroizing::new)
+/// Where a passphrase is given, and the new one in `passphrase`.
+const GIVEN: &str = "STAFETT_PASSPHRASE";
+const NEW: &str = "STAFETT_NEW_PASSPHRASE";
+
+/// Whether `STAFETT_PASSPHRASE` says it.
+pub fn is_passphrase_given() -> bool {
+    std::env::var_os(GIVEN).is_some_and(|given| !given.is_empty())
 }
 
 /// `STAFETT_PASSPHRASE`, else a question at the terminal; asked twice for a new home.
 pub fn passphrase(question: &str, again: Option<&str>) -> Result<Zeroizing<String>, HomeError> {
-    if let Some(given) = given_passphrase() {
-        return Ok(given);
+    given_or_asked(GIVEN, question, again)
+}
+
+/// The one that comes in its place: `STAFETT_NEW_PASSPHRASE`, else asked twice.
+pub fn new_passphrase(question: &str, again: &str) -> Result<Zeroizing<String>, HomeError> {
+    given_or_asked(NEW, question, Some(again))
+}
+
+fn given_or_asked(variable: &str, question: &str, again: Option<&str>) -> Result<Zeroizing<String>, HomeError> {
+    if let Some(given) = std::env::var_os(variable).filter(|given| !given.is_empty()) {
+        let given = Zeroizing::new(given.into_string().map_err(|_| HomeError::PassphraseSign)?);
+        return prepared(&given).ok_or(HomeError::PassphraseSign);
     }
     let ask = |text: &str| rpassword::prompt_password(text).map(Zeroizing::new).map_err(|_| HomeError::NoPassphrase);
     let first = ask(&format!("{question} "))?;
@@ -228,8 +270,8 @@ pub fn passphrase(question: &str, again: Option<&str>) -> Result<Zeroizing<Strin
         return Err(HomeError::NoPassphrase);
     }
     match again {
-        Some(text) if *ask(&format!("{text} "))? != *first => Err(HomeError::Passphrase),
-        _ => Ok(first),
+        Some(text) if *ask(&format!("{text} "))? != *first => Err(HomeError::PassphraseTwice),
+        _ => prepared(&first).ok_or(HomeError::PassphraseSign),
     }
 }
 
@@ -259,7 +301,7 @@ fn only_ours(dir: &Path) -> io::Result<bool> {
     for entry in std::fs::read_dir(dir)? {
         let name = entry?.file_name();
         let name = name.to_string_lossy();
-        if !["lock", "home.json", "store.sqlite"].iter().any(|own| name.starts_with(own)) {
+        if !OURS.iter().any(|own| name.starts_with(own)) {
             return Ok(false);
         }
     }

@@ -7,17 +7,20 @@
 pub mod app;
 pub mod args;
 mod attachments;
+pub mod clock;
 pub mod commands;
 pub mod dates;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod fault;
+mod files;
 pub mod help;
 pub mod home;
 pub mod keyring;
 pub mod live;
 pub mod messages;
 pub mod output;
+pub mod passphrase;
 pub mod qr;
 pub mod recording;
 pub mod render;

@@ -68,7 +68,16 @@ impl Output {
     }
 
     fn words(&self, fault: &Fault) -> (String, String) {
-        let values = [("detail", fault.detail.as_str()), ("code", fault.code.as_str())];
+        let word = |kind: &str, value: &str| self.messages.say(&format!("{kind}.{value}"), &[]);
+        let more = fault.values.iter().map(|(name, value)| match *name {
+            "what" => (*name, word("field", value)),
+            "unit" | "way" => (*name, word("word", value)),
+            _ => (*name, value.clone()),
+        });
+        let more: Vec<(&str, String)> = more.collect();
+        let values = more.iter().map(|(name, value)| (*name, value.as_str()));
+        let values: Vec<(&str, &str)> =
+            values.chain([("detail", fault.detail.as_str()), ("code", fault.code.as_str())]).collect();
         let known = format!("fault.{}", fault.code);
         let key = match (self.messages.find(&known), fault.exit) {
             (Some(_), _) => known.as_str(),

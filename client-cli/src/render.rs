@@ -70,9 +70,12 @@ fn in_entry(messages: &Messages, entry: &Value, name: &str) -> String {
 fn fault(messages: &Messages, code: &str, detail: Option<&str>) -> String {
     let detail = printable(detail.unwrap_or(code));
     let text = messages.find(&format!("fault.{code}"));
-    let text = text.map(|text| messages.fill(text, |_| detail.clone()));
+    let text =
+        text.map(|text| messages.fill(text, |name| if name == "code" { code.to_owned() } else { detail.clone() }));
     let hint = messages.find(&format!("hint.{code}"));
-    [Some(text.unwrap_or(detail)), hint.map(str::to_owned)].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    // Words of nobody's language say less than that a rule said no, and which.
+    let unknown = || if detail == code { messages.say("fault.by-rule", &[("code", code)]) } else { detail.clone() };
+    [Some(text.unwrap_or_else(unknown)), hint.map(str::to_owned)].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// A holder is shown by the name that the same answer gives.

@@ -34,7 +34,7 @@ pub struct Session {
     /// Who is told how far a move has come, while the device waits for it.
     progress: Option<Tell>,
     /// Held for its lock until the session ends.
-    _home: Home,
+    home: Home,
 }
 
 /// What one step leaves to be done outside.
@@ -64,7 +64,12 @@ impl Session {
         let mut seed = [0u8; 32];
         getrandom::fill(&mut seed).map_err(|error| Fault::new(Exit::Damaged, "randomness", error))?;
         let client = Client::open(rows, seed)?;
-        Ok(Self { client, store, recording: Arc::new(recording), progress: None, _home: home })
+        Ok(Self { client, store, recording: Arc::new(recording), progress: None, home })
+    }
+
+    /// The home alone, with nothing open in it.
+    pub fn into_home(self) -> Home {
+        self.home
     }
 
     /// From now on `tell` hears how far moves have come.
@@ -185,7 +190,7 @@ impl Session {
             if let Some(prefixes) = effects.load {
                 next = Some(Input::Loaded(self.load(&prefixes).await?));
             } else if let Some(call) = effects.call {
-                next = Some(Input::CallAnswered(self.call(call).await));
+                next = Some(Input::CallAnswered(self.call(call).await?));
             }
         }
         Ok(done)
@@ -237,18 +242,21 @@ impl Session {
         Ok(rows)
     }
 
-    async fn call(&self, call: Call) -> Result<Vec<u8>, CallFailed> {
+    /// Who answers and is not the server, or cannot be believed for the time, is told at once, and as what it is.
+    async fn call(&self, call: Call) -> Result<Result<Vec<u8>, CallFailed>, Fault> {
         let answer = match ServerPlace::new(&call.url, call.ca) {
             Ok(place) => post(&place, call.path, call.body, &self.recording).await,
             Err(error) => Err(error),
         };
-        answer.map_err(|error| match error {
-            TransportError::Refused { status, body } => {
+        match answer {
+            Ok(body) => Ok(Ok(body)),
+            Err(TransportError::Refused { status, body }) => {
                 let fault = refusal(status, &body);
-                CallFailed::Refused { code: fault.code, detail: fault.detail }
+                Ok(Err(CallFailed::Refused { code: fault.code, detail: fault.detail }))
             }
-            other => CallFailed::Unreachable(other.to_string()),
-        })
+            Err(error @ (TransportError::Identity(_) | TransportError::Clock(_))) => Err(error.into()),
+            Err(other) => Ok(Err(CallFailed::Unreachable(other.to_string()))),
+        }
     }
 }
 

@@ -67,8 +67,11 @@ impl Store {
         if schema > SCHEMA_VERSION {
             return Err(StoreError::Schema(schema));
         }
-        sqlx::query(CREATE).execute(&mut connection).await?;
-        sqlx::query("PRAGMA user_version = 1").execute(&mut connection).await?;
+        // A file that is there is opened without a write: on a full disk people still read.
+        if schema < SCHEMA_VERSION {
+            sqlx::query(CREATE).execute(&mut connection).await?;
+            sqlx::query("PRAGMA user_version = 1").execute(&mut connection).await?;
+        }
         Ok(Self { connection, seal })
     }
 

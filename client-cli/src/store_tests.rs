@@ -94,3 +94,26 @@ fn versions_are_compared_by_number() {
     assert!(new_enough("3.51.3") && new_enough("3.100.0") && new_enough("4.0.0"));
     assert!(!new_enough("3.51.2") && !new_enough("3.9.9") && !new_enough("odd"));
 }
+
+#[tokio::test]
+async fn b5_a_full_disk_is_no_damage_and_stops_no_reader() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.sqlite");
+    let row = |number: u8, bytes: usize| Row { space: Space::State, key: vec![number], value: Some(vec![7; bytes]) };
+    {
+        let mut store = Store::open(&path, Seal::under(&[1; 32])).await.unwrap();
+        store.write(&[row(1, 10)]).await.unwrap();
+    }
+    let mut store = Store::open(&path, Seal::under(&[1; 32])).await.unwrap();
+    sqlx::query("PRAGMA max_page_count = 3").execute(&mut store.connection).await.unwrap();
+    let refused = crate::fault::Fault::from(store.write(&[row(2, 1 << 20)]).await.unwrap_err());
+    assert_eq!((refused.code.as_str(), refused.exit), ("disk-full", crate::fault::Exit::Damaged), "{refused:?}");
+    assert_eq!(store.load().await.unwrap().len(), 1, "what was saved is read all the same");
+    drop(store);
+    // Opening writes nothing: a file that takes no write is opened and read.
+    let before = std::fs::metadata(&path).unwrap().modified().unwrap();
+    let mut store = Store::open(&path, Seal::under(&[1; 32])).await.unwrap();
+    assert_eq!(store.load().await.unwrap().len(), 1);
+    drop(store);
+    assert_eq!(std::fs::metadata(&path).unwrap().modified().unwrap(), before);
+}

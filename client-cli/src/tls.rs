@@ -2,6 +2,7 @@
 //! authority: the server's chain must end in the one CA certificate whose hash the invitation code carried.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -15,8 +16,37 @@ pub type CaHash = [u8; 32];
 
 /// A client configuration that trusts exactly one CA.
 pub fn pinned(ca: CaHash) -> Result<Arc<ClientConfig>, Error> {
+    configured(ca, false)
+}
+
+/// The same, whatever this device's clock says: to ask the server for the time, and for nothing else.
+pub fn pinned_at_any_time(ca: CaHash) -> Result<Arc<ClientConfig>, Error> {
+    configured(ca, true)
+}
+
+/// Whether everything about a certificate is right but the time.
+#[must_use]
+pub fn is_time(error: &Error) -> bool {
+    valid_at(error).is_some()
+}
+
+/// A moment at which a certificate that was refused for the time is valid.
+fn valid_at(error: &Error) -> Option<UnixTime> {
+    let seconds = match error {
+        Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => {
+            not_after.as_secs().saturating_sub(1)
+        }
+        Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. }) => {
+            not_before.as_secs().saturating_add(1)
+        }
+        _ => return None,
+    };
+    Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+}
+
+fn configured(ca: CaHash, any_time: bool) -> Result<Arc<ClientConfig>, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = Arc::new(PinnedCa { ca, provider: Arc::clone(&provider) });
+    let verifier = Arc::new(PinnedCa { ca, any_time, provider: Arc::clone(&provider) });
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous() // rustls' word for "a verifier of our own"; ours is stricter than the usual one
@@ -37,11 +67,12 @@ pub fn ca_hash(der: &[u8]) -> CaHash {
 #[derive(Debug)]
 struct PinnedCa {
     ca: CaHash,
+    any_time: bool,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for PinnedCa {
-    fn verify_server_cert(
+impl PinnedCa {
+    fn verify_at(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -60,6 +91,39 @@ impl ServerCertVerifier for PinnedCa {
             .build()
             .map_err(|error| Error::General(error.to_string()))?;
         verifier.verify_server_cert(end_entity, between, server_name, ocsp_response, now)
+    }
+}
+
+/// Leaf and authority each have a first and a last day.
+const TIMES: usize = 4;
+
+impl ServerCertVerifier for PinnedCa {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let at = |time| self.verify_at(end_entity, intermediates, server_name, ocsp_response, time);
+        let first = match at(now) {
+            Ok(verified) => return Ok(verified),
+            Err(error) => error,
+        };
+        let Some(mut time) = valid_at(&first) else { return Err(first) };
+        // The time is checked before the signatures: that it is wrong says nothing of the rest, which counts more.
+        for _ in 0..TIMES {
+            match at(time) {
+                Ok(verified) if self.any_time => return Ok(verified),
+                Ok(_) => return Err(first),
+                Err(error) => match valid_at(&error) {
+                    Some(other) => time = other,
+                    None => return Err(error),
+                },
+            }
+        }
+        Err(Error::InvalidCertificate(CertificateError::UnknownIssuer))
     }
 
     fn verify_tls12_signature(

@@ -3,14 +3,15 @@
 //! Everything that comes from the other side is bounded, in size and in time.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::{CONTENT_TYPE, DATE, HOST};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use stafett_protocol::http_signature::{EXPORTER_LABEL, SignatureHeaders};
 use stafett_protocol::limits::{CONTROL_FRAME_MILLIS, CONTROL_FRAMES, FRAME_BYTES, SERVER_MESSAGE_BYTES};
@@ -25,8 +26,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
+use crate::clock::Clocks;
 use crate::recording::{Direction, Recording};
-use crate::tls::{CaHash, pinned};
+use crate::tls::{CaHash, is_time, pinned, pinned_at_any_time};
 
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 const REQUEST_TIME: Duration = Duration::from_secs(30);
@@ -55,6 +57,9 @@ pub enum TransportError {
     /// Somebody answers, but not the server that the code named.
     #[error("the server at this address is not the one that the code names: {0}")]
     Identity(String),
+    /// The right server answers; one of the two clocks is wrong, or its certificate has run out.
+    #[error("the server's certificate is for another time: {0}")]
+    Clock(Clocks),
     /// The server said no, with a problem document where it gave one.
     #[error("the server refused: {status} {body}")]
     Refused {
@@ -101,8 +106,38 @@ impl ServerPlace {
     }
 
     async fn connect(&self) -> Result<TlsStream<TcpStream>, TransportError> {
+        match self.connect_by(pinned(self.ca)).await {
+            Err(TransportError::Clock(clocks)) => {
+                let server = self.told_time().await.ok().flatten();
+                Err(TransportError::Clock(Clocks { server, ..clocks }))
+            }
+            other => other,
+        }
+    }
+
+    /// What the server says the time is. It is asked for nothing, and given nothing.
+    async fn told_time(&self) -> Result<Option<SystemTime>, TransportError> {
+        let stream = self.connect_by(pinned_at_any_time(self.ca)).await?;
+        let request = Request::get("/").header(HOST, self.authority()).body(Full::<Bytes>::default());
+        let request = request.map_err(|error| TransportError::Nonsense(error.to_string()))?;
+        let asked = async {
+            let (mut sender, connection) =
+                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(unreachable)?;
+            let driver = tokio::spawn(connection);
+            let answer = sender.send_request(request).await.map_err(unreachable)?;
+            driver.abort();
+            let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
+            Ok(date.and_then(|date| httpdate::parse_http_date(date).ok()))
+        };
+        timeout(CONNECT_TIME, asked).await.map_err(|_| unreachable("no answer in time"))?
+    }
+
+    async fn connect_by(
+        &self,
+        config: Result<Arc<ClientConfig>, rustls::Error>,
+    ) -> Result<TlsStream<TcpStream>, TransportError> {
         let name = ServerName::try_from(self.host.clone()).map_err(|_| TransportError::Address(self.host.clone()))?;
-        let config = pinned(self.ca).map_err(|error| TransportError::Nonsense(error.to_string()))?;
+        let config = config.map_err(|error| TransportError::Nonsense(error.to_string()))?;
         let road = async {
             let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
             tcp.set_nodelay(true)?;
@@ -111,15 +146,19 @@ impl ServerPlace {
         match timeout(CONNECT_TIME, road).await {
             Err(_) => Err(TransportError::Unreachable("no answer in time".to_owned())),
             Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) if is_certificate_error(&error) => Err(TransportError::Identity(error.to_string())),
-            Ok(Err(error)) => Err(unreachable(error)),
+            Ok(Err(error)) => Err(match tls_error(&error) {
+                Some(inner) if is_time(inner) => {
+                    TransportError::Clock(Clocks { device: SystemTime::now(), server: None })
+                }
+                Some(rustls::Error::InvalidCertificate(_)) => TransportError::Identity(error.to_string()),
+                _ => unreachable(error),
+            }),
         }
     }
 }
 
-fn is_certificate_error(error: &std::io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+fn tls_error(error: &std::io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
 }
 
 fn unreachable(error: impl std::fmt::Display) -> TransportError {

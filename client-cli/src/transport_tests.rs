@@ -27,8 +27,21 @@ fn authority() -> Authority {
 }
 
 fn acceptor(signer: &Authority, shown: &Authority, name: &str) -> TlsAcceptor {
+    acceptor_in(signer, shown, name, None)
+}
+
+fn acceptor_in(
+    signer: &Authority,
+    shown: &Authority,
+    name: &str,
+    validity: Option<(time::OffsetDateTime, time::OffsetDateTime)>,
+) -> TlsAcceptor {
     let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &signer.issuer).unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    if let Some((from, to)) = validity {
+        (params.not_before, params.not_after) = (from, to);
+    }
+    let leaf = params.signed_by(&key, &signer.issuer).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -83,6 +96,48 @@ async fn any_other_authority_is_refused() {
     assert!(matches!(ask(port, ca_hash(&ca.der)).await, Err(TransportError::Identity(_))));
     // Right authority, another name.
     let (port, _) = serve(acceptor(&ca, &ca, "127.0.0.2"), Vec::new()).await;
+    assert!(matches!(ask(port, ca_hash(&ca.der)).await, Err(TransportError::Identity(_))));
+}
+
+/// Answers two connections in turn with what a server says at this time.
+async fn serve_at(acceptor: TlsAcceptor, date: &str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answer = format!("HTTP/1.1 404 Not Found\r\ndate: {date}\r\ncontent-length: 0\r\n\r\n");
+    tokio::spawn(async move {
+        for _ in 0..2 {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let Ok(mut tls) = acceptor.accept(tcp).await else { continue };
+            let _ = tls.read(&mut vec![0; 4096]).await;
+            let _ = tls.write_all(answer.as_bytes()).await;
+            let _ = tls.shutdown().await;
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_is_not_another_server() {
+    let ca = authority();
+    let other_time = |from: i32, to: i32| (rcgen::date_time_ymd(from, 1, 1), rcgen::date_time_ymd(to, 1, 1));
+    // Certificates of a time in which this device does not live yet, or any more.
+    for ((from, to), date, code) in [
+        (other_time(2090, 2091), "Sun, 01 Jan 2090 10:00:00 GMT", "clock-off"),
+        (other_time(2001, 2002), "Wed, 02 May 2001 10:00:00 GMT", "clock-off"),
+        (other_time(2001, 2002), "no date", "clock-unknown"),
+        (other_time(2001, 2002), httpdate::fmt_http_date(SystemTime::now()).as_str(), "server-expired"),
+    ] {
+        let port = serve_at(acceptor_in(&ca, &ca, "127.0.0.1", Some((from, to))), date).await;
+        let refused = ask(port, ca_hash(&ca.der)).await.unwrap_err();
+        assert!(matches!(refused, TransportError::Clock(_)), "{refused}");
+        let fault = crate::fault::Fault::from(refused);
+        assert_eq!((fault.code.as_str(), fault.exit), (code, crate::fault::Exit::Unreachable), "{fault:?}");
+    }
+    // The wrong time excuses nothing else.
+    let other = authority();
+    let port = serve_at(acceptor_in(&other, &ca, "127.0.0.1", Some(other_time(2001, 2002))), "").await;
+    assert!(matches!(ask(port, ca_hash(&ca.der)).await, Err(TransportError::Identity(_))));
+    let port = serve_at(acceptor_in(&ca, &ca, "127.0.0.2", Some(other_time(2001, 2002))), "").await;
     assert!(matches!(ask(port, ca_hash(&ca.der)).await, Err(TransportError::Identity(_))));
 }
 

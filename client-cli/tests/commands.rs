@@ -57,6 +57,43 @@ fn an_absent_server_is_3_and_nothing_is_lost() {
 }
 
 #[test]
+fn what_is_refused_at_the_door_leaves_no_home() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let long = "ø".repeat(121);
+    for (given, name, expected) in [
+        ("tull", "Anne", "code"),
+        (nowhere().as_str(), "\u{3164}", "name"),
+        (nowhere().as_str(), "A\u{1b}[31m", "unprintable"),
+        (nowhere().as_str(), &long, "too-long"),
+    ] {
+        let (exit, value) = run(&home, &["join", "--code", given, "--name", name]);
+        assert_eq!((exit, code(&value)), (2, expected), "{value}");
+        assert!(!home.exists(), "{expected}");
+    }
+    let output = stafett().args(["join", "--code", &nowhere(), "--name", &long, "--home"]).arg(&home).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("Navnet") && told.contains("120") && told.contains("121"), "{told}");
+}
+
+#[test]
+fn a_passphrase_opens_from_any_keyboard_and_can_be_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let with = |passphrase: &str, words: &[&str]| {
+        let mut command = stafett();
+        command.env("STAFETT_PASSPHRASE", passphrase).env("STAFETT_NEW_PASSPHRASE", "ny, lang passfrase");
+        said(&command.arg("--json").arg("--home").arg(dir.path()).args(words).output().unwrap())
+    };
+    with("blåbær på lørdag", &["join", "--code", &nowhere(), "--name", "Anne"]);
+    assert_ne!(code(&with("bla\u{30a}bær pa\u{30a} lørdag\n", &["log", "list"]).1), "wrong-passphrase");
+    assert_eq!(code(&with("a\u{7}", &["log", "list"]).1), "passphrase-sign");
+    let (exit, value) = with("blåbær på lørdag", &["passphrase"]);
+    assert_eq!(exit, 0, "{value}");
+    assert_eq!(code(&with("blåbær på lørdag", &["log", "list"]).1), "wrong-passphrase");
+    assert_ne!(code(&with("ny, lang passfrase", &["log", "list"]).1), "wrong-passphrase");
+}
+
+#[test]
 fn one_process_a_home() {
     let dir = tempfile::tempdir().unwrap();
     run(dir.path(), &["join", "--code", &nowhere(), "--name", "Anne"]);

@@ -33,6 +33,48 @@ impl std::fmt::Debug for Code {
 }
 
 const PREFIX: &str = "stafett1-";
+/// So many hexadecimal letters behind a code may be the beginning of the words after it.
+const BEHIND: usize = 40;
+/// Nobody passes on a longer text than this for a code.
+const MOST_TEXT: usize = 64 * 1024;
+
+/// A code as it was passed on, in the letters that codes are made of: spaces, line breaks, dashes, quotation marks and what
+/// is not seen are gaps, and a letter that looks like one of ours is meant as that one.
+fn folded(text: impl Iterator<Item = char>) -> String {
+    use unicode_normalization::UnicodeNormalization as _;
+    use unicode_properties::{GeneralCategory as G, UnicodeGeneralCategory as _};
+    let gap = |c: &char| {
+        let marks = matches!(
+            c.general_category(),
+            G::Format
+                | G::Control
+                | G::DashPunctuation
+                | G::InitialPunctuation
+                | G::FinalPunctuation
+                | G::NonspacingMark
+        );
+        marks || c.is_whitespace() || matches!(c, '\u{2212}' | '\u{2043}' | '_' | '"' | '\'' | '*' | '`')
+    };
+    let twin = |c: char| match c {
+        'o' | 'о' | 'ο' => '0',
+        'l' | 'i' | '|' | 'і' | 'ι' => '1',
+        'а' | 'α' => 'a',
+        'в' | 'β' => 'b',
+        'с' | 'ϲ' => 'c',
+        'е' | 'ε' => 'e',
+        'т' | 'τ' => 't',
+        'ѕ' => 's',
+        other => other,
+    };
+    text.nfkc().flat_map(char::to_lowercase).filter(|c| !gap(c)).map(twin).collect()
+}
+
+/// Body and checksum at the beginning of a text, if they belong together.
+fn body_in(hex: &str) -> Option<Vec<u8>> {
+    let (body, sum) = hex.split_at_checked(hex.len().checked_sub(8)?)?;
+    let body = bytes_from_hex(body)?;
+    (to_hex(hash("code checksum", &[&body]).0.split_at(4).0) == sum).then_some(body)
+}
 
 impl Code {
     /// One word: prefix, hexadecimal body, eight digits of checksum against typing errors.
@@ -42,20 +84,29 @@ impl Code {
         format!("{PREFIX}{}{}", to_hex(&body), to_hex(sum.0.split_at(4).0))
     }
 
-    /// Reads a code; spaces and line breaks from copying are ignored.
+    /// Reads a code as people pass it on: with gaps, other dashes, capital or look-alike letters, words around it. The
+    /// checksum says whether what is left is one.
     pub fn from_text(text: &str) -> Result<Self, Malformed> {
         let bad = |why: &str| Malformed { what: "code", why: why.into() };
-        let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-        let hex = compact.strip_prefix(PREFIX).ok_or_else(|| bad("a code begins with stafett1-"))?;
-        if hex.len() > 2048 || hex.len() < 10 || !hex.is_ascii() {
-            return Err(bad("the code is not whole"));
+        let folded = folded(text.chars().take(MOST_TEXT));
+        let begins = PREFIX.trim_end_matches('-');
+        let mut found = Err(bad("a code begins with stafett1-"));
+        for (at, _) in folded.match_indices(begins).take(8) {
+            // In the body there are no letters beyond f: what looks like a digit is one.
+            let digit = |c: char| match c {
+                's' => Some('5'),
+                'z' => Some('2'),
+                c => c.is_ascii_hexdigit().then_some(c),
+            };
+            let hex: String =
+                folded.get(at + begins.len()..).unwrap_or_default().chars().map_while(digit).take(2048).collect();
+            let whole = |behind| hex.get(..hex.len().checked_sub(behind)?).and_then(body_in);
+            match (0..BEHIND).find_map(whole) {
+                Some(body) => return decode(&body),
+                None => found = Err(bad("the code is mistyped or cut off")),
+            }
         }
-        let (body, sum) = hex.split_at(hex.len() - 8);
-        let body = bytes_from_hex(body).ok_or_else(|| bad("the code has a wrong letter"))?;
-        if to_hex(hash("code checksum", &[&body]).0.split_at(4).0) != sum {
-            return Err(bad("the code is mistyped or cut off"));
-        }
-        decode(&body)
+        found
     }
 }
 
@@ -154,6 +205,36 @@ mod tests {
             assert!(Code::from_text(&String::from_utf8(wrong).unwrap()).is_err(), "position {i}");
         }
         assert!(Code::from_text(text.split_at(60).0).is_err());
+    }
+
+    #[test]
+    fn a_code_survives_people_and_their_programs() {
+        let text = code().to_text();
+        let body = text.strip_prefix("stafett1-").unwrap();
+        let broken: Vec<&str> = body.as_bytes().chunks(16).map(|part| std::str::from_utf8(part).unwrap()).collect();
+        for passed_on in [
+            text.to_uppercase(),
+            text.replace('-', "\u{2013}"),
+            text.replace('-', "\u{2011}"),
+            text.replace('-', "\u{2212} "),
+            text.replace('-', ""),
+            text.replace('0', "O"),
+            text.replace('0', "о"),
+            text.replace('1', "l"),
+            text.replace('1', "I"),
+            text.replace('a', "а").replace('e', "е").replace('c', "с"),
+            text.replace('5', "S").replace("Staf", "staf"),
+            format!("stafett1-{}", broken.join("-\r\n")),
+            format!("stafett1 \u{2014} {}", broken.join("\u{200b}")),
+            format!("«{text}».\nHilsen Tone"),
+            format!("\u{feff}Koden din: \"{text}\""),
+            format!("stafett join --code {text} --name Ella"),
+            format!("{text}\u{ad}\u{200f}"),
+            text.chars().map(|c| char::from_u32(u32::from(c) + 0xfee0).unwrap()).collect(),
+        ] {
+            assert_eq!(Code::from_text(&passed_on), Ok(code()), "{passed_on}");
+        }
+        assert!(Code::from_text(&"stafett1-".repeat(100_000)).is_err());
         assert!(Code::from_text("æøå").is_err());
     }
 

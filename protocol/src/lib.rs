@@ -26,6 +26,7 @@ pub mod replica;
 mod seat;
 pub mod signed;
 pub mod state;
+pub mod text;
 pub mod transfer;
 pub mod wire;
 

@@ -122,6 +122,16 @@ pub const MAILBOX_SENDER_BYTES: u64 = 32 * 1024 * 1024;
 /// What of one person finds room in a mailbox that others have filled.
 pub const MAILBOX_RESERVED_ITEMS: u64 = 16;
 pub const MAILBOX_RESERVED_BYTES: u64 = 512 * 1024;
+/// What people write, in characters (see [`crate::text`]): a person's name.
+pub const PERSON_NAME_CHARS: usize = 120;
+/// Any other name: of a unit, a municipality, a category.
+pub const NAME_CHARS: usize = 200;
+/// A title.
+pub const LINE_CHARS: usize = 300;
+/// A measure, a goal, a glimpse.
+pub const PASSAGE_CHARS: usize = 4_000;
+/// A note.
+pub const LONG_CHARS: usize = 16_000;
 /// Life of a one-time code.
 pub const CODE_MAX_MILLIS: u64 = 14 * DAY_MILLIS;
 /// Dependencies of one Automerge change: the loose ends of everyone in the largest scope.

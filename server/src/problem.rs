@@ -32,6 +32,8 @@ pub enum Fault {
     CodeInvalid,
     #[error("this account may not do that")]
     NotAllowed,
+    #[error("there is a unit of that name already")]
+    UnitExists,
     #[error("what was signed does not fit together")]
     Inconsistent,
     #[error("too many requests; wait a little")]
@@ -91,6 +93,7 @@ impl Fault {
             Self::Refused(refusal, _) => (StatusCode::CONFLICT, refusal.code()),
             Self::CodeInvalid => (StatusCode::FORBIDDEN, "code-invalid"),
             Self::NotAllowed => (StatusCode::FORBIDDEN, "not-allowed"),
+            Self::UnitExists => (StatusCode::CONFLICT, "unit-exists"),
             Self::Inconsistent => (StatusCode::UNPROCESSABLE_ENTITY, "inconsistent"),
             Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests"),
             Self::MailboxFull => (StatusCode::INSUFFICIENT_STORAGE, "mailbox-full"),

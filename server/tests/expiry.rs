@@ -3,6 +3,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+#[path = "../../protocol/tests/common/mod.rs"]
+mod common;
+mod support;
+
 use crate::common::*;
 use crate::support::*;
 use stafett_protocol::consent::{Access, Statement};

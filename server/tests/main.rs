@@ -13,7 +13,6 @@ mod crash;
 mod door;
 mod edges;
 mod ends;
-mod expiry;
 mod expiry_on_card;
 mod limits;
 mod mailbox;

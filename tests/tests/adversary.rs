@@ -16,4 +16,4 @@ mod secrets;
 mod servers_words;
 mod standing_still;
 mod tags;
-mod withdrawals;
+pub(crate) mod withdrawals;

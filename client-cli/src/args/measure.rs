@@ -1,34 +1,33 @@
 //! Measures and their evaluation on the command line.
 
 use clap::{Args, Subcommand, ValueEnum};
-use time::Date;
 
-use crate::dates::parse_date;
+use super::words;
 
 #[derive(Debug, Args)]
 pub struct MeasureText {
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true, value_parser = words)]
     pub text: String,
     #[arg(long, value_enum)]
     pub arena: Option<Arena>,
     #[arg(long)]
     pub responsible: Option<String>,
-    #[arg(long, value_parser = parse_date, value_name = "YYYY-MM-DD")]
-    pub due: Option<Date>,
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub due: Option<String>,
 }
 
 /// What stands in the place of a measure that was wrong; without a text it is only marked.
 #[derive(Debug, Args)]
 pub struct Correction {
     pub measure: String,
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true, value_parser = words)]
     pub text: Option<String>,
     #[arg(long, value_enum, requires = "text")]
     pub arena: Option<Arena>,
     #[arg(long, requires = "text")]
     pub responsible: Option<String>,
-    #[arg(long, value_parser = parse_date, value_name = "YYYY-MM-DD", requires = "text")]
-    pub due: Option<Date>,
+    #[arg(long, value_name = "YYYY-MM-DD", requires = "text")]
+    pub due: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -47,7 +46,7 @@ pub enum Measure {
     },
     Edit {
         measure: String,
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true, value_parser = words)]
         text: String,
     },
     Correct(Correction),
@@ -58,7 +57,7 @@ pub struct Evaluate {
     pub measure: String,
     #[arg(long, value_enum)]
     pub result: Colour,
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true, value_parser = words)]
     pub text: String,
     #[arg(long)]
     pub family_agrees: bool,

@@ -17,11 +17,10 @@ use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, enc
 use stafett_protocol::consent::Permit;
 use stafett_protocol::ids::{Hash, ScopeId, to_hex};
 use stafett_protocol::limits::{ATTACHMENT_BYTES, CHANGE_ATTACHMENTS};
+use stafett_protocol::text::file_name;
 
 /// How every PDF begins.
 const PDF: &[u8] = b"%PDF-";
-/// The longest name that travels.
-const NAME_BYTES: usize = 200;
 
 /// A sealed file that waits to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
@@ -94,11 +93,7 @@ fn checked(file: &NewAttachment) -> Result<String, Problem> {
             "only PDF files are attached; export the document as PDF first",
         ));
     }
-    let mut name: String = file.name.chars().filter(|c| !c.is_control()).collect();
-    while name.len() > NAME_BYTES {
-        name.pop();
-    }
-    Ok(Some(name).filter(|n| !n.trim().is_empty()).unwrap_or_else(|| "attachment.pdf".into()))
+    Ok(file_name(&file.name))
 }
 
 impl Client {

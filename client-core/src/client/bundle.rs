@@ -3,7 +3,7 @@
 
 use super::Client;
 use super::input::Problem;
-use super::session::Sent;
+use super::session::{Sent, is_final};
 use super::transfer::moving_key;
 use crate::rows::Space;
 use stafett_protocol::codec::{decode, encode};
@@ -94,6 +94,12 @@ impl Client {
         self.drop_bundle(home);
         if !again {
             self.session.unplanned.extend(scopes);
+            if is_final(&problem.code) {
+                let begun: Vec<ScopeId> = scopes.iter().copied().filter(|s| self.foundings.contains_key(s)).collect();
+                for scope in begun {
+                    self.draft_founding(scope, &problem.code);
+                }
+            }
             self.report(&Problem::rule(&problem.code, problem.detail.clone()));
         }
     }

@@ -5,9 +5,13 @@ use super::input::Problem;
 use crate::rows::Space;
 use stafett_protocol::event::{Event, Record};
 use stafett_protocol::ids::{Millis, ScopeId};
+use stafett_protocol::limits::CLOCK_SKEW_SHOWN_MILLIS;
 
 /// Code of what is refused because two clocks are too far apart.
 pub(super) const WRONG_CLOCK: &str = "clock";
+
+/// Code of what is told of a device clock that is off, while all else goes on.
+const CLOCK_SKEW: &str = "clock-skew";
 
 /// How far a home's word of the time may lie ahead of this device's clock. Beyond it one of the two is wrong, and
 /// nothing of it is taken.
@@ -23,6 +27,16 @@ impl Client {
     pub(super) fn home_now(&self) -> Millis {
         let told = self.table.read(Space::State, CLOCK).and_then(|row| row.try_into().ok());
         self.now.saturating_add_signed(told.map_or(0, i64::from_be_bytes))
+    }
+
+    /// A device clock that is off is told: what is written here bears its time, and what it says of days is wrong.
+    pub(super) fn tell_clock(&mut self, ahead: i64) {
+        if ahead.unsigned_abs() > CLOCK_SKEW_SHOWN_MILLIS {
+            let way = if ahead > 0 { "behind" } else { "ahead of" };
+            let minutes = ahead.unsigned_abs() / 60_000;
+            let why = format!("this device's clock is {minutes} minutes {way} the municipality's; set it right");
+            self.session.problems.push((CLOCK_SKEW.to_owned(), why));
+        }
     }
 
     /// The time by which this device forgets for good: what is over by the home's word must be over by its own clock.

@@ -3,7 +3,7 @@
 
 use super::founding::Plan;
 use super::input::{NewAttachment, NewMeasure, Problem};
-use super::log::{check_date, date_after, rfc3339, withdrawn};
+use super::log::{date, date_after, date_text, rfc3339, withdrawn};
 use super::outbox::OutStatement;
 use super::people;
 use super::scope::Standing;
@@ -13,21 +13,14 @@ use serde_json::json;
 use stafett_protocol::codec::decode;
 use stafett_protocol::consent::{Closing, Statement};
 use stafett_protocol::ids::{LogId, ScopeId, to_hex};
+use stafett_protocol::limits::LOG_SCOPES;
 use stafett_protocol::membership::{Role, ScopeKind};
 use stafett_protocol::policy::{Action, can};
 use stafett_protocol::state::Status;
+use stafett_protocol::text;
 
 /// A measure runs six weeks when nothing else is said (F4: one to two months).
 const MEASURE_DAYS: i64 = 42;
-
-fn required(what: &str, text: &str) -> Result<String, Problem> {
-    let text = text.trim();
-    if text.is_empty() {
-        Err(Problem::caller(what, format!("give the {what} some words")))
-    } else {
-        Ok(text.to_owned())
-    }
-}
 
 impl Client {
     /// A concern (oppmerksomhet) exists with its goal and its first measure, or not at all (E12).
@@ -40,9 +33,20 @@ impl Client {
         measure: NewMeasure,
     ) -> Answer {
         let log = self.log(log)?;
-        let title = required("title", &title)?;
-        let goal = required("goal", &goal)?;
+        let title = text::TITLE.take(&title)?;
+        let goal = text::GOAL.take(&goal)?;
+        let category = text::CATEGORY.take_some(&category.unwrap_or_default())?;
         let (card, authority, basis) = self.holding(log)?;
+        let parts = [ScopeKind::Card, ScopeKind::Journal, ScopeKind::Concern];
+        // Closed ones count, as they do at the home; what stayed at an earlier home does not.
+        let here = |scope: &ScopeId| self.home_of(*scope) == self.home_of(card);
+        if parts.into_iter().flat_map(|kind| self.scopes_of(log, kind)).filter(here).count() >= LOG_SCOPES {
+            let most = (LOG_SCOPES - 2).to_string();
+            return Err(Problem {
+                values: vec![("most", most.clone())],
+                ..Problem::rule("log-full", format!("a log has {most} concerns at most, closed ones among them"))
+            });
+        }
         let scope = ScopeId(self.random());
         let measure = self.new_measure(measure)?;
         let measure_id = measure.id.clone();
@@ -66,12 +70,7 @@ impl Client {
             until: None,
             success_sign: None,
         };
-        let published =
-            self.edit(scope, |to| edit::publish_concern(to, author, &title, category.as_deref(), &goal, &[measure]));
-        if let Err(problem) = published {
-            self.forget_founding(scope);
-            return Err(problem);
-        }
+        self.edit(scope, |to| edit::publish_concern(to, author, &title, category.as_deref(), &goal, &[measure]))?;
         if let Some(journal) = self.journal_of(log) {
             self.edit(journal, |to| edit::list_concern(to, scope, &title))?;
         }
@@ -97,7 +96,7 @@ impl Client {
     }
 
     fn new_measure(&mut self, measure: NewMeasure) -> Result<edit::NewMeasure, Problem> {
-        let text = required("measure", &measure.text)?;
+        let text = text::MEASURE.take(&measure.text)?;
         let arena = measure.arena.as_deref().unwrap_or("service");
         let arena =
             Arena::from_word(arena).ok_or_else(|| Problem::caller("arena", "the arena is service, home or child"))?;
@@ -110,10 +109,8 @@ impl Client {
             (None, Arena::Child) => Responsible::Child,
             (None, Arena::Service) => Responsible::Person(self.me()?.person),
         };
-        if let Some(due) = &measure.due {
-            check_date(due)?;
-        }
-        let due = measure.due.unwrap_or_else(|| date_after(self.home_now(), MEASURE_DAYS));
+        let due = measure.due.map(|due| date(&due).map(date_text)).transpose()?;
+        let due = due.unwrap_or_else(|| date_after(self.home_now(), MEASURE_DAYS));
         Ok(edit::NewMeasure { id: self.entry_id(), text, arena, responsible, due: Some(due), step: None })
     }
 
@@ -157,7 +154,7 @@ impl Client {
     /// F7: its author, within eight hours.
     pub(super) fn measure_edit(&mut self, measure: &str, text: String) -> Answer {
         let (scope, id) = self.measure(measure)?;
-        let text = required("measure", &text)?;
+        let text = text::MEASURE.take(&text)?;
         self.edit(scope, |to| edit::rewrite_measure(to, &id, &text))?;
         Ok(json!({"measure": id}))
     }
@@ -183,7 +180,7 @@ impl Client {
         let result =
             Colour::from_word(result).ok_or_else(|| Problem::caller("result", "the result is green, yellow or red"))?;
         let (author, entry) = (self.me()?.person, self.entry_id());
-        let text = Some(text.trim().to_owned()).filter(|t| !t.is_empty());
+        let text = text::EVALUATION.take_some(&text)?;
         let family = self.role_in(scope).is_some_and(Role::is_family);
         self.edit(scope, |to| {
             if family {
@@ -206,7 +203,7 @@ impl Client {
 
     pub(super) fn glimpse(&mut self, concern: &str, text: String, file: Option<&NewAttachment>) -> Answer {
         let scope = self.concern(concern)?;
-        let text = required("glimpse", &text)?;
+        let text = text::GLIMPSE.take(&text)?;
         let (author, id, time) = (self.me()?.person, self.entry_id(), rfc3339(self.now));
         self.edit_with_file(scope, ("glimpses", id), file, |to, id| {
             edit::add_glimpse(to, author, id, &text, Some(&time))
@@ -215,7 +212,7 @@ impl Client {
 
     pub(super) fn comment(&mut self, concern: &str, text: String) -> Answer {
         let scope = self.concern(concern)?;
-        let text = required("comment", &text)?;
+        let text = text::COMMENT.take(&text)?;
         let (author, id) = (self.me()?.person, self.entry_id());
         self.edit(scope, |to| edit::add_comment(to, author, &id, &text, None))?;
         Ok(json!({"id": id}))
@@ -228,7 +225,7 @@ impl Client {
         }
         let journal =
             self.journal_of(log).ok_or_else(|| Problem::rule("not-yours", "you are not in this log's journal"))?;
-        let text = required("note", &text)?;
+        let text = text::NOTE.take(&text)?;
         let (author, id) = (self.me()?.person, self.entry_id());
         self.edit_with_file(journal, ("notes", id), file, |to, id| edit::add_text(to, author, "notes", id, &text))
     }

@@ -145,6 +145,7 @@ impl Client {
             for draft in &delivered.drafts {
                 self.keep_draft(scope, draft, "quarantined");
             }
+            self.session.counts.given_up += delivered.drafts.len() as u64;
         }
         for (seq, why) in unreadable {
             let key = [b"unreadable/".as_slice(), &scope.0, &seq.to_be_bytes()].concat();
@@ -190,7 +191,8 @@ impl Client {
         s.wipe(&mut self.table)?;
         self.table.delete(Space::State, &[b"resync/".as_slice(), &scope.0].concat());
         drafts.iter().for_each(|draft| self.keep_draft(scope, draft, "withdrawn"));
-        self.drop_queue(scope);
+        self.drop_queue(scope, "withdrawn");
+        self.draft_foundings_under(scope, "withdrawn");
         self.wipe_files(scope);
         let receipt = Signed::sign(&receipt, &key);
         for person in family {

@@ -13,9 +13,9 @@ use stafett_protocol::consent::{Access, SignedGrant, Voucher};
 use stafett_protocol::event::{Body, Event, Position};
 use stafett_protocol::ids::{Hash, LogId, Millis, Municipality, PersonId, ScopeId};
 use stafett_protocol::membership::{ConsentAuthority, Member, Membership, Role, ScopeKind};
-use stafett_protocol::policy::{Action, allows, can};
+use stafett_protocol::policy::{Action, Refusal, allows, can};
 use stafett_protocol::signed::Signed;
-use stafett_protocol::state::ScopeState;
+use stafett_protocol::state::{GrantStanding, ScopeState, Status};
 use stafett_protocol::wire::{Bundle, Envelope};
 
 /// A scope before its genesis.
@@ -60,6 +60,13 @@ impl Founding {
             .collect()
     }
 
+    /// Back to the document as its rows have it.
+    pub fn reload_document(&mut self, table: &Table) {
+        if let Ok((document, _)) = super::scope::load_or_salvage(table, self.plan.scope, self.plan.kind) {
+            self.document = document;
+        }
+    }
+
     /// A scope of a log that exists is founded where the log is.
     fn membership(&self, me: &Me, card: Option<&Membership>) -> Result<Membership, Problem> {
         let holder = Member {
@@ -81,6 +88,12 @@ impl Founding {
             members: vec![holder],
         })
     }
+}
+
+/// Whether the consent to hold has come to its end, and nothing else has happened.
+fn has_run_out(state: &ScopeState, now: Millis) -> bool {
+    let basis = state.holder().and_then(|holder| state.grant(&holder.basis));
+    state.status == Status::Active && basis.is_some_and(|fact| fact.standing(now) == GrantStanding::Expired)
 }
 
 /// Whether a person who is not back yet after a re-founding will be able to write.
@@ -108,6 +121,7 @@ impl Client {
 
     pub(super) fn forget_founding(&mut self, scope: ScopeId) {
         self.table.delete(Space::State, &key(scope));
+        Document::delete_rows(&mut self.table, &scope.0);
         self.foundings.remove(&scope);
     }
 
@@ -130,6 +144,10 @@ impl Client {
                     // Access may return, and until the home says otherwise the edit waits.
                     Ok(()) => {}
                     Err(_) if comes_back && may_write_again(state, person, now) => {}
+                    // It was in use, and would be: its time is over, which is another matter than a closing.
+                    Err(Refusal::NotActive) if has_run_out(state, now) => {
+                        return Err(Problem::rule("consent-expired", "the consent to hold this log has run out"));
+                    }
                     Err(refusal) => return Err(refusal.into()),
                 }
                 let role = state.present().find(|m| m.person == person).map(|m| m.role);
@@ -153,6 +171,7 @@ impl Client {
             crate::document::EditError::Nothing => Problem::rule("unchanged", "it stands like that already"),
             other => Problem::data("document", other.to_string()),
         })?;
+        self.edited.insert(scope);
         self.save_founding(scope)?;
         self.save_scope(scope)?;
         Ok(value)

@@ -97,6 +97,8 @@ pub struct Problem {
     /// English, for scripts and as a last resort.
     pub message: String,
     pub blame: Blame,
+    /// What the words name: how much is allowed, how much it is.
+    pub values: Vec<(&'static str, String)>,
 }
 
 /// Who can do something about a problem; decides the exit code.
@@ -309,6 +311,12 @@ pub enum Command {
         log: String,
         text: String,
     },
+    /// What was written here and will not be sent. → `drafts:[{id log kind text reason at}]`
+    Drafts,
+    /// → `draft`
+    DraftDrop {
+        draft: String,
+    },
     /// Own drafts and what waits. → `sent received refused queued` as counted since the stream opened.
     SyncCounts,
     /// → `events checks violations:[…]`
@@ -389,16 +397,16 @@ pub struct NewMeasure {
 
 impl Problem {
     pub fn rule(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), blame: Blame::Rule }
+        Self { code: code.into(), message: message.into(), blame: Blame::Rule, values: vec![] }
     }
     pub fn caller(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), blame: Blame::Caller }
+        Self { code: code.into(), message: message.into(), blame: Blame::Caller, values: vec![] }
     }
     pub fn from_malformed(e: stafett_protocol::codec::Malformed) -> Self {
         Self::data("malformed", e.to_string())
     }
     pub fn data(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), blame: Blame::Data }
+        Self { code: code.into(), message: message.into(), blame: Blame::Data, values: vec![] }
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) fn leader_invite(code: &str, now: u64) -> Vec<u8> {
 
 pub(super) fn open_name(secret: &[u8; 16], ticket: &[u8; 16], sealed: &[u8]) -> String {
     let plain = super::joining::name_cipher(secret, ticket).decrypt(&Nonce::default(), sealed).unwrap_or_default();
-    String::from_utf8(plain).unwrap_or_default().chars().filter(|c| !c.is_control()).take(120).collect()
+    stafett_protocol::text::PERSON.shown(&String::from_utf8(plain).unwrap_or_default())
 }
 
 impl Client {

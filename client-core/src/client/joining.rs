@@ -11,7 +11,9 @@ use serde_json::json;
 use stafett_protocol::code::{Code, Proof, key_hash, proof};
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::credential::{DeviceCertificate, PersonKind, letter_key_hash};
+use stafett_protocol::ids::PersonId;
 use stafett_protocol::signed::Signed;
+use stafett_protocol::text;
 use stafett_protocol::wire::{DeviceClaim, JoinClaim, JoinReply, JoinRequest, PersonJoin};
 
 /// The code that is being used, and the keys made for it, until the server has answered.
@@ -27,25 +29,50 @@ fn seal_name(secret: &[u8; 16], ticket: &[u8; 16], name: &str) -> Vec<u8> {
     name_cipher(secret, ticket).encrypt(&Nonce::default(), name.as_bytes()).unwrap_or_default()
 }
 
-fn checked_name(name: &str) -> Result<String, Problem> {
-    let name = name.trim();
-    if name.is_empty() || name.chars().count() > 120 || name.chars().any(char::is_control) {
-        return Err(Problem::caller("name", "give the name people know you by, at most 120 letters"));
+/// What of joining can be refused before there is a home at all: the code, and the name.
+pub fn check_join(code: &str, name: &str) -> Result<(), Problem> {
+    person_code(code)?;
+    text::PERSON.take(name)?;
+    Ok(())
+}
+
+/// The same for a further device.
+pub fn check_accept(code: &str, name: &str) -> Result<(), Problem> {
+    device_code(code)?;
+    text::PERSON.take_some(name)?;
+    Ok(())
+}
+
+fn read_code(text: &str) -> Result<Code, Problem> {
+    Code::from_text(text).map_err(|e| Problem::caller("code", e.to_string()))
+}
+
+fn person_code(text: &str) -> Result<Code, Problem> {
+    let code = read_code(text)?;
+    match code.person {
+        None => Ok(code),
+        Some(_) => Err(Problem::caller(
+            "device-code",
+            "this code is for a further device of someone who has joined; use device accept",
+        )),
     }
-    Ok(name.to_owned())
+}
+
+/// The code, whose device it is for, and the secret.
+fn device_code(text: &str) -> Result<(Code, PersonId, [u8; 16]), Problem> {
+    let code = read_code(text)?;
+    match (code.person, code.secret) {
+        (Some(person), Some(secret)) => Ok((code, person, secret)),
+        _ => Err(Problem::caller("join-code", "this code is for a new person; use join")),
+    }
 }
 
 impl Client {
     /// First device of a person: keys are made here, the claim goes to the server in one call.
     pub(super) fn join(&mut self, code: &str, name: String) -> Result<(), Problem> {
-        let code = self.fresh_code(code)?;
-        if code.person.is_some() {
-            return Err(Problem::caller(
-                "device-code",
-                "this code is for a further device of someone who has joined; use device accept",
-            ));
-        }
-        let name = checked_name(&name)?;
+        self.check_fresh()?;
+        let code = person_code(code)?;
+        let name = text::PERSON.take(&name)?;
         let mut me = self.keys_for(&code, name, true)?;
         let person_key = me.person_public()?;
         let certificate = match me.device_certificate.take() {
@@ -83,11 +110,9 @@ impl Client {
 
     /// A further device: asks the person's first device, through the server, to be certified.
     pub(super) fn device_accept(&mut self, code: &str, name: String) -> Result<(), Problem> {
-        let code = self.fresh_code(code)?;
-        let (Some(person), Some(secret)) = (code.person, code.secret) else {
-            return Err(Problem::caller("join-code", "this code is for a new person; use join"));
-        };
-        let name = if name.trim().is_empty() { String::new() } else { checked_name(&name)? };
+        self.check_fresh()?;
+        let (code, person, secret) = device_code(code)?;
+        let name = text::PERSON.take_some(&name)?.unwrap_or_default();
         let me = self.keys_for(&code, name, false)?;
         let letter_hash = letter_key_hash(me.letter_public.as_slice());
         let claim = DeviceClaim {
@@ -110,14 +135,14 @@ impl Client {
         Ok(())
     }
 
-    fn fresh_code(&self, text: &str) -> Result<Code, Problem> {
-        if self.me.is_some() {
-            return Err(Problem::rule(
+    fn check_fresh(&self) -> Result<(), Problem> {
+        match self.me {
+            None => Ok(()),
+            Some(_) => Err(Problem::rule(
                 "home-in-use",
                 "this home belongs to someone already; use another --home for another person or device",
-            ));
+            )),
         }
-        Code::from_text(text).map_err(|e| Problem::caller("code", e.to_string()))
     }
 
     /// The keys for this code. Where an earlier try with it brought no answer, the same keys again: the server

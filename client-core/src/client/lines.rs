@@ -189,6 +189,7 @@ impl Client {
         if from == self.me()?.number() {
             if timely.is_ok() {
                 self.table.write(Space::State, CLOCK, ahead.to_be_bytes().to_vec());
+                self.tell_clock(ahead);
             }
             self.note_packages_left(greeting.key_packages);
             if let (Some(me), Some(unit)) = (&mut self.me, greeting.unit) {

@@ -17,7 +17,11 @@ use stafett_protocol::letter::{ConsentRequest, Content, LogDraft, NamedPerson, R
 use stafett_protocol::limits;
 use stafett_protocol::membership::{AuthorityPerson, ConsentAuthority, Role, ScopeKind};
 use stafett_protocol::signed::id_of;
+use stafett_protocol::text;
 use stafett_protocol::wire::Unit;
+
+/// Nobody is older than this.
+const OLDEST_DAYS: i64 = 120 * 366;
 
 impl Client {
     /// A local draft and the request for consent: nothing readable about the child leaves the device but
@@ -27,11 +31,8 @@ impl Client {
         if !(1..=3).contains(&level) {
             return Err(Problem::caller("level", "a log has level 1, 2 or 3; on level 0 there is no log yet"));
         }
-        let child = child.trim().to_owned();
-        if child.is_empty() {
-            return Err(Problem::caller("child", "whose log is it? give --child"));
-        }
-        check_date(&born)?;
+        let child = text::CHILD.take(&child)?;
+        let born = self.born(&born)?;
         let guardians = self.guardians(guardians)?;
         let authority = ConsentAuthority {
             guardians: guardians.iter().map(|g| AuthorityPerson { person: g.person, key: g.person_key }).collect(),
@@ -84,6 +85,19 @@ impl Client {
         Ok(json!({"log": log.to_string(), "status": "draft"}))
     }
 
+    /// A birth date is one that somebody who has a log can have.
+    fn born(&self, text: &str) -> Result<String, Problem> {
+        let born = date_text(date(text)?);
+        let (first, last) = (date_after(self.home_now(), -OLDEST_DAYS), date_after(self.home_now(), 1));
+        match first <= born && born <= last {
+            true => Ok(born),
+            false => Err(Problem {
+                values: vec![("given", born.clone()), ("today", date_after(self.home_now(), 0))],
+                ..Problem::caller("born", format!("nobody who has a log was born on {born}"))
+            }),
+        }
+    }
+
     fn write_card(
         &mut self,
         card: ScopeId,
@@ -110,11 +124,11 @@ impl Client {
             )
         };
         let certificate = self.me()?.employee.as_ref().and_then(|c| c.peek().ok()).ok_or_else(refused)?;
-        if certificate.may_hold != Permit::Yes
-            || certificate.may_act != Permit::Yes
-            || self.home_now() >= certificate.expires_at
-        {
+        if certificate.may_hold != Permit::Yes || certificate.may_act != Permit::Yes {
             return Err(refused());
+        }
+        if self.home_now() >= certificate.expires_at {
+            return Err(Problem::rule("registration-expired", "your registration has run out; your leader renews it"));
         }
         Ok(certificate.unit)
     }
@@ -278,7 +292,10 @@ impl Client {
             if !self.claim_unit(from, unit.unit) {
                 continue;
             }
-            self.table.write(Space::State, &[b"unit/".as_slice(), &unit.unit.0].concat(), encode(unit));
+            // What a server calls a unit stands on cards and in requests: it must fit there.
+            let unit =
+                Unit { name: text::UNIT.shown(&unit.name), kind: text::UNIT_KIND.shown(&unit.kind), ..unit.clone() };
+            self.table.write(Space::State, &[b"unit/".as_slice(), &unit.unit.0].concat(), encode(&unit));
         }
         let leaders: Vec<PersonId> = units.iter().filter_map(|u| u.leader).collect();
         self.ask_persons_at(from, &leaders);
@@ -290,6 +307,7 @@ impl Client {
 
     pub(super) fn unit_name(&self, unit: UnitId) -> String {
         let known = self.known_units().into_iter().find(|u| u.unit == unit).map(|u| u.name);
+        let known = known.filter(|name| !name.is_empty());
         let told = || self.table.read(Space::State, &super::post::mail_key("unit-name", &[&unit.0]));
         let told = || told().and_then(|name| String::from_utf8(name.to_vec()).ok());
         known.or_else(told).unwrap_or_else(|| unit.to_string())
@@ -314,10 +332,29 @@ pub(super) struct Words {
     pub salt: [u8; 32],
 }
 
-/// A calendar date as YYYY-MM-DD.
-pub(super) fn check_date(text: &str) -> Result<(), Problem> {
-    let format = time::macros::format_description!("[year]-[month]-[day]");
-    time::Date::parse(text, format).map(drop).map_err(|_| Problem::caller("date", "give dates as YYYY-MM-DD"))
+/// A calendar date as people write it, YYYY-MM-DD or D.M.YYYY; kept as the former.
+pub(super) fn date(text: &str) -> Result<time::Date, Problem> {
+    let bad = || Problem::caller("date", "give dates as YYYY-MM-DD");
+    let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    let (year, month, day) =
+        match *compact.split(['-', '\u{2010}', '\u{2011}', '\u{2013}', '.', '/']).collect::<Vec<_>>() {
+            [year, month, day] if year.len() == 4 => (year, month, day),
+            [day, month, year] if year.len() == 4 && compact.contains('.') => (year, month, day),
+            _ => return Err(bad()),
+        };
+    let number = |digits: &str| match digits.bytes().all(|b| b.is_ascii_digit()) {
+        true => digits.parse::<u16>().map_err(|_| bad()),
+        false => Err(bad()),
+    };
+    let month =
+        u8::try_from(number(month)?).ok().and_then(|month| time::Month::try_from(month).ok()).ok_or_else(bad)?;
+    let day = u8::try_from(number(day)?).map_err(|_| bad())?;
+    time::Date::from_calendar_date(number(year)?.into(), month, day).map_err(|_| bad())
+}
+
+/// A date as it is kept.
+pub(super) fn date_text(date: time::Date) -> String {
+    format!("{:04}-{:02}-{:02}", date.year(), u8::from(date.month()), date.day())
 }
 
 /// A moment as RFC 3339 UTC.

@@ -17,6 +17,7 @@ mod consent;
 mod content;
 mod contents;
 mod devices;
+mod drafts;
 mod founding;
 mod group;
 mod heads;
@@ -51,6 +52,7 @@ mod view;
 mod welcome;
 mod withdrawal;
 
+pub use joining::{check_accept, check_join};
 pub(crate) use log::rfc3339;
 pub use me::Me;
 pub use people::Trust;
@@ -58,7 +60,7 @@ pub use report::Report;
 pub use scope::Standing;
 
 use crate::mls::Provider;
-use crate::rows::{Row, Space, Table};
+use crate::rows::{Mark, Row, Space, Table};
 use founding::Founding;
 use input::{Account, AttachTo, Call, Command, Effects, Input, News, Problem};
 use rand_chacha::ChaCha20Rng;
@@ -67,7 +69,7 @@ use scope::Scope;
 use serde_json::Value;
 use session::Session;
 use stafett_protocol::ids::{Millis, ScopeId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything one device knows.
 pub struct Client {
@@ -88,6 +90,8 @@ pub struct Client {
     rebuilt: BTreeMap<ScopeId, Scope>,
     /// Scopes of which the home has another history, until this connection ends.
     parted: BTreeMap<ScopeId, parted::Parted>,
+    /// Documents that the command under way has edited.
+    edited: BTreeSet<ScopeId>,
 }
 
 /// What the rows that were asked for are wanted for.
@@ -140,6 +144,7 @@ impl Client {
             news: vec![],
             rebuilt: BTreeMap::new(),
             parted: BTreeMap::new(),
+            edited: BTreeSet::new(),
             table,
             me,
         })
@@ -204,8 +209,35 @@ impl Client {
         self.provider.storage().take_dirty()
     }
 
-    /// The answer, or `None` where it comes after a call or a load.
+    /// What is refused leaves nothing behind: no half of a log that was begun, no edit that came before the refusal.
     fn perform(&mut self, command: Command) -> Option<Answer> {
+        let mark = self.table.mark();
+        let planned: BTreeSet<ScopeId> = self.foundings.keys().copied().collect();
+        self.edited.clear();
+        let answer = self.carry_out(command);
+        if matches!(answer, Some(Err(_))) {
+            self.leave_nothing(mark, &planned);
+        }
+        answer
+    }
+
+    fn leave_nothing(&mut self, mark: Mark, planned: &BTreeSet<ScopeId>) {
+        if self.table.mark() == mark {
+            return;
+        }
+        self.table.rollback(mark);
+        self.foundings.retain(|scope, _| planned.contains(scope));
+        for scope in std::mem::take(&mut self.edited) {
+            if let Some(s) = self.scopes.get_mut(&scope) {
+                s.reload_document(&self.table);
+            } else if let Some(founding) = self.foundings.get_mut(&scope) {
+                founding.reload_document(&self.table);
+            }
+        }
+    }
+
+    /// The answer, or `None` where it comes after a call or a load.
+    fn carry_out(&mut self, command: Command) -> Option<Answer> {
         use Command as C;
         let answer = match command {
             C::Join { code, name } => return self.join(&code, name).err().map(Err),
@@ -268,6 +300,8 @@ impl Client {
             C::Attach { to: AttachTo::Glimpse(concern), text, file } => self.glimpse(&concern, text, Some(&file)),
             C::Comment { concern, text } => self.comment(&concern, text),
             C::Note { log, text } => self.note(&log, text, None),
+            C::Drafts => self.drafts_list(),
+            C::DraftDrop { draft } => self.draft_drop(&draft),
             C::SyncCounts => Ok(self.sync_counts()),
         };
         Some(answer)

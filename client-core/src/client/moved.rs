@@ -10,9 +10,8 @@ use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, enc
 use stafett_protocol::consent::Permit;
 use stafett_protocol::event::{Body, Receipt, Record};
 use stafett_protocol::ids::{Municipality, PublicKey, ScopeId};
-use stafett_protocol::membership::{Membership, ScopeKind};
+use stafett_protocol::membership::Membership;
 use stafett_protocol::signed::Signed;
-use stafett_protocol::state::Status;
 use stafett_protocol::transfer::Tombstone;
 use stafett_protocol::wire::Request;
 
@@ -197,22 +196,6 @@ impl Client {
             kept.served = Permit::Yes;
             self.table.write(Space::State, &tombstone_key(scope), encode(&kept));
         }
-    }
-
-    /// What was written for a part that stayed behind, closed, when the log moved: kept as drafts with the reason.
-    pub(super) fn draft_left_behind(&mut self) -> Result<(), Problem> {
-        let left = |s: &&super::scope::Scope| {
-            let state = s.replica.state();
-            let card = state.card.and_then(|card| self.scopes.get(&card)).map(|c| c.replica.state().membership.home);
-            let behind = s.kind() != ScopeKind::Card && card.is_some_and(|home| home != state.membership.home);
-            behind && state.status == Status::Closed && s.document.pending().len() > 0
-        };
-        let left = self.scopes.values().filter(left).map(super::scope::Scope::id);
-        let scopes: Vec<ScopeId> = left.filter(|s| !self.session.busy(*s)).collect();
-        for scope in scopes {
-            self.refuse_pending(scope, "closed-by-move");
-        }
-        Ok(())
     }
 
     /// Whoever goes and is let in again is told again where the Welcome waits.

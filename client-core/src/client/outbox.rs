@@ -9,7 +9,6 @@ use super::input::Problem;
 use super::scope::Standing;
 use super::session::{Sent, is_final};
 use super::{Client, group};
-use crate::document::Draft;
 use crate::rows::Space;
 use crate::seal;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
@@ -81,7 +80,10 @@ impl Client {
     }
 
     /// What waited for a scope that this device has left.
-    pub(super) fn drop_queue(&mut self, scope: ScopeId) {
+    pub(super) fn drop_queue(&mut self, scope: ScopeId, reason: &str) {
+        let waits = self.queued_rows("s").into_iter().filter_map(|(_, value)| decode::<OutStatement>(&value).ok());
+        let here: Vec<Statement> = waits.filter(|o| o.scope == scope).map(|o| o.statement).collect();
+        here.iter().for_each(|statement| self.keep_statement(scope, statement, reason));
         self.drop_statements(scope, |_| true);
     }
 
@@ -112,8 +114,10 @@ impl Client {
             "too-large",
             "device-needed",
             "too-many-devices",
+            "unit-exists",
         ];
         if FINAL.contains(&problem.code.as_str()) {
+            self.keep_request_of(key, &problem.code);
             self.table.delete(Space::Outbox, key);
         } else {
             self.session.parked.insert(key.to_vec());
@@ -164,6 +168,10 @@ impl Client {
                 continue;
             };
             let here = self.scopes.get(&out.scope).is_some_and(|s| s.standing != Standing::Withdrawn);
+            // What its owner wrote before closing it goes first: behind the closing nothing is taken.
+            if matches!(out.statement, Statement::Close(_)) && self.can_seal(out.scope) {
+                continue;
+            }
             let free = !self.session.busy(out.scope) && !self.session.blocked.contains(&out.scope);
             if here && free && self.informed(out.scope) {
                 let event = self.next_event(out.scope, Body::Statement(out.statement))?;
@@ -173,29 +181,30 @@ impl Client {
         Ok(())
     }
 
+    /// Whether what waits in this document can be sealed and sent now.
+    fn can_seal(&self, id: ScopeId) -> bool {
+        self.scopes.get(&id).is_some_and(|s| {
+            let state = s.replica.state();
+            s.standing == Standing::Member
+                && s.unaudited.is_none()
+                && !s.stopped
+                && !self.session.still.contains(&(id, ContentWork::Sealed))
+                && s.document.pending().len() > 0
+                && !self.session.busy(id)
+                && !self.session.blocked.contains(&id)
+                && self.informed(id)
+                && state.listed_at(self.home_now()).is_empty()
+                // What is written now waits for a key that not everybody may have.
+                && state.rejected == Permit::No
+                && !self.warned_of_withdrawal(id)
+                && !self.forked(id)
+                && self.files_sent(id)
+        })
+    }
+
     /// Seals what waits in each document: many changes in one event, one event of a scope at a time.
     pub(super) fn send_changes(&mut self) -> Result<(), Problem> {
-        let ready: Vec<ScopeId> = self
-            .scopes
-            .iter()
-            .filter(|(id, s)| {
-                s.standing == Standing::Member
-                    && s.unaudited.is_none()
-                    && !s.stopped
-                    && !self.session.still.contains(&(**id, ContentWork::Sealed))
-                    && s.document.pending().len() > 0
-                    && !self.session.busy(**id)
-                    && !self.session.blocked.contains(id)
-                    && self.informed(**id)
-                    && s.replica.state().listed_at(self.home_now()).is_empty()
-                    // What is written now waits for a key that not everybody may have.
-                    && s.replica.state().rejected == Permit::No
-                    && !self.warned_of_withdrawal(**id)
-                    && !self.forked(**id)
-                    && self.files_sent(**id)
-            })
-            .map(|(id, _)| *id)
-            .collect();
+        let ready: Vec<ScopeId> = self.scopes.keys().copied().filter(|id| self.can_seal(*id)).collect();
         for scope in ready {
             match self.seal_pending(scope) {
                 Ok(event) => self.submit_event(scope, &event)?,
@@ -323,6 +332,8 @@ impl Client {
             // A statement is given up only where our own copy of the scope refuses it too: no home makes us
             // forget a withdrawal by a word.
             Some(Body::Statement(statement)) if last_word && self.refused_here(scope, event) => {
+                self.keep_statement(scope, &statement, &problem.code);
+                self.session.counts.given_up += 1;
                 self.drop_statement(scope, statement);
                 return self.report(&Problem::rule(&problem.code, problem.detail.clone()));
             }
@@ -339,45 +350,5 @@ impl Client {
         let (now, trusted) = (self.home_now().max(state.time), me.trusted());
         let context = Context { now, home: state.membership.home, trusted: &trusted, card: None };
         s.replica.judge(Record { seq: state.position.seq.saturating_add(1), time: now, event }, &context).is_err()
-    }
-
-    pub(super) fn refuse_pending(&mut self, scope: ScopeId, reason: &str) {
-        // These may change again: the edits stay where they are and are tried at the next sync.
-        if matches!(
-            reason,
-            "withdrawn"
-                | "unknown-scope"
-                | "not-a-member"
-                | "not-active"
-                | "busy"
-                | "too-many-requests"
-                | "removal-first"
-        ) {
-            return;
-        }
-        let Some(s) = self.scopes.get_mut(&scope) else {
-            return;
-        };
-        let first = s.document.pending().next().map(|p| p.hash);
-        let drafts = first.map_or_else(Vec::new, |hash| s.document.refuse(&hash).unwrap_or_default());
-        for draft in &drafts {
-            self.keep_draft(scope, draft, reason);
-        }
-        if let Err(problem) = self.save_scope(scope) {
-            self.report(&problem);
-        }
-    }
-
-    /// A refused edit is kept in plain on this device, with the reason: no edit vanishes (SP23).
-    pub(super) fn keep_draft(&mut self, scope: ScopeId, draft: &Draft, reason: &str) {
-        // Words are kept for their author to read; the key of a file that was not sent is none.
-        let lines: Vec<_> = draft.lines.iter().filter(|(place, _)| !place.ends_with("/attachment_key")).collect();
-        let kept = serde_json::json!({
-            "scope": scope.to_string(),
-            "reason": reason,
-            "lines": lines,
-            "at": self.now,
-        });
-        self.table.write(Space::Draft, &[scope.0.as_slice(), &draft.hash].concat(), kept.to_string().into_bytes());
     }
 }

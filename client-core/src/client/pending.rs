@@ -20,9 +20,8 @@ impl Client {
             for pending in self.document(*scope).into_iter().flat_map(|d| d.pending()) {
                 out.push(json!({"id": stafett_protocol::ids::to_hex(&pending.hash), "kind": "change", "scope": scope.to_string(), "reason": "queued"}));
             }
-            for (key, draft) in self.table.scan(Space::Draft, &scope.0) {
-                let draft: Value = serde_json::from_slice(draft).unwrap_or_default();
-                out.push(json!({"id": stafett_protocol::ids::to_hex(key), "kind": "draft", "scope": scope.to_string(), "reason": draft.get("reason"), "lines": draft.get("lines")}));
+            for (id, draft) in self.drafts_of(*scope) {
+                out.push(json!({"id": id, "kind": "draft", "scope": scope.to_string(), "reason": draft.reason, "lines": draft.lines}));
             }
         }
         out

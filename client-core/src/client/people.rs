@@ -163,9 +163,9 @@ pub(super) fn told_name(table: &Table, person: PersonId) -> Option<String> {
     table.read(Space::State, &name_key(person)).and_then(|bytes| decode::<Told>(bytes).ok()).map(|told| told.name)
 }
 
-/// A name as it may be shown: of bearable length, without control characters.
+/// A name as it may be shown, and written on a card.
 pub(super) fn clean(name: &str) -> String {
-    name.chars().filter(|c| !c.is_control()).take(120).collect()
+    stafett_protocol::text::PERSON.shown(name)
 }
 
 /// Takes in what the server answers of a person: verified down from the municipality's key.
@@ -192,7 +192,7 @@ fn device(record: &DeviceRecord, person: &PersonCertificate) -> Option<KnownDevi
 }
 
 /// The one thing whose text begins with `prefix`.
-pub(super) fn unique<T: Copy + core::fmt::Display + Eq>(
+pub(super) fn unique<T: Clone + core::fmt::Display + Eq>(
     what: &str,
     prefix: &str,
     all: impl IntoIterator<Item = T>,
@@ -208,7 +208,7 @@ pub(super) fn unique<T: Copy + core::fmt::Display + Eq>(
         }
     }
     match found.as_slice() {
-        [one] => Ok(*one),
+        [one] => Ok(one.clone()),
         [] => Err(Problem::caller("unknown-id", format!("no {what} here begins with that; sync, or look at the list"))),
         _ => Err(Problem::caller("ambiguous-id", format!("several {what}s begin with that; give more of the id"))),
     }

@@ -7,6 +7,7 @@ use serde_json::json;
 use stafett_protocol::event::Position;
 use stafett_protocol::ids::{LogId, ScopeId};
 use stafett_protocol::membership::ScopeKind;
+use stafett_protocol::text::{Unfit, Why};
 
 /// So many different problems are told at the end of a session.
 const PROBLEMS: usize = 20;
@@ -64,5 +65,20 @@ impl Client {
         }
         let line = json!({"code": problem.code, "message": problem.message, "at": self.now});
         self.table.write(crate::rows::Space::State, b"problem/last", line.to_string().into_bytes());
+    }
+}
+
+/// What was left empty is refused by its own name; what is too long or cannot be shown, by what is wrong with it.
+impl From<Unfit> for Problem {
+    fn from(unfit: Unfit) -> Self {
+        let what = ("what", unfit.field.what.to_owned());
+        let (code, more) = match unfit.why {
+            Why::Empty => (unfit.field.what, vec![]),
+            Why::TooLong { given } => {
+                ("too-long", vec![("most", unfit.field.most.to_string()), ("given", given.to_string())])
+            }
+            Why::Control(c) => ("unprintable", vec![("sign", format!("U+{:04X}", u32::from(c)))]),
+        };
+        Self { values: [vec![what], more].concat(), ..Self::caller(code, unfit.to_string()) }
     }
 }

@@ -228,6 +228,15 @@ impl Scope {
         Ok(scope)
     }
 
+    /// Back to the document as its rows have it.
+    pub fn reload_document(&mut self, table: &Table) {
+        if let Ok((document, _)) = load_or_salvage(table, self.id(), self.kind()) {
+            self.document = document;
+        }
+        // Whatever was to be written with the edit is written with the next one.
+        self.facts_changed = true;
+    }
+
     /// The document does not take what the chain brings: back to what was saved of it.
     pub fn stop(&mut self, table: &Table) {
         self.stopped = true;

@@ -110,6 +110,8 @@ pub(super) struct Counts {
     pub sent: u64,
     pub received: u64,
     pub refused: u64,
+    /// Own words and wishes that ended as drafts because they were refused.
+    pub given_up: u64,
 }
 
 /// Refusals that a sync mends.
@@ -236,11 +238,12 @@ impl Client {
         self.session.open(own);
     }
 
-    pub(super) fn sync_counts(&self) -> Value {
+    pub(super) fn sync_counts(&mut self) -> Value {
         let c = self.session.counts;
         let problem = |(code, message): &(String, String)| json!({"code": code, "message": message});
         let problems: Vec<Value> = self.session.problems.iter().map(problem).collect();
-        json!({"sent": c.sent, "received": c.received, "refused": c.refused, "queued": self.queued(), "problems": problems})
+        json!({"sent": c.sent, "received": c.received, "refused": c.refused, "queued": self.queued(), "problems": problems,
+            "given_up": c.given_up, "drafts": self.news_of_drafts()})
     }
 
     /// Asks for the news of one scope.

@@ -15,6 +15,7 @@ use stafett_protocol::credential::PersonKind;
 use stafett_protocol::ids::{LogId, Municipality, PersonId, ScopeId};
 use stafett_protocol::membership::{Role, ScopeKind};
 use stafett_protocol::state::{ScopeState, Status};
+use stafett_protocol::text;
 use stafett_protocol::wire::{AddedUnit, NewUnit, Request};
 
 impl Client {
@@ -103,9 +104,7 @@ impl Client {
         if self.me()?.kind() != Some(PersonKind::Administrator) {
             return Err(Problem::rule("not-yours", "the municipality's administrator adds units"));
         }
-        if name.trim().is_empty() || kind.trim().is_empty() {
-            return Err(Problem::caller("unit", "give the unit a name and a kind"));
-        }
+        let (name, kind) = (text::UNIT.take(&name)?, text::UNIT_KIND.take(&kind)?);
         self.queue_request(&Request::AddUnit(NewUnit { name, kind }));
         Ok(json!({"queued": true}))
     }
@@ -168,6 +167,7 @@ impl Client {
             "child": view.child_name,
             "born": view.born,
             "level": view.level,
+            "beside": self.document(card).map(|d| d.beside("log", None)),
             "holder": holder,
             "holder_verified": self.holder_known(card).unwrap_or("municipality"),
             "home": home,
@@ -306,7 +306,8 @@ impl Client {
             json!({"result": e.text("result"), "text": e.text("text"), "by": e.author.map(|a| self.name_of(a)),
                 "family_agrees": m.family_agrees.or_else(|| e.flag("family_agrees"))})
         });
-        json!({"measure": m.id, "text": m.text, "arena": m.arena, "responsible": responsible, "due": m.due, "state": state, "evaluation": evaluation,
+        let beside = Some(&m.beside).filter(|beside| !beside.is_empty());
+        json!({"measure": m.id, "text": m.text, "beside": beside, "arena": m.arena, "responsible": responsible, "due": m.due, "state": state, "evaluation": evaluation,
             "family_agrees": m.family_agrees})
     }
 

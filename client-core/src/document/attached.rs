@@ -32,7 +32,8 @@ impl Entry {
         let file = Attached {
             id: Hash(from_hex(&self.text("attachment")?)?),
             key: from_hex(&self.text("attachment_key")?)?,
-            name: self.text("attachment_name")?,
+            // Somebody else named it: it must lead nowhere when it is written to a file.
+            name: stafett_protocol::text::file_name(&self.text("attachment_name")?),
             size,
         };
         Some(file).filter(|file| (1..=ATTACHMENT_BYTES).contains(&file.size))

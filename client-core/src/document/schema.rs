@@ -4,8 +4,9 @@
 
 use automerge::transaction::{CommitOptions, Transactable};
 use automerge::{ActorId, AutoCommit, Change, ObjType, ROOT, ScalarValue};
-use stafett_protocol::limits::ATTACHMENT_BYTES;
+use stafett_protocol::limits::{ATTACHMENT_BYTES, LINE_CHARS, LONG_CHARS, NAME_CHARS, PASSAGE_CHARS};
 use stafett_protocol::membership::ScopeKind;
+use stafett_protocol::text::turns;
 
 /// A part of a document.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub struct Field {
 /// What a field holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Text for people, at most so many bytes.
+    /// Text for people, at most so many characters.
     Text(usize),
     /// One of these words.
     Word(&'static [&'static str]),
@@ -55,13 +56,13 @@ pub enum Kind {
 /// The field that names the author of an entry.
 pub const AUTHOR: &str = "author";
 
-const NAME: Kind = Kind::Text(200);
-const LINE: Kind = Kind::Text(300);
+const NAME: Kind = Kind::Text(NAME_CHARS);
+const LINE: Kind = Kind::Text(LINE_CHARS);
 /// 32 bytes in hexadecimal: with it the hash that was signed can be made again.
 const SALT: Kind = Kind::Text(64);
 const TIME: Kind = Kind::Text(40);
-const PASSAGE: Kind = Kind::Text(4_000);
-const LONG: Kind = Kind::Text(16_000);
+const PASSAGE: Kind = Kind::Text(PASSAGE_CHARS);
+const LONG: Kind = Kind::Text(LONG_CHARS);
 const ARENA: Kind = Kind::Word(&["service", "home", "child"]);
 
 const fn must(name: &'static str, kind: Kind) -> Field {
@@ -232,7 +233,7 @@ impl Kind {
     #[must_use]
     pub fn takes(self, value: &ScalarValue) -> bool {
         match (self, value) {
-            (Self::Text(most), ScalarValue::Str(text)) => text.len() <= most && text.chars().all(is_plain),
+            (Self::Text(most), ScalarValue::Str(text)) => text.chars().count() <= most && text.chars().all(is_plain),
             (Self::Word(words), ScalarValue::Str(word)) => words.contains(&word.as_str()),
             (Self::Number(least, most), ScalarValue::Int(number)) => (least..=most).contains(number),
             (Self::Flag, ScalarValue::Boolean(_)) => true,
@@ -248,8 +249,7 @@ fn is_id(key: &str) -> bool {
 
 /// No control characters but line ends and tabs, and nothing that turns the direction of what stands around the text (R16).
 fn is_plain(c: char) -> bool {
-    let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}');
-    (!c.is_control() || matches!(c, '\n' | '\t')) && !turns
+    (!c.is_control() || matches!(c, '\n' | '\t')) && !turns(c)
 }
 
 /// The actor of the first change.
@@ -293,8 +293,9 @@ mod tests {
     #[test]
     fn values_are_checked_on_both_sides() {
         let text = |text: &str| ScalarValue::Str(text.into());
-        assert!(Kind::Text(3).takes(&text("på")));
-        assert!(!Kind::Text(3).takes(&text("påå")));
+        assert!(Kind::Text(3).takes(&text("påå")), "in characters, so that nobody pays for their alphabet");
+        assert!(!Kind::Text(3).takes(&text("pååå")));
+        assert!(Kind::Text(9).takes(&text("שלום!\u{200f}")));
         assert!(Kind::Text(99).takes(&text("to\nlinjer 👍🏽")));
         for hostile in ["\u{202e}snu", "\u{2066}", "\u{0}", "\u{7f}", "\u{1b}[31m"] {
             assert!(!Kind::Text(99).takes(&text(hostile)), "{hostile:?}");

@@ -124,6 +124,8 @@ pub struct MeasureView {
     pub author: Option<PersonId>,
     pub received_ms: Option<Millis>,
     pub text: String,
+    /// Written at the same time as the text, and kept beside it until somebody writes it anew.
+    pub beside: Vec<String>,
     pub arena: String,
     /// A person's id in hexadecimal, `family` or `child`.
     pub responsible: String,
@@ -204,6 +206,36 @@ impl Document {
             _ => BTreeMap::new(),
         };
         guarded(read).unwrap_or_default()
+    }
+
+    /// What was written to the fields of a record or entry at the same time as what they show: Automerge shows one and keeps
+    /// all, until a later writer who knows them writes again.
+    #[must_use]
+    pub fn beside(&self, section: &str, entry: Option<&str>) -> BTreeMap<String, Vec<String>> {
+        guarded(|| self.read_beside(section, entry)).ok().flatten().unwrap_or_default()
+    }
+
+    fn read_beside(&self, section: &str, entry: Option<&str>) -> Option<BTreeMap<String, Vec<String>>> {
+        let shown = self.shown();
+        let (_, mut object) = shown.get(ROOT, section).ok()??;
+        if let Some(entry) = entry {
+            object = shown.get(&object, entry).ok()??.1;
+        }
+        let mut beside = BTreeMap::new();
+        for item in shown.map_range(&object, ..).filter(|item| item.conflict) {
+            let Value::Scalar(first) = item.value.into_value() else { continue };
+            let all = shown.get_all(&object, item.key.as_ref()).ok()?;
+            let mut others: Vec<String> = all
+                .iter()
+                .filter_map(|(value, _)| value.as_scalar().filter(|value| **value != *first).map(text_of))
+                .collect();
+            others.sort_unstable();
+            others.dedup();
+            if !others.is_empty() {
+                beside.insert(item.key.into_owned(), others);
+            }
+        }
+        Some(beside)
     }
 
     fn entry_of(&self, section: &str, id: String, fields: BTreeMap<String, ScalarValue>) -> Entry {
@@ -294,6 +326,7 @@ impl Document {
             let mut evaluated = evaluations.remove(&entry.id).unwrap_or_default().into_iter();
             let family = marks.remove(&entry.id);
             let mut measure = measure(entry, evaluated.next(), family);
+            measure.beside = self.beside("measures", Some(&measure.id)).remove("text").unwrap_or_default();
             measure.remarks = evaluated.collect();
             let active = measure.evaluation.is_none() && measure.superseded.is_none();
             let one_person = !matches!(measure.responsible.as_str(), "family" | "child");
@@ -308,6 +341,7 @@ fn measure(entry: Entry, evaluation: Option<Entry>, family: Option<BTreeMap<Opti
     let heard = evaluation.as_ref().and_then(|evaluation| evaluation.flag("family_agrees"));
     MeasureView {
         text: entry.text("text").unwrap_or_default(),
+        beside: Vec::new(),
         arena: entry.text("arena").unwrap_or_default(),
         responsible: entry.text("responsible").unwrap_or_default(),
         due: entry.text("due"),
@@ -331,6 +365,13 @@ fn glimpse(entry: Entry) -> GlimpseView {
         author: entry.author,
         received_ms: entry.received_ms,
         id: entry.id,
+    }
+}
+
+fn text_of(value: &ScalarValue) -> String {
+    match value {
+        ScalarValue::Str(text) => text.to_string(),
+        other => other.to_string(),
     }
 }
 

@@ -9,9 +9,9 @@ use serde_json::json;
 use stafett_protocol::code::ticket_hash;
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::limits::CODE_MAX_MILLIS;
+use stafett_protocol::text;
 use stafett_protocol::wire::CodeKind;
 
-use super::names::{NAME_CHARS, is_plain};
 use super::{CliError, Said, secrets};
 use crate::certs;
 use crate::db::{Conn, Db, StoreError};
@@ -39,13 +39,10 @@ impl Init {
         if !(1..=9999).contains(&self.number) {
             return Err(CliError::Usage("--number is a municipality number of four digits".to_owned()));
         }
+        let name = text::MUNICIPALITY.take(&self.name).map_err(|unfit| CliError::Usage(unfit.to_string()))?;
         let (host, _) =
             self.listen.rsplit_once(':').ok_or_else(|| CliError::Usage("--listen is HOST:PORT".to_owned()))?;
         let host = host.to_owned();
-        let name = self.name.trim().to_owned();
-        if !is_plain(&name) {
-            return Err(CliError::Usage(format!("--name takes 1 to {NAME_CHARS} characters, without line breaks")));
-        }
         if host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified()) {
             return Err(CliError::Usage(format!(
                 "--listen {}: this host stands in every code, and nobody can reach {host}; name one that clients can reach",
@@ -67,10 +64,11 @@ impl Init {
 
     async fn make(self, dir: &Path, host: &str, port: u16) -> Result<Said, CliError> {
         let key = SigningKey::from_bytes(&random()?);
-        let authority = certs::new_authority(self.number, &self.name)?;
+        let name = self.name;
+        let authority = certs::new_authority(self.number, &name)?;
         let settings = Settings {
             number: self.number,
-            name: self.name,
+            name,
             listen: format!("{host}:{port}"),
             url: format!("https://{host}:{port}"),
             database: self.database,

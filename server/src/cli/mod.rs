@@ -5,7 +5,6 @@ mod clock;
 mod doctor;
 mod expiry;
 mod init;
-pub mod names;
 mod peer;
 mod restore;
 mod secrets;

@@ -6,9 +6,9 @@ use clap::Subcommand;
 use serde_json::json;
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::ids::UnitId;
+use stafett_protocol::text::{self, Unfit};
 use stafett_protocol::wire::CodeKind;
 
-use super::names::{NAME_CHARS, is_plain};
 use super::{CliError, Said, init::new_code};
 use crate::db::{Conn, StoreError};
 use crate::home::{now_ms, random};
@@ -30,21 +30,25 @@ pub enum UnitCommand {
 impl UnitCommand {
     pub async fn run(self, dir: &Path) -> Result<Said, CliError> {
         let Self::Add { name, kind } = self;
-        let (name, kind) = (name.trim().to_owned(), kind.trim().to_owned());
-        if !is_plain(&name) || !is_plain(&kind) {
-            return Err(CliError::Usage(format!(
-                "--name and --kind take 1 to {NAME_CHARS} characters, without line breaks"
-            )));
-        }
+        let unfit = |unfit: Unfit| CliError::Usage(unfit.to_string());
+        let name = text::UNIT.take(&name).map_err(unfit)?;
+        let kind = text::UNIT_KIND.take(&kind).map_err(unfit)?;
         let (home, db) = super::open(dir).await?;
         let municipality = Municipality::of(&home)?;
         let unit = UnitId(random()?);
-        {
+        let known = {
             let (name, kind) = (name.clone(), kind.clone());
             db.write::<_, StoreError, _>(move |conn: &mut Conn| {
                 Box::pin(async move { accounts::add_unit(conn, unit, &name, &kind, now_ms()).await })
             })
-            .await?;
+            .await?
+        };
+        if known.is_some() {
+            return Err(CliError::Refused {
+                code: "unit-exists",
+                message: format!("there is a unit called {name} already"),
+                hint: "give it a name that families can tell from the other",
+            });
         }
         let ticket = new_code(&db, CodeKind::Person(PersonKind::Leader), Some(unit)).await?;
         db.close().await;

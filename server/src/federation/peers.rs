@@ -11,6 +11,7 @@ use stafett_protocol::credential::{Municipalities, MunicipalityKey};
 use stafett_protocol::federation::PeerFile;
 use stafett_protocol::ids::{Hash, Municipality, PublicKey};
 use stafett_protocol::signed::Signed;
+use stafett_protocol::text;
 
 use super::address::{Address, BadAddress};
 use super::pin::Pin;
@@ -41,7 +42,7 @@ pub enum NotAPeer {
     Signature,
     #[error("the number is none of a municipality")]
     Number,
-    #[error("the name is empty, too long, or holds line breaks or signs that cannot be seen")]
+    #[error("the name cannot be shown as it stands")]
     Name,
     #[error("the certificate authority is not that of this municipality: {0}")]
     Certificate(#[from] Error),
@@ -58,7 +59,8 @@ impl Peer {
         if !(1..=9999).contains(&described.number) {
             return Err(NotAPeer::Number);
         }
-        if !crate::cli::names::is_plain(&described.name) {
+        // What is shown is what was signed, or it is no peer.
+        if text::MUNICIPALITY.take(&described.name).ok().as_ref() != Some(&described.name) {
             return Err(NotAPeer::Name);
         }
         Ok(Self {

@@ -55,13 +55,24 @@ pub fn from_db(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-pub async fn add_unit(conn: &mut Conn, unit: UnitId, name: &str, kind: &str, now: u64) -> Result<(), StoreError> {
+/// Adds it, or answers the unit that has the name already: of two nobody could tell which is meant.
+pub async fn add_unit(
+    conn: &mut Conn,
+    unit: UnitId,
+    name: &str,
+    kind: &str,
+    now: u64,
+) -> Result<Option<Unit>, StoreError> {
+    let same = |known: &Unit| known.name.to_lowercase() == name.to_lowercase();
+    if let Some(known) = units(conn).await?.into_iter().find(same) {
+        return Ok(Some(known));
+    }
     conn.execute(
         "INSERT INTO units (unit, name, kind, created_ms) VALUES ($1, $2, $3, $4)",
         args![&unit.0, name, kind, to_db(now)],
     )
     .await?;
-    Ok(())
+    Ok(None)
 }
 
 fn unit_of(row: &Row) -> Result<Unit, StoreError> {

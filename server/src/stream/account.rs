@@ -8,11 +8,11 @@ use stafett_protocol::credential::PersonKind;
 use stafett_protocol::ids::{DeviceId, UnitId};
 use stafett_protocol::limits::CODE_MAX_MILLIS;
 use stafett_protocol::signed::Signed;
+use stafett_protocol::text;
 use stafett_protocol::wire::{AddedUnit, CertifiedDevice, CodeKind, CodeOffer, DeviceRemoval, NewUnit, Reply};
 
 use super::Connection;
 use super::requests::Failed;
-use crate::cli::names::is_plain;
 use crate::db::Conn;
 use crate::fanout::{News, notify};
 use crate::home::random;
@@ -135,9 +135,10 @@ impl Connection {
         if self.myself().await?.kind != PersonKind::Administrator {
             return Err(Fault::NotAllowed.into());
         }
-        if !is_plain(&new.name) || !is_plain(&new.kind) {
+        // The client has asked the same before; what comes otherwise was not made by ours.
+        let (Ok(name), Ok(kind)) = (text::UNIT.take(&new.name), text::UNIT_KIND.take(&new.kind)) else {
             return Err(Fault::NameNotPlain.into());
-        }
+        };
         let unit = UnitId(random()?);
         let ticket: [u8; 16] = random()?;
         let now = self.server.clock.now();
@@ -148,13 +149,21 @@ impl Connection {
             expires_ms: now.saturating_add(CODE_MAX_MILLIS),
             used_by: None,
         };
-        self.write(move |conn: &mut Conn| {
-            Box::pin(async move {
-                accounts::add_unit(conn, unit, &new.name, &new.kind, now).await?;
-                Ok(accounts::add_code(conn, &ticket_hash(&ticket), &code).await?)
+        let unit = self
+            .write(move |conn: &mut Conn| {
+                Box::pin(async move {
+                    let code = match accounts::add_unit(conn, unit, &name, &kind, now).await? {
+                        None => code,
+                        // The answer was lost, perhaps, and with it the code.
+                        Some(known) if known.leader.is_none() => StoredCode { unit: Some(known.unit), ..code },
+                        Some(_) => return Err(Fault::UnitExists),
+                    };
+                    let unit = code.unit.unwrap_or(unit);
+                    accounts::add_code(conn, &ticket_hash(&ticket), &code).await?;
+                    Ok(unit)
+                })
             })
-        })
-        .await?;
+            .await?;
         Ok(Reply::UnitAdded(AddedUnit { unit, leader_code: self.server.municipality.code(ticket).to_text() }))
     }
 

@@ -19,7 +19,7 @@ pub(crate) fn ppt_reads(cast: &mut Cast, log: &str, concerns: &[String]) -> (Dev
     ppt_comes(cast, log, concerns, AccessWord::Read)
 }
 
-fn ppt_comes(cast: &mut Cast, log: &str, concerns: &[String], access: AccessWord) -> (Device, String) {
+pub(crate) fn ppt_comes(cast: &mut Cast, log: &str, concerns: &[String], access: AccessWord) -> (Device, String) {
     let Cast { home, teacher, mother, father, .. } = cast;
     let code = home.add_unit("PPT", "ppt");
     let (mut leader, _) = join(home, 11, code, "Leder PPT");

@@ -10,6 +10,7 @@ use stafett_protocol::handover::{Destination, HandoverAcceptance, Part};
 use stafett_protocol::ids::{Millis, PersonId, PublicKey};
 use stafett_protocol::letter::{AbortLetter, Acceptances, Answer as Word, Content, HandoverAnswer, OfferLetter};
 use stafett_protocol::signed::Signed;
+use stafett_protocol::text;
 
 /// The leader's word that this person may hold, for this unit, now (C15, C16).
 fn may_hold(voucher: &Voucher, unit: &UnitGrantee, person: PersonId, key: &PublicKey, now: Millis) -> bool {
@@ -93,7 +94,7 @@ impl Client {
 
     pub(in crate::client) fn baton_decline(&mut self, offer: &str, words: Option<&str>) -> Answer {
         let mut baton = self.open_baton(offer, Side::Received)?;
-        let words = words.unwrap_or_default().trim().to_owned();
+        let words = text::REASON.take_some(words.unwrap_or_default())?.unwrap_or_default();
         self.answer_offer(&baton, Word::Declined(words));
         baton.progress = Progress::Declined;
         self.keep_baton(&baton);

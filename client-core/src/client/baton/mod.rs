@@ -21,6 +21,7 @@ use stafett_protocol::ids::{Hash, Millis, PersonId, ScopeId};
 use stafett_protocol::letter::{Answer as Word, Content, HandoverAnswer, OfferLetter, OfferedScope};
 use stafett_protocol::membership::Role;
 use stafett_protocol::signed::Signed;
+use stafett_protocol::text;
 
 /// What this device is to an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
@@ -110,9 +111,9 @@ fn key(id: &Hash) -> Vec<u8> {
 
 impl Client {
     fn reason(&mut self, words: &str) -> Result<Reason, Problem> {
-        match words.trim() {
-            "" => Err(Problem::caller("reason-missing", "give the reason; the family reads it")),
-            words => Ok(Reason { text: words.to_owned(), salt: self.random() }),
+        match text::REASON.take_some(words)? {
+            None => Err(Problem::caller("reason-missing", "give the reason; the family reads it")),
+            Some(text) => Ok(Reason { text, salt: self.random() }),
         }
     }
 
