@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use stafett_server::db::{Db, StoreError, schema};
 use stafett_server::pg::Postgres;
+use stafett_server::problem::Fault;
 
 use crate::commands::{PASSPHRASE, Serving, checks, error_code, init, stafettd, stafettd_with};
 
@@ -258,4 +259,36 @@ fn names_stay_in_their_line() {
     let (exit, said) = stafettd(&["init", "--home", at, "--number", "3209", "--name", "X", "--listen", "0.0.0.0:0"]);
     assert_eq!((exit, error_code(&said)), (2, "usage"), "nobody reaches a code that names no host");
     assert!(!checks(&stafettd(&["doctor", "--home", at]).1).is_empty());
+}
+
+/// B5: no room is no damage. Whoever asks hears it, and once there is room everything goes on.
+#[tokio::test]
+async fn a_full_disk_is_told_and_passes() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(&dir.path().join("stafett.db"), None).await.unwrap();
+    let limit = |sql: &'static str| {
+        db.write::<_, StoreError, _>(move |conn| Box::pin(async move { conn.row(sql, vec![]).await.map(drop) }))
+    };
+    let fill = || {
+        db.write::<_, StoreError, _>(|conn| {
+            Box::pin(async move {
+                for n in 0..2000 {
+                    schema::set_meta(conn, &format!("row {n:080}"), n).await?;
+                }
+                Ok(())
+            })
+        })
+    };
+    // As many pages as there are.
+    limit("PRAGMA max_page_count = 1").await.unwrap();
+    let told: Vec<StoreError> = [fill().await, fill().await].into_iter().map(Result::unwrap_err).collect();
+    for error in told {
+        assert!(error.is_full(), "{error}");
+        let problem = Fault::from(error).to_problem();
+        assert_eq!(problem.code, "server-full");
+        assert!(problem.detail.contains("disk is full") && problem.detail.contains("nothing is damaged"));
+    }
+    limit("PRAGMA max_page_count = 1000000").await.unwrap();
+    fill().await.unwrap();
+    db.close().await;
 }
