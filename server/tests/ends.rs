@@ -177,7 +177,7 @@ async fn a_lost_device_goes_though_it_is_needed_and_open_codes_with_it() {
     let mut card = blind(world.card());
     world.add_family(&mut card);
     play(&server, &world, &card, 0).await;
-    let (first, phone) = (world.device(MOTHER), world.device_n(MOTHER, 1));
+    let first = world.device(MOTHER);
     let mut mothers = server.open(&first.key).await.unwrap();
     let mut phones = telephone(&world, &server, &mut mothers).await;
     let kind = CodeKind::Person(PersonKind::Guardian);
