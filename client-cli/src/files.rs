@@ -50,6 +50,7 @@ pub fn read(path: &Path, most: usize) -> Result<Vec<u8>, Unread> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::io::Write as _;
 
     #[test]
     fn what_has_no_end_is_not_read() {
@@ -74,7 +75,7 @@ mod tests {
         let (stop, growing) = (std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false)), path.clone());
         let stopped = std::sync::Arc::clone(&stop);
         let writer = std::thread::spawn(move || {
-            let mut file = OpenOptions::new().append(true).open(growing).unwrap();
+            let mut file = std::fs::OpenOptions::new().append(true).open(growing).unwrap();
             while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
                 file.write_all(&[7; 4096]).unwrap();
                 if file.metadata().unwrap().len() > 1 << 26 {

@@ -144,7 +144,7 @@ async fn what_a_thief_founds_keeps_no_stolen_device_in() {
     let world = World::new();
     let server = Running::start(&world, None).await;
     let mut mothers = server.enter(&world, MOTHER).await;
-    let first = world.device(MOTHER);
+    let (first, phone) = (world.device(MOTHER), world.device_n(MOTHER, 1));
     let mut phones = telephone(&world, &server, &mut mothers).await;
     let scope = world.personal_founding(MOTHER);
     let founded = founds(&world, &mut mothers, first, scope).await;
