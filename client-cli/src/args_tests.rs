@@ -101,7 +101,6 @@ fn wrong_use_is_refused() {
         "invite",
         "invite --guardian --child",
         "invite --guardian --may-hold",
-        "log new --child E --born 01.03.2015 --guardian A",
         "log new --child E --born 2015-03-01",
         "log new --child E --born 2015-03-01 --guardian A --level 4",
         "consent withdraw L",

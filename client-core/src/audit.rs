@@ -335,7 +335,8 @@ fn home_at(chain: &[&Record], seq: u64) -> Option<(Municipality, u32)> {
     for record in chain.iter().take_while(|r| r.seq < seq) {
         let Ok(Body::Commit(commit)) = record.event.peek().map(|e| e.body) else { continue };
         let offer = commit.handover.and_then(|h| h.offer.offer.peek().ok());
-        let moves = offer.filter(|o| o.part == Part::Moves);
+        // A baton that stays in its municipality moves no home.
+        let moves = offer.filter(|o| o.part == Part::Moves && o.to.municipality != home.0);
         home = moves.map_or(home, |o| (o.to.municipality, home.1.saturating_add(1)));
     }
     Some(home)

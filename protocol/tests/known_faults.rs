@@ -30,6 +30,7 @@ fn whoever_an_external_commit_removes_is_out() {
     let mut card = world.family_card();
     let mother = world.device(MOTHER);
     let id = card.with_group(mother, |group| group.group_id().as_slice().to_vec());
+    card.with_group(world.device(FATHER), |_| ());
     let mut old = mother.groups.borrow_mut().remove(&id).unwrap();
     let mut fathers = world.device(FATHER).groups.borrow_mut().remove(&id).unwrap();
     let members = fathers.members().count();

@@ -7,6 +7,12 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+#[path = "../../protocol/tests/common/mod.rs"]
+mod common;
+#[path = "support/remote.rs"]
+mod remote;
+mod support;
+
 use crate::common::*;
 use crate::remote::Remote;
 use crate::support::*;

@@ -9,7 +9,6 @@ mod clock;
 mod commands;
 #[path = "../../protocol/tests/common/mod.rs"]
 mod common;
-mod crash;
 mod door;
 mod edges;
 mod ends;
@@ -22,8 +21,6 @@ mod probing;
 mod quotas;
 mod races;
 mod relay;
-#[path = "support/remote.rs"]
-mod remote;
 mod restored;
 mod serving;
 mod speed;

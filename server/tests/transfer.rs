@@ -39,7 +39,8 @@ async fn moves(a_url: Option<&str>, b_url: Option<&str>, restarts: bool) {
     let early = log.concern.event(teacher, Body::Change(change()));
     let early = Bundle { envelopes: vec![envelope(teacher, &early)], letters: vec![] };
     let mut new = log.b.open(&teacher.key).await.unwrap();
-    assert_eq!(new.submit(early).await.unwrap_err().code, "not-activated");
+    // Whom the chain does not know yet learns nothing of the scope.
+    assert_eq!(new.submit(early).await.unwrap_err().code, "unknown-scope");
     drop(new);
 
     // Somebody follows the log at the old home, live.

@@ -45,9 +45,10 @@ impl NamedTest {
             "client-core" | "host" => "",
             _ => return Err(format!("{package} is no package")),
         };
-        let within = if self.file == "server/tests/expiry.rs" {
-            // It moves the clock of its process, and so has one of its own.
-            vec!["--test".to_owned(), "expiry".to_owned(), self.function.clone()]
+        // What cares for the clock of its process has one of its own.
+        let alone = ["expiry", "crash"].into_iter().find(|name| self.file == format!("server/tests/{name}.rs"));
+        let within = if let Some(name) = alone {
+            vec!["--test".to_owned(), name.to_owned(), self.function.clone()]
         } else if rest.starts_with("src/") {
             vec!["--lib".to_owned(), self.function.clone()]
         } else if rest.starts_with("tests/") && !suite.is_empty() {

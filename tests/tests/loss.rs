@@ -2,53 +2,13 @@
 
 use serde_json::{Value, json};
 use stafett_client_core::client::input::{AccessWord, Command as C, NewMeasure, WithdrawTarget};
-use stafett_protocol::codec::decode;
-use stafett_protocol::event::Body;
-use stafett_protocol::ids::DeviceId;
 use stafett_protocol::limits::LOG_SCOPES;
-use stafett_protocol::policy::Refusal;
-use stafett_protocol::wire::{ClientFrame, Problem, Reply, Request, ServerFrame};
 use stafett_tests::model_cast::{Cast, cast, concern, join, list, log, text};
 use stafett_tests::model_home::ModelHome;
 use stafett_tests::model_net::Net;
 use stafett_tests::model_people::Device;
 
 use crate::adversary::withdrawals::ppt_comes;
-
-/// A home that has no room for another concern.
-struct Full<'a>(&'a mut ModelHome);
-
-impl Net for Full<'_> {
-    fn now(&self) -> u64 {
-        self.0.now
-    }
-    fn pass(&mut self, millis: u64) {
-        self.0.pass(millis);
-    }
-    fn join(&mut self, _: u16, body: &[u8]) -> Result<Vec<u8>, String> {
-        self.0.join(body)
-    }
-    fn connect(&mut self, _: u16, device: DeviceId) -> bool {
-        self.0.connect(device)
-    }
-    fn disconnect(&mut self, _: u16, device: DeviceId) {
-        self.0.disconnect(device);
-    }
-    fn frame(&mut self, _: u16, device: DeviceId, bytes: &[u8]) {
-        let ClientFrame { id, request } = decode(bytes).unwrap();
-        let begins = |bundle: &stafett_protocol::wire::Bundle| {
-            bundle.envelopes.iter().any(|e| matches!(e.event.peek().unwrap().body, Body::Genesis(_)))
-        };
-        if !matches!(&request, Request::Submit(bundle) if begins(bundle)) {
-            return self.0.frame(device, bytes);
-        }
-        let problem = Problem { code: Refusal::TooMany.code().into(), detail: String::new(), scope: None };
-        self.0.open.get_mut(&device).unwrap().push(ServerFrame { id, reply: Reply::Problem(problem) });
-    }
-    fn inbound(&mut self, number: u16, device: DeviceId) -> Vec<ServerFrame> {
-        self.0.inbound(number, device)
-    }
-}
 
 fn new_concern(log: &str, title: &str) -> C {
     let measure = NewMeasure { text: "Tiltak".into(), ..NewMeasure::default() };
@@ -108,32 +68,6 @@ fn sp23_a_concern_that_finds_no_room_is_refused_at_once() {
     assert_eq!(concerns(teacher, home), LOG_SCOPES - 2);
     teacher.restart();
     assert_eq!(concerns(teacher, home), LOG_SCOPES - 2, "and leaves nothing");
-}
-
-#[test]
-fn sp23_a_concern_that_its_home_refuses_for_good_becomes_a_draft() {
-    let mut cast = cast();
-    let log = log(&mut cast);
-    let Cast { home, teacher, .. } = &mut cast;
-    teacher.ask(home, new_concern(&log, "Skolevei")).unwrap();
-    teacher.sync(&mut Full(home));
-    let told = counts(teacher, home);
-    assert_eq!(told["given_up"], json!(1), "{told}");
-    let draft = &list(&told, "drafts")[0];
-    assert_eq!((text(draft, "kind"), text(draft, "problem")), ("concern".into(), "too-many-members".into()));
-    for words in ["Skolevei", "Mål", "Tiltak"] {
-        assert!(text(draft, "text").contains(words), "{draft}");
-    }
-    teacher.restart();
-    teacher.sync(home);
-    let after = counts(teacher, home);
-    assert_eq!((&after["queued"], list(&after, "drafts").len()), (&json!(0), 0), "nothing of it is tried for ever");
-    let shown = teacher.ask(home, C::LogShow { log: log.clone() }).unwrap();
-    assert_eq!(list(&shown, "concerns").len(), 0, "{shown}");
-    teacher.ask(home, new_concern(&log, "Skolevei")).unwrap();
-    teacher.sync(home);
-    let shown = teacher.ask(home, C::LogShow { log }).unwrap();
-    assert_eq!(list(&shown, "concerns").len(), 1, "{shown}");
 }
 
 #[test]

@@ -214,8 +214,10 @@ impl Client {
         let mark = self.table.mark();
         let planned: BTreeSet<ScopeId> = self.foundings.keys().copied().collect();
         self.edited.clear();
+        // A file that is not here yet is refused, and fetched with the next sync all the same.
+        let asks_for_later = matches!(command, Command::AttachmentGet { .. });
         let answer = self.carry_out(command);
-        if matches!(answer, Some(Err(_))) {
+        if matches!(answer, Some(Err(_))) && !asks_for_later {
             self.leave_nothing(mark, &planned);
         }
         answer

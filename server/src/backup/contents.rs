@@ -217,7 +217,7 @@ impl<R: Read> Rows<R> {
     }
 
     /// The next row, or nothing after the last.
-    pub fn next(&mut self) -> Result<Option<(&'static Table, Vec<Arg>)>, BackupError> {
+    pub fn next_row(&mut self) -> Result<Option<(&'static Table, Vec<Arg>)>, BackupError> {
         loop {
             match self.0.next()? {
                 Item::Begin(_) | Item::File(_) => {}

@@ -77,13 +77,13 @@ impl KeySlot {
         let sealed = RustCrypto::default()
             .hpke_seal(SUITE.hpke_config(), public, MAGIC, &recipient, &key[..])
             .map_err(|_| BackupError::Sealing)?;
-        Ok(Self { recipient, kem: sealed.kem_output.into(), sealed: sealed.ciphertext.into() })
+        Ok(Self { recipient, kem: sealed.kem_output, sealed: sealed.ciphertext })
     }
 
     fn open(&self, secret: &Secret) -> Option<FileKey> {
         let Secret::Key(key) = secret else { return None };
         let pair = key.pair().ok().filter(|pair| fingerprint(&pair.public) == self.recipient)?;
-        let input = HpkeCiphertext { kem_output: self.kem.clone().into(), ciphertext: self.sealed.clone().into() };
+        let input = HpkeCiphertext { kem_output: self.kem.clone(), ciphertext: self.sealed.clone() };
         let opened = RustCrypto::default()
             .hpke_open(SUITE.hpke_config(), &input, &pair.private, MAGIC, &self.recipient)
             .map(Zeroizing::new);

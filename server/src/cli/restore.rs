@@ -165,7 +165,7 @@ async fn copy(sqlite: &Path, url: Option<&str>, file: File, key: &FileKey) -> Re
                     return Err(crate::db::StoreError::Taken.into());
                 }
                 let mut rows = 0;
-                while let Some((table, values)) = from.next()? {
+                while let Some((table, values)) = from.next_row()? {
                     // Only `meta` has rows in a new database.
                     let places: Vec<String> = (1..=table.columns.len()).map(|n| format!("${n}")).collect();
                     let sql = format!(

@@ -80,7 +80,7 @@ impl Connection {
                 let bytes: Vec<u8> = bytes.into();
                 let mut held = self.relayed(frame.to);
                 held.set(bytes.len())?;
-                let sent = tokio::time::timeout(SLOW, relay.queue.send(Waiting { bytes, held: held })).await;
+                let sent = tokio::time::timeout(SLOW, relay.queue.send(Waiting { bytes, held })).await;
                 if !matches!(sent, Ok(Ok(()))) {
                     self.relays.open.remove(&frame.to);
                     return Err(Fault::Peer(PeerError::Unreachable).into());
@@ -143,7 +143,7 @@ struct Back {
 
 impl Back {
     async fn send(&self, payload: RelayedPayload, held: Held) -> bool {
-        let from = FromPeer { peer: self.peer, number: self.number, payload, held: held };
+        let from = FromPeer { peer: self.peer, number: self.number, payload, held };
         self.sender.send(from).await.is_ok()
     }
 }

@@ -152,39 +152,3 @@ fn two_devices_of_one_person_are_two_lines() {
     assert_eq!(ids(&first), ["a", "b"]);
     assert_eq!(first.accepted().heads(), second.accepted().heads());
 }
-
-#[test]
-fn b4_two_texts_written_at_the_same_time_are_both_kept_until_somebody_chooses() {
-    let (mut here, events) = published();
-    let mut there = reader(&events);
-    let tablet = Editor { device: DeviceId([77; 16]), fresh: [77; 8], ..TEACHER.editor() };
-    let rewrite = |document: &mut Document, by: &Editor, text: &str| {
-        document.edit(by, |to| edit::rewrite_measure(to, "school", text)).unwrap().1
-    };
-    let (one, other) = (
-        rewrite(&mut here, &TEACHER.editor(), "Skrevet i klasserommet"),
-        rewrite(&mut there, &tablet, "Skrevet på bussen"),
-    );
-    let from_tablet = Received { device: tablet.device, ..TEACHER.event(3, START + 2, vec![other]) };
-    let both = [TEACHER.event(2, START + 1, vec![one]), from_tablet];
-    for document in [&mut here, &mut there] {
-        let outcomes = document.accept(&both).unwrap().outcomes;
-        assert!(outcomes.iter().all(|o| matches!(o, Outcome::Applied(_))), "{outcomes:?}");
-    }
-    let shown = |document: &Document| {
-        let measure = document.concern().measures.into_iter().find(|m| m.id == "school").unwrap();
-        (measure.text, measure.beside)
-    };
-    let (text, beside) = shown(&here);
-    assert_eq!(shown(&there), (text.clone(), beside.clone()), "everybody is shown the same two");
-    let mut all = [vec![text.clone()], beside].concat();
-    all.sort_unstable();
-    assert_eq!(all, ["Skrevet i klasserommet", "Skrevet på bussen"], "no words are gone without a trace");
-    // Whoever knows both chooses by writing; also the one that happens to be shown.
-    let chosen = rewrite(&mut there, &tablet, &text);
-    let chosen = Received { device: tablet.device, ..TEACHER.event(4, START + 3, vec![chosen]) };
-    for document in [&mut here, &mut there] {
-        document.accept(core::slice::from_ref(&chosen)).unwrap();
-        assert_eq!(shown(document), (text.clone(), vec![]));
-    }
-}
