@@ -42,7 +42,7 @@ fn saved(story: &Story, home: &Home, attachment: &str) -> Vec<u8> {
     let words = ["attachment", "get", attachment, "--out", out.to_str().unwrap()];
     let said = home.ok(&words);
     assert_eq!((text(&said, "name"), text(&said, "file")), (FILE.into(), out.to_str().unwrap().into()));
-    home.refused(&words, 2, "file");
+    home.refused(&words, 2, "file-exists");
     std::fs::read(out).unwrap()
 }
 

@@ -332,6 +332,11 @@ impl Client {
             // A statement is given up only where our own copy of the scope refuses it too: no home makes us
             // forget a withdrawal by a word.
             Some(Body::Statement(statement)) if last_word && self.refused_here(scope, event) => {
+                // Another device of this person, or whoever carried it, has said it already: nothing is lost.
+                if problem.code == "already-signed" {
+                    self.drop_statement(scope, statement);
+                    return;
+                }
                 self.keep_statement(scope, &statement, &problem.code);
                 self.session.counts.given_up += 1;
                 self.drop_statement(scope, statement);
