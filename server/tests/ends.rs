@@ -21,6 +21,18 @@ pub fn rounds() -> usize {
     std::env::var("STAFETT_RACES").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
 }
 
+/// A server where these people have accounts, and a log with the family in it.
+async fn with_family(world: &World, people: &[usize]) -> (Running, Chain) {
+    let server = Running::start(world, None).await;
+    for who in people {
+        account(world, *who, &server).await;
+    }
+    let mut card = blind(world.card());
+    world.add_family(&mut card);
+    play(&server, world, &card, 0).await;
+    (server, card)
+}
+
 /// The mother's telephone beside her first device.
 async fn telephone(world: &World, server: &Running, mothers: &mut Client) -> Client {
     let phone = world.device_n(MOTHER, 1);
@@ -170,13 +182,7 @@ async fn founds(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_device_goes_though_it_is_needed_and_open_codes_with_it() {
     let world = World::new();
-    let server = Running::start(&world, None).await;
-    for who in [TEACHER, MOTHER, FATHER] {
-        account(&world, who, &server).await;
-    }
-    let mut card = blind(world.card());
-    world.add_family(&mut card);
-    play(&server, &world, &card, 0).await;
+    let (server, _) = with_family(&world, &[TEACHER, MOTHER, FATHER]).await;
     let first = world.device(MOTHER);
     let mut mothers = server.open(&first.key).await.unwrap();
     let mut phones = telephone(&world, &server, &mut mothers).await;
@@ -194,13 +200,7 @@ async fn a_lost_device_goes_though_it_is_needed_and_open_codes_with_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_learns_by_removing_whether_a_device_is_in_a_log() {
     let world = World::new();
-    let server = Running::start(&world, None).await;
-    for who in [TEACHER, MOTHER, FATHER, STRANGER] {
-        account(&world, who, &server).await;
-    }
-    let mut card = blind(world.card());
-    world.add_family(&mut card);
-    play(&server, &world, &card, 0).await;
+    let (server, _) = with_family(&world, &[TEACHER, MOTHER, FATHER, STRANGER]).await;
     let mut strangers = server.open(&world.device(STRANGER).key).await.unwrap();
     for device in [world.device(MOTHER), world.device(PPT), world.device_n(MOTHER, 1)] {
         for lost in [false, true] {
@@ -214,13 +214,7 @@ async fn nobody_learns_by_removing_whether_a_device_is_in_a_log() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_takes_another_device_for_their_own() {
     let world = World::new();
-    let server = Running::start(&world, None).await;
-    for who in [TEACHER, MOTHER, FATHER, STRANGER] {
-        account(&world, who, &server).await;
-    }
-    let mut card = blind(world.card());
-    world.add_family(&mut card);
-    play(&server, &world, &card, 0).await;
+    let (server, _) = with_family(&world, &[TEACHER, MOTHER, FATHER, STRANGER]).await;
     // The father as a guest: a place in the log, no account here.
     let father = world.device(FATHER);
     server
@@ -258,13 +252,7 @@ async fn nobody_takes_another_device_for_their_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_learns_nothing_of_a_scope_by_being_refused() {
     let world = World::new();
-    let server = Running::start(&world, None).await;
-    for who in [TEACHER, MOTHER, FATHER, STRANGER] {
-        account(&world, who, &server).await;
-    }
-    let mut card = blind(world.card());
-    world.add_family(&mut card);
-    play(&server, &world, &card, 0).await;
+    let (server, card) = with_family(&world, &[TEACHER, MOTHER, FATHER, STRANGER]).await;
     let mut strangers = server.open(&world.device(STRANGER).key).await.unwrap();
     let stranger = world.device(STRANGER);
     let good = card.event(stranger, stafett_protocol::event::Body::Change(change()));

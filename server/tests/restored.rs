@@ -12,7 +12,7 @@ use stafett_protocol::wire::*;
 use stafett_server::db::{Conn, Db, StoreError, schema};
 use stafett_server::pg::Postgres;
 use stafett_server::restored;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn stafettd(home: &Path, words: &[&str]) {
@@ -205,21 +205,35 @@ async fn s8_an_old_backup_is_made_whole_on_postgresql() {
     an_old_backup_is_made_whole(Some(&first), Some(&second)).await;
 }
 
-/// The old database file alone was put back, and nobody said so: the first device with a newer receipt stops the server.
-#[tokio::test(flavor = "multi_thread")]
-async fn s8_a_server_shown_its_own_receipt_beyond_its_head_signs_nothing_more() {
-    let world = World::new();
-    let server = Running::start(&world, None).await;
-    let client = server.enter(&world, TEACHER).await;
-    let mut teacher = Author { world: &world, client, kept: Default::default(), sent: vec![] };
+/// A server on which the teacher has founded a card, and its database as it was then.
+struct Founded<'w> {
+    server: Running,
+    teacher: Author<'w>,
+    card: Chain,
+    file: PathBuf,
+    old: Vec<u8>,
+}
+
+async fn founded(world: &World) -> Founded<'_> {
+    let server = Running::start(world, None).await;
+    let client = server.enter(world, TEACHER).await;
+    let mut teacher = Author { world, client, kept: Default::default(), sent: vec![] };
     let genesis = world.genesis_event(world.device(TEACHER), &world.card_founding());
     let time = teacher.submit(std::slice::from_ref(&genesis), None).await;
-    let mut card = world.found_event(world.device(TEACHER), genesis, time, None).unwrap();
+    let card = world.found_event(world.device(TEACHER), genesis, time, None).unwrap();
     drop(teacher.client);
     let file = server.dir.path().join("home/stafett.db");
     let (dir, old) = (server.end().await, std::fs::read(&file).unwrap());
     let server = Running::again(dir, None).await;
     teacher.client = server.open(&world.device(TEACHER).key).await.unwrap();
+    Founded { server, teacher, card, file, old }
+}
+
+/// The old database file alone was put back, and nobody said so: the first device with a newer receipt stops the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn s8_a_server_shown_its_own_receipt_beyond_its_head_signs_nothing_more() {
+    let world = World::new();
+    let Founded { server, mut teacher, mut card, file, old } = founded(&world).await;
     teacher.write(&mut card).await;
     drop(teacher.client);
     let dir = server.end().await;
@@ -241,17 +255,7 @@ async fn s8_a_server_shown_its_own_receipt_beyond_its_head_signs_nothing_more() 
 #[tokio::test(flavor = "multi_thread")]
 async fn s8_two_histories_after_open_close_nothing_but_their_scope() {
     let world = World::new();
-    let server = Running::start(&world, None).await;
-    let client = server.enter(&world, TEACHER).await;
-    let mut teacher = Author { world: &world, client, kept: Default::default(), sent: vec![] };
-    let genesis = world.genesis_event(world.device(TEACHER), &world.card_founding());
-    let time = teacher.submit(std::slice::from_ref(&genesis), None).await;
-    let mut card = world.found_event(world.device(TEACHER), genesis, time, None).unwrap();
-    drop(teacher.client);
-    let file = server.dir.path().join("home/stafett.db");
-    let (dir, old) = (server.end().await, std::fs::read(&file).unwrap());
-    let server = Running::again(dir, None).await;
-    teacher.client = server.open(&world.device(TEACHER).key).await.unwrap();
+    let Founded { server, mut teacher, mut card, file, old } = founded(&world).await;
     let first = card.event(world.device(TEACHER), Body::Change(change()));
     teacher.write(&mut card).await;
     let equal = teacher.kept[&CARD].clone();
