@@ -58,26 +58,21 @@ const NONE: Budget = Budget { at_once: 0, in_a_day: 1 };
 /// What a request costs if it is done.
 pub type Costs = Vec<(Good, u64)>;
 
-/// By default a request stores all its bytes; these store nothing here, or what this home has signed before.
+/// By default a request stores all its bytes; those that ask, and these, store nothing here, or what this home has signed
+/// before.
 fn stores(request: &Request) -> bool {
-    !matches!(
-        request,
-        Request::Sync(_)
-            | Request::SyncAhead(_)
-            | Request::History(_)
-            | Request::GetAttachmentPart(_)
-            | Request::FetchKeyPackages(_)
-            | Request::Persons(_)
-            | Request::Units
-            | Request::Acknowledge(_)
-            | Request::RemoveDevice(_)
-            | Request::Ping
-            | Request::Relay(_)
-            | Request::Return(_)
-            | Request::Activate(_)
-            | Request::Release(_)
-            | Request::HoldTransfer(_)
-    )
+    !asks(request)
+        && !matches!(
+            request,
+            Request::Acknowledge(_)
+                | Request::RemoveDevice(_)
+                | Request::Ping
+                | Request::Relay(_)
+                | Request::Return(_)
+                | Request::Activate(_)
+                | Request::Release(_)
+                | Request::HoldTransfer(_)
+        )
 }
 
 /// Requests whose answers may be much larger than they are; whoever has been answered too much waits with these alone.

@@ -30,7 +30,7 @@ struct Told {
     seq: u64,
 }
 
-fn row_key(kind: &str, scope: ScopeId) -> Vec<u8> {
+pub(super) fn row_key(kind: &str, scope: ScopeId) -> Vec<u8> {
     [kind.as_bytes(), b"/", &scope.0].concat()
 }
 
@@ -118,7 +118,7 @@ impl Client {
         let scope = unverified.scope;
         // An earlier home's word is no proof against this one; for a time after the move it is one against itself.
         self.check_after_move(scope, signed)?;
-        let Some(s) = self.scopes.get(&scope).filter(|s| s.standing != Standing::Withdrawn) else { return Ok(()) };
+        let Some(s) = self.followed(scope) else { return Ok(()) };
         let membership = &s.replica.state().membership;
         if unverified.home_epoch != membership.home_epoch {
             return Ok(());

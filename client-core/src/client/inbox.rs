@@ -5,6 +5,7 @@
 use super::Client;
 use super::founding::Founding;
 use super::group::{self, Followed};
+use super::heads::row_key;
 use super::input::Problem;
 use super::resync::info_key;
 use super::scope::{Scope, Standing, Unopened, save_record};
@@ -18,7 +19,7 @@ use stafett_protocol::replica::{self, Judged, Replica, first_home};
 use stafett_protocol::wire::{Records, SyncedScope};
 
 fn halted_key(scope: ScopeId) -> Vec<u8> {
-    [b"halted/".as_slice(), &scope.0].concat()
+    row_key("halted", scope)
 }
 
 /// A change that has been judged and not opened yet, with who wrote it in which role.

@@ -5,6 +5,7 @@
 //! carried over (`docs/protocol.md`, Two histories).
 
 use super::contents::ContentWork;
+use super::heads::row_key;
 use super::inbox::check_order;
 use super::input::Problem;
 use super::scope::{Scope, Standing, event_key, save_record};
@@ -40,10 +41,6 @@ pub(super) struct Parted {
     leaving: bool,
 }
 
-fn row_key(kind: &str, scope: ScopeId) -> Vec<u8> {
-    [kind.as_bytes(), b"/", &scope.0].concat()
-}
-
 /// The person wants to go on from what the home has.
 const GOING_ON: &str = "going-on";
 /// The chain says that there are two histories, and waits for a founding.
@@ -76,18 +73,34 @@ fn statement_of(record: &Record) -> Option<Statement> {
     }
 }
 
+impl Parted {
+    /// Whether this record founds the scope anew because of two histories, and is unknown here.
+    fn leads_on(&mut self, here: &Scope, event: &Event) -> bool {
+        match &event.body {
+            Body::Statement(Statement::Reject(reject)) => self.named |= reject.reason == RejectReason::TwoHistories,
+            Body::Commit(_) => self.named = false,
+            Body::Genesis(_) => {
+                let named = std::mem::take(&mut self.named);
+                let Some(there) = self.copy.as_ref().map(|s| founding_of(s.replica.state())) else { return false };
+                let here = founding_of(here.replica.state());
+                self.leaving = named && there != here && there.0 >= here.0;
+                return self.leaving;
+            }
+            _ => {}
+        }
+        false
+    }
+}
+
 impl Client {
     /// The home stands at a place where this device has read something else.
     pub(super) fn is_other(&self, scope: ScopeId, stands: Position) -> bool {
-        let inside = |s: &&Scope| !matches!(s.standing, Standing::Withdrawn);
-        let s = self.scopes.get(&scope).filter(inside);
-        s.and_then(|s| s.head_at(stands.seq)).is_some_and(|head| head != stands.head)
+        self.followed(scope).and_then(|s| s.head_at(stands.seq)).is_some_and(|head| head != stands.head)
     }
 
     /// What the home has is read from its first record, beside what is here.
     pub(super) fn histories_part(&mut self, scope: ScopeId, until: u64) {
-        let follows = |s: &Scope| !matches!(s.standing, Standing::Withdrawn);
-        if self.scopes.get(&scope).is_some_and(follows) {
+        if self.followed(scope).is_some() {
             self.session.blocked.insert(scope);
             self.parted.entry(scope).or_insert(Parted { until, ..Parted::default() });
         }
@@ -140,37 +153,18 @@ impl Client {
                 Some(_) if other.proof.is_none() => other.proof = Some(page.receipt.clone()),
                 _ => {}
             }
-            if self.leads_on(here, other, &event) {
+            if other.leads_on(here, &event) {
                 return Ok(true);
             }
         }
         Ok(receipt.position.seq >= other.until)
     }
 
-    /// Whether this record founds the scope anew because of two histories, and is unknown here.
-    fn leads_on(&self, here: &Scope, other: &mut Parted, event: &Event) -> bool {
-        match &event.body {
-            Body::Statement(Statement::Reject(reject)) => other.named |= reject.reason == RejectReason::TwoHistories,
-            Body::Commit(_) => other.named = false,
-            Body::Genesis(_) => {
-                let named = std::mem::take(&mut other.named);
-                let (Some(there), here) = (other.copy.as_ref().map(|s| founding_of(s.replica.state())), here) else {
-                    return false;
-                };
-                let here = founding_of(here.replica.state());
-                other.leaving = named && there != here && there.0 >= here.0;
-                return other.leaving;
-            }
-            _ => {}
-        }
-        false
-    }
-
     fn other_history_read(&mut self, scope: ScopeId, other: &mut Parted) {
         other.over = true;
         let fresh = !self.forked(scope);
         match &other.proof {
-            Some(proof) => self.note_fork(scope, &proof.clone()),
+            Some(proof) => self.note_fork(scope, proof),
             None => self.halt(scope, &Problem::rule("two-histories", "the home has another history than this device")),
         }
         // Everybody there is told, or those who know less would write on what others never see.
@@ -269,8 +263,7 @@ impl Client {
 
     /// Whether this scope waits for somebody to say from where it goes on.
     pub(super) fn has_two_histories(&self, scope: ScopeId) -> bool {
-        let stands = self.scopes.get(&scope).filter(|s| !matches!(s.standing, Standing::Withdrawn));
-        let here = stands.map(|s| s.replica.state().position.seq);
+        let here = self.followed(scope).map(|s| s.replica.state().position.seq);
         here.is_some_and(|seq| {
             self.forked(scope) || self.shown_to_others(scope) > seq || self.parted.contains_key(&scope)
         })

@@ -2,7 +2,7 @@
 
 use super::Client;
 use super::post::mail_key;
-use super::scope::Standing;
+use super::scope::{Scope, Standing};
 use crate::rows::Space;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes, decode, encode};
 use stafett_protocol::consent::Permit;
@@ -79,7 +79,11 @@ impl Client {
 
     /// How far the chain is read here; what was left is read anew.
     pub(super) fn read_so_far(&self, scope: ScopeId) -> Position {
-        let here = self.scopes.get(&scope).filter(|s| s.standing != Standing::Withdrawn);
-        here.map(|s| s.replica.state().position).unwrap_or_default()
+        self.followed(scope).map(|s| s.replica.state().position).unwrap_or_default()
+    }
+
+    /// A scope that this device has and has not left.
+    pub(super) fn followed(&self, scope: ScopeId) -> Option<&Scope> {
+        self.scopes.get(&scope).filter(|s| s.standing != Standing::Withdrawn)
     }
 }
