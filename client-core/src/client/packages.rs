@@ -45,6 +45,13 @@ impl Client {
         self.table.read(Space::State, key)?.try_into().ok().map(u64::from_be_bytes)
     }
 
+    /// Whether this person's devices may still be let in on this connection: nobody has said yet that they left no key
+    /// package, or there is one.
+    pub(super) fn can_be_asked_in(&self, person: PersonId) -> bool {
+        let left = self.session.packages.get(&person).is_some_and(|packages| !packages.is_empty());
+        left || !self.session.asked_packages.contains(&person) || self.packages_under_way()
+    }
+
     pub(super) fn publish_key_packages(&mut self) {
         let Ok(own) = self.me().map(super::me::Me::number) else { return };
         let enough = self.session.key_packages_left as usize >= KEY_PACKAGES / 2;
@@ -91,7 +98,11 @@ impl Client {
             }
             may_come |= self.is_opening(home);
         }
-        may_come || self.session.under_way().any(|s| matches!(s, Sent::KeyPackages(_)))
+        may_come || self.packages_under_way()
+    }
+
+    fn packages_under_way(&self) -> bool {
+        self.session.under_way().any(|s| matches!(s, Sent::KeyPackages(_)))
     }
 
     /// Key packages that came, by the person they can add.

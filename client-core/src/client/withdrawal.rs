@@ -97,7 +97,10 @@ impl Client {
             let state = s.replica.state();
             let card = state.card.and_then(|card| self.scopes.get(&card)).map(|c| c.replica.state());
             let Some(card) = card.filter(|card| card.scope() != state.scope()) else { continue };
+            // Nobody is let into what is dormant: those of the family who can still come in go first.
+            let waits = |person: PersonId| state.present().all(|m| m.person != person) && self.can_be_asked_in(person);
             let holds = state.holder().is_some_and(|h| h.person == me);
+            let holds = holds && !state.authority().persons().any(|p| waits(p.person));
             let copies = state.grants.iter().filter(|f| f.ended_at == 0).filter(|f| {
                 let ended_at = card.grant(&f.id).map_or(0, |on_card| on_card.ended_at);
                 // Its giver says so everywhere, and may be lost or apart: then whoever holds passes it on.
