@@ -8,7 +8,7 @@ pub mod wire;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Once};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ed25519_dalek::SigningKey;
 use rustls::pki_types::ServerName;
@@ -227,7 +227,16 @@ pub struct Stopped {
 
 impl Stopped {
     pub async fn up(self) -> Running {
-        let listener = TcpListener::bind(self.address).await.unwrap();
+        // Whoever connects somewhere from this machine may have been given the port meanwhile, for a moment.
+        let mut listener = TcpListener::bind(self.address).await;
+        for _ in 0..300 {
+            if listener.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            listener = TcpListener::bind(self.address).await;
+        }
+        let listener = listener.unwrap();
         Running::serve(self.dir, listener, self.url).await
     }
 }
