@@ -10,7 +10,7 @@ mod targets;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
-use stafett_tests::{insider, model_home, model_people, simulation};
+use stafett_tests::{insider, model, simulation};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 fn number(name: &str, usual: u64) -> u64 {

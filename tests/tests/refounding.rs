@@ -13,9 +13,9 @@ use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{ClientFrame, Request};
 use stafett_tests::insider::Insider;
-use stafett_tests::model_cast::{Cast, cast, concern, log, text};
-use stafett_tests::model_home::{ModelHome, ScopeChain};
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{Cast, cast, concern, log, text};
+use stafett_tests::model::home::{ModelHome, ScopeChain};
+use stafett_tests::model::people::Device;
 
 /// Lets a device sync until it commits in `scope`; that commit goes out altered, and the device hears no more.
 fn forge(home: &mut ModelHome, device: &mut Device, scope: ScopeId, alter: fn(&mut Commit)) {

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::fault::{Exit, Fault};
-use crate::output::{Output, Said};
+use crate::host::fault::{Exit, Fault};
+use crate::terminal::output::{Output, Said};
 use process::DemoError;
 
 /// Between two steps, for whoever reads along.

@@ -3,7 +3,7 @@
 
 use super::invariants::{check_scopes, reports};
 use super::world::World;
-use crate::model_net::Net as _;
+use crate::model::net::Net as _;
 use stafett_client_core::client::input::Command as C;
 use stafett_client_core::client::{Report, Standing};
 use stafett_client_core::rows::Space;

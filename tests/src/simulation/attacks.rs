@@ -4,8 +4,8 @@
 use super::operation::{Attack, Receiver};
 use super::world::World;
 use crate::insider::Insider;
-use crate::model_home::ModelHome;
-use crate::model_net::{Homes, Net as _};
+use crate::model::home::ModelHome;
+use crate::model::net::{Homes, Net as _};
 use ed25519_dalek::SigningKey;
 use stafett_client_core::client::Standing;
 use stafett_protocol::codec::decode;

@@ -3,7 +3,7 @@
 //! one waits here.
 
 use super::world::World;
-use crate::model_net::{Homes, Net as _};
+use crate::model::net::{Homes, Net as _};
 use stafett_client_core::client::Standing;
 use stafett_protocol::ids::{DeviceId, Hash, ScopeId};
 use stafett_protocol::wire::{Mail, MailItem};

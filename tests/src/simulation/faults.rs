@@ -3,7 +3,7 @@
 use super::node::Backup;
 use super::operation::{Blow, Fault};
 use super::world::World;
-use crate::model_net::Net as _;
+use crate::model::net::Net as _;
 use stafett_client_core::client::input::Input;
 use stafett_client_core::client::{Report, Standing};
 use stafett_client_core::rows::Space;

@@ -2,8 +2,8 @@
 //! home's chains, what devices report, what lies on their disks.
 
 use super::world::World;
-use crate::model_home::ModelHome;
-use crate::model_net::Net as _;
+use crate::model::home::ModelHome;
+use crate::model::net::Net as _;
 use stafett_client_core::client::{Report, Standing};
 use stafett_protocol::ids::{Hash, ScopeId};
 use stafett_protocol::membership::{Role, ScopeKind};

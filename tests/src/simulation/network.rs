@@ -3,7 +3,7 @@
 use super::attacks::send;
 use super::node::Node;
 use super::world::World;
-use crate::model_net::{Homes, Net};
+use crate::model::net::{Homes, Net};
 use serde_json::Value;
 use stafett_client_core::client::input::{Command as C, Effects, Input, Problem};
 use stafett_protocol::codec::{decode, encode};

@@ -3,7 +3,7 @@
 use super::operation::Step;
 use super::world::{FATHER, LEADER, MOTHER, PPT, PPT_LEADER, TEACHER, World};
 use super::{CI, Size, Tally, Violation, come_to_rest, live_on, numbered};
-use crate::model_net::Net as _;
+use crate::model::net::Net as _;
 use serde_json::Value;
 use stafett_client_core::client::input::Command as C;
 use stafett_protocol::codec::decode;

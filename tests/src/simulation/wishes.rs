@@ -2,7 +2,7 @@
 
 use super::operation::Wish;
 use super::world::{World, Written};
-use crate::model_cast::text;
+use crate::model::cast::text;
 use stafett_client_core::client::Standing;
 use stafett_client_core::client::input::{AccessWord, Command as C, NewMeasure, Who, WithdrawTarget};
 use std::collections::BTreeSet;

@@ -8,7 +8,7 @@ use stafett_protocol::event::{Body, Event};
 use stafett_protocol::ids::{DeviceId, ScopeId};
 use stafett_protocol::limits::OWN_UPDATE_MAX_MILLIS;
 use stafett_tests::insider::Insider;
-use stafett_tests::model_cast::{Cast, cast, concern, log};
+use stafett_tests::model::cast::{Cast, cast, concern, log};
 
 /// A tag of 32 bytes with its length before it.
 const TAG: usize = 33;
