@@ -4,7 +4,7 @@
 use crate::consent::{Access, Grantee};
 use crate::ids::{DeviceId, Millis, PersonId, PublicKey, UnitId};
 use crate::membership::{ConsentAuthority, Member, Membership, Role};
-use crate::policy::Refusal;
+use crate::refusal::Refusal;
 use crate::state::{GrantFact, GrantStanding, ScopeState, Status, Veto};
 
 impl ScopeState {

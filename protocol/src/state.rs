@@ -2,10 +2,11 @@
 //! on server, client and auditor, and encodable, so that nobody need replay from the beginning.
 
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize};
-use crate::consent::{ConsentGrant, Grantee, Permit, Statement};
+use crate::consent::{ConsentGrant, Grantee, Permit};
 use crate::event::{Body, Event, Position};
 use crate::ids::{DeviceId, Hash, LogId, Millis, Municipality, PersonId, PublicKey, ScopeId, UnitId};
 use crate::membership::{ConsentAuthority, Member, Membership, Role, ScopeKind};
+use crate::statement::Statement;
 
 /// Whether a scope takes content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, TlsSerialize, TlsDeserialize, TlsSize)]

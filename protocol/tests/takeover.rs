@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use crate::common::*;
-use stafett_protocol::consent::{Statement, Target};
-use stafett_protocol::handover::{HandoverOffer, Takeover};
+use stafett_protocol::consent::Target;
+use stafett_protocol::handover::HandoverOffer;
 use stafett_protocol::ids::Hash;
 use stafett_protocol::membership::Role;
-use stafett_protocol::policy::Refusal as R;
+use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::state::Status;
+use stafett_protocol::statement::Statement;
+use stafett_protocol::statement::Takeover;
 
 /// Whether this offer, accepted by `who` and committed by `by`, is let in.
 fn hand(world: &World, chain: &mut Chain, offer: &HandoverOffer, by: Who, who: Who) -> Result<(), Refusal> {

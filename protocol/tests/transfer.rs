@@ -8,7 +8,8 @@ use stafett_protocol::event::Receipt;
 use stafett_protocol::handover::{HandoverAbort, HandoverOffer, SignedAbort};
 use stafett_protocol::ids::{Hash, LogId, Municipality, ScopeId};
 use stafett_protocol::membership::{Membership, Role, ScopeKind};
-use stafett_protocol::policy::{Refusal as R, is_complete, may_abort, may_offer};
+use stafett_protocol::policy::{is_complete, may_abort, may_offer};
+use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::replica::Replica;
 use stafett_protocol::signed::{Signed, id_of};
 use stafett_protocol::state::{ScopeState, Status};
@@ -80,7 +81,7 @@ fn a_move_needs_consent_to_this_municipality_and_a_holder_in_its_service() {
     assert_eq!(card.hand_over(&world, &there, TEACHER, COLLEAGUE), Err(R::NotIdentified));
     // Access to read never moves a log.
     let read = ConsentGrant { access: Access::Read, ..hold(4, HAUGESUND_LEADER, Some(HAUGESUND)) };
-    let statement = stafett_protocol::consent::Statement::Grant(world.sign_grant(&read, MOTHER));
+    let statement = stafett_protocol::statement::Statement::Grant(world.sign_grant(&read, MOTHER));
     assert_eq!(card.say(&world, world.device(MOTHER), statement), Err(R::GrantMismatch));
     assert_eq!(go(&world, &mut card, &offer), Ok(()));
 }

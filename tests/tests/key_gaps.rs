@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use stafett_client_core::client::input::{AccessWord, Command as C, Invitation, NewMeasure, Who};
-use stafett_protocol::consent::{KeyPlace, LinkRepair, Statement};
 use stafett_protocol::event::Body;
 use stafett_protocol::ids::ScopeId;
+use stafett_protocol::statement::{KeyPlace, LinkRepair, Statement};
 use stafett_tests::insider::Insider;
 use stafett_tests::model::cast::{Cast, cast, concern, join, list, log, sign, text};
 use stafett_tests::model::home::ModelHome;

@@ -5,9 +5,9 @@
 use stafett_client_core::client::input::{Command as C, Input, WithdrawTarget};
 use stafett_client_core::client::{Report, Standing};
 use stafett_protocol::codec::{decode, encode};
-use stafett_protocol::consent::Statement;
 use stafett_protocol::event::Body;
 use stafett_protocol::ids::{DeviceId, ScopeId};
+use stafett_protocol::statement::Statement;
 use stafett_protocol::wire::{ClientFrame, Greeting, Records, Reply, Request, ServerFrame, SyncedScope};
 use stafett_tests::insider::Insider;
 use stafett_tests::model::cast::{Cast, cast, colleague, concern, list, log, telephone, text};

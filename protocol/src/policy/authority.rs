@@ -1,8 +1,6 @@
 //! Who decides for the family, and with which keys: changes of the consent authority and of a person's
 //! key. Both hold from their receipt on; the next commit that changes the membership writes them there.
 
-use super::withdrawal::{list, take_seat};
-use super::{Author, Context, Refusal, genesis};
 use crate::consent::{
     AuthorityChange, AuthoritySignature, Grantee, KeyChangeSignature, Objection, PersonKeyChange, UnitGrantee,
 };
@@ -10,6 +8,9 @@ use crate::credential::PersonKind;
 use crate::ids::{Hash, Millis, PersonId, PublicKey};
 use crate::limits;
 use crate::membership::{AuthorityPerson, ConsentAuthority, Member, Role, ScopeKind};
+use crate::policy::withdrawal::{list, take_seat};
+use crate::policy::{Author, Context, genesis};
+use crate::refusal::Refusal;
 use crate::state::{Decision, NewKey, ScopeState, Status};
 use std::collections::BTreeSet;
 

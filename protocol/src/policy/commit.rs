@@ -1,6 +1,5 @@
 //! Commits: who may change the membership, and that the new membership says exactly what the leaves are.
 
-use super::{Action, Author, Context, Refusal, entry, handover, require};
 use crate::commit_view::{CommitView, Leaf};
 use crate::consent::{Permit, Voucher};
 use crate::credential::Identity;
@@ -8,6 +7,8 @@ use crate::event::{Commit, Event};
 use crate::ids::{DeviceId, Millis, Municipality, PersonId, PublicKey};
 use crate::limits;
 use crate::membership::{Member, Membership, Role, ScopeKind};
+use crate::policy::{Action, Author, Context, entry, handover, require};
+use crate::refusal::Refusal;
 use crate::state::{Employment, ScopeState, Status};
 use std::collections::BTreeSet;
 

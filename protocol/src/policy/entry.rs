@@ -1,13 +1,14 @@
 //! Who may enter a scope, and as what: the family under the consent authority, everyone else under a
 //! grant that is in force, employees of a granted unit by their leader's word (design `protocol.md` 4).
 
-use super::{Context, Refusal};
 use crate::commit_view::Leaf;
 use crate::consent::{Access, EmployeeCertificate, Grantee, Permit, SignedGrant, UnitGrantee, Voucher};
 use crate::credential::{Identity, PersonKind};
 use crate::ids::{Hash, Millis, PublicKey, UnitId, hash};
 use crate::limits;
 use crate::membership::{ConsentAuthority, Member, Role, ScopeKind};
+use crate::policy::Context;
+use crate::refusal::Refusal;
 use crate::seat::{in_force, named_family};
 use crate::state::{GrantFact, ScopeState, Veto};
 

@@ -1,15 +1,17 @@
 //! Founding a scope, and founding it anew: nothing exists before the quorum has signed (B1), the founder
 //! is alone in the first epoch, and a re-founding brings back exactly who was there.
 
-use super::{Author, Context, Refusal, entry};
 use crate::commit_view::Leaf;
-use crate::consent::{Access, KeyPlace, Permit};
+use crate::consent::{Access, Permit};
 use crate::event::{Event, Genesis, Position};
 use crate::ids::{DeviceId, LogId, PersonId, PublicKey};
 use crate::limits;
 use crate::membership::{ConsentAuthority, Member, Membership, Role, ScopeKind};
+use crate::policy::{Author, Context, entry};
+use crate::refusal::Refusal;
 use crate::seat::in_force;
 use crate::state::{ScopeState, Status, Tenure};
+use crate::statement::KeyPlace;
 use std::collections::BTreeSet;
 
 /// A scope's first event.
@@ -280,7 +282,10 @@ fn heir(
 
 /// Nobody is left who could bring a consent into an orphaned scope but its genesis.
 fn with_grants(state: &ScopeState, context: &Context<'_>, genesis: &Genesis) -> Result<ScopeState, Refusal> {
-    genesis.grants.iter().try_fold(state.clone(), |state, signed| super::statement::grant(&state, context, signed))
+    genesis
+        .grants
+        .iter()
+        .try_fold(state.clone(), |state, signed| crate::policy::statement::grant(&state, context, signed))
 }
 
 /// The author of a genesis in an orphaned scope, who has no leaf there that counts.
@@ -309,7 +314,7 @@ pub(super) fn refound(
     if state.rejected != Permit::Yes && !orphaned {
         return Err(Refusal::NotRejected);
     }
-    super::require(state, context, author, super::Action::Refound)?;
+    crate::policy::require(state, context, author, crate::policy::Action::Refound)?;
     check_carried(state, genesis, orphaned)?;
     if !orphaned && !genesis.grants.is_empty() {
         return Err(Refusal::GrantMismatch);

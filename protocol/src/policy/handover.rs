@@ -1,18 +1,20 @@
 //! The baton: who may offer it, who has taken it, and the one kind of commit that changes the holder.
 //! Everything is judged at the commit's receipt; what was agreed before reserves nothing.
 
-use super::commit::{check_fixed_part, check_leaves_match};
-use super::{Action, Author, Context, Refusal, allows, entry, withdrawal};
 use crate::commit_view::CommitView;
 use crate::consent::{Access, ConsentGrant, Grantee, Permit};
 use crate::credential::{Identity, PersonKind};
 use crate::event::Commit;
-use crate::handover::{Handover, HandoverAcceptance, HandoverOffer, Part, SignedAbort, SignedOffer, Takeover};
+use crate::handover::{Handover, HandoverAcceptance, HandoverOffer, Part, SignedAbort, SignedOffer};
 use crate::ids::{Hash, Millis, Municipality, PersonId, PublicKey, ScopeId};
 use crate::membership::{Member, Membership, Role, ScopeKind};
+use crate::policy::commit::{check_fixed_part, check_leaves_match};
+use crate::policy::{Action, Author, Context, allows, entry, withdrawal};
+use crate::refusal::Refusal;
 use crate::seat::in_force;
 use crate::signed::Signed;
 use crate::state::{GrantFact, Moved, ScopeState, Status, TakenOver, Tenure};
+use crate::statement::Takeover;
 
 /// Whether this offer could be committed now, but for its acceptance: what the home asks before it lets
 /// the other municipality read, and a client before it sends the letter.

@@ -1,14 +1,13 @@
 //! Statements: signed objects that the home can read. They are accepted at any epoch, from their receipt
 //! on they hold, and nobody need be online for it.
 
-use super::{Action, Author, Context, Refusal, authority, entry, handover, require, withdrawal};
-use crate::consent::{
-    Access, Attested, Closing, DeletionWitness, Grantee, KeyPlace, LinkRepair, Permit, Reject, RejectReason,
-    SignedGrant, Statement,
-};
+use crate::consent::{Access, Attested, DeletionWitness, Grantee, Permit, SignedGrant};
 use crate::limits;
 use crate::membership::Role;
+use crate::policy::{Action, Author, Context, authority, entry, handover, require, withdrawal};
+use crate::refusal::Refusal;
 use crate::state::{Attestation, GrantFact, GrantStanding, ScopeState, Status};
+use crate::statement::{Closing, KeyPlace, LinkRepair, Reject, RejectReason, Statement};
 
 pub(super) fn decide(
     state: &ScopeState,

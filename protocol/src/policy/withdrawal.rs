@@ -1,11 +1,12 @@
 //! Withdrawals and the ends of employments: they hold from their receipt on, at any epoch, with nobody
 //! else online, and put leaves on the pending-removal list.
 
-use super::{Context, Refusal};
 use crate::consent::{Grantee, PersonGrantee, SignedEmployeeEnd, SignedWithdrawal, Target};
 use crate::ids::{Hash, Millis, PersonId, PublicKey, UnitId};
 use crate::limits;
 use crate::membership::{Member, Role, ScopeKind};
+use crate::policy::Context;
+use crate::refusal::Refusal;
 use crate::state::{Ended, GrantFact, Revoked, ScopeState, Status, Veto};
 
 fn matches(fact: &GrantFact, target: &Target) -> bool {

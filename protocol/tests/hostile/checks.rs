@@ -5,12 +5,13 @@ use super::facts::{Board, Deed, Draft, Facts};
 use super::honest::{let_in, settle};
 use super::moves::{GUARDIANS, Game, P};
 use crate::common::*;
-use stafett_protocol::consent::{Access, Grantee, Statement, Target, Withdrawal};
+use stafett_protocol::consent::{Access, Grantee, Target, Withdrawal};
 use stafett_protocol::handover::{Destination, HandoverOffer, Part};
 use stafett_protocol::ids::{DeviceId, Hash, PersonId};
 use stafett_protocol::membership::{Member, Role};
 use stafett_protocol::signed::{Signed, id_of};
 use stafett_protocol::state::Status;
+use stafett_protocol::statement::Statement;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {

@@ -9,10 +9,11 @@ use super::play::{Run, employee_voucher};
 use crate::common::*;
 use stafett_protocol::consent::*;
 use stafett_protocol::event::Body;
-use stafett_protocol::handover::{Destination, HandoverOffer, Part, Takeover};
+use stafett_protocol::handover::{Destination, HandoverOffer, Part};
 use stafett_protocol::ids::{Hash, PersonId};
 use stafett_protocol::membership::{ConsentAuthority, Member, Role};
 use stafett_protocol::signed::Signed;
+use stafett_protocol::statement::*;
 
 /// Whose move it is, and the deed; none where there is nothing to sign.
 pub fn deed(run: &Run<'_>, step: Move) -> Option<(P, Deed)> {

@@ -4,10 +4,11 @@
 use super::facts::{Board, Deed, Draft, Facts, link, repair};
 use super::moves::{Game, P};
 use crate::common::*;
-use stafett_protocol::consent::{KeyPlace, Permit, Reject, RejectReason, Statement};
+use stafett_protocol::consent::Permit;
 use stafett_protocol::event::Carried;
 use stafett_protocol::ids::PublicKey;
 use stafett_protocol::membership::{Member, Membership, Role};
+use stafett_protocol::statement::{KeyPlace, Reject, RejectReason, Statement};
 
 /// Rounds after which people would have come to rest, were there any rest.
 const ROUNDS: usize = 60;

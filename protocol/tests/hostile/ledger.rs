@@ -7,6 +7,7 @@ use stafett_protocol::event::{Body, Commit, Event, Genesis};
 use stafett_protocol::ids::{Hash, PersonId, PublicKey, UnitId};
 use stafett_protocol::membership::{ConsentAuthority, Member, Role};
 use stafett_protocol::state::ScopeState;
+use stafett_protocol::statement::*;
 
 #[derive(Clone)]
 struct Consent {

@@ -12,7 +12,7 @@ use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use stafett_protocol::ids::Municipality;
-use stafett_protocol::policy::Refusal;
+use stafett_protocol::refusal::Refusal;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;

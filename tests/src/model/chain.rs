@@ -3,7 +3,8 @@
 use crate::model::home::{Answered, ModelHome, ScopeChain};
 use stafett_protocol::event::{Body, Event, Receipt, Record};
 use stafett_protocol::ids::{DeviceId, Hash, ScopeId};
-use stafett_protocol::policy::{Context, Refusal};
+use stafett_protocol::policy::Context;
+use stafett_protocol::refusal::Refusal;
 use stafett_protocol::replica;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;

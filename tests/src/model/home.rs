@@ -12,7 +12,8 @@ use stafett_protocol::credential::{
 use stafett_protocol::event::Record;
 use stafett_protocol::federation::{PeerKey, PeerKeys};
 use stafett_protocol::ids::{DeviceId, Hash, PersonId, ScopeId, UnitId};
-use stafett_protocol::policy::{Context, Refusal};
+use stafett_protocol::policy::Context;
+use stafett_protocol::refusal::Refusal;
 use stafett_protocol::replica::Replica;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::transfer::Tombstone;

@@ -9,16 +9,15 @@ use crate::model::net::{Homes, Net as _};
 use ed25519_dalek::SigningKey;
 use stafett_client_core::client::Standing;
 use stafett_protocol::codec::decode;
-use stafett_protocol::consent::{
-    AuthorityChange, AuthoritySignature, KeyPlace, LinkRepair, Reject, RejectReason, SignedAuthorityChange, Statement,
-};
+use stafett_protocol::consent::{AuthorityChange, AuthoritySignature, SignedAuthorityChange};
 use stafett_protocol::event::{Body, Event};
-use stafett_protocol::handover::Takeover;
 use stafett_protocol::ids::{DeviceId, Hash, PersonId, ScopeId};
 use stafett_protocol::limits::DECISION_WAIT_MILLIS;
 use stafett_protocol::membership::{AuthorityPerson, ConsentAuthority, Role, ScopeKind};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;
+use stafett_protocol::statement::Takeover;
+use stafett_protocol::statement::{KeyPlace, LinkRepair, Reject, RejectReason, Statement};
 use stafett_protocol::wire::{ClientFrame, Problem, Reply, Request, ServerFrame};
 
 /// Bytes that open nothing.

@@ -11,12 +11,12 @@ use crate::client::{Answer, Client};
 use crate::document::edit::{self, Arena, Colour, Responsible};
 use serde_json::json;
 use stafett_protocol::codec::decode;
-use stafett_protocol::consent::{Closing, Statement};
 use stafett_protocol::ids::{LogId, ScopeId, to_hex};
 use stafett_protocol::limits::LOG_SCOPES;
 use stafett_protocol::membership::{Role, ScopeKind};
 use stafett_protocol::policy::{Action, can};
 use stafett_protocol::state::Status;
+use stafett_protocol::statement::{Closing, Statement};
 use stafett_protocol::text;
 
 /// A measure runs six weeks when nothing else is said (F4: one to two months).

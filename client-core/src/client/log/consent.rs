@@ -10,12 +10,13 @@ use crate::client::{Answer, Client};
 use crate::rows::Space;
 use serde_json::json;
 use stafett_protocol::codec::encode;
-use stafett_protocol::consent::{Access, Grantee, SignedGrant, Statement};
+use stafett_protocol::consent::{Access, Grantee, SignedGrant};
 use stafett_protocol::ids::{Hash, LogId, PersonId, ScopeId};
 use stafett_protocol::letter::{ConsentAnswer, ConsentRequest, Content, RequestedGrant};
 use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::{GrantStanding, ScopeState};
+use stafett_protocol::statement::Statement;
 
 pub(crate) fn access_word(access: Access) -> &'static str {
     match access {

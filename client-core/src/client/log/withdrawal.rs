@@ -8,13 +8,14 @@ use crate::client::{Answer, Client};
 use crate::rows::Space;
 use serde_json::json;
 use stafett_protocol::codec::decode;
-use stafett_protocol::consent::{Access, Grantee, SignedGrant, SignedWithdrawal, Statement, Target, Withdrawal};
+use stafett_protocol::consent::{Access, Grantee, SignedGrant, SignedWithdrawal, Target, Withdrawal};
 use stafett_protocol::ids::{Hash, LogId, PersonId, ScopeId};
 use stafett_protocol::letter::Content;
 use stafett_protocol::membership::{Member, Role, ScopeKind};
 use stafett_protocol::policy::{Action, can};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::{GrantFact, ScopeState, Veto};
+use stafett_protocol::statement::Statement;
 
 /// How long the holder waits for somebody of the family to end in a concern what they ended on the card.
 const GIVER_PATIENCE_MILLIS: u64 = 10 * 60_000;

@@ -10,10 +10,10 @@ use crate::rows::Space;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stafett_protocol::codec::decode;
-use stafett_protocol::consent::Statement;
 use stafett_protocol::ids::{Millis, ScopeId, hash, to_hex};
 use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::state::Status;
+use stafett_protocol::statement::Statement;
 use stafett_protocol::wire::Request;
 
 /// What a draft was going to be, by the section that it wrote first.

@@ -332,7 +332,7 @@ impl Client {
                     // The assignment that it ends lets nobody in again.
                     let voucher = mail_key("voucher", &[&end.scope.0, &end.person.0, &from.person.0]);
                     self.table.delete(Space::Mail, &voucher);
-                    self.queue_statement(end.scope, stafett_protocol::consent::Statement::EmployeeEnd(signed));
+                    self.queue_statement(end.scope, stafett_protocol::statement::Statement::EmployeeEnd(signed));
                 }
                 Ok(())
             }

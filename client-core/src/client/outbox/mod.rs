@@ -23,12 +23,13 @@ use crate::client::stream::{Sent, is_final};
 use crate::rows::Space;
 use crate::seal;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
-use stafett_protocol::consent::{Permit, Statement};
+use stafett_protocol::consent::Permit;
 use stafett_protocol::event::{Body, Change, Event, Record, SealContext};
 use stafett_protocol::ids::ScopeId;
 use stafett_protocol::limits;
 use stafett_protocol::policy::Context;
 use stafett_protocol::signed::Signed;
+use stafett_protocol::statement::Statement;
 use stafett_protocol::wire::{Accepted, Bundle, Envelope, Problem as WireProblem, Records, Request};
 
 /// A statement that waits.

@@ -7,7 +7,7 @@ use crate::client::input::Problem;
 use crate::client::scope::group;
 use crate::client::scope::{Scope, Standing};
 use crate::keychain::{KeyChain, check};
-use stafett_protocol::consent::{Permit, Reject, RejectReason, Statement};
+use stafett_protocol::consent::Permit;
 use stafett_protocol::event::{Body, Event};
 use stafett_protocol::ids::{Municipality, ScopeId};
 use stafett_protocol::limits;
@@ -15,6 +15,7 @@ use stafett_protocol::membership::{Member, Membership};
 use stafett_protocol::policy::{Action, can};
 use stafett_protocol::replica::Judged;
 use stafett_protocol::signed::Signed;
+use stafett_protocol::statement::{Reject, RejectReason, Statement};
 use stafett_protocol::wire::{Bundle, Envelope};
 
 impl Client {

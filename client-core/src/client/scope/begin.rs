@@ -16,7 +16,7 @@ impl Client {
     pub(crate) fn begin(&mut self, scope: ScopeId, record: Record, context: &Context<'_>) -> Result<(), Problem> {
         let (replica, judged) = replica::found(record, context)?;
         if replica.state().scope() != scope {
-            return Err(stafett_protocol::policy::Refusal::WrongScope.into());
+            return Err(stafett_protocol::refusal::Refusal::WrongScope.into());
         }
         let own = judged.event().device == self.me()?.device();
         if !own && self.welcome(scope).is_none() {

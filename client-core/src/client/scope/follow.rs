@@ -12,11 +12,11 @@ use crate::client::scope::resync::info_key;
 use crate::client::scope::{Scope, Standing, Unopened, save_record};
 use crate::rows::{self, Space};
 use openmls_traits::OpenMlsProvider as _;
-use stafett_protocol::consent::{LinkRepair, Reject, RejectReason, Statement};
 use stafett_protocol::event::{Body, Change, Commit, Receipt, Record, SealContext};
 use stafett_protocol::ids::{Hash, Municipality, ScopeId};
 use stafett_protocol::policy::Context;
 use stafett_protocol::replica::{self, Judged, Replica, first_home};
+use stafett_protocol::statement::{LinkRepair, Reject, RejectReason, Statement};
 use stafett_protocol::wire::{Records, SyncedScope};
 
 fn halted_key(scope: ScopeId) -> Vec<u8> {

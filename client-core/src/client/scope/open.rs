@@ -13,10 +13,11 @@ use automerge::AutomergeError;
 use automerge::transaction::Transaction;
 use openmls_traits::OpenMlsProvider as _;
 use stafett_protocol::codec::{decode, encode};
-use stafett_protocol::consent::{DeletionReceipt, Statement};
+use stafett_protocol::consent::DeletionReceipt;
 use stafett_protocol::ids::{DeviceId, PersonId, ScopeId};
 use stafett_protocol::letter::Content;
 use stafett_protocol::signed::Signed;
+use stafett_protocol::statement::Statement;
 
 /// What is done with the content of a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -15,12 +15,13 @@ use crate::keychain::KeyChain;
 use crate::rows::{Row, Space};
 use serde_json::json;
 use stafett_protocol::codec::decode;
-use stafett_protocol::consent::{Permit, Reject, RejectReason, Statement};
+use stafett_protocol::consent::Permit;
 use stafett_protocol::event::{Body, Event, Position, Receipt, Record};
 use stafett_protocol::ids::{LogId, ScopeId};
 use stafett_protocol::policy::{Action, can};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;
+use stafett_protocol::statement::{Reject, RejectReason, Statement};
 use stafett_protocol::wire::{Records, Request, ScopePosition};
 
 /// What the home has of a scope, while it is read beside what this device has.

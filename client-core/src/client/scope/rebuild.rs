@@ -12,11 +12,11 @@ use crate::client::scope::{Scope, Standing, save_record};
 use crate::client::stream::Sent;
 use crate::rows::Space;
 use stafett_protocol::codec::encode;
-use stafett_protocol::consent::Statement;
 use stafett_protocol::event::{Body, Event, Record};
 use stafett_protocol::ids::{Hash, ScopeId};
 use stafett_protocol::policy::Context;
 use stafett_protocol::replica::{self, first_home};
+use stafett_protocol::statement::Statement;
 use stafett_protocol::wire::{Records, Request, ScopePosition};
 
 impl Client {

@@ -9,13 +9,14 @@ use crate::client::scope::welcome::WelcomeFrom;
 use crate::client::scope::{Scope, Standing, event_key};
 use crate::keychain::{ContentKey, KeyChain};
 use crate::rows::Space;
-use stafett_protocol::consent::{KeyPlace, LinkRepair, Permit, Statement};
+use stafett_protocol::consent::Permit;
 use stafett_protocol::event::{Body, Commit, Position};
 use stafett_protocol::ids::{Hash, Municipality, ScopeId};
 use stafett_protocol::limits::PREVIOUS_EPOCH_MILLIS;
 use stafett_protocol::replica::Judged;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;
+use stafett_protocol::statement::{KeyPlace, LinkRepair, Statement};
 use stafett_protocol::wire::{Bundle, Envelope};
 
 /// Where the newest GroupInfo of a scope is kept.

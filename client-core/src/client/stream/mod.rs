@@ -135,7 +135,7 @@ const LOST: &[&str] = &[
 /// Whether a refusal is a rule's last word. Everything else may be otherwise tomorrow, and nothing is thrown away
 /// for it; least of all because a server says an unknown word.
 pub(crate) fn is_final(code: &str) -> bool {
-    let rule = stafett_protocol::policy::Refusal::ALL.iter().any(|r| r.code() == code);
+    let rule = stafett_protocol::refusal::Refusal::ALL.iter().any(|r| r.code() == code);
     rule && !LOST.contains(&code)
 }
 

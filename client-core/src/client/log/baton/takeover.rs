@@ -8,12 +8,14 @@ use crate::client::{Answer, Client};
 use crate::rows::Space;
 use serde_json::{Value, json};
 use stafett_protocol::codec::{decode, encode};
-use stafett_protocol::consent::Statement;
-use stafett_protocol::handover::{Part, Reason, Takeover};
+use stafett_protocol::handover::{Part, Reason};
 use stafett_protocol::ids::{LogId, PersonId, ScopeId};
 use stafett_protocol::letter::{Content, TakeoverLetter};
 use stafett_protocol::membership::Role;
-use stafett_protocol::policy::{Context, Refusal, may_hand_over};
+use stafett_protocol::policy::{Context, may_hand_over};
+use stafett_protocol::refusal::Refusal;
+use stafett_protocol::statement::Statement;
+use stafett_protocol::statement::Takeover;
 
 impl Client {
     /// From the home's receipt on the leader may hand over in the holder's place, and the family knows why.
