@@ -146,8 +146,9 @@ async fn s5_a_failed_sync_stops_the_server() {
         let room = tempfile::tempdir_in(shared_memory()).unwrap();
         let dir = room.path().join("database");
         std::fs::create_dir(&dir).unwrap();
+        let (_, module) = module_path!().split_once("::").unwrap();
         let child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "s5_a_failed_sync_stops_the_server", "--quiet"])
+            .args(["--exact", &format!("{module}::s5_a_failed_sync_stops_the_server"), "--quiet"])
             .env(CHILD, format!("{from} {}", dir.display()))
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null())
