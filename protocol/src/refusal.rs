@@ -81,6 +81,7 @@ refusals! {
     NotAccepted "not-accepted" "the new holder has not accepted this very offer",
     ReasonMissing "reason-missing" "a handover or takeover needs a reason",
     TakeoverFirst "takeover-first" "the leader takes over first, with a reason that the family sees",
+    TakenOver "taken-over" "a leader has stepped in for the holder: whoever gets the baton goes on",
     HandoverPartial "handover-partial" "a handover names every open scope of the log: each moves or is closed",
     MoveNotConsented "move-not-consented" "the family has not consented to this municipality as home",
     Held "held" "the log is about to move; try again in a minute",

@@ -345,6 +345,16 @@ impl ScopeState {
         self.takeovers.iter().any(|t| t.by == custodian && t.at >= since)
     }
 
+    /// Whether a custodian has taken over from whoever holds the log of this card now.
+    pub fn is_taken_over(&self) -> bool {
+        self.takeovers.iter().any(|t| self.takes_over(t.by))
+    }
+
+    /// Whether nobody is in this scope but a holder, who is not this person.
+    pub fn is_held_alone_by_another(&self, person: PersonId) -> bool {
+        self.present().all(|m| m.role == Role::Holder && m.person != person)
+    }
+
     pub(crate) fn tenures_at(&self, now: Millis) -> impl Iterator<Item = &Tenure> {
         let ends = self.tenures.iter().skip(1).map(|t| t.since).chain(std::iter::once(Millis::MAX));
         self.tenures.iter().zip(ends).filter(move |(t, end)| t.since <= now && now <= *end).map(|(t, _)| t)

@@ -6,7 +6,7 @@ use crate::common::*;
 use stafett_protocol::consent::Target;
 use stafett_protocol::handover::HandoverOffer;
 use stafett_protocol::ids::Hash;
-use stafett_protocol::membership::Role;
+use stafett_protocol::membership::{Role, ScopeKind};
 use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::state::Status;
 use stafett_protocol::statement::Statement;
@@ -44,6 +44,25 @@ fn k8_a_leader_hands_over_for_the_holder_once_the_family_sees_why() {
     // With the next holder it begins anew.
     let next = world.offer(&card, world.to_unit(LEADER, Some(TEACHER)), card.basis());
     assert_eq!(hand(&world, &mut card, &next, LEADER, TEACHER), Err(R::TakeoverFirst));
+}
+
+/// Somebody who is being relieved could hold on to the log for ever: with one more concern, again and again, that nobody
+/// else is in and nobody else could hand over.
+#[test]
+fn k8_whoever_is_being_relieved_begins_nothing_new() {
+    let world = World::new();
+    let mut card = world.family_card();
+    world.seat_custodian(&mut card, LEADER);
+    let founded = |card: &Chain| {
+        let founding = world.log_founding(CONCERN, ScopeKind::Concern);
+        world.found(world.device(TEACHER), &founding, Some(card.state())).map(drop)
+    };
+    assert_eq!(founded(&card), Ok(()));
+    card.say(&world, world.device(LEADER), Statement::Takeover(Takeover { reason: Hash([1; 32]) })).unwrap();
+    assert_eq!(founded(&card), Err(R::TakenOver));
+    let offer = world.offer(&card, world.to_unit(LEADER, Some(COLLEAGUE)), card.basis());
+    assert_eq!(hand(&world, &mut card, &offer, LEADER, COLLEAGUE), Ok(()));
+    assert_eq!(founded(&card), Err(R::NotOnCard));
 }
 
 #[test]

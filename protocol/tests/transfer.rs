@@ -325,7 +325,8 @@ fn c1_a_bundle_that_hands_over_leaves_no_open_scope_behind() {
     closed.status = Status::Closed;
     let (one, two) = (sent.scope(), left.scope());
     let now = before.now;
-    let complete = |handed: &[ScopeId], log: &[&ScopeState]| is_complete(handed, log.iter().copied(), now);
+    let complete =
+        |handed: &[ScopeId], log: &[&ScopeState]| is_complete(world.id(TEACHER), handed, log.iter().copied(), now);
     let partial = Err(R::HandoverPartial);
     assert_eq!(complete(&[], &[&card, &sent, &left]), Ok(()), "no handover, no question");
     assert_eq!(complete(&[], &[&sent]), Ok(()), "wherever the card is");
@@ -341,4 +342,11 @@ fn c1_a_bundle_that_hands_over_leaves_no_open_scope_behind() {
     dormant.status = Status::Dormant;
     assert_eq!(complete(&[CARD, one], &[&card, &gone, &dormant]), Ok(()), "nobody can hand over what is dormant");
     assert_eq!(complete(&[one], &[&card, &gone, &left]), Ok(()), "a dormant concern woken, to the card's holder");
+    // What the relieved holder has kept to themselves holds up nobody else.
+    let mut kept = left.clone();
+    kept.membership.members.retain(|m| m.role == Role::Holder);
+    let by = |who: Who, log: &[&ScopeState]| is_complete(world.id(who), &[CARD, one], log.iter().copied(), now);
+    assert_eq!(by(LEADER, &[&card, &gone, &kept]), Ok(()), "nobody else is in it");
+    assert_eq!(by(TEACHER, &[&card, &gone, &kept]), partial, "its own holder can hand it over");
+    assert_eq!(by(LEADER, &[&card, &gone, &left]), partial, "the family reads it");
 }

@@ -207,6 +207,10 @@ fn within_log(
     if !holds {
         return Err(Refusal::NotOnCard);
     }
+    // Whoever is being relieved begins nothing that would have to be handed over, too.
+    if card.is_taken_over() {
+        return Err(Refusal::TakenOver);
+    }
     // A grant that the card knows to be withdrawn gives nobody a place, whatever copies of it say.
     for copy in state.grants.iter().filter(|_| state.kind() == ScopeKind::Concern) {
         in_force(card.grant(&copy.id).ok_or(Refusal::GrantMissing)?, context.now)?;

@@ -329,8 +329,10 @@ impl Terms<'_> {
 /// Whether a bundle that hands over takes every open scope of the log along, or closes it. `handed`: the
 /// scopes with a handover in the bundle; `log`: every scope of the log that this home had before it, as it
 /// stands after it. What is withdrawn or dormant has nobody who could hand it over: the family wakes it
-/// with a handover of its own, to whoever holds the card.
+/// with a handover of its own, to whoever holds the card. What its holder alone is in holds up nobody else: it ends with
+/// the holder's place on the card, and nobody loses anything that they could read.
 pub fn is_complete<'s>(
+    by: PersonId,
     handed: &[ScopeId],
     log: impl IntoIterator<Item = &'s ScopeState>,
     now: Millis,
@@ -343,7 +345,7 @@ pub fn is_complete<'s>(
     let holder = card.membership.holder().ok_or(Refusal::HandoverPartial)?;
     let baton = handed.contains(&card.scope());
     let whole = scopes.iter().all(|scope| match (handed.contains(&scope.scope()), scope.status_at(now)) {
-        (false, Status::Active) => !baton,
+        (false, Status::Active) => !baton || scope.is_held_alone_by_another(by),
         (false, _) => true,
         (true, Status::Closed) => baton,
         (true, _) => {

@@ -131,7 +131,7 @@ impl<'a> Judging<'a> {
             };
             return Err(self.refusal(scope, refused).await?);
         }
-        policy::is_complete(&self.handed, self.places.at_home(), self.now)?;
+        policy::is_complete(self.author.person, &self.handed, self.places.at_home(), self.now)?;
         for letter in letters {
             let to = letter.to;
             match mail::post_letter(self.conn, self.author.person, letter, self.now).await?.0 {

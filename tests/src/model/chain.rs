@@ -2,14 +2,15 @@
 
 use crate::model::home::{Answered, ModelHome, ScopeChain};
 use stafett_protocol::event::{Body, Event, Receipt, Record};
-use stafett_protocol::ids::{DeviceId, Hash, ScopeId};
-use stafett_protocol::policy::Context;
+use stafett_protocol::ids::{DeviceId, Hash, PersonId, ScopeId};
+use stafett_protocol::policy::{Context, is_complete};
 use stafett_protocol::refusal::Refusal;
 use stafett_protocol::replica;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;
 use stafett_protocol::transfer::HomeAccept;
 use stafett_protocol::wire::*;
+use std::collections::BTreeMap;
 
 impl ModelHome {
     /// Whether this home orders the scope: it was founded here or has come here, and has not left.
@@ -129,15 +130,15 @@ impl ModelHome {
                 Ok(done) => seqs.push(done),
                 Err(code) => {
                     self.transfers = transfers;
-                    for (scope, chain) in before {
-                        match chain {
-                            Some(chain) => self.scopes.insert(scope, chain),
-                            None => self.scopes.remove(&scope),
-                        };
-                    }
+                    put_back(&mut self.scopes, before);
                     return Err(code);
                 }
             }
+        }
+        if let Err(refusal) = self.check_complete(&bundle) {
+            self.transfers = transfers;
+            put_back(&mut self.scopes, before);
+            return Err(refusal.code().to_owned());
         }
         for (envelope, (scope, seq)) in bundle.envelopes.iter().zip(&seqs) {
             self.deliver(device, envelope, *scope, *seq);
@@ -147,6 +148,22 @@ impl ModelHome {
             self.post(letter.to, Mail::Letter(letter));
         }
         Ok(accepted)
+    }
+
+    /// The baton passes in the whole log or not at all.
+    fn check_complete(&self, bundle: &Bundle) -> Result<(), Refusal> {
+        let events = bundle.envelopes.iter().filter_map(|e| e.event.peek().ok());
+        let handed: Vec<(ScopeId, PersonId)> = events
+            .filter_map(|event| match event.body {
+                Body::Commit(commit) => commit.handover.map(|handover| (event.scope, handover.offer.by)),
+                _ => None,
+            })
+            .collect();
+        let Some((first, by)) = handed.first() else { return Ok(()) };
+        let log = self.scopes.get(first).ok_or(Refusal::UnknownScope)?.replica.state().log();
+        let handed: Vec<ScopeId> = handed.iter().map(|(scope, _)| *scope).collect();
+        let here = |s: &&ScopeState| s.log() == log && (handed.contains(&s.scope()) || self.serves(s.scope()));
+        is_complete(*by, &handed, self.scopes.values().map(|c| c.replica.state()).filter(here), self.now)
     }
 
     pub(crate) fn accepted(&self, scope: ScopeId, seq: u64) -> Accepted {
@@ -232,5 +249,15 @@ impl ModelHome {
         for device in self.added.remove(&scope).unwrap_or_default() {
             self.post(device, Mail::Welcome(WelcomeMail { scope, seq, welcome: welcome.clone() }));
         }
+    }
+}
+
+/// What a refused bundle has touched, as it was.
+fn put_back(scopes: &mut BTreeMap<ScopeId, ScopeChain>, before: Vec<(ScopeId, Option<ScopeChain>)>) {
+    for (scope, chain) in before {
+        match chain {
+            Some(chain) => scopes.insert(scope, chain),
+            None => scopes.remove(&scope),
+        };
     }
 }

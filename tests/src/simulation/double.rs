@@ -113,6 +113,12 @@ impl World {
         }
     }
 
+    /// Whether the other history of a double life has put a device out.
+    pub(super) fn ended_on_the_other_side(&self, scope: ScopeId, device: DeviceId) -> bool {
+        let chain = self.other.as_ref().and_then(|other| other.history.home.chain(scope));
+        chain.is_some_and(|c| c.last_read.contains_key(&device) || c.removed.contains_key(&device))
+    }
+
     /// Scopes whose two histories have gone apart, neither being how the other one begins, with a member on either side who
     /// has read so far.
     pub fn torn_between_members(&self) -> BTreeSet<ScopeId> {

@@ -17,6 +17,7 @@ pub mod node;
 pub mod operation;
 pub mod seeds;
 pub mod shrink;
+mod tell;
 pub mod torn;
 mod troubles;
 mod wishes;
@@ -99,11 +100,21 @@ impl Violation {
 /// Plays a list of steps in the world of `seed`, checking as it goes; the world as it came to rest.
 pub fn play(seed: u64, size: Size, steps: &[(usize, Step)], tally: &mut Tally) -> Result<World, Violation> {
     let mut world = World::new(seed, size);
-    live_on(&mut world, steps, tally)?;
-    come_to_rest(&mut world, steps.len(), tally)?;
+    let lived = live_on(&mut world, steps, tally).and_then(|()| come_to_rest(&mut world, steps.len(), tally));
+    if let Err(violation) = &lived {
+        explain(&mut world, violation);
+    }
+    lived?;
     tally.worlds += 1;
     world.report(tally);
     Ok(world)
+}
+
+/// For whoever asks for it with `STAFETT_TELL=1`.
+pub(crate) fn explain(world: &mut World, violation: &Violation) {
+    if std::env::var_os("STAFETT_TELL").is_some() {
+        tell::tell(world, &violation.what);
+    }
 }
 
 /// Goes on in a world.

@@ -8,7 +8,7 @@ use crate::client::stream::{Sent, is_final};
 use crate::rows::Space;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::consent::Permit;
-use stafett_protocol::event::Body;
+use stafett_protocol::event::{Body, Event};
 use stafett_protocol::ids::{Municipality, ScopeId};
 use stafett_protocol::wire::{Bundle, Envelope, Problem as WireProblem, Request};
 
@@ -51,12 +51,23 @@ impl Client {
         rows.filter_map(|(key, value)| Some((home(key)?, decode(value).ok()?))).collect()
     }
 
+    /// Whether an event of ours is in the chain as it was read here, or in one that this device has left.
+    pub(crate) fn stands_here(&self, event: &Event) -> bool {
+        let counter = self.scopes.get(&event.scope).map(|s| s.replica.state().counter(event.device));
+        self.has_left(event.scope) || counter.is_some_and(|counter| counter >= event.counter)
+    }
+
     /// After a restart or a lost connection: the chains have been read. What of the bundle stands there has
-    /// been taken in; if nothing does, the same bytes are sent again, unless an epoch has passed.
+    /// been taken in; if nothing does, the same bytes are sent again, unless an epoch has passed. If some of it does, all
+    /// of it was taken in, and the same bytes bring the home's word on the rest: whoever has handed a scope over reads
+    /// there no more, and hears of it in no other way.
     pub(crate) fn resume_bundle(&mut self, home: Municipality) -> Result<(), Problem> {
         let Some(bundle) = self.open_bundle(home) else {
             return Ok(());
         };
+        let events: Vec<Event> = bundle.envelopes.iter().filter_map(|e| e.event.peek().ok()).collect();
+        let standing = events.iter().filter(|event| self.stands_here(event)).count();
+        let partly = standing > 0 && standing < events.len();
         let mut scopes = vec![];
         for envelope in &bundle.envelopes {
             let event = envelope.event.peek().map_err(|e| Problem::data("bundle", e.to_string()))?;
@@ -72,7 +83,8 @@ impl Client {
                 Some(state) => state.counter(event.device) < event.counter && state.epoch == event.epoch,
             };
             // A scope that has moved since takes nothing more there, and one that this device has left asks nothing more.
-            if !fits || self.has_left(event.scope) || self.home_of(event.scope) != home {
+            let over = !fits || self.has_left(event.scope) || self.home_of(event.scope) != home;
+            if over && !(partly && self.home_of(event.scope) == home) {
                 self.drop_bundle(home);
                 return Ok(());
             }

@@ -263,7 +263,14 @@ impl Client {
                 continue;
             };
             let known = self.scopes.get(&one.scope).map_or(0, |s| s.replica.state().position.seq);
-            let (_, receipt) = self.signer_of(one.scope, &one.receipt)?;
+            // One word that cannot be read takes nothing from the others.
+            let receipt = match self.signer_of(one.scope, &one.receipt) {
+                Ok((_, receipt)) => receipt,
+                Err(problem) => {
+                    self.report(&problem);
+                    continue;
+                }
+            };
             // A receipt further on covers later envelopes of ours too; a gap before it is asked for.
             if one.seq == known + 1 && receipt.position.seq == one.seq {
                 let record = Record { seq: one.seq, time: one.time, event };
@@ -311,8 +318,9 @@ impl Client {
             self.files_stand(scope, &change.attachments);
         }
         for (home, bundle) in self.bundles() {
-            let last = bundle.envelopes.last().and_then(|e| e.event.peek().ok());
-            if last.is_some_and(|last| last.scope == scope && last.counter == event.counter) {
+            let events = || bundle.envelopes.iter().filter_map(|e| e.event.peek().ok());
+            let this = |e: &Event| (e.scope, e.counter) == (scope, event.counter);
+            if events().any(|e| this(&e)) && events().all(|e| this(&e) || self.stands_here(&e)) {
                 self.drop_bundle(home);
             }
         }
