@@ -1,10 +1,11 @@
 //! One run of the program: what was typed, done, said.
 
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
@@ -27,7 +28,7 @@ use crate::terminal::attachments;
 use crate::terminal::commands::{Asked, asked};
 use crate::terminal::messages::{Language, Messages};
 use crate::terminal::output::{Output, Said};
-use crate::terminal::{help, qr, render};
+use crate::terminal::{help, qr, render, usage};
 
 /// No log's export comes near it; a device or pipe would never end.
 const EXPORT_BYTES: usize = 1 << 30;
@@ -62,14 +63,22 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Help and version are answers; everything else is wrong use, and scripts get it as JSON.
 fn misunderstood(error: &clap::Error, words: &[OsString], language: Language) -> ExitCode {
-    if !error.use_stderr() || !words.iter().any(|word| word == "--json") {
+    let json = words.iter().any(|word| word == "--json");
+    // Whoever types a group of commands alone is shown what is in it.
+    let asks = !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if asks && !(json && error.use_stderr()) {
         // Nothing can be done about a closed terminal.
         let _ = error.print();
         return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
     }
-    let first = error.to_string();
-    let first = first.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    Output::new(true, language).print_fault(&Fault::usage("usage", first)).into()
+    let output = Output::new(json, language);
+    let (text, how) = usage::words(error, output.messages());
+    let exit = output.print_fault(&Fault::usage("usage", text));
+    if let (false, Some(how)) = (json, how) {
+        // A closed stderr must not change the exit code.
+        let _ = writeln!(std::io::stderr(), "{how}");
+    }
+    exit.into()
 }
 
 async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
@@ -101,7 +110,7 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
         Command::Sync { watch: false } => {
             let counts = session.sync().await?;
             let given_up = counts.get("given_up").and_then(Value::as_u64).is_some_and(|many| many > 0);
-            say(output, "sync", counts);
+            say(output, "sync", counts)?;
             if session.awaits_certificate() {
                 eprintln!("{}", output.messages().say("hint.not-authenticated", &[]));
             }
@@ -112,19 +121,19 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
             let exported = session.perform(Wish::AuditExport { log }).await?;
             let written = write_export(&file, &exported)?;
             let broken = has_violations(&written);
-            say(output, "audit.export", written);
+            say(output, "audit.export", written)?;
             return Ok(if broken { Exit::Damaged } else { Exit::Done });
         }
         Command::Note { log, text, attach } => {
             let wish = attachments::written(AttachTo::Note(log), text, attach.as_deref())?;
-            say(output, "note", session.perform(wish).await?);
+            say(output, "note", session.perform(wish).await?)?;
         }
         Command::Glimpse { concern, text, attach } => {
             let wish = attachments::written(AttachTo::Glimpse(concern), text, attach.as_deref())?;
-            say(output, "glimpse", session.perform(wish).await?);
+            say(output, "glimpse", session.perform(wish).await?)?;
         }
         Command::Attachment(Attachment::Get { attachment, out }) => {
-            say(output, "attachment.get", attachments::get(&mut session, attachment, &out).await?);
+            say(output, "attachment.get", attachments::get(&mut session, attachment, &out).await?)?;
         }
         other => {
             if let Command::Invite(Invite { unit: Some(unit), .. }) = &other {
@@ -146,7 +155,7 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
                     _ => {}
                 }
                 let broken = name == "audit.verify" && has_violations(&value);
-                say(output, name, value);
+                say(output, name, value)?;
                 return Ok(if broken { Exit::Damaged } else { Exit::Done });
             }
         }
@@ -212,7 +221,7 @@ fn key_in_keyring(dir: &Path, command: Keyring, output: &Output) -> Result<Exit,
             "keyring.forget"
         }
     };
-    say(output, name, json!({"kept": name == "keyring.keep"}));
+    say(output, name, json!({"kept": name == "keyring.keep"}))?;
     Ok(Exit::Done)
 }
 
@@ -246,7 +255,7 @@ fn change_passphrase(dir: &Path, output: &Output) -> Result<Exit, Fault> {
     if kept {
         keyring::keep(&home, &key)?;
     }
-    say(output, "passphrase", json!({"changed": true}));
+    say(output, "passphrase", json!({"changed": true}))?;
     Ok(Exit::Done)
 }
 
@@ -279,7 +288,7 @@ async fn watch(session: &mut Session, output: &Output) -> Result<(), Fault> {
     loop {
         let mut lived = false;
         let outcome = tokio::select! {
-            outcome = session.watch(|counts| { lived = true; say(output, "sync", counts.clone()); }) => outcome,
+            outcome = session.watch(|counts| { lived = true; let _ = say(output, "sync", counts.clone()); }) => outcome,
             _ = tokio::signal::ctrl_c() => return Ok(()),
         };
         match outcome {
@@ -299,7 +308,7 @@ async fn watch(session: &mut Session, output: &Output) -> Result<(), Fault> {
     }
 }
 
-fn say(output: &Output, name: &str, value: Value) {
+fn say(output: &Output, name: &str, value: Value) -> Result<(), Fault> {
     let mut text = if output.is_json() { String::new() } else { render::words(output.messages(), name, &value) };
     let code = value.get("code").and_then(Value::as_str).filter(|_| matches!(name, "invite" | "device.link"));
     if let (Some(code), false) = (code, output.is_json())
@@ -307,7 +316,7 @@ fn say(output: &Output, name: &str, value: Value) {
     {
         text = format!("{text}\n{picture}");
     }
-    output.print(&Said { value, text });
+    output.print(&Said { value, text })
 }
 
 /// An exported file needs no home: everything that is checked stands in it.
@@ -317,7 +326,7 @@ fn verify_file(file: &Path, output: &Output) -> Result<Exit, Fault> {
     let exported: Value = serde_json::from_slice(&text).map_err(|error| bad(&error))?;
     let report = audit::verify_export(&exported).map_err(|error| bad(&error))?.to_json();
     let broken = has_violations(&report);
-    say(output, "audit.verify", report);
+    say(output, "audit.verify", report)?;
     Ok(if broken { Exit::Damaged } else { Exit::Done })
 }
 

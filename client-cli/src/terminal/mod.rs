@@ -10,3 +10,4 @@ pub mod messages;
 pub mod output;
 pub mod qr;
 pub mod render;
+pub mod usage;

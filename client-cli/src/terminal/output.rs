@@ -39,18 +39,20 @@ impl Output {
         self.json
     }
 
-    /// Prints an answer: one line of JSON, or the words.
-    pub fn print(&self, said: &Said) {
+    /// Prints an answer: one line of JSON, or the words. Who reads it must not take a part of it for the whole.
+    pub fn print(&self, said: &Said) -> Result<(), Fault> {
         let line = if self.json { said.value.to_string() } else { said.text.trim_end().to_owned() };
-        if !line.is_empty() {
-            to_stdout(&line);
+        if line.is_empty() {
+            return Ok(());
         }
+        to_stdout(&line).map_err(|error| Fault::new(Exit::Damaged, "not-printed", error))
     }
 
     /// Prints a fault and gives the exit code.
     pub fn print_fault(&self, fault: &Fault) -> Exit {
         if self.json {
-            to_stdout(&self.fault_value(fault).to_string());
+            // The exit code says the same.
+            let _ = to_stdout(&self.fault_value(fault).to_string());
         } else {
             // The detail may be a server's own words.
             let (message, hint) = self.words(fault);
@@ -89,9 +91,13 @@ impl Output {
     }
 }
 
-fn to_stdout(line: &str) {
-    // A reader that went away (`| head`) is no error of this program.
-    let _ = writeln!(io::stdout(), "{line}");
+fn to_stdout(line: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+        // A reader that went away (`| head`) is no error of this program, nor is there anybody where it was closed before.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
 }
 
 #[cfg(test)]
