@@ -7,7 +7,7 @@ use crate::client::scope::{Scope, Standing};
 use crate::client::{Answer, Client};
 use crate::rows::Space;
 use serde_json::json;
-use stafett_protocol::codec::decode;
+use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::consent::{Access, Grantee, SignedGrant, SignedWithdrawal, Target, Withdrawal};
 use stafett_protocol::ids::{Hash, LogId, PersonId, ScopeId};
 use stafett_protocol::letter::Content;
@@ -23,6 +23,11 @@ const GIVER_PATIENCE_MILLIS: u64 = 10 * 60_000;
 /// Withdrawals of others that this device has carried to the chain: once, for the home's answer stands.
 fn carried_key(letter: &[u8]) -> Vec<u8> {
     [b"carried/".as_slice(), letter].concat()
+}
+
+/// Which withdrawal made this device leave a scope, where a letter told it before the chain did.
+fn ended_key(scope: ScopeId) -> Vec<u8> {
+    [b"ended/".as_slice(), &scope.0].concat()
 }
 
 /// Whether a withdrawal ends the part of this member. Never the family's; the holder's only when all ends.
@@ -78,9 +83,17 @@ impl Client {
             // Perhaps nobody else was told before the writer's device was lost or set back; the chain may name us for ever.
             let family: Vec<PersonId> = state.authority().persons().map(|p| p.person).collect();
             self.leave(withdrawal.scope)?;
+            self.table.write(Space::State, &ended_key(withdrawal.scope), encode(&signed.withdrawal.id()));
             family.into_iter().for_each(|person| self.write_letter(person, Content::Withdrawal(signed.clone())));
         }
         Ok(())
+    }
+
+    /// Whether the withdrawal for which this device left a scope is in these facts, and others than this device's seat are
+    /// what it has ended: a colleague's seat that the person has exchanged for the baton, which this device had not heard.
+    pub(crate) fn was_told_too_much(&self, state: &ScopeState) -> bool {
+        let ended = self.table.read(Space::State, &ended_key(state.scope()));
+        ended.and_then(|id| decode::<Hash>(id).ok()).is_some_and(|id| state.spent.contains(&id))
     }
 
     /// A part of the log that was begun while we withdrew, and that we did not know of, stands on a copy of the

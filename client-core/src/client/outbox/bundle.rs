@@ -66,8 +66,9 @@ impl Client {
             return Ok(());
         };
         let events: Vec<Event> = bundle.envelopes.iter().filter_map(|e| e.event.peek().ok()).collect();
-        let standing = events.iter().filter(|event| self.stands_here(event)).count();
-        let partly = standing > 0 && standing < events.len();
+        let missing: Vec<ScopeId> = events.iter().filter(|e| !self.stands_here(e)).map(|e| e.scope).collect();
+        let told = !missing.iter().any(|scope| self.session.blocked.contains(scope));
+        let partly = told && !missing.is_empty() && missing.len() < events.len();
         let mut scopes = vec![];
         for envelope in &bundle.envelopes {
             let event = envelope.event.peek().map_err(|e| Problem::data("bundle", e.to_string()))?;

@@ -285,6 +285,8 @@ impl Client {
                     }
                 }
             } else if one.seq > known {
+                // The home shows whoever has handed a scope over nothing of what came before that.
+                self.note_handed_over(one.scope, &event);
                 self.sync_scope(one.scope);
             }
         }

@@ -64,7 +64,7 @@ impl Client {
             let over = self.scopes.get(&synced.scope).is_some_and(|s| {
                 s.standing == Standing::Member && s.replica.state().listed_at(self.both_now()).contains(&device)
             });
-            let over = over || self.relieved_of(synced.scope);
+            let over = over || self.relieved_of(synced.scope) || self.has_handed_over(synced.scope);
             if over && let Err(problem) = self.leave(synced.scope) {
                 self.report(&problem);
             }
@@ -196,6 +196,7 @@ impl Client {
             return Ok(false);
         }
         self.check_over(scope, &event, record.time)?;
+        let handed_over = self.has_handed_over(scope);
         let Some(s) = self.scopes.get_mut(&scope) else { return Ok(false) };
         // The family and the holder cannot be removed so, whatever a home and one member make of it.
         let state = s.replica.state();
@@ -203,7 +204,7 @@ impl Client {
             (state.membership.member_of_device(device), state.membership.member_of_device(event.device));
         let stays = own.is_none_or(|m| m.role.is_family() || m.role == stafett_protocol::membership::Role::Holder);
         let by_own = own.map(|m| m.person) == author.map(|m| m.person);
-        if stays && !by_own && !state.listed_at(now).contains(&device_key) {
+        if stays && !by_own && !state.listed_at(now).contains(&device_key) && !handed_over {
             return Ok(false);
         }
         // It came after other commits, which the home shows us no more, or there is no key to read it with: its author's

@@ -191,6 +191,7 @@ impl Client {
         let drafts = unsent.map_or_else(Vec::new, |hash| s.document.refuse(&hash).unwrap_or_default());
         s.wipe(&mut self.table)?;
         self.table.delete(Space::State, &[b"resync/".as_slice(), &scope.0].concat());
+        self.forget_handed_over(scope);
         drafts.iter().for_each(|draft| self.keep_draft(scope, draft, "withdrawn"));
         self.drop_queue(scope, "withdrawn");
         self.draft_foundings_under(scope, "withdrawn");

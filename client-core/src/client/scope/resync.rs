@@ -71,11 +71,14 @@ impl Client {
     pub(crate) fn look_for_place(&mut self, scope: ScopeId, told: Option<Position>) -> Result<(), Problem> {
         let Some(lost) = self.welcome(scope).filter(WelcomeFrom::is_lost) else { return Ok(()) };
         let (device, now) = (self.me()?.device(), self.home_now());
+        // What came by letter may have been ahead of the home; once the chain has it, the chain says whom it has ended.
+        let told_too_much = self.scopes.get(&scope).is_some_and(|s| self.was_told_too_much(s.replica.state()));
+        let counts = lost.counts() || told_too_much;
         let here = self.scopes.get_mut(&scope).filter(|s| s.standing == Standing::Joining);
         match (here, told) {
             (Some(s), Some(told)) if s.replica.state().position != told => return Ok(()),
             (Some(s), Some(_))
-                if lost.counts()
+                if counts
                     && s.replica.state().membership.device_key(device).is_some()
                     && s.replica.state().may_read(device, now) =>
             {

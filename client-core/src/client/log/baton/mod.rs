@@ -16,6 +16,7 @@ use crate::rows::Space;
 use serde_json::json;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
 use stafett_protocol::consent::Voucher;
+use stafett_protocol::event::{Body, Event};
 use stafett_protocol::handover::{HandoverAcceptance, HandoverOffer, Part, Reason};
 use stafett_protocol::ids::{Hash, Millis, PersonId, ScopeId};
 use stafett_protocol::letter::{Answer as Word, Content, HandoverAnswer, OfferLetter, OfferedScope};
@@ -109,6 +110,11 @@ fn key(id: &Hash) -> Vec<u8> {
     [b"baton/".as_slice(), &id.0].concat()
 }
 
+/// That this device has given a scope away, and has not read so.
+fn handed_key(scope: ScopeId) -> Vec<u8> {
+    [b"handed/".as_slice(), &scope.0].concat()
+}
+
 impl Client {
     fn reason(&mut self, words: &str) -> Result<Reason, Problem> {
         match text::REASON.take_some(words)? {
@@ -198,6 +204,25 @@ impl Client {
         baton.progress = Progress::HandedOver;
         self.keep_baton(&baton);
         true
+    }
+
+    /// The home has taken in a handover of ours, in a scope where we know of less than stands before it.
+    pub(crate) fn note_handed_over(&mut self, scope: ScopeId, event: &Signed<Event>) {
+        let Ok(Body::Commit(commit)) = event.peek().map(|event| event.body) else { return };
+        let me = self.me().map(|me| me.person).unwrap_or_default();
+        let offer = commit.handover.and_then(|handover| handover.offer.offer.peek().ok());
+        if offer.is_some_and(|offer| offer.part == Part::Moves && offer.from == me) {
+            self.table.write(Space::State, &handed_key(scope), vec![]);
+        }
+    }
+
+    /// Whether this device has given a scope away, by the home's own word.
+    pub(crate) fn has_handed_over(&self, scope: ScopeId) -> bool {
+        self.table.read(Space::State, &handed_key(scope)).is_some()
+    }
+
+    pub(crate) fn forget_handed_over(&mut self, scope: ScopeId) {
+        self.table.delete(Space::State, &handed_key(scope));
     }
 
     /// Whether the baton was offered to us with this scope, and accepted: the commit may be there already.
