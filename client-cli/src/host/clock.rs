@@ -4,9 +4,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stafett_protocol::limits::CLOCK_SKEW_SHOWN_MILLIS;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::host::fault::{Exit, Fault};
-use crate::terminal::dates::moment_text;
 
 /// What the two clocks say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +69,22 @@ fn text(at: SystemTime) -> String {
     moment_text(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// A moment as RFC 3339 UTC, to the second.
+pub fn moment_text(ms: u64) -> String {
+    let seconds = i64::try_from(ms / 1000).unwrap_or(i64::MAX);
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .ok()
+        .and_then(|moment| moment.format(&Rfc3339).ok())
+        // Beyond year 9999: a number is more honest than a wrong date.
+        .unwrap_or_else(|| ms.to_string())
+}
+
+/// Now, in milliseconds since 1970.
+pub fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,5 +102,10 @@ mod tests {
         assert_eq!(told(20_000, None).code, "clock-unknown");
         assert_eq!(in_words(Duration::from_secs(26 * 3600)), (26, "hours"));
         assert_eq!(in_words(Duration::from_secs(20 * 60)), (20, "minutes"));
+    }
+
+    #[test]
+    fn moments() {
+        assert_eq!(moment_text(1_700_000_000_999), "2023-11-14T22:13:20Z");
     }
 }

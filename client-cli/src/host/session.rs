@@ -11,13 +11,13 @@ use stafett_client_core::client::input::{Call, CallFailed, Command as Wish, Effe
 use stafett_client_core::rows::Row;
 use stafett_protocol::http_signature;
 
+use crate::host::clock::now_ms;
 use crate::host::fault::{Exit, Fault, refusal};
 use crate::host::home::Home;
 use crate::host::recording::Recording;
 use crate::host::seal::Seal;
 use crate::host::store::Store;
 use crate::host::transport::{FrameStream, ServerPlace, TransportError, post};
-use crate::terminal::dates::now_ms;
 
 /// How long the server may be silent while the client waits for something.
 const SILENCE: Duration = Duration::from_secs(60);

@@ -2,8 +2,10 @@
 //! for each entry of a list with `also.<command>.<key>.<field>` below it where it has that field, `none.<command>.<key>` for
 //! an empty one, `word.<value>` for the fixed words of the contract. A place may name a field of a field: `{authority.of}`.
 
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use crate::terminal::dates;
 use crate::terminal::messages::Messages;
 
 /// Keys whose values are fixed words, not texts that somebody wrote.
@@ -21,6 +23,9 @@ const WORD_KEYS: [&str; 12] = [
     "responsible",
     "waiting",
 ];
+
+/// Keys whose values are days and moments.
+const TIME_KEYS: [&str; 6] = ["at", "born", "due", "expires", "time", "youth_from"];
 
 /// The words for an answer of `command` (for example `log.show`).
 pub fn words(messages: &Messages, command: &str, value: &Value) -> String {
@@ -42,15 +47,31 @@ pub fn words(messages: &Messages, command: &str, value: &Value) -> String {
             for entry in entries {
                 lines.push(messages.fill(line, |name| in_entry(messages, entry, name)));
                 let also = format!("also.{command}.{key}.");
-                let fields = messages.under(&also).filter(|(field, _)| at(entry, field).is_some_and(|v| !v.is_null()));
-                let said = |text: &str| messages.fill(text, |name| in_entry(messages, entry, name));
-                lines.extend(fields.map(|(_, text)| format!("    {}", said(text))));
+                for (field, text) in messages.under(&also) {
+                    // A line that names its field speaks of the entry; another one of what is in the field.
+                    let of_entry = text.contains(&format!("{{{field}}}"));
+                    let parts = parts(entry, field, of_entry).into_iter();
+                    lines.extend(
+                        parts.map(|part| format!("    {}", messages.fill(text, |n| in_entry(messages, part, n)))),
+                    );
+                }
             }
         } else if let (Some(none), true) = (messages.find(&format!("none.{command}.{key}")), entries.is_empty()) {
             lines.push(none.to_owned());
         }
     }
     lines.join("\n")
+}
+
+/// What a line below an entry speaks of: each part of a list that it has, the one part, or, of a plain value, the entry.
+fn parts<'a>(entry: &'a Value, field: &str, of_entry: bool) -> Vec<&'a Value> {
+    match at(entry, field) {
+        None | Some(Value::Null) => vec![],
+        Some(_) if of_entry => vec![entry],
+        Some(Value::Array(parts)) if parts.iter().all(Value::is_object) => parts.iter().collect(),
+        Some(part @ Value::Object(_)) => vec![part],
+        Some(_) => vec![entry],
+    }
 }
 
 /// What stands at `name`, or at `name.of.a.part`.
@@ -107,6 +128,12 @@ fn scalar(messages: &Messages, name: &str, value: Option<&Value>) -> String {
         Some(Value::String(code)) if name == "problem" => fault(messages, code, None),
         Some(Value::String(text)) => {
             let name = if name.ends_with("_verified") { "verified" } else { name };
+            let last = name.rsplit('.').next().unwrap_or(name);
+            if let Some(moment) =
+                TIME_KEYS.contains(&last).then(|| dates::shown(messages, text, &TimeZone::system())).flatten()
+            {
+                return moment;
+            }
             let known = WORD_KEYS.contains(&name).then(|| messages.find(&format!("word.{text}"))).flatten();
             known.map_or_else(|| printable(text), str::to_owned)
         }
@@ -177,7 +204,7 @@ mod tests {
     fn a_receipt_names_who_is_told() {
         let receipt = json!({"receipt": {"at": "2026-11-21T23:07:39Z", "told": ["Tone Aasheim", "Magnus"]}});
         let text = words(&Messages::of(Language::Nynorsk), "consent.withdraw", &receipt);
-        assert!(text.contains("Tone Aasheim, Magnus") && text.contains("2026-11-21"), "{text}");
+        assert!(text.contains("Tone Aasheim, Magnus") && text.contains(".11.2026"), "{text}");
     }
 
     #[test]

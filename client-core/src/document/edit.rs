@@ -212,11 +212,11 @@ pub fn mark_as_family(
     author: PersonId,
     id: &str,
     measure: &str,
-    agrees: bool,
+    (result, agrees): (Colour, bool),
     text: Option<&str>,
 ) -> Written {
-    let fields = Fields::by(author).text("measure", measure).value("agrees", agrees).maybe("text", text);
-    add(to, "family_marks", id, fields)
+    let fields = Fields::by(author).text("measure", measure).value("agrees", agrees).text("result", result.word());
+    add(to, "family_marks", id, fields.maybe("text", text))
 }
 
 /// A glimpse (lysglimt); `time` is the author's claim of when it was.

@@ -2,6 +2,7 @@
 //! every device stands in them.
 
 use super::world::World;
+use crate::insider::Insider;
 use crate::model::net::Net as _;
 use stafett_protocol::event::Body;
 use stafett_protocol::ids::ScopeId;
@@ -52,15 +53,11 @@ fn tell_scope(world: &World, scope: ScopeId) {
                 Some(node.device.id.is_some_and(|d| state.may_read(d, world.history.home.now())))
             };
             let reads: Vec<_> = world.history.home.all().filter_map(read).collect();
-            println!(
-                "    device {at} of person {}: {:?} at {:?} in epoch {}, removed {}, may read {reads:?}, last problem {}",
-                node.person,
-                report.standing,
-                report.position.seq,
-                report.epoch,
-                node.removed,
-                node.device.last_problem()
-            );
+            let insider = Insider::of(&node.device, &scope.to_string());
+            let keys: Vec<u64> = (0..=report.epoch).filter(|epoch| insider.key(1, *epoch).is_some()).collect();
+            println!("    device {at} of person {}: {:?} at {:?}", node.person, report.standing, report.position.seq);
+            println!("        in epoch {}, keys of {keys:?}, {} unopened", report.epoch, report.unopened);
+            println!("        removed {}, may read {reads:?}, {}", node.removed, node.device.last_problem());
         }
     }
 }

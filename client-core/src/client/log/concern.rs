@@ -185,7 +185,7 @@ impl Client {
         self.edit(scope, |to| {
             if family {
                 let agrees = family_agrees || result == Colour::Green;
-                edit::mark_as_family(to, author, &entry, &id, agrees, text.as_deref())
+                edit::mark_as_family(to, author, &entry, &id, (result, agrees), text.as_deref())
             } else {
                 edit::evaluate(to, author, &entry, &id, result, text.as_deref(), family_agrees)
             }

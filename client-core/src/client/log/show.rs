@@ -7,7 +7,7 @@ use crate::client::people;
 use crate::client::scope::{Standing, role_word};
 use crate::client::stream::Sent;
 use crate::client::{Answer, Client};
-use crate::document::view::{GlimpseView, MeasureView};
+use crate::document::view::{Entry, GlimpseView, MeasureView};
 use crate::rows::Space;
 use serde_json::{Value, json};
 use stafett_protocol::consent::Grantee;
@@ -123,7 +123,11 @@ impl Client {
             .into_iter()
             .map(|log| {
                 let (status, holder, home) = self.log_status(log);
-                json!({"log": log.to_string(), "status": status, "holder": holder, "home": home})
+                let card = self.card_of(log).filter(|_| status != "withdrawn").and_then(|card| self.document(card));
+                let child = card.map(|document| document.card().child_name).filter(|name| !name.is_empty());
+                let holder_name = holder.as_ref().and_then(|h| h.parse::<PersonId>().ok()).map(|h| self.name_of(h));
+                json!({"log": log.to_string(), "status": status, "child": child, "holder": holder,
+                    "holder_name": holder_name, "home": home})
             })
             .collect();
         Ok(json!({"logs": logs}))
@@ -259,10 +263,7 @@ impl Client {
 
     fn notes(&self, log: LogId) -> Vec<Value> {
         let journals = self.scopes_of(log, ScopeKind::Journal).into_iter().filter_map(|j| self.document(j));
-        journals
-            .flat_map(|j| j.journal().notes)
-            .map(|n| json!({"id": n.id, "author": n.author.map(|a| self.name_of(a)), "text": n.text("text")}))
-            .collect()
+        journals.flat_map(|j| j.journal().notes).map(|note| self.entry_view(&note)).collect()
     }
 
     pub(crate) fn concern_show(&mut self, concern: &str) -> Answer {
@@ -270,11 +271,7 @@ impl Client {
         let view = self.document(scope).map(|d| d.concern()).ok_or_else(crate::client::log::withdrawn)?;
         let measures: Vec<Value> = view.measures.iter().map(|m| self.measure_view(m)).collect();
         let glimpses: Vec<Value> = view.glimpses.iter().map(|g| self.glimpse_view(g)).collect();
-        let comments: Vec<Value> = view
-            .comments
-            .iter()
-            .map(|c| json!({"id": c.id, "author": c.author.map(|a| self.name_of(a)), "text": c.text("text")}))
-            .collect();
+        let comments: Vec<Value> = view.comments.iter().map(|comment| self.entry_view(comment)).collect();
         let arenas: Vec<&str> =
             view.measures.iter().filter(|m| m.superseded.is_none()).map(|m| m.arena.as_str()).collect();
         // F1: one in the service, one at home, one the child is responsible for.
@@ -298,17 +295,36 @@ impl Client {
         let state = match (&m.superseded, &m.evaluation, m.parked) {
             (Some(_), _, _) => "superseded",
             (_, Some(_), _) => "evaluated",
+            _ if !m.marks.is_empty() => "evaluated",
             (_, _, true) => "parked",
             _ => "active",
         };
         let responsible = m.responsible.parse::<PersonId>().map_or_else(|_| m.responsible.clone(), |p| self.name_of(p));
-        let evaluation = m.evaluation.as_ref().map(|e| {
+        let said = |e: &Entry| {
             json!({"result": e.text("result"), "text": e.text("text"), "by": e.author.map(|a| self.name_of(a)),
-                "family_agrees": m.family_agrees.or_else(|| e.flag("family_agrees"))})
+                "time": e.received_ms.map(rfc3339)})
+        };
+        // Where nobody else has evaluated it, the family's own word is what there is.
+        let (counts, family) = match (&m.evaluation, m.marks.split_last()) {
+            (None, Some((last, before))) => (Some(last), before),
+            (evaluation, _) => (evaluation.as_ref(), m.marks.as_slice()),
+        };
+        let evaluation = counts.map(said).map(|mut value| {
+            value["family_agrees"] = json!(m.family_agrees);
+            value
         });
         let beside = Some(&m.beside).filter(|beside| !beside.is_empty());
-        json!({"measure": m.id, "text": m.text, "beside": beside, "arena": m.arena, "responsible": responsible, "due": m.due, "state": state, "evaluation": evaluation,
-            "family_agrees": m.family_agrees})
+        json!({"measure": m.id, "text": m.text, "beside": beside, "arena": m.arena, "responsible": responsible,
+            "due": m.due, "state": state, "evaluation": evaluation, "family_agrees": m.family_agrees,
+            "remarks": m.remarks.iter().map(said).collect::<Vec<_>>(),
+            "family": family.iter().map(said).collect::<Vec<_>>(),
+            "author": m.author.map(|a| self.name_of(a)), "time": m.received_ms.map(rfc3339)})
+    }
+
+    /// A note or comment: whose, since when, what.
+    fn entry_view(&self, e: &Entry) -> Value {
+        json!({"id": e.id, "author": e.author.map(|a| self.name_of(a)), "text": e.text("text"),
+            "time": e.received_ms.map(rfc3339)})
     }
 
     fn glimpse_view(&self, g: &GlimpseView) -> Value {
