@@ -3,8 +3,8 @@
 
 use super::{Action, Author, Context, Refusal, authority, entry, handover, require, withdrawal};
 use crate::consent::{
-    Access, Attested, Closing, DeletionWitness, Grantee, KeyPlace, LinkRepair, Permit, Reject, RejectReason,
-    SignedGrant, Statement,
+    Access, Attested, Closing, DeletionWitness, KeyPlace, LinkRepair, Permit, Reject, RejectReason, SignedGrant,
+    Statement,
 };
 use crate::limits;
 use crate::membership::Role;
@@ -110,7 +110,7 @@ fn attest(
         return Err(Refusal::NotYours);
     }
     let hold = state.hold_grant().ok_or(Refusal::GrantMissing)?;
-    let Grantee::Unit(unit) = hold.grant.grantee else { return Err(Refusal::VoucherMissing) };
+    let unit = hold.grant.grantee.unit().ok_or(Refusal::VoucherMissing)?;
     let holder_key = state.key_of(holder.person).ok_or(Refusal::NotAMember)?;
     let object = attested.by_holder.verify(holder_key).map_err(|_| Refusal::BadSignature)?;
     attested.by_leader.verify(&unit.leader_key).map_err(|_| Refusal::BadSignature)?;
