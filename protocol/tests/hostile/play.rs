@@ -40,6 +40,11 @@ impl Start {
         let coach = world.give(&mut card, world.person_grantee(COACH), Access::Contribute);
         card.admit(&world, founder, COACH, Role::Actor, coach, vec![]).unwrap();
         let read = world.give(&mut card, world.unit_of(PPT_LEADER), Access::Read);
+        // Somebody was in on that, too, until their leader ended it.
+        let former = vec![world.voucher(PPT_LEADER, PPT_TWO, CARD)];
+        card.admit(&world, founder, PPT_TWO, Role::Reader, read, former).unwrap();
+        card.say(&world, founder, world.employee_end(PPT_LEADER, PPT_TWO, CARD)).unwrap();
+        card.remove_listed(&world, founder).unwrap();
         let membership = Some(card.with(&world, PPT, &[0, 1], Role::Reader, read));
         let adds = vec![world.device(PPT).key_package(), world.device_n(PPT, 1).key_package()];
         let vouchers = vec![employee_voucher(&world)];
