@@ -183,6 +183,28 @@ fn a6_a_leader_alone_does_not_put_the_family_out() {
     assert_eq!(broken("leader", 2, &steps, Broken::FamilyOut), None);
 }
 
+/// Holder, leader and another unit's leader bring one decision, and another beside it: what was said against the first
+/// still counts.
+#[test]
+fn a6_a_second_decision_does_not_take_the_objection_off_the_first() {
+    let decides = |nth| Authority { by: Teacher, to: Rule::FatherAlone, decision: Some(nth) };
+    let steps = [decides(0), Object { by: Mother, nth: 0 }, decides(1), Wait { days: 8 }, decides(0), decides(1)];
+    assert_eq!(broken("unit and outsider", 2, &steps, Broken::FamilyOut), None);
+}
+
+/// Whose leader has ended it does not come back on the copy of the leader's word, nor does anybody bring a decision who
+/// answers for a unit of another municipality, or for none.
+#[test]
+fn outsiders_come_in_by_nobody_s_old_word() {
+    let back = [LetIn { by: Ppt, who: Former, devices: 1, seat: Seat::Given(Gift::ReadPpt) }];
+    assert_eq!(broken("reader and former", 2, &back, Broken::Reads), None);
+    for by in [Teacher, Leader] {
+        let decides = Authority { by, to: Rule::FatherAlone, decision: Some(0) };
+        let steps = [decides, Wait { days: 8 }, decides];
+        assert_eq!(broken("holder and foreigner", 2, &steps, Broken::FamilyOut), None, "{by:?}");
+    }
+}
+
 /// An employee rejects a commit, comes back with one of two devices, and goes when the certificate runs out.
 #[test]
 fn a9_an_employee_does_not_come_back_without_a_voucher() {
