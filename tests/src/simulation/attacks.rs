@@ -9,7 +9,6 @@ use crate::model_home::ModelHome;
 use crate::model_net::{Homes, Net as _};
 use ed25519_dalek::SigningKey;
 use stafett_client_core::client::Standing;
-use stafett_client_core::client::input::Command as C;
 use stafett_protocol::codec::decode;
 use stafett_protocol::consent::{
     AuthorityChange, AuthoritySignature, KeyPlace, LinkRepair, Reject, RejectReason, SignedAuthorityChange, Statement,
