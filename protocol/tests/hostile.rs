@@ -21,7 +21,7 @@ use self::draw::history;
 use self::moves::Move::*;
 use self::moves::P::*;
 use self::moves::{Aim, Game, Gift, Move, Rule, Seat, cast};
-use self::play::{Start, play};
+use self::play::{Start, play, starts};
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -31,10 +31,6 @@ use std::time::{Duration, Instant};
 const LOOKS: Duration = Duration::from_secs(25);
 /// Histories whose verdicts are written down for the second opinion (`common::verdicts`): each verdict is a line.
 const WITNESSED: u64 = 20;
-
-fn starts() -> [Start; 2] {
-    [Start::new(1), Start::new(2)]
-}
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -50,9 +46,9 @@ fn story(starts: &[Start], seed: u64, casts: &[&str], kinds: &[Broken]) -> Optio
     let (game, steps, found) = history(starts, seed, casts, kinds);
     let (least, violation) = shrink::shrunk(starts, game, &steps, found?);
     let lines: String = least.iter().map(|step| format!("    {step:?},\n")).collect();
-    let Game { cast, quorum } = game;
+    let Game { cast, quorum, young } = game;
     let Violation { kind, what } = violation;
-    Some(format!("STAFETT_SEED={seed}: {kind:?}: {what}\n  {:?}, quorum {quorum}:\n{lines}", cast.name))
+    Some(format!("STAFETT_SEED={seed}: {kind:?}: {what}\n  {:?}, quorum {quorum}, young {young}:\n{lines}", cast.name))
 }
 
 /// Plays seeds from `first` on, on every thread some, until `many` are played, time is up, or something is broken.
@@ -124,8 +120,12 @@ fn every_move_comes_to_something() {
 
 /// What these steps break, of this kind.
 fn broken(cast_name: &str, quorum: u8, steps: &[Move], kind: Broken) -> Option<String> {
-    let game = Game { cast: cast(cast_name), quorum };
-    play(&Start::new(quorum), game, steps, &[kind]).err().map(|(at, v)| format!("after step {at}: {}", v.what))
+    let game = Game { cast: cast(cast_name), quorum, young: false };
+    played(&Start::new(quorum), game, steps, kind)
+}
+
+fn played(start: &Start, game: Game, steps: &[Move], kind: Broken) -> Option<String> {
+    play(start, game, steps, &[kind]).err().map(|(at, v)| format!("after step {at}: {}", v.what))
 }
 
 /// A guardian rejects whatever commit was the last, founds anew and lets nobody back.
@@ -202,6 +202,16 @@ fn outsiders_come_in_by_nobody_s_old_word() {
         let decides = Authority { by, to: Rule::FatherAlone, decision: Some(0) };
         let steps = [decides, Wait { days: 8 }, decides];
         assert_eq!(broken("holder and foreigner", 2, &steps, Broken::FamilyOut), None, "{by:?}");
+    }
+}
+
+/// The holder rejects the very commit that let the family in, and founds anew alone.
+#[test]
+fn a2_who_rejects_the_commit_that_let_the_family_in_puts_nobody_of_it_out() {
+    let game = Game { cast: cast("holder"), quorum: 2, young: true };
+    let steps = [Reject { by: Teacher }, Refound { by: Teacher, back: 0, junk: false }];
+    for kind in [Broken::FamilyOut, Broken::FamilyMute, Broken::NoWayOn] {
+        assert_eq!(played(&Start::young(2), game, &steps, kind), None);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::consent::{
     Statement,
 };
 use crate::limits;
-use crate::membership::Role;
+use crate::membership::{Member, Role};
 use crate::state::{Attestation, GrantFact, GrantStanding, ScopeState, Status};
 
 pub(super) fn decide(
@@ -167,6 +167,12 @@ fn reject(state: &ScopeState, rejected: &Reject) -> Result<ScopeState, Refusal> 
     if rejected.reason == RejectReason::TwoHistories {
         // Nothing is wrong with the commit: nobody whom it let in is left behind.
         next.before_last_commit = state.present().cloned().collect();
+    }
+    // Whoever decides for the child comes back in any case: to reject the commit that let them in is not to put them out.
+    let decides = |m: &&Member| m.role.is_family() && state.authority().key(m.person).is_some();
+    let missed = |m: &&Member| state.before_last_commit.iter().all(|b| b.person != m.person);
+    if rejected.reason != RejectReason::TwoHistories {
+        next.before_last_commit.extend(state.present().filter(decides).filter(missed).cloned());
     }
     Ok(next)
 }

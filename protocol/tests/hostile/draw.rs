@@ -3,7 +3,7 @@
 use super::checks::{Broken, Violation, check};
 use super::facts::oldest_gap;
 use super::moves::{Aim, CASTS, GUARDIANS, Game, Gift, MEMBERS, Move, P, Rule, Seat};
-use super::play::{Run, Start};
+use super::play::{Run, Start, start};
 use stafett_protocol::consent::Permit;
 use stafett_protocol::ids::hash;
 use stafett_protocol::state::Status;
@@ -38,14 +38,14 @@ pub fn game(dice: &mut Dice, casts: &[&str]) -> Game {
         .iter()
         .filter(|c| if casts.is_empty() { !c.people.is_empty() } else { casts.contains(&c.name) })
         .collect();
-    Game { cast: dice.one(&fits), quorum: dice.one(&[1, 2]) }
+    Game { cast: dice.one(&fits), quorum: dice.one(&[1, 2]), young: dice.below(4) == 0 }
 }
 
 /// Plays a seed's history as it is drawn; all its steps, and what is broken after the last of them.
 pub fn history(starts: &[Start], seed: u64, casts: &[&str], kinds: &[Broken]) -> (Game, Vec<Move>, Option<Violation>) {
     let mut dice = Dice::new(seed);
     let game = game(&mut dice, casts);
-    let mut run = starts[usize::from(game.quorum) - 1].run(game);
+    let mut run = start(starts, game).run(game);
     let mut steps = vec![];
     for _ in 0..TRIES {
         if steps.len() == STEPS {

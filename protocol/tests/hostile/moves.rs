@@ -242,6 +242,8 @@ pub struct Game {
     pub cast: &'static Cast,
     /// Of two guardians.
     pub quorum: u8,
+    /// The log has just begun: the last commit is the one that let the family in.
+    pub young: bool,
 }
 
 impl Game {

@@ -91,7 +91,12 @@ fn the_family_is_in(world: &World, scope: ScopeId) -> Result<(), String> {
     let named = |person: String| world.persons.iter().position(|p| *p == person);
     out.map_or(Ok(()), |p| {
         let person = named(p.person.to_string());
-        Err(format!("person {person:?} of the family is out of the {:?} {scope} at rest", state.kind()))
+        let who = who_is_where(world, &state.log().to_string());
+        let told: Vec<_> = world.nodes.iter().map(|n| (n.person, n.device.last_problem())).collect();
+        Err(format!(
+            "person {person:?} of the family is out of the {:?} {scope} at rest: {who}; {told:?}",
+            state.kind()
+        ))
     })
 }
 
