@@ -43,6 +43,14 @@ pub enum Grantee {
 }
 
 impl Grantee {
+    /// The unit, if it is one.
+    pub fn unit(&self) -> Option<&UnitGrantee> {
+        match self {
+            Self::Unit(unit) => Some(unit),
+            Self::Person(_) => None,
+        }
+    }
+
     /// Whether both are the same unit, whoever leads it, or the same person, whatever their key.
     pub fn is_same_party(&self, other: &Self) -> bool {
         match (self, other) {

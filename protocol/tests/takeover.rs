@@ -135,3 +135,29 @@ fn a_withdrawn_log_wakes_on_a_fresh_grant_and_a_handover_that_relieves_nobody() 
     assert_eq!(hand(&world, &mut card, &offer, MOTHER, COLLEAGUE), Ok(()));
     assert_eq!((card.state().status, holders(&card)), (Status::Active, 1));
 }
+
+/// Who is named while nobody may write must not stay outside: nobody else could wake the log.
+#[test]
+fn a_guardian_who_is_named_while_the_log_rests_comes_in() {
+    let world = World::new();
+    let rests =
+        [(false, vec![STRANGER], TEACHER, Status::Dormant), (true, vec![MOTHER, STRANGER], MOTHER, Status::Withdrawn)];
+    for (all, guardians, by, status) in rests {
+        let mut card = world.family_card();
+        let target = if all { Target::All } else { Target::Grant(card.basis()) };
+        let end = world.withdrawal_salted(world.log(), CARD, target, MOTHER, 4);
+        card.say(&world, world.device(MOTHER), end).unwrap();
+        let named = world.authority_of(&guardians, 1);
+        let (old, quorum) = (world.authority(), &[MOTHER, FATHER]);
+        let change = world.authority_change(world.log(), CARD, &old, &named, Hash::default(), quorum);
+        card.say(&world, world.device(FATHER), change).unwrap();
+        card.remove_listed(&world, world.device(by)).unwrap();
+        assert_eq!(card.state().status, status);
+        let basis = named.id();
+        let employee = card.admit(&world, world.device(by), COACH, Role::Reader, basis, vec![]);
+        assert_eq!(employee, Err(R::NotActive), "nobody else does");
+        let comes = card.admit(&world, world.device(by), STRANGER, Role::Guardian, basis, vec![]);
+        assert_eq!(comes, Ok(()), "{status:?}");
+        assert_eq!(card.role(&world, STRANGER), Some(Role::Guardian));
+    }
+}

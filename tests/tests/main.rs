@@ -23,6 +23,7 @@ mod key_gaps;
 mod keyring;
 mod kill;
 mod kill_transfer;
+mod late_welcome;
 mod loss;
 mod lost;
 mod model_agrees;

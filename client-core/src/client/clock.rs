@@ -5,17 +5,13 @@ use super::input::Problem;
 use crate::rows::Space;
 use stafett_protocol::event::{Event, Record};
 use stafett_protocol::ids::{Millis, ScopeId};
-use stafett_protocol::limits::CLOCK_SKEW_SHOWN_MILLIS;
+use stafett_protocol::limits::{CLOCK_FUTURE_MILLIS, CLOCK_SKEW_SHOWN_MILLIS};
 
 /// Code of what is refused because two clocks are too far apart.
 pub(crate) const WRONG_CLOCK: &str = "clock";
 
 /// Code of what is told of a device clock that is off, while all else goes on.
 const CLOCK_SKEW: &str = "clock-skew";
-
-/// How far a home's word of the time may lie ahead of this device's clock. Beyond it one of the two is wrong, and
-/// nothing of it is taken.
-pub(crate) const CLOCK_FUTURE_MILLIS: Millis = 48 * 3_600_000;
 
 /// By how many milliseconds the home's clock was ahead of this device's when it last told.
 pub(crate) const CLOCK: &[u8] = b"clock";

@@ -252,12 +252,13 @@ impl Step<'_> {
         require(self.state, self.context, self.author, action)
     }
 
-    /// Admitting goes on in a scope that takes no content where a lost key is replaced, and in a
-    /// re-founded one.
+    /// Admitting goes on in a scope that takes no content where a lost key is replaced, in a re-founded one, and for the
+    /// family: who is named while a log rests is who may wake it.
     fn may_admit(&self, person: PersonId) -> Result<(), Refusal> {
         match self.may(Action::Admit) {
             Err(Refusal::NotActive) if self.state.readmit.iter().any(|m| m.person == person) => Ok(()),
             Err(Refusal::NotActive) if self.state.new_key(person).is_some() => Ok(()),
+            Err(Refusal::NotActive) if self.state.authority().key(person).is_some() => Ok(()),
             other => other,
         }
     }

@@ -68,10 +68,7 @@ pub(super) fn check(
 
 /// The units that a person comes from: those that certify the leaves, and the one that the grant names.
 pub(super) fn units(fact: &GrantFact, identities: &[Identity]) -> Vec<UnitId> {
-    let granted = match fact.grant.grantee {
-        Grantee::Unit(unit) => Some(unit.unit),
-        Grantee::Person(_) => None,
-    };
+    let granted = fact.grant.grantee.unit().map(|u| u.unit);
     identities.iter().filter_map(Identity::unit).chain(granted).collect()
 }
 
@@ -209,7 +206,7 @@ pub(super) fn check_new_holder(
         return Err(Refusal::NotOnCard);
     }
     let fact = state.grant(&member.basis).ok_or(Refusal::GrantMissing)?;
-    if let Grantee::Unit(unit) = fact.grant.grantee {
+    if let Some(unit) = fact.grant.grantee.unit() {
         state.not_ended(unit.unit, member.person, fact.in_force_since)?;
     }
     state.reconciled(context.now, fact, member.person, &units(fact, identities))?;

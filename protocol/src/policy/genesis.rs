@@ -113,8 +113,9 @@ fn card(context: &Context<'_>, genesis: &Genesis, founder: &Member, state: &mut 
     Ok(())
 }
 
-/// Whether an authority can decide, counts everyone once, and does not hold the log that it consents to.
-pub(super) fn check_authority(authority: &ConsentAuthority, holder: PersonId) -> Result<(), Refusal> {
+/// Whether an authority can decide, counts everyone once, and does not hold the log that it consents to: what a founding
+/// is held to, a change, and whoever is asked to sign beforehand.
+pub fn check_authority(authority: &ConsentAuthority, holder: PersonId) -> Result<(), Refusal> {
     let persons: BTreeSet<_> = authority.persons().map(|p| p.person).collect();
     let keys: BTreeSet<_> = authority.persons().map(|p| p.key).collect();
     let named = authority.persons().count();

@@ -154,10 +154,7 @@ pub(super) fn take_over(
     if takeover.reason == Hash::default() {
         return Err(Refusal::ReasonMissing);
     }
-    let unit_of = |member: &Member| match state.grant(&member.basis)?.grant.grantee {
-        Grantee::Unit(unit) => Some(unit.unit),
-        Grantee::Person(_) => None,
-    };
+    let unit_of = |member: &Member| Some(state.grant(&member.basis)?.grant.grantee.unit()?.unit);
     let own = state.membership.member(author.person).and_then(unit_of);
     // A leader speaks for the holder's unit, and for no other.
     if own.is_none() || own != state.holder().and_then(unit_of) {

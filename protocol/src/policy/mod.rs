@@ -14,6 +14,7 @@ mod table;
 mod withdrawal;
 
 pub use entry::own_basis;
+pub use genesis::check_authority;
 pub use handover::{is_complete, may_abort, may_hand_over, may_offer};
 pub use table::{Action, ROLES, STATUSES, allows, print as print_table};
 

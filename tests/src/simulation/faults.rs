@@ -84,7 +84,7 @@ impl World {
         self.nodes[node].away = steps;
     }
 
-    fn restore(&mut self, node: usize) {
+    pub(super) fn restore(&mut self, node: usize) {
         let Some(Backup { disk, written }) = self.nodes[node].backup.clone() else { return };
         self.cut(node);
         self.nodes[node].device.disk = disk;

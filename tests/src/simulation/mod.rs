@@ -64,8 +64,10 @@ pub struct Tally {
     pub handovers: u64,
     pub moves: u64,
     pub struck_moves: u64,
-    /// What hostile members did that came as far as they wanted.
-    pub attacks: u64,
+    /// What hostile members handed in, in how many worlds, and what of it the home took.
+    pub tried: u64,
+    pub reached: u64,
+    pub landed: u64,
 }
 
 impl Tally {
@@ -77,7 +79,9 @@ impl Tally {
         self.handovers += more.handovers;
         self.moves += more.moves;
         self.struck_moves += more.struck_moves;
-        self.attacks += more.attacks;
+        self.tried += more.tried;
+        self.reached += more.reached;
+        self.landed += more.landed;
     }
 }
 

@@ -113,7 +113,7 @@ impl World {
         self.wish(guardian, C::ConsentWithdraw { log, target });
     }
 
-    fn new_device(&mut self, first: usize) {
+    pub(super) fn new_device(&mut self, first: usize) {
         let person = self.nodes[first].person;
         if self.nodes.iter().filter(|n| n.person == person).count() >= 3 || !self.nodes[first].may_connect() {
             return;

@@ -14,7 +14,8 @@ use stafett_protocol::consent::{Access, Grantee, text_hash};
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::ids::{Hash, LogId, PersonId, PublicKey, hash};
 use stafett_protocol::letter::{ConsentRequest, RequestedGrant};
-use stafett_protocol::membership::{AuthorityPerson, ConsentAuthority, ScopeKind};
+use stafett_protocol::membership::{AuthorityPerson, ScopeKind};
+use stafett_protocol::policy::check_authority;
 use std::collections::BTreeSet;
 
 /// A request as it is kept.
@@ -32,17 +33,6 @@ pub(crate) fn request_id(request: &ConsentRequest) -> Hash {
 
 fn differs(why: &str) -> Problem {
     Problem::rule("authority-differs", why)
-}
-
-/// Whether it can decide at all: everybody once, with a key of their own, and as many signatures as there are people.
-fn is_sound(authority: &ConsentAuthority, asker: PersonId) -> bool {
-    let (persons, keys): (BTreeSet<PersonId>, BTreeSet<PublicKey>) =
-        authority.persons().map(|p| (p.person, p.key)).unzip();
-    let (named, quorum) = (authority.persons().count(), usize::from(authority.quorum));
-    let by_youth = authority.guardians.is_empty() && authority.child.is_some() && authority.youth_from != 0;
-    let enough = quorum <= authority.guardians.len() && (quorum > 0 || by_youth);
-    // Whoever asks for a log of their own would hold what they decide about.
-    persons.len() == named && keys.len() == named && enough && !persons.contains(&asker)
 }
 
 /// The same people with the same keys, in whatever order.
@@ -111,8 +101,9 @@ impl Client {
         if request.authority.key(self.me()?.person).is_none() {
             return Err(Problem::rule("not-an-authority", "this consent is not yours to give"));
         }
+        // Whoever asks for a log of their own would hold what they decide about.
         let asker = if request.draft.is_some() { from } else { PersonId::default() };
-        if !is_sound(&request.authority, asker) {
+        if check_authority(&request.authority, asker).is_err() {
             return Err(differs("those who shall decide cannot"));
         }
         let told = drafted.map(|g| (g.person, g.person_key));

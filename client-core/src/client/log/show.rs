@@ -10,7 +10,6 @@ use crate::client::{Answer, Client};
 use crate::document::view::{Entry, GlimpseView, MeasureView};
 use crate::rows::Space;
 use serde_json::{Value, json};
-use stafett_protocol::consent::Grantee;
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::ids::{LogId, Municipality, PersonId, ScopeId};
 use stafett_protocol::membership::{Role, ScopeKind};
@@ -220,10 +219,7 @@ impl Client {
                     .as_ref()
                     .and_then(|p| p.unit)
                     .or_else(|| self.me.as_ref().filter(|_| own).and_then(|me| me.unit.as_ref().map(|u| u.unit)))
-                    .or_else(|| match state.grant(&m.basis).map(|g| g.grant.grantee) {
-                        Some(Grantee::Unit(unit)) => Some(unit.unit),
-                        _ => None,
-                    });
+                    .or_else(|| state.grant(&m.basis).and_then(|g| g.grant.grantee.unit()).map(|u| u.unit));
                 json!({
                     "person": m.person.to_string(),
                     "name": self.name_of(m.person),

@@ -61,10 +61,7 @@ impl Client {
     /// A unit by id or unique prefix, also one of another municipality that is known from a consent only.
     pub(crate) fn unit_id(&self, prefix: &str) -> Result<UnitId, Problem> {
         let granted = self.scopes.values().flat_map(|s| &s.replica.state().grants);
-        let granted = granted.filter_map(|fact| match fact.grant.grantee {
-            Grantee::Unit(unit) => Some(unit.unit),
-            Grantee::Person(_) => None,
-        });
+        let granted = granted.filter_map(|fact| fact.grant.grantee.unit()).map(|u| u.unit);
         people::unique("unit", prefix, self.known_units().into_iter().map(|u| u.unit).chain(granted))
     }
 
@@ -122,10 +119,8 @@ impl Client {
             }
             let presented = s.document.people("people");
             for member in state.membership.members.iter().filter(|m| !presented.iter().any(|p| p.person == m.person)) {
-                let unit = match state.grant(&member.basis).map(|g| g.grant.grantee) {
-                    Some(Grantee::Unit(unit)) => Some(self.unit_name(unit.unit)),
-                    _ => None,
-                };
+                let unit =
+                    state.grant(&member.basis).and_then(|g| g.grant.grantee.unit()).map(|u| self.unit_name(u.unit));
                 newcomers.extend(self.told_name(member.person).map(|name| (s.id(), member.person, name, unit)));
             }
         }

@@ -176,10 +176,7 @@ impl Client {
     pub(crate) fn take_mail(&mut self, from: Municipality, item: MailItem) -> Result<(), Problem> {
         let taken = match item.mail {
             Mail::Letter(letter) => self.open_letter(&letter),
-            Mail::Welcome(welcome) => {
-                self.keep_welcome(from, welcome);
-                Ok(())
-            }
+            Mail::Welcome(welcome) => self.keep_welcome(from, welcome),
             // The server tells every device of ours; the one that drew the code answers.
             Mail::Joined(notice) if self.drew_another(notice.claim.peek().map(|c| c.ticket)) => Ok(()),
             Mail::DeviceAsks(claim) if self.drew_another(claim.peek().map(|c| c.ticket)) => Ok(()),
@@ -202,12 +199,12 @@ impl Client {
         taken
     }
 
-    fn keep_welcome(&mut self, home: Municipality, welcome: WelcomeMail) {
+    fn keep_welcome(&mut self, home: Municipality, welcome: WelcomeMail) -> Result<(), Problem> {
         let scope = welcome.scope;
         let seen = self.scopes.get(&scope).map_or(0, |s| s.replica.state().position.seq);
         let left = self.has_left(scope);
         if left && welcome.seq <= seen {
-            return;
+            return Ok(());
         }
         // The chain may be here already, up to behind the place where this one would have been used.
         let late = self.welcome(scope).is_some_and(|w| w.is_lost()) && welcome.seq <= seen;
@@ -216,8 +213,14 @@ impl Client {
         self.welcome_came(scope);
         if left || late {
             self.forget_scope(scope);
+        } else if self.scopes.contains_key(&scope) {
+            // Its commit was read before it came, as where whoever founds anew lets people back who read on.
+            self.use_welcome(scope)?;
+            self.open_contents(scope);
+            self.save_scope(scope)?;
         }
         self.ask_anew(scope);
+        Ok(())
     }
 
     /// The chain is read anew from its beginning: after a withdrawal, where this device is let in again.

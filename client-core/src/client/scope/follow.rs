@@ -308,28 +308,13 @@ impl Client {
         let record = s.replica.apply(judged)?;
         s.note_head();
         save_record(&mut self.table, scope, &record);
-        let joining = s.standing == Standing::Joining;
         let after = s.replica.state().membership.clone();
         self.note_absence(scope);
         if let Some(before) = before {
             self.note_own_devices(author, &before, &after);
             self.forget_told(scope, &before, &after);
         }
-        let Some(welcome) = self.welcome(scope).filter(|w| joining && w.seq == record.seq) else {
-            return Ok(());
-        };
-        let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
-        let (membership, epoch, tree) =
-            (s.replica.state().membership.clone(), s.replica.state().epoch, s.replica.tree());
-        let joined = group::join(&self.provider, welcome.welcome.as_slice(), tree, &membership, epoch, &mut s.keys);
-        // The leaf is ours all the same: with a Welcome that does not open it is taken by a resync.
-        s.standing = if joined.is_ok() { Standing::Member } else { Standing::Resyncing };
-        match joined {
-            Ok(()) => self.open_checkpoint(scope),
-            Err(problem) => self.report(&problem),
-        }
-        self.welcome_used(scope);
-        Ok(())
+        self.use_welcome(scope)
     }
 
     fn follow_commit(&mut self, scope: ScopeId, judged: Judged, commit: &Commit, own: bool) -> Result<(), Problem> {

@@ -41,6 +41,9 @@ impl Client {
             return self.report(&Problem::rule("set-back-too-far", why));
         }
         for scope in scopes {
+            if let Err(problem) = self.miss_welcome(*scope) {
+                self.report(&problem);
+            }
             let follows = self.scopes.contains_key(scope) && !self.has_left(*scope);
             let welcome = self.welcome(*scope);
             if follows || self.foundings.contains_key(scope) || welcome.as_ref().is_some_and(|w| !w.is_lost()) {

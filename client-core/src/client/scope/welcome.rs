@@ -1,8 +1,9 @@
 //! Welcomes that wait for their scope's chain, those that are lost, and what this device has left.
 
 use crate::client::Client;
+use crate::client::input::Problem;
 use crate::client::outbox::letters::mail_key;
-use crate::client::scope::{Scope, Standing};
+use crate::client::scope::{Scope, Standing, group};
 use crate::rows::Space;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes, decode, encode};
 use stafett_protocol::consent::Permit;
@@ -52,6 +53,55 @@ impl Client {
 
     pub(crate) fn welcome_used(&mut self, scope: ScopeId) {
         self.table.delete(Space::Mail, &mail_key("welcome", &[&scope.0]));
+    }
+
+    /// A Welcome that waits is used where the chain stands behind its commit and before the next one, whichever of the two
+    /// came first. Further on, or where it does not open, the leaf is ours all the same, and is taken by a resync.
+    pub(crate) fn use_welcome(&mut self, scope: ScopeId) -> Result<(), Problem> {
+        let device = self.me()?.device();
+        let Some(welcome) = self.welcome(scope).filter(|w| !w.is_lost()) else { return Ok(()) };
+        let joining = |s: &&mut Scope| s.standing == Standing::Joining && s.replica.state().position.seq >= welcome.seq;
+        let Some(s) = self.scopes.get_mut(&scope).filter(joining) else { return Ok(()) };
+        let (state, tree) = (s.replica.state().clone(), s.replica.tree());
+        let joined = match state.last_commit == welcome.seq {
+            true => {
+                let bytes = welcome.welcome.as_slice();
+                group::join(&self.provider, bytes, tree, &state.membership, state.epoch, &mut s.keys)
+            }
+            false => Err(group::mls_problem("the invitation came after others had gone on")),
+        };
+        s.facts_changed = true;
+        s.standing = match (&joined, state.membership.device_key(device)) {
+            (Ok(()), _) => Standing::Member,
+            (Err(_), Some(_)) => Standing::Resyncing,
+            // Founded anew since: another one comes.
+            (Err(_), None) => Standing::Joining,
+        };
+        match joined {
+            Ok(()) => self.open_checkpoint(scope),
+            Err(problem) => self.report(&problem),
+        }
+        self.welcome_used(scope);
+        Ok(())
+    }
+
+    /// The home has a leaf of this device, its chain here shows it, and all mail that waited has come: without a Welcome
+    /// among it there is none any more, and the leaf is taken by a resync.
+    pub(crate) fn miss_welcome(&mut self, scope: ScopeId) -> Result<(), Problem> {
+        let (device, now) = (self.me()?.device(), self.home_now());
+        if self.welcome(scope).is_some() {
+            return Ok(());
+        }
+        let here = |s: &&mut Scope| {
+            let state = s.replica.state();
+            s.standing == Standing::Joining
+                && state.membership.device_key(device).is_some()
+                && state.may_read(device, now)
+        };
+        let Some(s) = self.scopes.get_mut(&scope).filter(here) else { return Ok(()) };
+        s.standing = Standing::Resyncing;
+        s.facts_changed = true;
+        self.save_scope(scope)
     }
 
     /// Scopes to which this device has been welcomed.
