@@ -32,6 +32,9 @@ const KINDS: &[(&str, &str)] = &[
     ("proposals", "proposal"),
 ];
 
+/// Refusals of an edit which may be otherwise tomorrow: it stays where it is and is tried at the next sync.
+const WRITTEN_LATER: &[&str] = &["withdrawn", "unknown-scope", "not-a-member", "not-active", "removal-first"];
+
 /// What the program writes of itself, out of what stands elsewhere: nobody's words, and written again where it is missing.
 const BY_PROGRAM: &[&str] = &["people", "concerns"];
 
@@ -186,17 +189,7 @@ impl Client {
     }
 
     pub(super) fn refuse_pending(&mut self, scope: ScopeId, reason: &str) {
-        // These may change again: the edits stay where they are and are tried at the next sync.
-        if matches!(
-            reason,
-            "withdrawn"
-                | "unknown-scope"
-                | "not-a-member"
-                | "not-active"
-                | "busy"
-                | "too-many-requests"
-                | "removal-first"
-        ) {
+        if WRITTEN_LATER.contains(&reason) {
             return;
         }
         let Some(s) = self.scopes.get_mut(&scope) else {
@@ -308,5 +301,37 @@ impl Client {
         let key = drafts.into_iter().map(|(key, _)| key).find(|key| draft_id(key) == id);
         key.iter().for_each(|key| self.table.delete(Space::Draft, key));
         Ok(json!({"draft": id}))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::session::is_final;
+    use super::*;
+    use stafett_protocol::policy::Refusal;
+
+    /// Whoever adds a refusal decides here what becomes of what waits: these are tried again, all others end as drafts.
+    #[test]
+    fn sp23_every_refusal_ends_what_waits_or_is_tried_again() {
+        let tried_again = [
+            "wrong-home",
+            "wrong-generation",
+            "wrong-epoch",
+            "counter-used",
+            "counter-gap",
+            "removal-first",
+            "time-backwards",
+            "chain-broken",
+            "held",
+            "moved",
+            "attachment-missing",
+            "not-activated",
+        ];
+        let all: Vec<&str> = Refusal::ALL.iter().map(|refusal| refusal.code()).collect();
+        let again: Vec<&str> = all.iter().copied().filter(|code| !is_final(code)).collect();
+        assert_eq!(again, tried_again);
+        let misspelt = WRITTEN_LATER.iter().chain(FOUNDED_LATER).filter(|code| !all.contains(code));
+        assert_eq!(misspelt.count(), 0, "a word that no home says keeps nothing");
+        assert!(FOUNDED_LATER.iter().all(|code| is_final(code)), "what is no last word waits anyway");
     }
 }
