@@ -210,6 +210,11 @@ impl ModelHome {
             let context = Context { now, home: self.number, trusted: &trusted, card };
             let record = Record { seq: 1, time: now, event: envelope.event.clone() };
             let (replica, judged) = replica::found(record, &context).map_err(refused)?;
+            let log = replica.state().log();
+            let in_log = |c: &&ScopeChain| c.replica.state().log() == log;
+            if card.is_some() && self.scopes.values().filter(in_log).count() >= self.log_scopes {
+                return Err(refused(Refusal::TooMany));
+            }
             let records = vec![judged.record().clone()];
             self.scopes.insert(event.scope, ScopeChain::new(replica, records));
             return Ok((event.scope, 1));

@@ -12,6 +12,7 @@ use stafett_protocol::credential::{
 use stafett_protocol::event::Record;
 use stafett_protocol::federation::{PeerKey, PeerKeys};
 use stafett_protocol::ids::{DeviceId, Hash, PersonId, ScopeId, UnitId};
+use stafett_protocol::limits::LOG_SCOPES;
 use stafett_protocol::policy::Context;
 use stafett_protocol::refusal::Refusal;
 use stafett_protocol::replica::Replica;
@@ -122,6 +123,8 @@ pub struct ModelHome {
     pub storage: crate::model::restored::Storage,
     /// The newest time that it has put to anything.
     pub stamped: u64,
+    /// How many scopes a log may have here.
+    pub log_scopes: usize,
 }
 
 /// A bundle and its verdict, for whoever wants to compare it with another home's.
@@ -164,6 +167,7 @@ impl ModelHome {
             answered: vec![],
             storage: Default::default(),
             stamped: 0,
+            log_scopes: LOG_SCOPES,
         }
     }
 
@@ -193,6 +197,11 @@ impl ModelHome {
         let n = self.units.len() as u8 + 1 + (self.number % 8) as u8 * 16;
         let unit = UnitId([n; 16]);
         self.units.insert(unit, Unit { unit, name: name.into(), kind: kind.into(), leader: None });
+        self.own_code(n, PersonKind::Leader, Some(unit))
+    }
+
+    /// A code of the municipality itself: for a unit's leader, or for an administrator.
+    pub fn own_code(&mut self, n: u8, kind: PersonKind, unit: Option<UnitId>) -> String {
         let key = self.key.verifying_key().to_bytes();
         let code = Code {
             municipality: self.number,
@@ -204,8 +213,8 @@ impl ModelHome {
             inviter: key_hash(&key),
             person: None,
         };
-        let kind = CodeKind::Person(PersonKind::Leader);
-        self.tickets.insert(ticket_hash(&code.ticket), Ticket { kind, unit: Some(unit), inviter: None });
+        let kind = CodeKind::Person(kind);
+        self.tickets.insert(ticket_hash(&code.ticket), Ticket { kind, unit, inviter: None });
         code.to_text()
     }
 

@@ -39,3 +39,39 @@ impl Net for Picky<'_> {
         self.0.inbound(number, device)
     }
 }
+
+/// A home that answers with one word whatever fits.
+pub struct Refusing<'a> {
+    pub home: &'a mut ModelHome,
+    pub what: fn(&Request) -> bool,
+    pub code: &'a str,
+}
+
+impl Net for Refusing<'_> {
+    fn now(&self) -> u64 {
+        self.home.now
+    }
+    fn pass(&mut self, millis: u64) {
+        self.home.pass(millis);
+    }
+    fn join(&mut self, _: u16, body: &[u8]) -> Result<Vec<u8>, String> {
+        self.home.join(body)
+    }
+    fn connect(&mut self, _: u16, device: DeviceId) -> bool {
+        self.home.connect(device)
+    }
+    fn disconnect(&mut self, _: u16, device: DeviceId) {
+        self.home.disconnect(device);
+    }
+    fn frame(&mut self, _: u16, device: DeviceId, bytes: &[u8]) {
+        let ClientFrame { id, request } = decode(bytes).unwrap();
+        if !(self.what)(&request) {
+            return self.home.frame(device, bytes);
+        }
+        let problem = Problem { code: self.code.into(), detail: String::new(), scope: None };
+        self.home.open.get_mut(&device).unwrap().push(ServerFrame { id, reply: Reply::Problem(problem) });
+    }
+    fn inbound(&mut self, number: u16, device: DeviceId) -> Vec<ServerFrame> {
+        self.home.inbound(number, device)
+    }
+}

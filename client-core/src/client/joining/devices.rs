@@ -22,6 +22,12 @@ pub(crate) fn own_device_key(device: DeviceId) -> Vec<u8> {
     key
 }
 
+/// The device that a request is to register.
+fn certified(request: Request) -> Option<DeviceId> {
+    let Request::CertifyDevice(certified) = request else { return None };
+    certified.certificate.peek().ok().map(|certificate| DeviceId::of_key(&certificate.device_key))
+}
+
 impl Client {
     pub(crate) fn device_link(&mut self) -> Answer {
         let code = self.offer(CodeKind::Device, (false, false))?;
@@ -63,6 +69,24 @@ impl Client {
             encode(&OutLetter { to: claim.person, device: Some(to), content: Content::DeviceBundle(bundle) }),
         );
         Ok(())
+    }
+
+    /// Whether the server has not taken a new device yet: until then nothing is told to it, the person's key least of all.
+    pub(crate) fn awaits_registration(&self, device: DeviceId) -> bool {
+        let rows = self.queued_rows("r").into_iter().filter_map(|(_, value)| decode::<Request>(&value).ok());
+        rows.filter_map(certified).any(|certified| certified == device)
+    }
+
+    /// A device that the server will never take is told nothing.
+    pub(crate) fn registration_refused(&mut self, row: &[u8]) {
+        let request = self.table.read(Space::Outbox, row).map(decode::<Request>);
+        let Some(device) = request.and_then(Result::ok).and_then(certified) else { return };
+        for (key, value) in self.queued_rows("l") {
+            let letter = decode::<OutLetter>(&value).ok().and_then(|letter| letter.device);
+            if letter.is_some_and(|to| to.device == device) {
+                self.table.delete(Space::Outbox, &key);
+            }
+        }
     }
 
     pub(crate) fn device_bundle(&self, certificate: &Signed<DeviceCertificate>) -> Result<DeviceBundle, Problem> {

@@ -155,8 +155,12 @@ impl Client {
     pub(crate) fn measure_edit(&mut self, measure: &str, text: String) -> Answer {
         let (scope, id) = self.measure(measure)?;
         let text = text::MEASURE.take(&text)?;
+        let known = self.document(scope).map(|d| d.concern().measures).unwrap_or_default();
+        let known = known.into_iter().find(|m| m.id == id);
         self.edit(scope, |to| edit::rewrite_measure(to, &id, &text))?;
-        Ok(json!({"measure": id}))
+        // Whoever writes anew learns which words it replaces: another device's may have come since they were looked at.
+        let replaced = known.into_iter().flat_map(|m| m.beside.into_iter().chain([m.text])).filter(|old| *old != text);
+        Ok(json!({"measure": id, "replaced": replaced.collect::<Vec<_>>()}))
     }
 
     /// F8: wrongly recorded (feilregistrert), replaced by a corrected one or ended.

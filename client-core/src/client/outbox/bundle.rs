@@ -110,7 +110,7 @@ impl Client {
             if is_final(&problem.code) {
                 let begun: Vec<ScopeId> = scopes.iter().copied().filter(|s| self.foundings.contains_key(s)).collect();
                 for scope in begun {
-                    self.draft_founding(scope, &problem.code);
+                    self.founding_refused(scope, &problem.code);
                 }
             }
             self.report(&Problem::rule(&problem.code, problem.detail.clone()));

@@ -4,6 +4,7 @@
 use crate::audit::statement_word;
 use crate::client::input::Problem;
 use crate::client::log::rfc3339;
+use crate::client::outbox::letters::OutLetter;
 use crate::client::{Answer, Client, people};
 use crate::document::Draft;
 use crate::rows::Space;
@@ -11,26 +12,38 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stafett_protocol::codec::decode;
 use stafett_protocol::ids::{Millis, ScopeId, hash, to_hex};
+use stafett_protocol::letter::{Answer as Answered, Content};
 use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::state::Status;
 use stafett_protocol::statement::Statement;
 use stafett_protocol::wire::Request;
 
-/// What a draft was going to be, by the section that it wrote first.
+/// What a draft was going to be, by what it wrote: the first of these sections.
 const KINDS: &[(&str, &str)] = &[
+    ("log", "log"),
+    ("about", "concern"),
+    ("goal", "concern"),
     ("glimpses", "glimpse"),
     ("notes", "note"),
     ("comments", "comment"),
     ("measures", "measure"),
     ("evaluations", "evaluation"),
     ("family_marks", "evaluation"),
-    ("about", "concern"),
-    ("goal", "concern"),
     ("proposals", "proposal"),
 ];
 
+/// Refusals of an edit which may be otherwise tomorrow: it stays where it is and is tried at the next sync.
+const WRITTEN_LATER: &[&str] = &["withdrawn", "unknown-scope", "not-a-member", "not-active", "removal-first"];
+
+/// What the program writes of itself, out of what stands elsewhere: nobody's words, and written again where it is missing.
+const BY_PROGRAM: &[&str] = &["people", "concerns"];
+
 /// Fields that hold somebody's words.
-const WORDS: &[&str] = &["title", "text", "result", "reason", "answer", "child_name"];
+const WORDS: &[&str] = &["title", "text", "result", "reason", "answer", "child_name", "name", "to"];
+
+/// Refusals of a log or concern that is to be founded which may be otherwise once somebody else has done their part: the
+/// leader has renewed a certificate, the program was updated.
+const FOUNDED_LATER: &[&str] = &["unknown-policy", "not-identified", "voucher-missing", "voucher-invalid"];
 
 /// A draft as it is kept.
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,6 +58,34 @@ pub(crate) struct Kept {
     pub lines: Vec<(String, String)>,
     at: Millis,
     told: bool,
+}
+
+/// The words of a letter that somebody asked for; none for what the program tells other programs.
+fn words_of(content: &Content) -> Option<String> {
+    match content {
+        Content::ConsentRequest(request) => Some(request.text.clone()),
+        Content::HandoverOffer(offer) => Some(offer.reason.text.clone()),
+        Content::HandoverAborted(abort) => Some(abort.reason.clone()),
+        Content::Takeover(takeover) => Some(takeover.reason.text.clone()),
+        Content::HandoverAnswer(answer) => match &answer.answer {
+            Answered::Seen => None,
+            Answered::Declined(words) => Some(words.clone()),
+            _ => Some(String::new()),
+        },
+        Content::ConsentAnswer(_)
+        | Content::Withdrawal(_)
+        | Content::Assignment(_)
+        | Content::EmployeeEnd(_)
+        | Content::Employment(_)
+        | Content::DeviceBundle(_) => Some(String::new()),
+        Content::GrantNotice(_)
+        | Content::Deletion(_)
+        | Content::LateContribution(_)
+        | Content::Introduction(_)
+        | Content::Seen(_)
+        | Content::HandoverDone(_)
+        | Content::WelcomeAt(_) => None,
+    }
 }
 
 impl Kept {
@@ -66,14 +107,24 @@ pub(crate) fn draft_id(key: &[u8]) -> String {
 }
 
 impl Client {
-    /// A refused edit is kept in plain on this device, with the reason: no edit vanishes (SP23).
-    pub(crate) fn keep_draft(&mut self, scope: ScopeId, draft: &Draft, reason: &str) {
+    /// A refused edit is kept in plain on this device, with the reason: no edit vanishes (SP23). Answers whether it held
+    /// anybody's words.
+    fn keep_draft(&mut self, scope: ScopeId, draft: &Draft, reason: &str) -> bool {
         // Words are kept for their author to read; the key of a file that was not sent is none.
         let lines: Vec<_> =
             draft.lines.iter().filter(|(place, _)| !place.ends_with("/attachment_key")).cloned().collect();
-        let section = lines.first().and_then(|(place, _)| place.split('/').next()).unwrap_or_default().to_owned();
-        let kind = KINDS.iter().find(|(known, _)| *known == section).map_or("change", |(_, kind)| kind);
+        let sections: Vec<&str> = lines.iter().filter_map(|(place, _)| place.split('/').next()).collect();
+        if !sections.is_empty() && sections.iter().all(|section| BY_PROGRAM.contains(section)) {
+            return false;
+        }
+        let kind = KINDS.iter().find(|(known, _)| sections.contains(known)).map_or("change", |(_, kind)| kind);
         self.keep(Some(scope), &draft.hash, kind, lines, reason);
+        true
+    }
+
+    /// The same for several; answers how many held somebody's words.
+    pub(crate) fn keep_drafts(&mut self, scope: ScopeId, drafts: &[Draft], reason: &str) -> u64 {
+        drafts.iter().map(|draft| u64::from(self.keep_draft(scope, draft, reason))).sum()
     }
 
     fn keep(&mut self, scope: Option<ScopeId>, id: &[u8], kind: &str, lines: Vec<(String, String)>, reason: &str) {
@@ -108,31 +159,37 @@ impl Client {
         }
     }
 
-    /// A request to the own server that it will never take.
-    pub(crate) fn keep_request_of(&mut self, row: &[u8], reason: &str) {
-        let kind = match self.table.read(Space::Outbox, row).map(decode::<Request>) {
-            Some(Ok(Request::OfferCode(_))) => "code",
-            Some(Ok(Request::AddUnit(_))) => "unit",
-            Some(Ok(Request::RemoveDevice(_))) => "device",
-            _ => "request",
+    /// A request to a server, or a letter, that it will never take.
+    pub(crate) fn keep_row(&mut self, row: &[u8], reason: &str) {
+        let Some(value) = self.table.read(Space::Outbox, row).map(<[u8]>::to_vec) else { return };
+        let line = |place: &str, text: String| (place.to_owned(), text);
+        let wish = match row {
+            [b'l', ..] => decode::<OutLetter>(&value).ok().and_then(|letter| {
+                let words = words_of(&letter.content)?;
+                let to = line("letters/to", self.name_of(letter.to));
+                Some(("letter", vec![to, line("letters/text", words)]))
+            }),
+            [b't', ..] => Some(("offer", vec![])),
+            _ => Some(match decode::<Request>(&value) {
+                Ok(Request::OfferCode(_)) => ("invitation", vec![]),
+                Ok(Request::AddUnit(unit)) => ("unit", vec![line("units/name", unit.name)]),
+                Ok(Request::CertifyEmployee(certified)) => {
+                    let person = certified.peek().map(|c| self.name_of(c.person)).unwrap_or_default();
+                    ("employee", vec![line("employees/name", person)])
+                }
+                Ok(Request::RemoveDevice(_) | Request::CertifyDevice(_)) => ("device", vec![]),
+                _ => ("request", vec![]),
+            }),
         };
-        let id = hash("refused request", &[row, &self.now.to_be_bytes()]);
-        self.keep(None, &id.0, kind, vec![], reason);
-        self.session.counts.given_up += 1;
+        if let Some((kind, lines)) = wish {
+            let id = hash("refused request", &[row, &self.now.to_be_bytes()]);
+            self.keep(None, &id.0, kind, lines, reason);
+            self.session.counts.given_up += 1;
+        }
     }
 
     pub(crate) fn refuse_pending(&mut self, scope: ScopeId, reason: &str) {
-        // These may change again: the edits stay where they are and are tried at the next sync.
-        if matches!(
-            reason,
-            "withdrawn"
-                | "unknown-scope"
-                | "not-a-member"
-                | "not-active"
-                | "busy"
-                | "too-many-requests"
-                | "removal-first"
-        ) {
+        if WRITTEN_LATER.contains(&reason) {
             return;
         }
         let Some(s) = self.scopes.get_mut(&scope) else {
@@ -140,36 +197,52 @@ impl Client {
         };
         let first = s.document.pending().next().map(|p| p.hash);
         let drafts = first.map_or_else(Vec::new, |hash| s.document.refuse(&hash).unwrap_or_default());
-        for draft in &drafts {
-            self.keep_draft(scope, draft, reason);
-        }
-        self.session.counts.given_up += drafts.len() as u64;
+        self.session.counts.given_up += self.keep_drafts(scope, &drafts, reason);
         if let Err(problem) = self.save_scope(scope) {
             self.report(&problem);
         }
     }
 
-    /// What was begun here and will never be founded; its words stay with their writer. Content alone: a log that waits for
-    /// its family waits on.
-    pub(crate) fn draft_founding(&mut self, scope: ScopeId, reason: &str) {
-        let Some(founding) = self.foundings.get_mut(&scope).filter(|f| f.plan.kind == ScopeKind::Concern) else {
-            return;
-        };
-        let log = founding.plan.log;
-        let first = founding.document.pending().next().map(|p| p.hash);
-        let drafts = first.map_or_else(Vec::new, |hash| founding.document.refuse(&hash).unwrap_or_default());
-        drafts.iter().for_each(|draft| self.keep_draft(scope, draft, reason));
-        self.forget_founding(scope);
-        if let Some(journal) = self.journal_of(log).filter(|journal| self.scopes.contains_key(journal)) {
-            self.edit_beside(journal, |to| crate::document::edit::set_listed_state(to, scope, false));
+    /// A log or a concern that its home refused to found. Its words become drafts, unless the refusal may be another one
+    /// tomorrow.
+    pub(crate) fn founding_refused(&mut self, scope: ScopeId, reason: &str) {
+        if !FOUNDED_LATER.contains(&reason) {
+            self.session.counts.given_up += self.draft_founding(scope, reason);
         }
     }
 
-    /// Concerns that were begun in a log whose card this device has left.
-    pub(crate) fn draft_foundings_under(&mut self, card: ScopeId, reason: &str) {
+    /// What was begun here and will never be founded; its words stay with their writer. Answers how many held words.
+    fn draft_founding(&mut self, scope: ScopeId, reason: &str) -> u64 {
+        let Some(founding) = self.foundings.get_mut(&scope) else { return 0 };
+        let (log, kind, card) = (founding.plan.log, founding.plan.kind, founding.plan.card);
+        let first = founding.document.pending().next().map(|p| p.hash);
+        let drafts = first.map_or_else(Vec::new, |hash| founding.document.refuse(&hash).unwrap_or_default());
+        let mut kept = self.keep_drafts(scope, &drafts, reason);
+        // The journal of a log that has moved is the family's with the move: it stays planned, without these words.
+        if kind == ScopeKind::Journal && card.is_some_and(|card| self.scopes.contains_key(&card)) {
+            if let Err(problem) = self.save_founding(scope) {
+                self.report(&problem);
+            }
+            return kept;
+        }
+        self.forget_founding(scope);
+        self.wipe_files(scope);
+        match kind {
+            ScopeKind::Card => kept += self.draft_foundings_under(scope, reason),
+            _ => {
+                if let Some(journal) = self.journal_of(log).filter(|journal| self.scopes.contains_key(journal)) {
+                    self.edit_beside(journal, |to| crate::document::edit::set_listed_state(to, scope, false));
+                }
+            }
+        }
+        kept
+    }
+
+    /// What was begun in a log whose card this device has left, or which will never be. Answers how many held words.
+    pub(crate) fn draft_foundings_under(&mut self, card: ScopeId, reason: &str) -> u64 {
         let under = self.foundings.values().filter(|f| f.plan.card == Some(card)).map(|f| f.plan.scope);
         let under: Vec<ScopeId> = under.collect();
-        under.into_iter().for_each(|scope| self.draft_founding(scope, reason));
+        under.into_iter().map(|scope| self.draft_founding(scope, reason)).sum()
     }
 
     /// What was written for a part that was closed meanwhile, or stayed behind, closed, when the log moved.
@@ -228,5 +301,37 @@ impl Client {
         let key = drafts.into_iter().map(|(key, _)| key).find(|key| draft_id(key) == id);
         key.iter().for_each(|key| self.table.delete(Space::Draft, key));
         Ok(json!({"draft": id}))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::stream::is_final;
+    use stafett_protocol::refusal::Refusal;
+
+    /// Whoever adds a refusal decides here what becomes of what waits: these are tried again, all others end as drafts.
+    #[test]
+    fn sp23_every_refusal_ends_what_waits_or_is_tried_again() {
+        let tried_again = [
+            "wrong-home",
+            "wrong-generation",
+            "wrong-epoch",
+            "counter-used",
+            "counter-gap",
+            "removal-first",
+            "time-backwards",
+            "chain-broken",
+            "held",
+            "moved",
+            "attachment-missing",
+            "not-activated",
+        ];
+        let all: Vec<&str> = Refusal::ALL.iter().map(|refusal| refusal.code()).collect();
+        let again: Vec<&str> = all.iter().copied().filter(|code| !is_final(code)).collect();
+        assert_eq!(again, tried_again);
+        let misspelt = WRITTEN_LATER.iter().chain(FOUNDED_LATER).filter(|code| !all.contains(code));
+        assert_eq!(misspelt.count(), 0, "a word that no home says keeps nothing");
+        assert!(FOUNDED_LATER.iter().all(|code| is_final(code)), "what is no last word waits anyway");
     }
 }

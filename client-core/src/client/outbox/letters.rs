@@ -75,8 +75,9 @@ impl Client {
         let waiting: Vec<(Vec<u8>, OutLetter)> = self
             .queued_rows("l")
             .into_iter()
-            .filter_map(|(key, value)| decode(&value).ok().map(|letter| (key, letter)))
+            .filter_map(|(key, value)| decode::<OutLetter>(&value).ok().map(|letter| (key, letter)))
             .filter(|(key, _)| !self.session.waits_for(&Sent::Row(key.clone())) && !self.session.parked.contains(key))
+            .filter(|(_, letter)| !letter.device.as_ref().is_some_and(|to| self.awaits_registration(to.device)))
             .collect();
         for (key, out) in waiting {
             let devices = match &out.device {
@@ -97,15 +98,19 @@ impl Client {
                 continue;
             }
             let own = self.me()?.device();
+            let others: Vec<_> = devices.into_iter().filter(|(device, _)| *device != own).collect();
             let mut letters: Vec<Letter> = vec![];
-            for (device, letter_key) in devices.into_iter().filter(|(device, _)| *device != own) {
+            for (device, letter_key) in &others {
                 // A key that nothing can be sealed to concerns its device alone.
-                match self.seal_letter(device, letter_key.as_slice(), out.to, &out.content) {
+                match self.seal_letter(*device, letter_key.as_slice(), out.to, &out.content) {
                     Ok(letter) => letters.push(letter),
                     Err(problem) => self.report(&problem),
                 }
             }
             if letters.is_empty() {
+                if !others.is_empty() {
+                    self.keep_row(&key, "no-letter-key");
+                }
                 self.table.delete(Space::Outbox, &key);
                 continue;
             }

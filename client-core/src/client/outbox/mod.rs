@@ -124,12 +124,16 @@ impl Client {
             "code-invalid",
             "malformed",
             "too-large",
+            "name",
             "device-needed",
             "too-many-devices",
             "unit-exists",
         ];
-        if FINAL.contains(&problem.code.as_str()) {
-            self.keep_request_of(key, &problem.code);
+        // An offer that is taken back too late stands: the log has moved.
+        let too_late = key.starts_with(b"t/") && problem.code == "moved";
+        if FINAL.contains(&problem.code.as_str()) || is_final(&problem.code) || too_late {
+            self.keep_row(key, &problem.code);
+            self.registration_refused(key);
             self.table.delete(Space::Outbox, key);
         } else {
             self.session.parked.insert(key.to_vec());

@@ -244,7 +244,7 @@ impl Client {
         s.unaudited = Some(claim);
         s.facts_changed = true;
         let changes = s.changes;
-        drafts.iter().for_each(|draft| self.keep_draft(scope, draft, "quarantined"));
+        self.session.counts.given_up += self.keep_drafts(scope, &drafts, "quarantined");
         self.checkpoint_stored(scope, changes);
         self.save_scope(scope)
     }

@@ -143,10 +143,7 @@ impl Client {
             self.session.counts.refused += refused as u64;
             let news = delivered.entries.into_iter().map(|(section, entry)| News { scope, section, entry });
             self.news.extend(news);
-            for draft in &delivered.drafts {
-                self.keep_draft(scope, draft, "quarantined");
-            }
-            self.session.counts.given_up += delivered.drafts.len() as u64;
+            self.session.counts.given_up += self.keep_drafts(scope, &delivered.drafts, "quarantined");
         }
         for (seq, why) in unreadable {
             let key = [b"unreadable/".as_slice(), &scope.0, &seq.to_be_bytes()].concat();
@@ -192,7 +189,7 @@ impl Client {
         s.wipe(&mut self.table)?;
         self.table.delete(Space::State, &[b"resync/".as_slice(), &scope.0].concat());
         self.forget_handed_over(scope);
-        drafts.iter().for_each(|draft| self.keep_draft(scope, draft, "withdrawn"));
+        self.keep_drafts(scope, &drafts, "withdrawn");
         self.drop_queue(scope, "withdrawn");
         self.draft_foundings_under(scope, "withdrawn");
         self.wipe_files(scope);

@@ -192,7 +192,7 @@ impl Client {
             s.opened = fresh.opened;
             s.unaudited = None;
             s.stopped = false;
-            drafts.iter().for_each(|draft| self.keep_draft(scope, draft, "founded-anew"));
+            self.session.counts.given_up += self.keep_drafts(scope, &drafts, "founded-anew");
             self.open_contents(scope);
         } else {
             // What is shown stays as it was, and is not made anew on this connection.
