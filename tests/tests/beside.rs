@@ -2,8 +2,8 @@
 //! knows both writes again.
 
 use serde_json::{Value, json};
-use stafett_cli::messages::{Language, Messages};
-use stafett_cli::render::words;
+use stafett_cli::terminal::messages::{Language, Messages};
+use stafett_cli::terminal::render::words;
 use stafett_client_core::client::input::Command as C;
 use stafett_tests::model::cast::{Cast, cast, concern, list, log, telephone, text};
 use stafett_tests::model::net::Net;

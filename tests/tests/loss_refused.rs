@@ -2,8 +2,8 @@
 //! taken tomorrow waits.
 
 use serde_json::{Value, json};
-use stafett_cli::messages::{Language, Messages};
-use stafett_cli::render::words;
+use stafett_cli::terminal::messages::{Language, Messages};
+use stafett_cli::terminal::render::words;
 use stafett_client_core::client::input::{
     AccessWord, AttachTo, Command as C, Invitation, NewAttachment, NewMeasure, Who,
 };
