@@ -73,6 +73,8 @@ pub const GUESTS_PER_PEER: usize = 2000;
 pub const STREAMS_PER_DEVICE: usize = 32;
 /// Relays that one stream may have open.
 pub const RELAYS_PER_STREAM: usize = 16;
+/// And those of them together that have given way and are not gone yet.
+pub const RELAY_TASKS: usize = 2 * RELAYS_PER_STREAM;
 /// Messages that wait in a relay, each way.
 pub const RELAY_QUEUE: usize = 4;
 /// Pushes that wait for one connection.

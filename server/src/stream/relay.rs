@@ -12,14 +12,14 @@ use stafett_protocol::ids::Municipality;
 use stafett_protocol::limits::{CONTROL_FRAME_MILLIS, CONTROL_FRAMES, IDLE_TIMEOUT_SECONDS};
 use stafett_protocol::pace::Pace;
 use stafett_protocol::wire::{Problem, Reply};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::requests::Failed;
 use super::{Connection, End, PING};
 use crate::budget::memory::{Held, Holder};
-use crate::budget::table::{RELAY_QUEUE, RELAYS_PER_STREAM};
+use crate::budget::table::{RELAY_QUEUE, RELAY_TASKS, RELAYS_PER_STREAM};
 use crate::federation::RELAY_PATH;
 use crate::federation::outgoing::{PeerError, PeerStream};
 use crate::metered::{Meter, Taken};
@@ -37,12 +37,16 @@ pub(super) struct Relays {
     open: HashMap<Municipality, Relay>,
     /// Tells a relay from an earlier one to the same municipality.
     opened: u64,
+    /// As many copies as there are tasks, and one.
+    tasks: Arc<()>,
     back: mpsc::Sender<FromPeer>,
 }
 
 struct Relay {
     number: u64,
     queue: mpsc::Sender<Waiting>,
+    /// Its end is the task's, also where the peer has not answered yet.
+    _open: oneshot::Sender<()>,
 }
 
 /// A message on its way to a peer, counted in memory until it is gone.
@@ -63,7 +67,7 @@ pub(super) struct FromPeer {
 impl Relays {
     pub fn new() -> (Self, mpsc::Receiver<FromPeer>) {
         let (back, relayed) = mpsc::channel(RELAY_QUEUE);
-        (Self { open: HashMap::new(), opened: 0, back }, relayed)
+        (Self { open: HashMap::new(), opened: 0, tasks: Arc::default(), back }, relayed)
     }
 
     pub fn close(&mut self) {
@@ -100,15 +104,21 @@ impl Connection {
             return Err(PeerError::Unknown.into());
         }
         self.relays.open.remove(&to);
-        if self.relays.open.len() >= RELAYS_PER_STREAM {
+        // Whoever opens over and over has no more under way than others: what gave way may take a while to be gone.
+        if self.relays.open.len() >= RELAYS_PER_STREAM || Arc::strong_count(&self.relays.tasks) > RELAY_TASKS {
             return Err(Fault::TooManyRequests);
         }
         self.relays.opened += 1;
         let number = self.relays.opened;
         let (queue, messages) = mpsc::channel(RELAY_QUEUE);
-        self.relays.open.insert(to, Relay { number, queue });
+        let (open, closed) = oneshot::channel();
+        self.relays.open.insert(to, Relay { number, queue, _open: open });
         let back = Back { peer: to, number, sender: self.relays.back.clone(), holders: self.relayed(to) };
-        tokio::spawn(run(Arc::clone(&self.server), messages, back));
+        let (server, task) = (Arc::clone(&self.server), Arc::clone(&self.relays.tasks));
+        tokio::spawn(async move {
+            run(server, messages, closed, back).await;
+            drop(task);
+        });
         Ok(())
     }
 
@@ -149,18 +159,25 @@ impl Back {
 }
 
 /// Lives until the device closes the relay or is gone, or the peer ends it.
-async fn run(server: Arc<Server>, messages: mpsc::Receiver<Waiting>, back: Back) {
+async fn run(server: Arc<Server>, messages: mpsc::Receiver<Waiting>, closed: oneshot::Receiver<()>, back: Back) {
     let peers = &server.federation.peers;
+    let opened = async {
+        tokio::select! {
+            opened = server.federation.outgoing.open(back.peer, RELAY_PATH) => Some(opened),
+            _ = closed => None,
+        }
+    };
     // Who is trusted when the line is opened: what changes meanwhile ends it, too.
     let problem = match peers.get(back.peer) {
         None => Some(Fault::Peer(PeerError::Unknown).to_problem()),
-        Some(peer) => match server.federation.outgoing.open(back.peer, RELAY_PATH).await {
+        Some(peer) => match opened.await {
+            None => None,
             // Trust that ends, ends what was opened by it.
-            Ok((stream, meter)) => tokio::select! {
+            Some(Ok((stream, meter))) => tokio::select! {
                 problem = pump(stream, &meter, messages, &back) => problem,
                 () = peers.until_changed(&peer) => Some(Fault::Peer(PeerError::Unknown).to_problem()),
             },
-            Err(error) => Some(Fault::Peer(error).to_problem()),
+            Some(Err(error)) => Some(Fault::Peer(error).to_problem()),
         },
     };
     if let Some(problem) = problem {
