@@ -16,12 +16,14 @@ use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::credential::Credential;
 use stafett_protocol::event::{Body, Change, Event};
 use stafett_protocol::federation::{PeerFile, RelayChallenge, RelayFrame, RelayHello, RelayLogin, RelayPayload};
+use stafett_protocol::ids::DeviceId;
 use stafett_protocol::limits::FRAME_BYTES;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::*;
 use stafett_server::budget::memory::Holder;
-use stafett_server::budget::table::{RELAYS_PER_STREAM, held_bytes};
+use stafett_server::budget::table::{FREE_BYTES, PUSH_BYTES, RELAYS_PER_STREAM, held_bytes};
 use stafett_server::certs;
+use stafett_server::fanout::{Fanout, NewRecords, Push};
 use stafett_server::transfer::PULL_PATH;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -132,6 +134,32 @@ async fn answers_that_guests_do_not_read_have_a_bound_together() {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), given_back).await.expect("it is given back");
+}
+
+/// What is pushed to whoever reads nothing waits in the database, but for a little.
+#[test]
+fn pushes_that_are_not_read_have_a_bound_and_none_is_lost() {
+    let fanout = Fanout::default();
+    let (listener, mut pushes) = fanout.enter(DeviceId([7; 16])).unwrap();
+    fanout.follow(CARD, &listener);
+    let records = |n| NewRecords { scope: CARD, first: n, last: n, frame: vec![7; PUSH_BYTES].into(), moved: None };
+    let mut take = |fanout: &Fanout, most: u64| {
+        (1..=most).for_each(|n| fanout.records(&Arc::new(records(n))));
+        let (mut bytes, mut to_read) = (0, 0);
+        while let Ok(push) = pushes.try_recv() {
+            listener.took(&push);
+            match push {
+                Push::Records(new) => bytes += new.frame.len(),
+                Push::Scope(_) => to_read += 1,
+                Push::Mail => {}
+            }
+        }
+        assert!(bytes <= FREE_BYTES, "{bytes} bytes wait");
+        assert_eq!(bytes / PUSH_BYTES + to_read, most as usize);
+        bytes
+    };
+    assert_eq!(take(&fanout, 200), FREE_BYTES);
+    assert_eq!(take(&fanout, 2), 2 * PUSH_BYTES, "whoever reads again has records again");
 }
 
 /// A server in the place of the other municipality's.

@@ -35,7 +35,8 @@ pub fn held_bytes(holder: Holder) -> usize {
     }
 }
 
-/// What each stream has of its own, beside the table: small messages always get through.
+/// What each stream has of its own, beside the table, of what comes, of an answer that goes, and of what is pushed: small
+/// messages always get through.
 pub const FREE_BYTES: usize = 64 * 1024;
 /// What is held is counted in steps of this.
 pub const HELD_STEP_BYTES: usize = 64 * 1024;
@@ -73,8 +74,6 @@ pub const GUESTS_PER_PEER: usize = 2000;
 pub const STREAMS_PER_DEVICE: usize = 32;
 /// Relays that one stream may have open.
 pub const RELAYS_PER_STREAM: usize = 16;
-/// And those of them together that have given way and are not gone yet.
-pub const RELAY_TASKS: usize = 2 * RELAYS_PER_STREAM;
 /// Messages that wait in a relay, each way.
 pub const RELAY_QUEUE: usize = 4;
 /// Pushes that wait for one connection.

@@ -266,6 +266,7 @@ impl Connection {
     }
 
     async fn push(&mut self, push: Push) -> Result<(), End> {
+        self.listener.took(&push);
         match push {
             Push::Records(new) => self.push_records(&new).await,
             Push::Scope(scope) => match self.follows.contains_key(&scope) {

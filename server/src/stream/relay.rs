@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use super::requests::Failed;
 use super::{Connection, End, PING};
 use crate::budget::memory::{Held, Holder};
-use crate::budget::table::{RELAY_QUEUE, RELAY_TASKS, RELAYS_PER_STREAM};
+use crate::budget::table::{RELAY_QUEUE, RELAYS_PER_STREAM};
 use crate::federation::RELAY_PATH;
 use crate::federation::outgoing::{PeerError, PeerStream};
 use crate::metered::{Meter, Taken};
@@ -37,8 +37,6 @@ pub(super) struct Relays {
     open: HashMap<Municipality, Relay>,
     /// Tells a relay from an earlier one to the same municipality.
     opened: u64,
-    /// As many copies as there are tasks, and one.
-    tasks: Arc<()>,
     back: mpsc::Sender<FromPeer>,
 }
 
@@ -67,7 +65,7 @@ pub(super) struct FromPeer {
 impl Relays {
     pub fn new() -> (Self, mpsc::Receiver<FromPeer>) {
         let (back, relayed) = mpsc::channel(RELAY_QUEUE);
-        (Self { open: HashMap::new(), opened: 0, tasks: Arc::default(), back }, relayed)
+        (Self { open: HashMap::new(), opened: 0, back }, relayed)
     }
 
     pub fn close(&mut self) {
@@ -104,8 +102,7 @@ impl Connection {
             return Err(PeerError::Unknown.into());
         }
         self.relays.open.remove(&to);
-        // Whoever opens over and over has no more under way than others: what gave way may take a while to be gone.
-        if self.relays.open.len() >= RELAYS_PER_STREAM || Arc::strong_count(&self.relays.tasks) > RELAY_TASKS {
+        if self.relays.open.len() >= RELAYS_PER_STREAM {
             return Err(Fault::TooManyRequests);
         }
         self.relays.opened += 1;
@@ -114,11 +111,7 @@ impl Connection {
         let (open, closed) = oneshot::channel();
         self.relays.open.insert(to, Relay { number, queue, _open: open });
         let back = Back { peer: to, number, sender: self.relays.back.clone(), holders: self.relayed(to) };
-        let (server, task) = (Arc::clone(&self.server), Arc::clone(&self.relays.tasks));
-        tokio::spawn(async move {
-            run(server, messages, closed, back).await;
-            drop(task);
-        });
+        tokio::spawn(run(Arc::clone(&self.server), messages, closed, back));
         Ok(())
     }
 
