@@ -218,7 +218,7 @@ async fn pongs_that_a_home_does_not_read_do_not_pile_up_here() {
     let ping = [&[0x89, 125][..], &[7; 125]].concat();
     let (mut stream, gone) = home_that_goes_on(ping.repeat(1000), MUCH / (1000 * ping.len())).await;
     let ended = timeout(Duration::from_secs(60), async { while stream.next(Duration::from_secs(1)).await.is_ok() {} });
-    ended.await.expect("whoever pings without measure is left");
+    assert!(ended.await.is_ok(), "whoever pings without measure is left");
     // Each that was taken has a pong as large, which nobody reads.
     assert!(gone.load(Ordering::Relaxed) < MUCH / 2, "{} bytes of pings", gone.load(Ordering::Relaxed));
 }
