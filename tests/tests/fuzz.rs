@@ -118,6 +118,16 @@ fn k1_any_frame_at_a_client() {
 }
 
 #[test]
+fn any_request_at_the_intake() {
+    run_target("intake", 300);
+}
+
+#[test]
+fn any_bytes_at_the_websocket_border() {
+    run_target("border", 1500);
+}
+
+#[test]
 fn the_suite_tries_every_target() {
     let source = include_str!("fuzz.rs");
     for name in targets::NAMES {

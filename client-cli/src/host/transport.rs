@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
+use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, DATE, HOST};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -121,8 +122,7 @@ impl ServerPlace {
         let request = Request::get("/").header(HOST, self.authority()).body(Full::<Bytes>::default());
         let request = request.map_err(|error| TransportError::Nonsense(error.to_string()))?;
         let asked = async {
-            let (mut sender, connection) =
-                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(unreachable)?;
+            let (mut sender, connection) = http().handshake(TokioIo::new(stream)).await.map_err(unreachable)?;
             let driver = tokio::spawn(connection);
             let answer = sender.send_request(request).await.map_err(unreachable)?;
             driver.abort();
@@ -165,6 +165,13 @@ fn unreachable(error: impl std::fmt::Display) -> TransportError {
     TransportError::Unreachable(error.to_string())
 }
 
+/// Whoever answers, and whatever is asked: no more of a head is taken than this.
+fn http() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(HTTP_BUFFER_BYTES).max_headers(HEADERS);
+    builder
+}
+
 /// One request with a binary body; the body of a 2xx answer.
 pub async fn post(
     place: &ServerPlace,
@@ -174,12 +181,7 @@ pub async fn post(
 ) -> Result<Vec<u8>, TransportError> {
     let stream = place.connect().await?;
     let exchange = async {
-        let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
-            .max_buf_size(HTTP_BUFFER_BYTES)
-            .max_headers(HEADERS)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(unreachable)?;
+        let (mut sender, connection) = http().handshake(TokioIo::new(stream)).await.map_err(unreachable)?;
         let driver = tokio::spawn(connection);
         recording.note(Direction::Sent, format!("POST {path}").as_bytes());
         recording.note(Direction::Sent, &body);

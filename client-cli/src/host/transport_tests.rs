@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
@@ -159,10 +160,17 @@ async fn refusals_and_floods_are_told_apart() {
 
 /// A stream to a home that says this once it is open, and reads nothing more.
 async fn home_that_says(says: Vec<u8>) -> FrameStream {
+    home_that_goes_on(says, 1).await.0
+}
+
+/// The same of a home that says it so many times; and how much it has got rid of.
+async fn home_that_goes_on(says: Vec<u8>, times: usize) -> (FrameStream, Arc<AtomicUsize>) {
     let ca = authority();
     let acceptor = acceptor(&ca, &ca, "127.0.0.1");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
+    let gone = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&gone);
     tokio::spawn(async move {
         let mut tls = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
         let mut asked = vec![];
@@ -176,8 +184,13 @@ async fn home_that_says(says: Vec<u8>) -> FrameStream {
         let head = format!(
             "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {accept}\r\n\r\n"
         );
-        let _ = tls.write_all(&[head.as_bytes(), &says].concat()).await;
-        let _ = tls.flush().await;
+        let _ = tls.write_all(head.as_bytes()).await;
+        for _ in 0..times {
+            if tls.write_all(&says).await.is_err() || tls.flush().await.is_err() {
+                break;
+            }
+            counted.fetch_add(says.len(), Ordering::Relaxed);
+        }
         std::future::pending::<()>().await;
     });
     let place = ServerPlace::new(&format!("https://127.0.0.1:{port}"), ca_hash(&ca.der)).unwrap();
@@ -185,7 +198,7 @@ async fn home_that_says(says: Vec<u8>) -> FrameStream {
         let text = "x".to_owned();
         SignatureHeaders { content_digest: text.clone(), signature_input: text.clone(), signature: text }
     };
-    FrameStream::open(&place, Arc::new(Recording::none()), signed).await.unwrap()
+    (FrameStream::open(&place, Arc::new(Recording::none()), signed).await.unwrap(), gone)
 }
 
 #[tokio::test]
@@ -195,6 +208,34 @@ async fn a_home_does_not_ping_without_measure() {
     assert_eq!(stream.next(Duration::from_millis(300)).await.unwrap(), None, "a few are nothing");
     let mut stream = home_that_says(ping.repeat(10_000)).await;
     assert!(matches!(stream.next(Duration::from_secs(20)).await, Err(TransportError::Nonsense(_))));
+}
+
+/// Far more than kernels hold between two sockets.
+const MUCH: usize = 64 * 1024 * 1024;
+
+#[tokio::test]
+async fn pongs_that_a_home_does_not_read_do_not_pile_up_here() {
+    let ping = [&[0x89, 125][..], &[7; 125]].concat();
+    let (mut stream, gone) = home_that_goes_on(ping.repeat(1000), MUCH / (1000 * ping.len())).await;
+    let ended = timeout(Duration::from_secs(60), async { while stream.next(Duration::from_secs(1)).await.is_ok() {} });
+    assert!(ended.await.is_ok(), "whoever pings without measure is left");
+    // Each that was taken has a pong as large, which nobody reads.
+    assert!(gone.load(Ordering::Relaxed) < MUCH / 2, "{} bytes of pings", gone.load(Ordering::Relaxed));
+}
+
+#[tokio::test]
+async fn what_a_home_does_not_take_waits_in_one_buffer() {
+    let mut stream = home_that_says(vec![]).await;
+    let mut taken = 0;
+    while taken < MUCH {
+        let large = Message::Binary(vec![1; FRAME_BYTES].into());
+        match timeout(Duration::from_secs(1), stream.socket.feed(large)).await {
+            Ok(Ok(())) => taken += FRAME_BYTES,
+            _ => break,
+        }
+    }
+    // What kernels hold, and one message.
+    assert!(taken <= 3 * FRAME_BYTES, "{taken} bytes that nobody takes");
 }
 
 #[tokio::test]

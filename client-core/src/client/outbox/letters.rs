@@ -273,18 +273,14 @@ impl Client {
             let why = "somebody who shares no log with you has sent more than is kept; nothing more of theirs is";
             return Err(Problem::rule("too-many-letters", why));
         }
-        let before = self.mail_rows();
+        let before = self.table.mark();
         let delivered = self.deliver(&certificate, *sender.device_key(), body.content, opened);
-        let added = self.mail_rows().saturating_sub(before) as u64;
+        let added = self.table.grown(Space::Mail, before) as u64;
         if added > 0 {
             let all = kept.saturating_add(added).to_be_bytes().to_vec();
             self.table.write(Space::State, &kept_key(certificate.person), all);
         }
         delivered
-    }
-
-    fn mail_rows(&self) -> usize {
-        self.table.scan(Space::Mail, b"").count()
     }
 
     /// How much that this person has written was ever kept here.
