@@ -6,12 +6,13 @@ use super::{Target, numbered};
 use crate::common::samples::Samples;
 use crate::common::*;
 use stafett_protocol::codec::{decode, encode};
-use stafett_protocol::consent::{Access, Statement, Target as Ends};
+use stafett_protocol::consent::{Access, Target as Ends};
 use stafett_protocol::event::{Body, Event};
 use stafett_protocol::letter::Letter;
 use stafett_protocol::membership::ScopeKind;
-use stafett_protocol::policy::Refusal;
+use stafett_protocol::refusal::Refusal;
 use stafett_protocol::signed::Signed;
+use stafett_protocol::statement::Statement;
 use stafett_protocol::wire::*;
 use std::cell::RefCell;
 
