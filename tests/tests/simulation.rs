@@ -58,8 +58,10 @@ const PLAYED: &[Mix] = &[
     Mix::Life,
     Mix::Attacked(Attack::NamesFamily),
 ];
-/// Attacks that no home takes; what the others hand in is well by all that a home can see, and people must live with it.
+/// Attacks that no home takes, and those that are well by all that a home can see, so that people must live with them. (A
+/// log that is given away takes several people and quiet: it comes to its end in some worlds.)
 const REFUSED: &[Attack] = &[Attack::NamesFamily];
+const TAKEN: &[Attack] = &[Attack::JunkLink, Attack::FoundAlone, Attack::Strides];
 /// Worlds of one attack from which on it must have come to something.
 const SOME: u64 = 8;
 /// Violations after which no more worlds are begun, and how long each is made shorter: a failing run must end, too.
@@ -114,7 +116,7 @@ fn attacks_reach_the_home(mix: Mix, tally: &Tally) {
     }
     if tally.worlds >= SOME {
         assert!(tally.reached * 3 >= tally.worlds, "{mix} hardly reaches a home: {tally:?}");
-        assert!(tally.landed > 0 || REFUSED.contains(&attack), "{mix} comes to nothing: {tally:?}");
+        assert!(tally.landed > 0 || !TAKEN.contains(&attack), "{mix} comes to nothing: {tally:?}");
     }
 }
 

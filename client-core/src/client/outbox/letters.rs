@@ -5,7 +5,6 @@ use crate::client::Client;
 use crate::client::input::Problem;
 use crate::client::people::{self, NameBy, Trust};
 use crate::client::scope::Scope;
-use crate::client::scope::welcome::WelcomeFrom;
 use crate::client::stream::Sent;
 use crate::letter::{self, SealedLetter};
 use crate::rows::Space;
@@ -17,7 +16,7 @@ use stafett_protocol::credential::{NotIdentified, PersonCertificate, PersonKind}
 use stafett_protocol::ids::{DeviceId, Municipality, PersonId, ScopeId};
 use stafett_protocol::letter::{Content, Letter, LetterBody, Opened};
 use stafett_protocol::signed::Signed;
-use stafett_protocol::wire::{Mail, MailItem, Request, WelcomeMail};
+use stafett_protocol::wire::{Mail, MailItem, Request};
 use std::collections::BTreeMap;
 
 /// A letter that waits for the net. To one device where `device` is given, else to all of the person's.
@@ -202,30 +201,6 @@ impl Client {
         self.session.counts.received += 1;
         self.session.send(from, Request::Acknowledge(vec![item.id]), Sent::Acknowledged);
         taken
-    }
-
-    fn keep_welcome(&mut self, home: Municipality, welcome: WelcomeMail) -> Result<(), Problem> {
-        let scope = welcome.scope;
-        let seen = self.scopes.get(&scope).map_or(0, |s| s.replica.state().position.seq);
-        let left = self.has_left(scope);
-        if left && welcome.seq <= seen {
-            return Ok(());
-        }
-        // The chain may be here already, up to behind the place where this one would have been used.
-        let late = self.welcome(scope).is_some_and(|w| w.is_lost()) && welcome.seq <= seen;
-        let kept = WelcomeFrom { seq: welcome.seq, welcome: welcome.welcome, ..WelcomeFrom::lost(home, 0) };
-        self.write_welcome(scope, &kept);
-        self.welcome_came(scope);
-        if left || late {
-            self.forget_scope(scope);
-        } else if self.scopes.contains_key(&scope) {
-            // Its commit was read before it came, as where whoever founds anew lets people back who read on.
-            self.use_welcome(scope)?;
-            self.open_contents(scope);
-            self.save_scope(scope)?;
-        }
-        self.ask_anew(scope);
-        Ok(())
     }
 
     /// The chain is read anew from its beginning: after a withdrawal, where this device is let in again.

@@ -9,6 +9,7 @@ use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes, de
 use stafett_protocol::consent::Permit;
 use stafett_protocol::event::Position;
 use stafett_protocol::ids::{Municipality, ScopeId};
+use stafett_protocol::wire::WelcomeMail;
 
 /// A Welcome, and the home that has the scope. Empty where the home names a scope that this device must have known once.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
@@ -53,6 +54,31 @@ impl Client {
 
     pub(crate) fn welcome_used(&mut self, scope: ScopeId) {
         self.table.delete(Space::Mail, &mail_key("welcome", &[&scope.0]));
+    }
+
+    /// A Welcome has come; kept until it can be used.
+    pub(crate) fn keep_welcome(&mut self, home: Municipality, welcome: WelcomeMail) -> Result<(), Problem> {
+        let scope = welcome.scope;
+        let seen = self.scopes.get(&scope).map_or(0, |s| s.replica.state().position.seq);
+        let left = self.has_left(scope);
+        if left && welcome.seq <= seen {
+            return Ok(());
+        }
+        // The chain may be here already, up to behind the place where this one would have been used.
+        let late = self.welcome(scope).is_some_and(|w| w.is_lost()) && welcome.seq <= seen;
+        let kept = WelcomeFrom { seq: welcome.seq, welcome: welcome.welcome, ..WelcomeFrom::lost(home, 0) };
+        self.write_welcome(scope, &kept);
+        self.welcome_came(scope);
+        if left || late {
+            self.forget_scope(scope);
+        } else if self.scopes.contains_key(&scope) {
+            // Its commit was read before it came, as where whoever founds anew lets people back who read on.
+            self.use_welcome(scope)?;
+            self.open_contents(scope);
+            self.save_scope(scope)?;
+        }
+        self.ask_anew(scope);
+        Ok(())
     }
 
     /// A Welcome that waits is used where the chain stands behind its commit and before the next one, whichever of the two
