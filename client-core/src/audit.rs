@@ -6,7 +6,6 @@ use crate::client::rfc3339;
 use serde_json::{Value, json};
 use stafett_protocol::code::key_hash;
 use stafett_protocol::codec::{decode, encode};
-use stafett_protocol::consent::Statement;
 use stafett_protocol::credential::{Municipalities, MunicipalityKey};
 use stafett_protocol::event::{Body, Receipt, Record};
 use stafett_protocol::handover::Part;
@@ -16,6 +15,7 @@ use stafett_protocol::policy::Context;
 use stafett_protocol::replica::{self, Replica, first_home, first_standing};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::{GrantStanding, ScopeState, Status};
+use stafett_protocol::statement::Statement;
 use std::collections::BTreeMap;
 
 /// What a replay found, of what, and what it could not look at.

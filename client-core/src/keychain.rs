@@ -9,10 +9,10 @@ mod rows;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use links::{ContentKey, KeyError, Place, check, make_bridge, make_link, open_bridge, open_link};
-use stafett_protocol::consent::{KeyPlace, LinkRepair};
 use stafett_protocol::event::Carried;
 use stafett_protocol::ids::{DeviceId, ScopeId};
 pub use stafett_protocol::limits::LINK_BYTES;
+use stafett_protocol::statement::{KeyPlace, LinkRepair};
 use subtle::ConstantTimeEq;
 
 /// The MLS exporter label of content keys; its context is the scope's id.

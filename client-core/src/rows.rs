@@ -157,6 +157,17 @@ impl Table {
         Mark(self.undo.len())
     }
 
+    /// How many more rows of a space there are than at the mark. It looks at what was written since, not at the rows.
+    #[must_use]
+    pub fn grown(&self, space: Space, mark: Mark) -> usize {
+        let mut were = BTreeMap::new();
+        for (address, former) in self.undo.iter().skip(mark.0).filter(|((at, _), _)| *at == space) {
+            were.entry(address).or_insert(former.is_some());
+        }
+        let are = were.keys().filter(|address| self.rows.contains_key(**address)).count();
+        are.saturating_sub(were.values().filter(|was| **was).count())
+    }
+
     /// Undoes everything that was written after the mark.
     pub fn rollback(&mut self, mark: Mark) {
         while self.undo.len() > mark.0 {
@@ -269,6 +280,8 @@ mod tests {
             let expected = table.rows.clone();
             let mark = table.mark();
             apply(&mut table, &after);
+            prop_assert_eq!(table.grown(Space::State, mark), table.rows.len().saturating_sub(expected.len()));
+            prop_assert_eq!(table.grown(Space::Mls, mark), 0);
             table.rollback(mark);
             prop_assert_eq!(&table.rows, &expected);
             let saved = Table::load(table.take_dirty());

@@ -6,7 +6,7 @@ use crate::codec::{Malformed, TlsDeserialize, TlsSerialize, TlsSize, VLBytes, de
 use crate::event::Position;
 use crate::ids::{DeviceId, Hash, PublicKey, ScopeId, hash};
 use crate::membership::Membership;
-use crate::policy::Refusal;
+use crate::refusal::Refusal;
 use crate::replica::{Replica, group_id, public_group};
 use crate::signed::Signed;
 use crate::state::ScopeState;

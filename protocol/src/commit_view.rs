@@ -5,7 +5,7 @@ use crate::codec::{Deserialize as _, TlsDeserialize, TlsSize, VLBytes, encode};
 use crate::credential::Credential;
 use crate::ids::PublicKey;
 use crate::membership::Membership;
-use crate::policy::Refusal;
+use crate::refusal::Refusal;
 use openmls::prelude::{
     BasicCredential, CredentialType, Extension, LeafNode, Proposal, ProposalOrRefType, PublicGroup, Sender,
     StagedCommit,

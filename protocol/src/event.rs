@@ -2,11 +2,12 @@
 //! (design `protocol.md` 3).
 
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
-use crate::consent::{KeyPlace, SignedGrant, Statement, Voucher};
+use crate::consent::{SignedGrant, Voucher};
 use crate::credential::Credential;
 use crate::handover::Handover;
 use crate::ids::{DeviceId, Hash, LogId, Millis, PersonId, ScopeId, hash};
 use crate::signed::Signed;
+use crate::statement::{KeyPlace, Statement};
 
 /// One step of one scope, signed by the device that takes it.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]

@@ -88,14 +88,6 @@ pub struct SignedAbort {
     pub abort: Signed<HandoverAbort>,
 }
 
-/// The unit leader steps in for the holder (illness, leave, a job that ended). Said on the card, where
-/// the family sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
-pub struct Takeover {
-    /// Hash of the reason, which travels sealed.
-    pub reason: Hash,
-}
-
 /// Why the baton passes, in words. They travel sealed; the salt with them, so that nobody who reads the chain
 /// can try words against their hash.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]

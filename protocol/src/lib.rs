@@ -1,7 +1,7 @@
 //! Everything that two parties of Stafett must agree on, and nothing else: no clock, no randomness,
 //! no socket, no database, no plaintext of a log.
 //!
-//! Read in this order: `ids`, `signed`, `credential`, `event`, `membership`, `consent`, `handover`, `policy`,
+//! Read in this order: `ids`, `signed`, `credential`, `event`, `membership`, `consent`, `statement`, `handover`, `policy`,
 //! `replica`, `transfer`. `wire`, `letter`, `code` and `federation` are what travels around the chain.
 
 pub mod attachment;
@@ -17,15 +17,18 @@ pub mod handover;
 pub mod http_signature;
 pub mod ids;
 pub mod joining;
+mod labels;
 pub mod letter;
 pub mod limits;
 pub mod membership;
 pub mod pace;
 pub mod policy;
+pub mod refusal;
 pub mod replica;
 mod seat;
 pub mod signed;
 pub mod state;
+pub mod statement;
 pub mod text;
 pub mod transfer;
 pub mod wire;

@@ -90,6 +90,9 @@ pub const OWN_UPDATE_MAX_MILLIS: u64 = 30 * DAY_MILLIS;
 pub const PREVIOUS_EPOCH_MILLIS: u64 = 60_000;
 /// A device clock further off than this is shown to its user.
 pub const CLOCK_SKEW_SHOWN_MILLIS: u64 = 10 * 60_000;
+/// How far a home's word of the time may lie ahead of a device's clock. Beyond it one of the two is wrong, and nothing of it
+/// is taken.
+pub const CLOCK_FUTURE_MILLIS: u64 = 2 * DAY_MILLIS;
 /// How far a home's clock may get ahead of what has really passed while it runs, before nothing is signed.
 pub const CLOCK_LEAP_MILLIS: u64 = DAY_MILLIS;
 /// How far it may fall behind that, or behind what was signed before.

@@ -4,7 +4,7 @@
 use crate::consent::{Access, Grantee};
 use crate::ids::{DeviceId, Millis, PersonId, PublicKey, UnitId};
 use crate::membership::{ConsentAuthority, Member, Membership, Role};
-use crate::policy::Refusal;
+use crate::refusal::Refusal;
 use crate::state::{GrantFact, GrantStanding, ScopeState, Status, Veto};
 
 impl ScopeState {
@@ -126,7 +126,7 @@ impl ScopeState {
             Role::Actor | Role::Reader | Role::Custodian => {
                 let fact = self.grant(&member.basis).ok_or(Refusal::GrantMissing)?;
                 in_force(fact, now)?;
-                if let Grantee::Unit(unit) = fact.grant.grantee {
+                if let Some(unit) = fact.grant.grantee.unit() {
                     self.not_ended(unit.unit, member.person, fact.in_force_since)?;
                 }
                 if self.unemployed(member.person, now) { Err(Refusal::VoucherInvalid) } else { Ok(()) }

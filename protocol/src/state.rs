@@ -2,10 +2,11 @@
 //! on server, client and auditor, and encodable, so that nobody need replay from the beginning.
 
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize};
-use crate::consent::{ConsentGrant, Grantee, Permit, Statement};
+use crate::consent::{ConsentGrant, Grantee, Permit};
 use crate::event::{Body, Event, Position};
 use crate::ids::{DeviceId, Hash, LogId, Millis, Municipality, PersonId, PublicKey, ScopeId, UnitId};
 use crate::membership::{ConsentAuthority, Member, Membership, Role, ScopeKind};
+use crate::statement::Statement;
 
 /// Whether a scope takes content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, TlsSerialize, TlsDeserialize, TlsSize)]
@@ -342,6 +343,16 @@ impl ScopeState {
     pub fn takes_over(&self, custodian: PersonId) -> bool {
         let since = self.tenures.last().map_or(Millis::MAX, |t| t.since);
         self.takeovers.iter().any(|t| t.by == custodian && t.at >= since)
+    }
+
+    /// Whether a custodian has taken over from whoever holds the log of this card now.
+    pub fn is_taken_over(&self) -> bool {
+        self.takeovers.iter().any(|t| self.takes_over(t.by))
+    }
+
+    /// Whether nobody is in this scope but a holder, who is not this person.
+    pub fn is_held_alone_by_another(&self, person: PersonId) -> bool {
+        self.present().all(|m| m.role == Role::Holder && m.person != person)
     }
 
     pub(crate) fn tenures_at(&self, now: Millis) -> impl Iterator<Item = &Tenure> {

@@ -220,7 +220,7 @@ pub struct Greeting {
 /// A refusal on the stream (over HTTP the same code stands in a problem document, RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
 pub struct Problem {
-    /// Stable, kebab-case: a [`crate::policy::Refusal`] code or the server's own.
+    /// Stable, kebab-case: a [`crate::refusal::Refusal`] code or the server's own.
     pub code: String,
     /// What to do about it, in English; no ids, no personal data.
     pub detail: String,

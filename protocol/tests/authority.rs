@@ -3,13 +3,13 @@
 
 use crate::common::*;
 use stafett_protocol::consent::*;
-use stafett_protocol::handover::Takeover;
 use stafett_protocol::ids::Hash;
 use stafett_protocol::limits;
 use stafett_protocol::membership::{ConsentAuthority, Role};
-use stafett_protocol::policy::Refusal as R;
+use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::signed::id_of;
 use stafett_protocol::state::{GrantStanding, Status};
+use stafett_protocol::statement::*;
 
 fn sign(world: &World, card: &mut Chain, grant: &ConsentGrant, who: Who) -> Result<GrantStanding, Refusal> {
     card.say(world, world.device(TEACHER), Statement::Grant(world.sign_grant(grant, who)))?;

@@ -5,13 +5,14 @@
 use crate::common::*;
 use stafett_protocol::consent::{
     AuthorityChange, AuthoritySignature, Grantee, KeyChangeSignature, PersonKeyChange, SignedAuthorityChange,
-    SignedPersonKeyChange, Statement,
+    SignedPersonKeyChange,
 };
 use stafett_protocol::ids::{Hash, LogId};
 use stafett_protocol::membership::Role;
-use stafett_protocol::policy::Refusal as R;
+use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::{ScopeState, Status};
+use stafett_protocol::statement::Statement;
 
 /// A signature over `change` in the name of the first, with the key of the second.
 fn signs(world: &World, change: &AuthorityChange, name: Who, key: Who) -> AuthoritySignature {

@@ -2,15 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use crate::common::*;
-use stafett_protocol::consent::{Access, Statement};
+use stafett_protocol::consent::Access;
 use stafett_protocol::event::{Body, Change, Event, Record};
 use stafett_protocol::ids::Hash;
 use stafett_protocol::limits;
 use stafett_protocol::membership::Role;
-use stafett_protocol::policy::{Action, Refusal as R, can};
+use stafett_protocol::policy::{Action, can};
+use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::replica::Replica;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;
+use stafett_protocol::statement::Statement;
 
 #[test]
 fn counters_run_without_gap_and_are_used_once() {
@@ -252,8 +254,8 @@ fn changes_and_statements_stay_within_their_limits() {
     assert_eq!(card.submit(&world, mother, counted(10_000)), Ok(()));
     assert_eq!(card.submit(&world, mother, counted(10_001)), Err(R::TooLarge));
     let link = vec![0; limits::STATEMENT_BYTES];
-    let at = |epoch| stafett_protocol::consent::KeyPlace { generation: 1, epoch };
-    let heavy = stafett_protocol::consent::LinkRepair { from: at(1), to: at(0), link: link.into() };
+    let at = |epoch| stafett_protocol::statement::KeyPlace { generation: 1, epoch };
+    let heavy = stafett_protocol::statement::LinkRepair { from: at(1), to: at(0), link: link.into() };
     let heavy = Statement::LinkRepair(heavy);
     assert_eq!(card.say(&world, mother, heavy), Err(R::TooLarge));
 }

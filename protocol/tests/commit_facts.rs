@@ -8,7 +8,8 @@ use stafett_protocol::consent::Access;
 use stafett_protocol::event::{Body, Commit, Event};
 use stafett_protocol::ids::Hash;
 use stafett_protocol::membership::{Member, Membership, Role};
-use stafett_protocol::policy::{MlsView, Refusal as R, decide};
+use stafett_protocol::policy::{MlsView, decide};
+use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::state::{Employment, NewKey, ScopeState, Status};
 
 fn answer(world: &World, state: &ScopeState, by: Who, view: CommitView) -> Result<(), R> {

@@ -3,10 +3,10 @@
 
 use crate::common::*;
 use openmls::prelude::*;
-use stafett_protocol::consent::{KeyPlace, LinkRepair, Statement};
 use stafett_protocol::limits;
 use stafett_protocol::membership::Role;
-use stafett_protocol::policy::Refusal as R;
+use stafett_protocol::refusal::Refusal as R;
+use stafett_protocol::statement::{KeyPlace, LinkRepair, Statement};
 
 #[test]
 fn m25_a_leafs_lifetime_cannot_make_parties_disagree() {

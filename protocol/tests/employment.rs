@@ -4,7 +4,7 @@
 use crate::common::*;
 use stafett_protocol::consent::{Access, Target};
 use stafett_protocol::membership::Role;
-use stafett_protocol::policy::Refusal as R;
+use stafett_protocol::refusal::Refusal as R;
 
 #[test]
 fn a_unit_leaders_end_of_an_employment_acts_as_a_withdrawal() {

@@ -9,7 +9,8 @@ use stafett_protocol::credential::PersonKind;
 use stafett_protocol::event::Body;
 use stafett_protocol::ids::Hash;
 use stafett_protocol::membership::{Member, Role, ScopeKind};
-use stafett_protocol::policy::{MlsView, Refusal as R};
+use stafett_protocol::policy::MlsView;
+use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::signed::id_of;
 use stafett_protocol::state::{Employment, Ended, Gone, NewKey, ScopeState, Status};
 

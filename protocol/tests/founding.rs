@@ -7,7 +7,7 @@ use stafett_protocol::consent::{Access, Permit};
 use stafett_protocol::event::{Body, Genesis};
 use stafett_protocol::ids::{Hash, LogId, ScopeId};
 use stafett_protocol::membership::{AuthorityPerson, ConsentAuthority, Role, ScopeKind};
-use stafett_protocol::policy::Refusal as R;
+use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::signed::id_of;
 use stafett_protocol::state::Status;
 

@@ -4,13 +4,15 @@
 
 use crate::common::*;
 use stafett_protocol::commit_view::Leaf;
-use stafett_protocol::consent::{Access, KeyPlace, Permit};
+use stafett_protocol::consent::{Access, Permit};
 use stafett_protocol::event::{Body, Carried, Event, Genesis, Position};
 use stafett_protocol::ids::{Hash, LogId};
 use stafett_protocol::membership::{ConsentAuthority, Member, Membership, Role, ScopeKind};
-use stafett_protocol::policy::{MlsView, Refusal as R, decide, found};
+use stafett_protocol::policy::{MlsView, decide, found};
+use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::signed::id_of;
 use stafett_protocol::state::{NewKey, ScopeState, Status};
+use stafett_protocol::statement::KeyPlace;
 
 /// What the rules say of this founding by `by`, whatever MLS would.
 fn founded(

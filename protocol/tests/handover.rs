@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use crate::common::*;
-use stafett_protocol::consent::{Access, ConsentGrant, Statement, Target};
+use stafett_protocol::consent::{Access, ConsentGrant, Target};
 use stafett_protocol::handover::{HandoverAcceptance, HandoverOffer};
 use stafett_protocol::ids::Hash;
 use stafett_protocol::membership::{Member, Role};
-use stafett_protocol::policy::Refusal as R;
+use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::signed::{Signed, id_of};
 use stafett_protocol::state::Status;
+use stafett_protocol::statement::Statement;
 
 /// A card whose baton goes to the colleague by the book, and the offer.
 fn inside(world: &World) -> (Chain, HandoverOffer) {
@@ -288,9 +289,9 @@ fn a_handover_whose_commit_nobody_can_process_stands_all_the_same() {
     let world = World::new();
     let (mut card, offer) = inside(&world);
     tried(&world, &mut card, &offer, TEACHER, COLLEAGUE).unwrap();
-    let reject = stafett_protocol::consent::Reject {
+    let reject = stafett_protocol::statement::Reject {
         seq: card.state().position.seq,
-        reason: stafett_protocol::consent::RejectReason::Mls,
+        reason: stafett_protocol::statement::RejectReason::Mls,
     };
     card.say(&world, world.device(MOTHER), Statement::Reject(reject)).unwrap();
     let mut founding = world.card_founding();
@@ -300,7 +301,7 @@ fn a_handover_whose_commit_nobody_can_process_stands_all_the_same() {
         stafett_protocol::membership::Membership { generation: 2, members: vec![mother], ..membership };
     founding.grants.clear();
     let mut genesis = world.genesis(world.device(MOTHER), &founding, extensions(&founding.membership));
-    let to = stafett_protocol::consent::KeyPlace { generation: 1, epoch: card.state().epoch };
+    let to = stafett_protocol::statement::KeyPlace { generation: 1, epoch: card.state().epoch };
     genesis.carries = Some(stafett_protocol::event::Carried { to, link: vec![9; 48].into() });
     let mut event = card.event(world.device(MOTHER), stafett_protocol::event::Body::Genesis(genesis));
     (event.generation, event.epoch) = (2, 0);
@@ -349,7 +350,7 @@ fn k5_a_concern_that_is_not_sent_is_closed_and_stays_the_familys() {
         let refusal = if who == MOTHER { R::NotActive } else { R::ReadOnly };
         assert_eq!(concern.write(&world, world.device(who)), Err(refusal));
     }
-    let reopen = Statement::Close(stafett_protocol::consent::Closing::Reopened);
+    let reopen = Statement::Close(stafett_protocol::statement::Closing::Reopened);
     assert_eq!(concern.say(&world, world.device(TEACHER), reopen), Err(R::NotYours));
     let again = world.offer(&concern, world.to_unit(LEADER, Some(COLLEAGUE)), offer.basis);
     assert_eq!(tried(&world, &mut concern, &again, MOTHER, COLLEAGUE), Err(R::NotActive), "closed is closed");

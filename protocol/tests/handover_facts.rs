@@ -5,14 +5,17 @@
 use crate::common::baton::after_handover;
 use crate::common::*;
 use stafett_protocol::commit_view::{CommitView, Leaf};
-use stafett_protocol::consent::{Access, Grantee, PersonGrantee, Statement};
+use stafett_protocol::consent::{Access, Grantee, PersonGrantee};
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::event::Body;
-use stafett_protocol::handover::{Destination, HandoverOffer, Part, Takeover};
+use stafett_protocol::handover::{Destination, HandoverOffer, Part};
 use stafett_protocol::ids::Hash;
 use stafett_protocol::membership::{Member, Role};
-use stafett_protocol::policy::{MlsView, Refusal as R, may_hand_over, may_offer};
+use stafett_protocol::policy::{MlsView, may_hand_over, may_offer};
+use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::state::{Employment, Ended, GrantFact, NewKey, ScopeState, Status, TakenOver, Tenure};
+use stafett_protocol::statement::Statement;
+use stafett_protocol::statement::Takeover;
 
 /// A handover from the teacher, as `decide` is told of it.
 struct Case<'w> {

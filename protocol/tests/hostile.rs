@@ -21,7 +21,7 @@ use self::draw::history;
 use self::moves::Move::*;
 use self::moves::P::*;
 use self::moves::{Aim, Game, Gift, Move, Rule, Seat, cast};
-use self::play::{Start, play};
+use self::play::{Start, play, starts};
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -31,10 +31,6 @@ use std::time::{Duration, Instant};
 const LOOKS: Duration = Duration::from_secs(25);
 /// Histories whose verdicts are written down for the second opinion (`common::verdicts`): each verdict is a line.
 const WITNESSED: u64 = 20;
-
-fn starts() -> [Start; 2] {
-    [Start::new(1), Start::new(2)]
-}
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -50,9 +46,9 @@ fn story(starts: &[Start], seed: u64, casts: &[&str], kinds: &[Broken]) -> Optio
     let (game, steps, found) = history(starts, seed, casts, kinds);
     let (least, violation) = shrink::shrunk(starts, game, &steps, found?);
     let lines: String = least.iter().map(|step| format!("    {step:?},\n")).collect();
-    let Game { cast, quorum } = game;
+    let Game { cast, quorum, young } = game;
     let Violation { kind, what } = violation;
-    Some(format!("STAFETT_SEED={seed}: {kind:?}: {what}\n  {:?}, quorum {quorum}:\n{lines}", cast.name))
+    Some(format!("STAFETT_SEED={seed}: {kind:?}: {what}\n  {:?}, quorum {quorum}, young {young}:\n{lines}", cast.name))
 }
 
 /// Plays seeds from `first` on, on every thread some, until `many` are played, time is up, or something is broken.
@@ -112,9 +108,11 @@ fn every_move_comes_to_something() {
     let name = |step: &Move| format!("{step:?}").split(' ').next().unwrap().to_owned();
     let mut seen = BTreeSet::new();
     for seed in 1..=100 {
-        seen.extend(history(&starts, seed, &[], &[]).1.iter().map(name));
+        // Few may bring a decision.
+        let casts: &[&str] = if seed % 5 == 0 { &["unit and outsider"] } else { &[] };
+        seen.extend(history(&starts, seed, casts, &[]).1.iter().map(name));
     }
-    let all = "Answer Authority Close Device HandOver JunkLink LetIn Refound Reject Rekey Remove Renew Resync Sign \
+    let all = "Answer Authority Close Device HandOver JunkLink LetIn Object Refound Reject Rekey Remove Renew Resync Sign \
                TakeOver Wait Withdraw Withhold Write";
     let never: Vec<&str> = all.split_whitespace().filter(|name| !seen.contains(*name)).collect();
     assert!(never.is_empty(), "never accepted: {never:?}");
@@ -122,8 +120,12 @@ fn every_move_comes_to_something() {
 
 /// What these steps break, of this kind.
 fn broken(cast_name: &str, quorum: u8, steps: &[Move], kind: Broken) -> Option<String> {
-    let game = Game { cast: cast(cast_name), quorum };
-    play(&Start::new(quorum), game, steps, &[kind]).err().map(|(at, v)| format!("after step {at}: {}", v.what))
+    let game = Game { cast: cast(cast_name), quorum, young: false };
+    played(&Start::new(quorum), game, steps, kind)
+}
+
+fn played(start: &Start, game: Game, steps: &[Move], kind: Broken) -> Option<String> {
+    play(start, game, steps, &[kind]).err().map(|(at, v)| format!("after step {at}: {}", v.what))
 }
 
 /// A guardian rejects whatever commit was the last, founds anew and lets nobody back.
@@ -176,9 +178,41 @@ fn a6_a_leader_alone_does_not_put_the_family_out() {
     let steps = [
         TakeOver { by: Leader },
         HandOver { by: Leader, to: Made },
-        Authority { by: Leader, to: Rule::Invented, decided: true },
+        Authority { by: Leader, to: Rule::Invented, decision: Some(0) },
     ];
     assert_eq!(broken("leader", 2, &steps, Broken::FamilyOut), None);
+}
+
+/// Holder, leader and another unit's leader bring one decision, and another beside it: what was said against the first
+/// still counts.
+#[test]
+fn a6_a_second_decision_does_not_take_the_objection_off_the_first() {
+    let decides = |nth| Authority { by: Teacher, to: Rule::FatherAlone, decision: Some(nth) };
+    let steps = [decides(0), Object { by: Mother, nth: 0 }, decides(1), Wait { days: 8 }, decides(0), decides(1)];
+    assert_eq!(broken("unit and outsider", 2, &steps, Broken::FamilyOut), None);
+}
+
+/// Whose leader has ended it does not come back on the copy of the leader's word, nor does anybody bring a decision who
+/// answers for a unit of another municipality, or for none.
+#[test]
+fn outsiders_come_in_by_nobody_s_old_word() {
+    let back = [LetIn { by: Ppt, who: Former, devices: 1, seat: Seat::Given(Gift::ReadPpt) }];
+    assert_eq!(broken("reader and former", 2, &back, Broken::Reads), None);
+    for by in [Teacher, Leader] {
+        let decides = Authority { by, to: Rule::FatherAlone, decision: Some(0) };
+        let steps = [decides, Wait { days: 8 }, decides];
+        assert_eq!(broken("holder and foreigner", 2, &steps, Broken::FamilyOut), None, "{by:?}");
+    }
+}
+
+/// The holder rejects the very commit that let the family in, and founds anew alone.
+#[test]
+fn a2_who_rejects_the_commit_that_let_the_family_in_puts_nobody_of_it_out() {
+    let game = Game { cast: cast("holder"), quorum: 2, young: true };
+    let steps = [Reject { by: Teacher }, Refound { by: Teacher, back: 0, junk: false }];
+    for kind in [Broken::FamilyOut, Broken::FamilyMute, Broken::NoWayOn] {
+        assert_eq!(played(&Start::young(2), game, &steps, kind), None);
+    }
 }
 
 /// An employee rejects a commit, comes back with one of two devices, and goes when the certificate runs out.
@@ -215,7 +249,7 @@ fn a10_whoever_withdrew_from_a_person_is_asked_before_they_come_back() {
 
 #[test]
 fn a10_a_guardian_is_not_dropped_by_the_other() {
-    let steps = [Authority { by: Father, to: Rule::FatherAlone, decided: false }];
+    let steps = [Authority { by: Father, to: Rule::FatherAlone, decision: None }];
     assert_eq!(broken("guardian", 1, &steps, Broken::FamilyOut), None);
 }
 

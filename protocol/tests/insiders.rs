@@ -9,9 +9,10 @@ use stafett_protocol::event::{Body, Carried, Event, Genesis};
 use stafett_protocol::ids::Hash;
 use stafett_protocol::limits;
 use stafett_protocol::membership::{Member, Role, ScopeKind};
-use stafett_protocol::policy::Refusal as R;
+use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::signed::{Signed, id_of};
 use stafett_protocol::state::{GrantStanding, Status};
+use stafett_protocol::statement::*;
 
 /// `by` rejects the last commit, or the last founding.
 fn reject(world: &World, chain: &mut Chain, by: &Device) -> Result<(), Refusal> {

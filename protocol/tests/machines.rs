@@ -5,7 +5,7 @@
 use crate::common::*;
 use stafett_protocol::event::{Body, Event, Position, Record};
 use stafett_protocol::ids::Hash;
-use stafett_protocol::policy::Refusal as R;
+use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::signed::{Signed, id_of};
 use stafett_protocol::transfer::{
     HomeAccept, Source, SourceInput as S, SourceOutput as Out, Standing, Target, TargetInput as T,

@@ -9,7 +9,7 @@ use stafett_protocol::consent::{Access, Permit, Target};
 use stafett_protocol::event::Body;
 use stafett_protocol::ids::Hash;
 use stafett_protocol::membership::{Member, Role};
-use stafett_protocol::policy::Refusal as R;
+use stafett_protocol::refusal::Refusal as R;
 
 fn withdraw_ppt(world: &World, card: &mut Chain) {
     let target = Target::Unit(PPT_UNIT);

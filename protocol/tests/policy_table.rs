@@ -1,7 +1,8 @@
 //! The table of `policy::allows` stands in a file that people review; this test keeps the two the same.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use stafett_protocol::policy::{Action, ROLES, Refusal, STATUSES, allows, print_table};
+use stafett_protocol::policy::{Action, ROLES, STATUSES, allows, print_table};
+use stafett_protocol::refusal::Refusal;
 use std::path::Path;
 
 #[test]

@@ -6,8 +6,9 @@ use stafett_protocol::consent::*;
 use stafett_protocol::event::{Body, Carried, Event, Genesis};
 use stafett_protocol::ids::Hash;
 use stafett_protocol::membership::{Member, Role};
-use stafett_protocol::policy::Refusal as R;
+use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::state::Status;
+use stafett_protocol::statement::*;
 
 /// Rejects the last commit, and re-founds as `by`.
 fn refound(world: &World, card: &mut Chain, by: Who) -> Result<(), Refusal> {

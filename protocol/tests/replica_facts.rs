@@ -5,13 +5,14 @@
 use crate::common::*;
 use openmls::prelude::*;
 use stafett_protocol::codec::{VLBytes, decode, encode};
-use stafett_protocol::consent::{Access, Permit, Statement};
+use stafett_protocol::consent::{Access, Permit};
 use stafett_protocol::event::{Body, Event, Genesis, Record};
 use stafett_protocol::limits;
 use stafett_protocol::membership::Role;
-use stafett_protocol::policy::Refusal as R;
+use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::replica::{self, group_id};
 use stafett_protocol::signed::Signed;
+use stafett_protocol::statement::Statement;
 use tls_codec::Serialize as _;
 
 /// Founding the card with a group of one's own making.

@@ -6,15 +6,14 @@ use crate::common::*;
 use proptest::prelude::*;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::commit_view::{CommitView, Leaf};
-use stafett_protocol::consent::{
-    Access, ConsentGrant, Grantee, KeyPlace, LinkRepair, Reject, RejectReason, Statement, Target, Voucher,
-};
+use stafett_protocol::consent::{Access, ConsentGrant, Grantee, Target, Voucher};
 use stafett_protocol::event::{Body, Carried, Commit, Event, Genesis};
 use stafett_protocol::ids::{DeviceId, Hash, PersonId, PublicKey};
 use stafett_protocol::membership::{Member, Membership, Role};
 use stafett_protocol::policy::{self, MlsView};
 use stafett_protocol::signed::id_of;
 use stafett_protocol::state::ScopeState;
+use stafett_protocol::statement::{KeyPlace, LinkRepair, Reject, RejectReason, Statement};
 
 thread_local!(static WORLD: (World, ScopeState) = {
     let world = World::new();

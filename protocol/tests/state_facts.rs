@@ -4,13 +4,15 @@
 
 use crate::common::*;
 use stafett_protocol::commit_view::CommitView;
-use stafett_protocol::consent::{Access, Permit, Statement, Target};
+use stafett_protocol::consent::{Access, Permit, Target};
 use stafett_protocol::event::{Body, Position};
 use stafett_protocol::ids::{DeviceId, Hash};
 use stafett_protocol::limits;
 use stafett_protocol::membership::{ConsentAuthority, Member, Role};
-use stafett_protocol::policy::{Refusal as R, author};
+use stafett_protocol::policy::author;
+use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::state::*;
+use stafett_protocol::statement::Statement;
 
 #[test]
 fn paper_counts_until_it_lapses_and_a_signature_after_it_counts_on() {

@@ -3,14 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use crate::common::*;
-use stafett_protocol::consent::{
-    Access, Attested, ConsentGrant, Grantee, KeyPlace, LinkRepair, Reject, RejectReason, Statement,
-};
+use stafett_protocol::consent::{Access, Attested, ConsentGrant, Grantee};
 use stafett_protocol::ids::{Hash, LogId};
 use stafett_protocol::membership::Role;
-use stafett_protocol::policy::Refusal as R;
+use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::signed::id_of;
 use stafett_protocol::state::{Attestation, GrantFact, Revoked, ScopeState, Status, Veto};
+use stafett_protocol::statement::{KeyPlace, LinkRepair, Reject, RejectReason, Statement};
 
 /// A card for whose second guardian, without a device, paper counts; and a grant to sign on paper.
 fn paper(world: &World, quorum: u8) -> (ScopeState, ConsentGrant) {

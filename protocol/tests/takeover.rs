@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use crate::common::*;
-use stafett_protocol::consent::{Statement, Target};
-use stafett_protocol::handover::{HandoverOffer, Takeover};
+use stafett_protocol::consent::Target;
+use stafett_protocol::handover::HandoverOffer;
 use stafett_protocol::ids::Hash;
-use stafett_protocol::membership::Role;
-use stafett_protocol::policy::Refusal as R;
+use stafett_protocol::membership::{Role, ScopeKind};
+use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::state::Status;
+use stafett_protocol::statement::Statement;
+use stafett_protocol::statement::Takeover;
 
 /// Whether this offer, accepted by `who` and committed by `by`, is let in.
 fn hand(world: &World, chain: &mut Chain, offer: &HandoverOffer, by: Who, who: Who) -> Result<(), Refusal> {
@@ -42,6 +44,25 @@ fn k8_a_leader_hands_over_for_the_holder_once_the_family_sees_why() {
     // With the next holder it begins anew.
     let next = world.offer(&card, world.to_unit(LEADER, Some(TEACHER)), card.basis());
     assert_eq!(hand(&world, &mut card, &next, LEADER, TEACHER), Err(R::TakeoverFirst));
+}
+
+/// Somebody who is being relieved could hold on to the log for ever: with one more concern, again and again, that nobody
+/// else is in and nobody else could hand over.
+#[test]
+fn k8_whoever_is_being_relieved_begins_nothing_new() {
+    let world = World::new();
+    let mut card = world.family_card();
+    world.seat_custodian(&mut card, LEADER);
+    let founded = |card: &Chain| {
+        let founding = world.log_founding(CONCERN, ScopeKind::Concern);
+        world.found(world.device(TEACHER), &founding, Some(card.state())).map(drop)
+    };
+    assert_eq!(founded(&card), Ok(()));
+    card.say(&world, world.device(LEADER), Statement::Takeover(Takeover { reason: Hash([1; 32]) })).unwrap();
+    assert_eq!(founded(&card), Err(R::TakenOver));
+    let offer = world.offer(&card, world.to_unit(LEADER, Some(COLLEAGUE)), card.basis());
+    assert_eq!(hand(&world, &mut card, &offer, LEADER, COLLEAGUE), Ok(()));
+    assert_eq!(founded(&card), Err(R::NotOnCard));
 }
 
 #[test]
@@ -113,4 +134,30 @@ fn a_withdrawn_log_wakes_on_a_fresh_grant_and_a_handover_that_relieves_nobody() 
     assert_eq!(hand(&world, &mut card, &relieving, MOTHER, COLLEAGUE), Err(R::HandoverMismatch));
     assert_eq!(hand(&world, &mut card, &offer, MOTHER, COLLEAGUE), Ok(()));
     assert_eq!((card.state().status, holders(&card)), (Status::Active, 1));
+}
+
+/// Who is named while nobody may write must not stay outside: nobody else could wake the log.
+#[test]
+fn a_guardian_who_is_named_while_the_log_rests_comes_in() {
+    let world = World::new();
+    let rests =
+        [(false, vec![STRANGER], TEACHER, Status::Dormant), (true, vec![MOTHER, STRANGER], MOTHER, Status::Withdrawn)];
+    for (all, guardians, by, status) in rests {
+        let mut card = world.family_card();
+        let target = if all { Target::All } else { Target::Grant(card.basis()) };
+        let end = world.withdrawal_salted(world.log(), CARD, target, MOTHER, 4);
+        card.say(&world, world.device(MOTHER), end).unwrap();
+        let named = world.authority_of(&guardians, 1);
+        let (old, quorum) = (world.authority(), &[MOTHER, FATHER]);
+        let change = world.authority_change(world.log(), CARD, &old, &named, Hash::default(), quorum);
+        card.say(&world, world.device(FATHER), change).unwrap();
+        card.remove_listed(&world, world.device(by)).unwrap();
+        assert_eq!(card.state().status, status);
+        let basis = named.id();
+        let employee = card.admit(&world, world.device(by), COACH, Role::Reader, basis, vec![]);
+        assert_eq!(employee, Err(R::NotActive), "nobody else does");
+        let comes = card.admit(&world, world.device(by), STRANGER, Role::Guardian, basis, vec![]);
+        assert_eq!(comes, Ok(()), "{status:?}");
+        assert_eq!(card.role(&world, STRANGER), Some(Role::Guardian));
+    }
 }

@@ -8,7 +8,8 @@ use stafett_protocol::event::Receipt;
 use stafett_protocol::handover::{HandoverAbort, HandoverOffer, SignedAbort};
 use stafett_protocol::ids::{Hash, LogId, Municipality, ScopeId};
 use stafett_protocol::membership::{Membership, Role, ScopeKind};
-use stafett_protocol::policy::{Refusal as R, is_complete, may_abort, may_offer};
+use stafett_protocol::policy::{is_complete, may_abort, may_offer};
+use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::replica::Replica;
 use stafett_protocol::signed::{Signed, id_of};
 use stafett_protocol::state::{ScopeState, Status};
@@ -80,7 +81,7 @@ fn a_move_needs_consent_to_this_municipality_and_a_holder_in_its_service() {
     assert_eq!(card.hand_over(&world, &there, TEACHER, COLLEAGUE), Err(R::NotIdentified));
     // Access to read never moves a log.
     let read = ConsentGrant { access: Access::Read, ..hold(4, HAUGESUND_LEADER, Some(HAUGESUND)) };
-    let statement = stafett_protocol::consent::Statement::Grant(world.sign_grant(&read, MOTHER));
+    let statement = stafett_protocol::statement::Statement::Grant(world.sign_grant(&read, MOTHER));
     assert_eq!(card.say(&world, world.device(MOTHER), statement), Err(R::GrantMismatch));
     assert_eq!(go(&world, &mut card, &offer), Ok(()));
 }
@@ -324,7 +325,8 @@ fn c1_a_bundle_that_hands_over_leaves_no_open_scope_behind() {
     closed.status = Status::Closed;
     let (one, two) = (sent.scope(), left.scope());
     let now = before.now;
-    let complete = |handed: &[ScopeId], log: &[&ScopeState]| is_complete(handed, log.iter().copied(), now);
+    let complete =
+        |handed: &[ScopeId], log: &[&ScopeState]| is_complete(world.id(TEACHER), handed, log.iter().copied(), now);
     let partial = Err(R::HandoverPartial);
     assert_eq!(complete(&[], &[&card, &sent, &left]), Ok(()), "no handover, no question");
     assert_eq!(complete(&[], &[&sent]), Ok(()), "wherever the card is");
@@ -340,4 +342,11 @@ fn c1_a_bundle_that_hands_over_leaves_no_open_scope_behind() {
     dormant.status = Status::Dormant;
     assert_eq!(complete(&[CARD, one], &[&card, &gone, &dormant]), Ok(()), "nobody can hand over what is dormant");
     assert_eq!(complete(&[one], &[&card, &gone, &left]), Ok(()), "a dormant concern woken, to the card's holder");
+    // What the relieved holder has kept to themselves holds up nobody else.
+    let mut kept = left.clone();
+    kept.membership.members.retain(|m| m.role == Role::Holder);
+    let by = |who: Who, log: &[&ScopeState]| is_complete(world.id(who), &[CARD, one], log.iter().copied(), now);
+    assert_eq!(by(LEADER, &[&card, &gone, &kept]), Ok(()), "nobody else is in it");
+    assert_eq!(by(TEACHER, &[&card, &gone, &kept]), partial, "its own holder can hand it over");
+    assert_eq!(by(LEADER, &[&card, &gone, &left]), partial, "the family reads it");
 }

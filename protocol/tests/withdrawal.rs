@@ -2,11 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use crate::common::*;
-use stafett_protocol::consent::{Access, ConsentGrant, Statement, Target};
+use stafett_protocol::consent::{Access, ConsentGrant, Target};
 use stafett_protocol::membership::Role;
-use stafett_protocol::policy::Refusal as R;
+use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::signed::id_of;
 use stafett_protocol::state::{GrantStanding, Status};
+use stafett_protocol::statement::Statement;
 
 fn withdraw(world: &World, chain: &mut Chain, who: Who, target: Target) -> Result<(), Refusal> {
     let salt = u8::try_from(chain.state().position.seq % 250).unwrap() + 1;
@@ -394,7 +395,7 @@ fn a_closed_scope_takes_no_content_and_can_still_be_withdrawn_from() {
     let world = World::new();
     let mut card = world.card_with_reader();
     let close = |closing| Statement::Close(closing);
-    use stafett_protocol::consent::Closing;
+    use stafett_protocol::statement::Closing;
     assert_eq!(card.say(&world, world.device(MOTHER), close(Closing::Closed)), Err(R::NotYours));
     assert_eq!(card.say(&world, world.device(TEACHER), close(Closing::Reopened)), Err(R::NotActive));
     card.say(&world, world.device(TEACHER), close(Closing::Closed)).unwrap();

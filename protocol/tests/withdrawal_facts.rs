@@ -3,14 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use crate::common::*;
-use stafett_protocol::consent::{Access, EmployeeEnd, Permit, SignedEmployeeEnd, Statement, Target};
+use stafett_protocol::consent::{Access, EmployeeEnd, Permit, SignedEmployeeEnd, Target};
 use stafett_protocol::event::Body;
 use stafett_protocol::ids::{Hash, LogId, ScopeId, UnitId};
 use stafett_protocol::limits;
 use stafett_protocol::membership::{Member, Role};
-use stafett_protocol::policy::{MlsView, Refusal as R};
+use stafett_protocol::policy::MlsView;
+use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::{Gone, Revoked, ScopeState};
+use stafett_protocol::statement::Statement;
 
 const PPT_HERE: Target = Target::Unit(PPT_UNIT);
 

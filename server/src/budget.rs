@@ -9,11 +9,11 @@ pub mod table;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use stafett_protocol::consent::Statement;
 use stafett_protocol::event::{Body, Event};
 use stafett_protocol::ids::{DeviceId, Municipality, PersonId};
 use stafett_protocol::limits::BODY_BYTES;
 use stafett_protocol::signed::Signed;
+use stafett_protocol::statement::Statement;
 use stafett_protocol::wire::{Bundle, Request};
 
 use crate::clock::Clock;

@@ -1,8 +1,8 @@
 //! Who is connected and wants to hear of which scope. A full queue loses nothing: the connection is
-//! told that it lags, and reads from the database what it missed.
+//! told that it lags, and reads from the database what it missed. Nor does one whose records would take too much memory.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use stafett_protocol::transfer::Tombstone;
 use tokio::sync::{mpsc, watch};
 
 use crate::args;
-use crate::budget::table::{PUSH_BYTES, PUSHES, STREAMS_PER_DEVICE};
+use crate::budget::table::{FREE_BYTES, PUSH_BYTES, PUSHES, STREAMS_PER_DEVICE};
 use crate::db::{Conn, StoreError};
 use crate::problem::Fault;
 use crate::server::Server;
@@ -41,10 +41,21 @@ pub enum Push {
     Mail,
 }
 
+impl Push {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Records(new) => new.frame.len(),
+            Self::Scope(_) | Self::Mail => 0,
+        }
+    }
+}
+
 /// One connection's place.
 pub struct Listener {
     id: u64,
     queue: mpsc::Sender<Push>,
+    /// Bytes of records in the queue.
+    waiting: AtomicUsize,
     lagging: AtomicBool,
     /// Beside the queue: an end waits behind nothing and is never dropped.
     ended: watch::Sender<bool>,
@@ -52,9 +63,23 @@ pub struct Listener {
 
 impl Listener {
     fn tell(&self, push: Push) {
+        let push = match push {
+            Push::Records(new) if self.waiting.load(Ordering::Relaxed) + new.frame.len() > FREE_BYTES => {
+                Push::Scope(new.scope)
+            }
+            other => other,
+        };
+        let bytes = push.bytes();
+        self.waiting.fetch_add(bytes, Ordering::Relaxed);
         if self.queue.try_send(push).is_err() {
+            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
             self.lagging.store(true, Ordering::Release);
         }
+    }
+
+    /// To be said of each push that came out of the queue.
+    pub fn took(&self, push: &Push) {
+        self.waiting.fetch_sub(push.bytes(), Ordering::Relaxed);
     }
 
     /// Whether the device was removed. A full queue loses no end.
@@ -106,6 +131,7 @@ impl Fanout {
         let listener = Arc::new(Listener {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             queue,
+            waiting: AtomicUsize::new(0),
             lagging: AtomicBool::new(false),
             ended: watch::Sender::new(false),
         });

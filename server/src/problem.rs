@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use stafett_protocol::codec::Malformed;
-use stafett_protocol::policy::Refusal;
+use stafett_protocol::refusal::Refusal;
 use stafett_protocol::wire::{Problem, ScopePosition};
 
 use crate::db::StoreError;

@@ -109,7 +109,7 @@ impl Server {
                 Arc::clone(&clock),
             ),
             budgets: Arc::new(Budgets::new(Arc::clone(&clock))),
-            memory: Arc::default(),
+            memory: Arc::clone(&federation.memory),
             clock,
             federation,
             db,

@@ -10,7 +10,7 @@ use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{SinkExt as _, StreamExt as _};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use stafett_protocol::limits::{CONTROL_FRAME_MILLIS, CONTROL_FRAMES};
 use stafett_protocol::pace::Pace;
@@ -53,17 +53,14 @@ fn names(headers: &HeaderMap, name: &HeaderName, what: &str) -> bool {
 
 impl Upgrade {
     /// Answers yes; `serve` gets the stream once the other side has heard it.
-    pub fn accept<F>(
-        self,
-        meter: Arc<Meter>,
-        serve: impl FnOnce(Socket<TokioIo<Upgraded>>) -> F + Send + 'static,
-    ) -> Response
+    pub fn accept<F>(self, meter: Arc<Meter>, serve: impl FnOnce(Socket<Road>) -> F + Send + 'static) -> Response
     where
         F: Future<Output = ()> + Send,
     {
         tokio::spawn(async move {
             if let Ok(upgraded) = self.upgrade.await {
-                serve(Socket::new(TokioIo::new(upgraded), meter).await).await;
+                let road: Road = Box::new(TokioIo::new(upgraded));
+                serve(Socket::new(road, meter).await).await;
             }
         });
         let headers = [
@@ -77,6 +74,13 @@ impl Upgrade {
         response
     }
 }
+
+/// What a stream lies on: a connection that was upgraded, or memory.
+pub trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+
+pub type Road = Box<dyn Io>;
 
 /// What has come.
 #[derive(Debug, PartialEq, Eq)]

@@ -138,7 +138,7 @@ async fn story(url: Option<&str>) {
     let authority = card.membership().authority.clone();
     let grant = world.grant(world.log(), CARD, world.unit_of(PPT_LEADER), Access::Read, &authority);
     for signed in world.signed_by(&grant, &[MOTHER, FATHER]) {
-        let body = Body::Statement(stafett_protocol::consent::Statement::Grant(signed));
+        let body = Body::Statement(stafett_protocol::statement::Statement::Grant(signed));
         say(&world, &mut card, &mut mothers, mother, body).await.unwrap();
     }
     let id = stafett_protocol::signed::id_of(&grant);
@@ -199,7 +199,7 @@ async fn race(url: Option<&str>) {
     let authority = card.membership().authority.clone();
     let grant = world.grant(world.log(), CARD, world.unit_of(PPT_LEADER), Access::Contribute, &authority);
     for signed in world.signed_by(&grant, &[MOTHER, FATHER]) {
-        let body = Body::Statement(stafett_protocol::consent::Statement::Grant(signed));
+        let body = Body::Statement(stafett_protocol::statement::Statement::Grant(signed));
         say(&world, &mut card, &mut teachers, teacher, body).await.unwrap();
     }
     let id = stafett_protocol::signed::id_of(&grant);

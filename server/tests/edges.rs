@@ -32,7 +32,7 @@ const THERE: u16 = HAUGESUND;
 const MUCH: usize = 64 * MIB;
 
 /// Sends until the other side takes nothing for a while, or ends it; how many bytes it took.
-async fn taken<S>(socket: &mut WebSocketStream<S>, message: Message, most: usize) -> usize
+pub async fn taken<S>(socket: &mut WebSocketStream<S>, message: Message, most: usize) -> usize
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -47,7 +47,7 @@ where
     bytes
 }
 
-fn ping() -> Message {
+pub fn ping() -> Message {
     Message::Ping(vec![7; 125].into())
 }
 
@@ -67,7 +67,7 @@ async fn pings_whose_pongs_are_not_read_are_not_taken_for_ever() {
 }
 
 /// A stream that a peer's server opens for a guest: whoever has its certificate may flood it.
-async fn as_peer(here: &Running, there: &Running) -> WebSocketStream<tokio_rustls::client::TlsStream<TcpStream>> {
+pub async fn as_peer(here: &Running, there: &Running) -> WebSocketStream<tokio_rustls::client::TlsStream<TcpStream>> {
     let shown = certs::new_client_leaf(&authority_of(&there.home())).unwrap();
     let mut roots = rustls::RootCertStore::empty();
     roots.add(certs::authority_der(&here.home().read_text("ca.pem").unwrap()).unwrap()).unwrap();

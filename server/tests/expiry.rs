@@ -9,9 +9,10 @@ mod support;
 
 use crate::common::*;
 use crate::support::*;
-use stafett_protocol::consent::{Access, Statement};
+use stafett_protocol::consent::Access;
 use stafett_protocol::event::{Body, Event};
 use stafett_protocol::signed::Signed;
+use stafett_protocol::statement::Statement;
 use stafett_protocol::wire::*;
 use stafett_server::home::shift_clock;
 

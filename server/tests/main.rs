@@ -11,6 +11,7 @@ mod commands;
 mod common;
 mod door;
 mod edges;
+mod edges_of_peers;
 mod ends;
 mod expiry_on_card;
 mod limits;

@@ -227,7 +227,7 @@ async fn f12_a_peers_answer_is_bounded_in_time_and_size_and_leads_nowhere() {
     // Codes of the protocol are understood, a peer's own words are not passed on.
     let refused = b"HTTP/1.1 409 Conflict\r\ncontent-length: 24\r\n\r\n{\"code\":\"unknown-scope\"}";
     let (answer, _) = ask_impostor(&here, refused, false).await;
-    assert!(matches!(answer, Err(PeerError::Refused(stafett_protocol::policy::Refusal::UnknownScope))));
+    assert!(matches!(answer, Err(PeerError::Refused(stafett_protocol::refusal::Refusal::UnknownScope))));
     let words = b"HTTP/1.1 409 Conflict\r\ncontent-length: 21\r\n\r\n{\"code\":\"<b>Ella</b>\"}";
     assert!(matches!(ask_impostor(&here, words, false).await.0, Err(PeerError::Answer)));
 }

@@ -18,16 +18,16 @@ use stafett_server::pg::Postgres;
 const THERE: u16 = HAUGESUND;
 
 /// The world's server, and one of another municipality where the mother has her account.
-struct Two {
-    world: World,
-    here: Running,
-    there: Running,
+pub struct Two {
+    pub world: World,
+    pub here: Running,
+    pub there: Running,
     /// The mother's stream to her own server.
-    own: Client,
-    credential: Credential,
+    pub own: Client,
+    pub credential: Credential,
 }
 
-async fn two(here_url: Option<&str>, there_url: Option<&str>) -> Two {
+pub async fn two(here_url: Option<&str>, there_url: Option<&str>) -> Two {
     let world = World::new();
     let other = &world.haugesund;
     let here = Running::start(&world, here_url).await;
@@ -82,7 +82,7 @@ async fn enter<'a>(own: &'a mut Client, world: &World, credential: &Credential) 
 }
 
 /// The teacher founds a card and lets the mother in, who has no account here.
-async fn card_with_mother(two: &Two) -> (Client, Chain) {
+pub async fn card_with_mother(two: &Two) -> (Client, Chain) {
     let world = &two.world;
     let (teacher, mother) = (world.device(TEACHER), world.device(MOTHER));
     let mut teachers = two.here.enter(world, TEACHER).await;

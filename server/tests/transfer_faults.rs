@@ -10,7 +10,7 @@ use stafett_protocol::codec::encode;
 use stafett_protocol::event::Body;
 use stafett_protocol::handover::*;
 use stafett_protocol::ids::ScopeId;
-use stafett_protocol::policy::Refusal;
+use stafett_protocol::refusal::Refusal;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::transfer::*;
 use stafett_protocol::wire::*;

@@ -1,8 +1,8 @@
 //! A member whose program keeps no rules: what a device has stored, used with the real types past its own client.
 //! The home that it writes to still judges what it can see.
 
-use crate::model_home::ModelHome;
-use crate::model_people::Device;
+use crate::model::home::ModelHome;
+use crate::model::people::Device;
 use automerge::transaction::Transactable as _;
 use automerge::{AutoCommit, AutomergeError, ObjId, ObjType, ROOT, ReadDoc as _, legacy};
 use openmls_rust_crypto::RustCrypto;

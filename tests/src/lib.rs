@@ -11,16 +11,7 @@
 pub mod bombs;
 pub mod disk;
 pub mod insider;
-pub mod model_attachments;
-pub mod model_cast;
-pub mod model_chain;
-pub mod model_checkpoints;
-pub mod model_home;
-pub mod model_net;
-pub mod model_people;
-pub mod model_picky;
-pub mod model_restored;
-pub mod model_transfer;
+pub mod model;
 pub mod named_tests;
 pub mod process;
 pub mod sabotage;

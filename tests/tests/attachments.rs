@@ -6,9 +6,9 @@ use serde_json::Value;
 use stafett_client_core::client::input::{AttachTo, Command as C, Input, NewAttachment, Problem};
 use stafett_client_core::rows::Space;
 use stafett_protocol::limits::{ATTACHMENT_BYTES, ATTACHMENT_PART_BYTES};
-use stafett_tests::model_cast::{Cast, cast, colleague, concern, list, log, text};
-use stafett_tests::model_net::Net;
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{Cast, cast, colleague, concern, list, log, text};
+use stafett_tests::model::net::Net;
+use stafett_tests::model::people::Device;
 
 /// No two parts alike.
 pub fn pdf(size: usize) -> Vec<u8> {
@@ -126,7 +126,7 @@ fn a_broken_upload_goes_on_and_a_home_that_loses_parts_gets_them_again() {
     }
     home.disconnect(device);
     teacher.restart();
-    let changes = |home: &stafett_tests::model_home::ModelHome| -> usize {
+    let changes = |home: &stafett_tests::model::home::ModelHome| -> usize {
         home.scopes.values().map(|c| c.replica.state().attachments.len()).sum()
     };
     assert_eq!(changes(home), 0, "nothing is named before it is there");

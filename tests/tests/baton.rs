@@ -5,8 +5,8 @@ pub mod common;
 
 use common::*;
 use stafett_client_core::client::input::{AccessWord, Command as C, NewMeasure, Who, WithdrawTarget};
-use stafett_tests::model_cast::{Cast, cast, colleague, list, log, other_school, sign, text};
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{Cast, cast, colleague, list, log, other_school, sign, text};
+use stafett_tests::model::people::Device;
 
 /// L3, C16: the leader's continuity seat is asked for when the log begins, shown to the family as what it
 /// is, reads and never writes, and can be ended alone.

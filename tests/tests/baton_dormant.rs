@@ -4,8 +4,8 @@
 use crate::baton::common::*;
 use serde_json::Value;
 use stafett_client_core::client::input::{Command as C, WithdrawTarget};
-use stafett_tests::model_cast::{Cast, cast, list, log, other_school, sign, text};
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{Cast, cast, list, log, other_school, sign, text};
+use stafett_tests::model::people::Device;
 
 /// What the family has taken from the holder stays as the family left it: the rest of the log is handed over all the
 /// same, and what is dormant is not offered.

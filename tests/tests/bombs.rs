@@ -5,7 +5,7 @@ use automerge::Change;
 use stafett_client_core::document::gate::actor_id;
 use stafett_tests::bombs;
 use stafett_tests::insider::Insider;
-use stafett_tests::model_cast::{Cast, cast, concern, log};
+use stafett_tests::model::cast::{Cast, cast, concern, log};
 use std::fs;
 use std::time::Instant;
 

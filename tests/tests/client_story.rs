@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 use stafett_client_core::client::input::{AccessWord, Command as C, Invitation, NewMeasure, Who, WithdrawTarget};
-use stafett_tests::model_cast::{Cast, cast, join, log, sign, text};
-use stafett_tests::model_home::ModelHome;
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{Cast, cast, join, log, sign, text};
+use stafett_tests::model::home::ModelHome;
+use stafett_tests::model::people::Device;
 
 #[test]
 fn the_log_exists_once_both_parents_have_signed() {

@@ -3,14 +3,14 @@
 
 use stafett_client_core::client::input::{Command as C, Input, NewMeasure, WithdrawTarget};
 use stafett_protocol::codec::{decode, encode};
-use stafett_protocol::consent::Statement;
 use stafett_protocol::event::Body;
 use stafett_protocol::ids::DeviceId;
+use stafett_protocol::statement::Statement;
 use stafett_protocol::wire::{ClientFrame, Request};
-use stafett_tests::model_cast::{Cast, cast, colleague, concern, list, log, telephone, text};
-use stafett_tests::model_net::Net as _;
-use stafett_tests::model_people::Device;
-use stafett_tests::model_picky::Picky;
+use stafett_tests::model::cast::{Cast, cast, colleague, concern, list, log, telephone, text};
+use stafett_tests::model::net::Net as _;
+use stafett_tests::model::people::Device;
+use stafett_tests::model::picky::Picky;
 
 fn everyone(cast: &mut Cast, more: &mut Device) {
     let Cast { home, leader, teacher, mother, father, .. } = cast;

@@ -6,8 +6,8 @@
 //! every state that a crash can leave, as in `crash_server`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use stafett_cli::seal::Seal;
-use stafett_cli::store::{Store, StoreError};
+use stafett_cli::host::seal::Seal;
+use stafett_cli::host::store::{Store, StoreError};
 use stafett_client_core::rows::{Row, Space};
 use stafett_tests::disk::{Failing, MODES, Mode, Recording, chosen};
 use stafett_tests::simulation::operation::{Step, Wish};

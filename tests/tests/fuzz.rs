@@ -10,7 +10,7 @@ mod targets;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
-use stafett_tests::{insider, model_home, model_people, simulation};
+use stafett_tests::{insider, model, simulation};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 fn number(name: &str, usual: u64) -> u64 {
@@ -115,6 +115,16 @@ fn any_file_as_an_audit_export() {
 #[test]
 fn k1_any_frame_at_a_client() {
     run_target("client", 400);
+}
+
+#[test]
+fn any_request_at_the_intake() {
+    run_target("intake", 300);
+}
+
+#[test]
+fn any_bytes_at_the_websocket_border() {
+    run_target("border", 1500);
 }
 
 #[test]

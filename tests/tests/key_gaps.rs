@@ -3,15 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use stafett_client_core::client::input::{AccessWord, Command as C, Invitation, NewMeasure, Who};
-use stafett_protocol::consent::{KeyPlace, LinkRepair, Statement};
 use stafett_protocol::event::Body;
 use stafett_protocol::ids::ScopeId;
+use stafett_protocol::statement::{KeyPlace, LinkRepair, Statement};
 use stafett_tests::insider::Insider;
-use stafett_tests::model_cast::{Cast, cast, concern, join, list, log, sign, text};
-use stafett_tests::model_home::ModelHome;
-use stafett_tests::model_net::Net as _;
-use stafett_tests::model_people::Device;
-use stafett_tests::model_picky::Picky;
+use stafett_tests::model::cast::{Cast, cast, concern, join, list, log, sign, text};
+use stafett_tests::model::home::ModelHome;
+use stafett_tests::model::net::Net as _;
+use stafett_tests::model::people::Device;
+use stafett_tests::model::picky::Picky;
 
 fn glimpses(home: &mut ModelHome, device: &mut Device, concern: &str) -> Vec<String> {
     let shown = device.ask(home, C::ConcernShow { concern: concern.to_owned() });

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use stafett_client_core::client::input::{AccessWord, Command as C, NewMeasure, WithdrawTarget};
 use stafett_protocol::limits::LOG_SCOPES;
-use stafett_tests::model_cast::{Cast, cast, concern, join, list, log, text};
-use stafett_tests::model_home::ModelHome;
-use stafett_tests::model_net::Net;
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{Cast, cast, concern, join, list, log, text};
+use stafett_tests::model::home::ModelHome;
+use stafett_tests::model::net::Net;
+use stafett_tests::model::people::Device;
 
 use crate::adversary::withdrawals::ppt_comes;
 
@@ -121,7 +121,7 @@ fn b6_what_one_door_takes_the_next_takes_too() {
     assert_eq!(list(&teacher.ask(home, C::LogList).unwrap(), "logs").len(), 0, "a refused log leaves none");
     let made = text(&teacher.ask(home, new(" ليلى\u{200f}", "1.3.2016")).unwrap(), "log");
     teacher.sync(home);
-    stafett_tests::model_cast::sign(home, &mut guardian);
+    stafett_tests::model::cast::sign(home, &mut guardian);
     teacher.sync(home);
     let shown = teacher.ask(home, C::LogShow { log: made }).unwrap();
     assert_eq!((text(&shown, "child"), text(&shown, "born")), ("ليلى".into(), "2016-03-01".into()));

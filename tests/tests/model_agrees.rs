@@ -20,7 +20,7 @@ use stafett_server::problem::Fault;
 use stafett_server::server::Server;
 use stafett_server::store::accounts::Device;
 use stafett_server::store::peers;
-use stafett_tests::model_home::{Answered, ModelHome};
+use stafett_tests::model::home::{Answered, ModelHome};
 use stafett_tests::simulation::operation;
 use stafett_tests::simulation::world::World;
 use stafett_tests::simulation::{CI, Size};

@@ -5,10 +5,10 @@
 use serde_json::Value;
 use stafett_client_core::client::input::{AccessWord, Command as C, Invitation, Who, WithdrawTarget};
 use stafett_protocol::ids::PersonId;
-use stafett_tests::model_cast::{cast, concern, join, log, sign, text};
-use stafett_tests::model_home::ModelHome;
-use stafett_tests::model_net::Homes;
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{cast, concern, join, log, sign, text};
+use stafett_tests::model::home::ModelHome;
+use stafett_tests::model::net::Homes;
+use stafett_tests::model::people::Device;
 
 const ULLENSAKER: u16 = 3209;
 const HAUGESUND: u16 = 1106;

@@ -4,10 +4,10 @@
 use stafett_client_core::client::input::{AccessWord, Command as C, Who};
 use stafett_protocol::ids::{DeviceId, Municipality};
 use stafett_protocol::wire::{Reply, ServerFrame};
-use stafett_tests::model_cast::{Cast, cast, concern, list, log, other_school, text};
-use stafett_tests::model_home::ModelHome;
-use stafett_tests::model_net::Net;
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{Cast, cast, concern, list, log, other_school, text};
+use stafett_tests::model::home::ModelHome;
+use stafett_tests::model::net::Net;
+use stafett_tests::model::people::Device;
 
 /// A further device of this person, not yet certified by the first.
 fn further(home: &mut ModelHome, first: &mut Device, seed: u8) -> Device {

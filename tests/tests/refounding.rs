@@ -6,19 +6,19 @@ use serde_json::Value;
 use stafett_client_core::client::input::{Command as C, Input};
 use stafett_client_core::rows::Space;
 use stafett_protocol::codec::{decode, encode};
-use stafett_protocol::consent::{Reject, RejectReason, Statement};
 use stafett_protocol::event::{Body, Commit};
 use stafett_protocol::ids::ScopeId;
 use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::signed::Signed;
+use stafett_protocol::statement::{Reject, RejectReason, Statement};
 use stafett_protocol::wire::{ClientFrame, Request};
 use stafett_tests::insider::Insider;
-use stafett_tests::model_cast::{Cast, cast, concern, log, text};
-use stafett_tests::model_home::{ModelHome, ScopeChain};
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{Cast, cast, concern, log, text};
+use stafett_tests::model::home::{ModelHome, ScopeChain};
+use stafett_tests::model::people::Device;
 
 /// Lets a device sync until it commits in `scope`; that commit goes out altered, and the device hears no more.
-fn forge(home: &mut ModelHome, device: &mut Device, scope: ScopeId, alter: fn(&mut Commit)) {
+pub(crate) fn forge(home: &mut ModelHome, device: &mut Device, scope: ScopeId, alter: fn(&mut Commit)) {
     let id = device.id.unwrap();
     assert!(home.connect(id));
     let mut queue = vec![Input::Connected];
@@ -58,7 +58,7 @@ fn alter_commit(frame: &mut ClientFrame, device: &Device, scope: ScopeId, alter:
     false
 }
 
-fn bad_link(commit: &mut Commit) {
+pub(crate) fn bad_link(commit: &mut Commit) {
     commit.link = Some(vec![7; 48].into());
 }
 
@@ -66,17 +66,17 @@ fn bad_check(commit: &mut Commit) {
     commit.check.0[0] ^= 1;
 }
 
-fn glimpse(home: &mut ModelHome, device: &mut Device, concern: &str, words: &str) {
+pub(crate) fn glimpse(home: &mut ModelHome, device: &mut Device, concern: &str, words: &str) {
     device.ask(home, C::Glimpse { concern: concern.to_owned(), text: words.to_owned() }).unwrap();
 }
 
-fn glimpses(home: &mut ModelHome, device: &mut Device, concern: &str) -> Vec<String> {
+pub(crate) fn glimpses(home: &mut ModelHome, device: &mut Device, concern: &str) -> Vec<String> {
     let show = device.ask(home, C::ConcernShow { concern: concern.to_owned() }).unwrap();
     show["glimpses"].as_array().unwrap().iter().map(|g| text(g, "text")).collect()
 }
 
 /// A further device of the mother, certified, which her next sync lets into every scope.
-fn second_device(home: &mut ModelHome, mother: &mut Device) -> Device {
+pub(crate) fn second_device(home: &mut ModelHome, mother: &mut Device) -> Device {
     let code = text(&mother.ask(home, C::DeviceLink).unwrap(), "code");
     mother.sync(home);
     let mut second = Device::new(70);
@@ -88,7 +88,7 @@ fn generation(home: &ModelHome, scope: ScopeId) -> u32 {
     home.scopes[&scope].replica.state().membership.generation
 }
 
-fn no_violations(home: &mut ModelHome, device: &mut Device, log: &str) {
+pub(crate) fn no_violations(home: &mut ModelHome, device: &mut Device, log: &str) {
     let audit = device.ask(home, C::AuditVerify { log: log.to_owned() }).unwrap();
     assert_eq!(audit["violations"], Value::Array(vec![]), "{audit}");
 }

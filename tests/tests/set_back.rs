@@ -5,14 +5,14 @@
 use stafett_client_core::client::input::{Command as C, Input, WithdrawTarget};
 use stafett_client_core::client::{Report, Standing};
 use stafett_protocol::codec::{decode, encode};
-use stafett_protocol::consent::Statement;
 use stafett_protocol::event::Body;
 use stafett_protocol::ids::{DeviceId, ScopeId};
+use stafett_protocol::statement::Statement;
 use stafett_protocol::wire::{ClientFrame, Greeting, Records, Reply, Request, ServerFrame, SyncedScope};
 use stafett_tests::insider::Insider;
-use stafett_tests::model_cast::{Cast, cast, colleague, concern, list, log, telephone, text};
-use stafett_tests::model_people::Device;
-use stafett_tests::model_picky::Picky;
+use stafett_tests::model::cast::{Cast, cast, colleague, concern, list, log, telephone, text};
+use stafett_tests::model::people::Device;
+use stafett_tests::model::picky::Picky;
 
 /// A part of a log as a device has it.
 fn report(device: &Device, scope: &str) -> Option<Report> {

@@ -9,9 +9,9 @@ use stafett_client_core::client::input::{AttachTo, Command as C, Input, NewAttac
 use stafett_protocol::codec::encode;
 use stafett_protocol::ids::DeviceId;
 use stafett_protocol::wire::{Reply, ServerFrame};
-use stafett_tests::model_cast::text;
-use stafett_tests::model_net::Net;
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::text;
+use stafett_tests::model::net::Net;
+use stafett_tests::model::people::Device;
 
 #[test]
 fn k1_a_log_moves_with_one_concern_and_its_people_find_it() {

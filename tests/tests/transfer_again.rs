@@ -4,7 +4,7 @@
 
 use crate::transfer::moving::*;
 use stafett_client_core::client::input::Command as C;
-use stafett_tests::model_cast::text;
+use stafett_tests::model::cast::text;
 use std::mem::swap;
 
 fn glimpse(concern: &str, words: &str) -> C {

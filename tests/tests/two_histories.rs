@@ -6,9 +6,9 @@
 use stafett_client_core::client::input::{Command as C, WithdrawTarget};
 use stafett_protocol::event::Body;
 use stafett_protocol::ids::ScopeId;
-use stafett_tests::model_cast::{Cast, cast, concern, list, log, text};
-use stafett_tests::model_home::ModelHome;
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{Cast, cast, concern, list, log, text};
+use stafett_tests::model::home::ModelHome;
+use stafett_tests::model::people::Device;
 
 /// The disk of the home becomes an old copy, and nobody knows; or its operator has opened it too early.
 fn put_back(cast: &mut Cast, old: &ModelHome) {
@@ -151,7 +151,7 @@ fn s10_nobody_leads_on_without_need_or_right() {
     rounds(&mut cast, 6);
     let again = cast.father.ask(&mut cast.home, C::LogContinue { log }).unwrap_err();
     assert_eq!(again.code, "nothing-stopped", "{again:?}");
-    let founded = |chain: &stafett_tests::model_home::ScopeChain| {
+    let founded = |chain: &stafett_tests::model::home::ScopeChain| {
         let events = chain.records.iter().map(|r| r.event.peek().unwrap());
         events.filter(|e| matches!(e.body, Body::Genesis(_))).count()
     };

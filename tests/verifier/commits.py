@@ -3,7 +3,7 @@
 import entry
 import handover
 import mls
-from facts import DAY, FAMILY, refuse
+from facts import DAY, FAMILY, authority_key, refuse
 
 LEAVES, UNIT_LEAVES, GAPS = 64, 512, 64
 
@@ -135,8 +135,9 @@ class Step:
         return [self.adds[d] for d in fresh]
 
     def admit(self, person):
-        """Also where a scope takes no content, for who comes back and whose lost key is replaced."""
+        """Also where a scope takes no content, for who comes back, whose lost key is replaced, and the family."""
         back = any(m.person == person for m in self.facts.readmit) or person in self.facts.new_keys
+        back = back or authority_key(self.facts.authority, person) is not None
         self.judge.allow(self.facts, self.author, "Admit", active=back)
 
     def enters(self, member, seats):

@@ -108,6 +108,7 @@ def under_card(judge, facts, founder, genesis):
     refuse(card.membership.home_epoch == facts.membership.home_epoch, "wrong-generation")
     holder = card.holder()
     refuse(holder and (holder.person, holder.person_key) == (founder.person, founder.person_key), "not-on-card")
+    refuse(not any(card.takes_over(by) for by, _ in card.takeovers), "taken-over")
     if facts.kind == "Concern":
         refuse(holder.basis == founder.basis, "not-on-card")
         for g in facts.grants:

@@ -220,6 +220,10 @@ def reject(_judge, facts, _author, said):
     facts.rejected = True
     if said.reason.name == "TwoHistories":
         facts.before_commit = list(facts.present())
+        return
+    there = {m.person for m in facts.before_commit}
+    family = [m for m in facts.present() if m.role.name in FAMILY and authority_key(facts.authority, m.person)]
+    facts.before_commit = facts.before_commit + [m for m in family if m.person not in there]
 
 
 def link_repair(_judge, facts, _author, said):

@@ -24,12 +24,12 @@ use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{Bundle, ClientFrame, Envelope, Records, Reply, Request, ScopePosition, ServerFrame};
 
 use super::process::{DemoError, PASSPHRASE};
-use crate::dates::now_ms;
-use crate::home::Home;
-use crate::recording::Recording;
-use crate::seal::Seal;
-use crate::store::Store;
-use crate::transport::{FrameStream, ServerPlace};
+use crate::host::clock::now_ms;
+use crate::host::home::Home;
+use crate::host::recording::Recording;
+use crate::host::seal::Seal;
+use crate::host::store::Store;
+use crate::host::transport::{FrameStream, ServerPlace};
 
 /// How long a refusal may take.
 const ANSWER_TIME: Duration = Duration::from_secs(20);

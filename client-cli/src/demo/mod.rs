@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::fault::{Exit, Fault};
-use crate::output::{Output, Said};
+use crate::host::fault::{Exit, Fault};
+use crate::terminal::output::{Output, Said};
 use process::DemoError;
 
 /// Between two steps, for whoever reads along.
@@ -37,7 +37,9 @@ impl Telling<'_> {
     fn tell(&mut self, text: impl Into<String>) {
         let text = text.into();
         if !self.output.is_json() {
-            self.output.print(&Said { value: Value::Null, text: format!("{:>2}. {text}", self.steps.len() + 1) });
+            // What was done stands in the end, whoever reads along.
+            let _ =
+                self.output.print(&Said { value: Value::Null, text: format!("{:>2}. {text}", self.steps.len() + 1) });
             std::thread::sleep(self.pause);
         }
         self.steps.push(json!({"text": text}));
@@ -56,7 +58,7 @@ impl Telling<'_> {
             format!("{text}  {} {words}\n", if ok { "✓ ja:  " } else { "✗ NEI: " })
         });
         let value = json!({"steps": self.steps, "proofs": self.proofs});
-        self.output.print(&Said { value, text });
+        let _ = self.output.print(&Said { value, text });
         if self.failed { Exit::Refused } else { Exit::Done }
     }
 }

@@ -5,32 +5,28 @@ use super::input::Problem;
 use crate::rows::Space;
 use stafett_protocol::event::{Event, Record};
 use stafett_protocol::ids::{Millis, ScopeId};
-use stafett_protocol::limits::CLOCK_SKEW_SHOWN_MILLIS;
+use stafett_protocol::limits::{CLOCK_FUTURE_MILLIS, CLOCK_SKEW_SHOWN_MILLIS};
 
 /// Code of what is refused because two clocks are too far apart.
-pub(super) const WRONG_CLOCK: &str = "clock";
+pub(crate) const WRONG_CLOCK: &str = "clock";
 
 /// Code of what is told of a device clock that is off, while all else goes on.
 const CLOCK_SKEW: &str = "clock-skew";
 
-/// How far a home's word of the time may lie ahead of this device's clock. Beyond it one of the two is wrong, and
-/// nothing of it is taken.
-pub(super) const CLOCK_FUTURE_MILLIS: Millis = 48 * 3_600_000;
-
 /// By how many milliseconds the home's clock was ahead of this device's when it last told.
-pub(super) const CLOCK: &[u8] = b"clock";
+pub(crate) const CLOCK: &[u8] = b"clock";
 
 impl Client {
     /// The time by which the rules go: the home's, as far as it is known, also while there is no line. A device
     /// clock that is off is shown, never trusted: it does not lock its owner out, nor make consents that have run
     /// out before they begin.
-    pub(super) fn home_now(&self) -> Millis {
+    pub(crate) fn home_now(&self) -> Millis {
         let told = self.table.read(Space::State, CLOCK).and_then(|row| row.try_into().ok());
         self.now.saturating_add_signed(told.map_or(0, i64::from_be_bytes))
     }
 
     /// A device clock that is off is told: what is written here bears its time, and what it says of days is wrong.
-    pub(super) fn tell_clock(&mut self, ahead: i64) {
+    pub(crate) fn tell_clock(&mut self, ahead: i64) {
         if ahead.unsigned_abs() > CLOCK_SKEW_SHOWN_MILLIS {
             let way = if ahead > 0 { "behind" } else { "ahead of" };
             let minutes = ahead.unsigned_abs() / 60_000;
@@ -40,12 +36,12 @@ impl Client {
     }
 
     /// The time by which this device forgets for good: what is over by the home's word must be over by its own clock.
-    pub(super) fn both_now(&self) -> Millis {
+    pub(crate) fn both_now(&self) -> Millis {
         self.home_now().min(self.now)
     }
 
     /// A time that a home states is none that this device cannot have come to.
-    pub(super) fn check_time(&self, time: Millis) -> Result<(), Problem> {
+    pub(crate) fn check_time(&self, time: Millis) -> Result<(), Problem> {
         if time <= self.now.saturating_add(CLOCK_FUTURE_MILLIS) {
             return Ok(());
         }
@@ -55,7 +51,7 @@ impl Client {
     }
 
     /// Records of such a time stop their scope on this connection.
-    pub(super) fn check_times(&mut self, scope: ScopeId, records: &[Record]) -> Result<(), Problem> {
+    pub(crate) fn check_times(&mut self, scope: ScopeId, records: &[Record]) -> Result<(), Problem> {
         let checked = records.iter().try_for_each(|record| self.check_time(record.time));
         if checked.is_err() {
             self.session.blocked.insert(scope);
@@ -66,7 +62,7 @@ impl Client {
 
     /// What removes this device must be over by its own clock, too: by somebody's statement, by an own device, or because
     /// its time has come here. Else it is read again with the next connection.
-    pub(super) fn check_over(&self, scope: ScopeId, by: &Event, time: Millis) -> Result<(), Problem> {
+    pub(crate) fn check_over(&self, scope: ScopeId, by: &Event, time: Millis) -> Result<(), Problem> {
         let (Some(s), Ok(me)) = (self.scopes.get(&scope), self.me()) else { return Ok(()) };
         let state = s.replica.state();
         let by_own = state.membership.member_of_device(by.device).is_some_and(|m| m.person == me.person);

@@ -410,8 +410,8 @@ impl Problem {
     }
 }
 
-impl From<stafett_protocol::policy::Refusal> for Problem {
-    fn from(refusal: stafett_protocol::policy::Refusal) -> Self {
+impl From<stafett_protocol::refusal::Refusal> for Problem {
+    fn from(refusal: stafett_protocol::refusal::Refusal) -> Self {
         Self::rule(refusal.code(), refusal.to_string())
     }
 }

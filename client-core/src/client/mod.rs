@@ -1,75 +1,40 @@
 //! The client as a machine: inputs in, effects out. Everything it knows lives in rows; one call of
 //! [`Client::handle`] is one transaction of the host.
 //!
-//! `me`, `people`: who. `joining`, `post`: how people and letters come. `scope`, `group`, `inbox`: how a
-//! chain is followed. `outbox`, `plan`: what is sent, and what must be done next. `log`, `consent`,
-//! `content`: what people ask for. `view`: what they are shown.
+//! Rooms from the ground up: `me`, `people`, `clock`; `stream`, the open connection; `scope`, how a chain is followed and its
+//! content opened; `outbox`, what waits and what must be done next; `joining`, how people and devices come; `log`, what
+//! people ask for and are shown.
 
 pub mod input;
 
-mod attachments;
-mod baton;
-mod begin;
-mod bundle;
-mod checkpoint;
 mod clock;
-mod consent;
-mod content;
-mod contents;
-mod devices;
-mod drafts;
-mod founding;
-mod group;
-mod heads;
-mod homes;
-mod inbox;
-mod invite;
 mod joining;
-mod lines;
-mod loading;
-mod log;
+pub(crate) mod log;
 mod me;
-mod moved;
-mod outbox;
-mod packages;
-mod parted;
-mod pending;
+pub(crate) mod outbox;
 mod people;
-mod plan;
-mod post;
-mod rebuild;
-mod refound;
-mod report;
-mod request;
-mod resync;
-mod returning;
-mod scope;
-mod session;
-mod transfer;
-mod unit;
-mod uploads;
-mod view;
-mod welcome;
-mod withdrawal;
+pub(crate) mod scope;
+pub(crate) mod stream;
 
-pub use joining::{check_accept, check_join};
+pub use joining::codes::{check_accept, check_join};
 pub(crate) use log::rfc3339;
 pub use me::Me;
 pub use people::Trust;
-pub use report::Report;
 pub use scope::Standing;
+pub use scope::report::Report;
 
 use crate::mls::Provider;
 use crate::rows::{Mark, Row, Space, Table};
-use founding::Founding;
 use input::{Account, AttachTo, Call, Command, Effects, Input, News, Problem};
+use outbox::founding::Founding;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
 use scope::Scope;
+use scope::parted::Parted;
 use serde_json::Value;
-use session::Session;
 use stafett_protocol::ids::{Millis, ScopeId};
 use std::collections::{BTreeMap, BTreeSet};
+use stream::Session;
 
 /// Everything one device knows.
 pub struct Client {
@@ -89,18 +54,18 @@ pub struct Client {
     /// Scopes that are being read again from their first record.
     rebuilt: BTreeMap<ScopeId, Scope>,
     /// Scopes of which the home has another history, until this connection ends.
-    parted: BTreeMap<ScopeId, parted::Parted>,
+    parted: BTreeMap<ScopeId, Parted>,
     /// Documents that the command under way has edited.
     edited: BTreeSet<ScopeId>,
 }
 
 /// What the rows that were asked for are wanted for.
 #[derive(Debug, Clone)]
-enum Loading {
+pub(crate) enum Loading {
     /// A command's answer about a log.
     Answer(Wanted, stafett_protocol::ids::LogId),
     /// A file that somebody wants.
-    Attachment(attachments::FileAt),
+    Attachment(log::attachments::FileAt),
     /// What a home lacks of a scope after this record.
     Return { scope: stafett_protocol::ids::ScopeId, after: u64 },
     /// What this device alone has of a scope, after this record.
@@ -108,7 +73,7 @@ enum Loading {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Wanted {
+pub(crate) enum Wanted {
     Verify,
     Export,
     History,

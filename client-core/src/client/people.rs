@@ -62,21 +62,21 @@ pub struct KnownDevice {
     pub letter_key: VLBytes,
 }
 
-pub(super) fn pin(table: &Table, person: PersonId) -> Option<Pin> {
+pub(crate) fn pin(table: &Table, person: PersonId) -> Option<Pin> {
     table.read(Space::Pin, &person.0).and_then(|bytes| decode(bytes).ok())
 }
 
-pub(super) fn pins(table: &Table) -> Vec<Pin> {
+pub(crate) fn pins(table: &Table) -> Vec<Pin> {
     table.scan(Space::Pin, b"").filter_map(|(_, value)| decode(value).ok()).collect()
 }
 
-pub(super) fn save(table: &mut Table, pin: &Pin) {
+pub(crate) fn save(table: &mut Table, pin: &Pin) {
     table.write(Space::Pin, &pin.person.0, encode(pin));
 }
 
 /// Pins a certified key, or raises what is known of it. A key that differs from the pinned one is
 /// refused, whoever certifies it.
-pub(super) fn believe(
+pub(crate) fn believe(
     table: &mut Table,
     certificate: &PersonCertificate,
     name: &str,
@@ -121,7 +121,7 @@ pub(super) fn believe(
 /// the name of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, TlsSerialize, TlsDeserialize, TlsSize)]
 #[repr(u8)]
-pub(super) enum NameBy {
+pub(crate) enum NameBy {
     /// Whoever asked this person to let them in, once that was signed.
     Asker = 1,
     /// The leader of the unit that employs them.
@@ -146,10 +146,10 @@ fn name_key(person: PersonId) -> Vec<u8> {
 }
 
 /// Where names stand in [`Space::State`].
-pub(super) const NAMES: &[u8] = b"name/";
+pub(crate) const NAMES: &[u8] = b"name/";
 
 /// Takes a name that somebody says a person has, unless one as good is known.
-pub(super) fn learn_name(table: &mut Table, person: PersonId, name: &str, by: NameBy) {
+pub(crate) fn learn_name(table: &mut Table, person: PersonId, name: &str, by: NameBy) {
     let key = name_key(person);
     let known = table.read(Space::State, &key).and_then(|bytes| decode::<Told>(bytes).ok());
     let name = clean(name);
@@ -159,17 +159,17 @@ pub(super) fn learn_name(table: &mut Table, person: PersonId, name: &str, by: Na
 }
 
 /// The best name that this device was told.
-pub(super) fn told_name(table: &Table, person: PersonId) -> Option<String> {
+pub(crate) fn told_name(table: &Table, person: PersonId) -> Option<String> {
     table.read(Space::State, &name_key(person)).and_then(|bytes| decode::<Told>(bytes).ok()).map(|told| told.name)
 }
 
 /// A name as it may be shown, and written on a card.
-pub(super) fn clean(name: &str) -> String {
+pub(crate) fn clean(name: &str) -> String {
     stafett_protocol::text::PERSON.shown(name)
 }
 
 /// Takes in what the server answers of a person: verified down from the municipality's key.
-pub(super) fn learn(table: &mut Table, trusted: &Municipalities, record: &PersonRecord) -> Result<PersonId, Problem> {
+pub(crate) fn learn(table: &mut Table, trusted: &Municipalities, record: &PersonRecord) -> Result<PersonId, Problem> {
     let refused = |e: &dyn core::fmt::Display| Problem::rule("not-identified", e.to_string());
     let number = record.certificate.peek().map_err(|e| refused(&e))?.municipality;
     let key = trusted.key(number).ok_or_else(|| refused(&"the municipality is not known here"))?;
@@ -192,7 +192,7 @@ fn device(record: &DeviceRecord, person: &PersonCertificate) -> Option<KnownDevi
 }
 
 /// The one thing whose text begins with `prefix`.
-pub(super) fn unique<T: Clone + core::fmt::Display + Eq>(
+pub(crate) fn unique<T: Clone + core::fmt::Display + Eq>(
     what: &str,
     prefix: &str,
     all: impl IntoIterator<Item = T>,

@@ -134,7 +134,7 @@ fn section_of(to: &impl ReadDoc, section: &str) -> Result<automerge::ObjId, Auto
 fn add(to: &mut impl Transactable, section: &str, key: &str, fields: Fields) -> Written {
     let section = section_of(to, section)?;
     let entry = to.put_object(&section, key, ObjType::Map)?;
-    fields.0.into_iter().try_for_each(|(field, value)| to.put(&entry, field, value))
+    fields.0.into_iter().try_for_each(|(field, value)| put(to, &entry, field, value))
 }
 
 fn set(to: &mut impl Transactable, section: &str, entry: Option<&str>, fields: Fields) -> Written {
@@ -143,7 +143,24 @@ fn set(to: &mut impl Transactable, section: &str, entry: Option<&str>, fields: F
         let found = to.get(&object, key)?.map(|(_, entry)| entry);
         object = found.ok_or_else(|| AutomergeError::InvalidObjId(key.into()))?;
     }
-    fields.0.into_iter().try_for_each(|(field, value)| to.put(&object, field, value))
+    fields.0.into_iter().try_for_each(|(field, value)| put(to, &object, field, value))
+}
+
+/// Writes a field. Where several values stand side by side, the library takes the shown one, written again, for a wish to
+/// strike the others out, and makes a deletion, which no reader takes. So one of the others is written first: then the
+/// choice is a value like any other, and names all that it replaces.
+pub(super) fn put(to: &mut impl Transactable, object: &automerge::ObjId, field: &str, value: ScalarValue) -> Written {
+    let standing: Vec<ScalarValue> =
+        to.get_all(object, field)?.into_iter().filter_map(|(v, _)| v.as_scalar().cloned()).collect();
+    let shown = to.get(object, field)?.and_then(|(v, _)| v.as_scalar().cloned());
+    if standing.len() > 1 && shown.as_ref() == Some(&value) {
+        match standing.into_iter().find(|other| *other != value) {
+            Some(other) => to.put(object, field, other)?,
+            // All say the same: there is nothing to choose.
+            None => return Ok(()),
+        }
+    }
+    to.put(object, field, value)
 }
 
 /// Publishes a concern with its goal and its first measures, all at once (E12).
@@ -212,11 +229,11 @@ pub fn mark_as_family(
     author: PersonId,
     id: &str,
     measure: &str,
-    agrees: bool,
+    (result, agrees): (Colour, bool),
     text: Option<&str>,
 ) -> Written {
-    let fields = Fields::by(author).text("measure", measure).value("agrees", agrees).maybe("text", text);
-    add(to, "family_marks", id, fields)
+    let fields = Fields::by(author).text("measure", measure).value("agrees", agrees).text("result", result.word());
+    add(to, "family_marks", id, fields.maybe("text", text))
 }
 
 /// A glimpse (lysglimt); `time` is the author's claim of when it was.

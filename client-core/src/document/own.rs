@@ -364,7 +364,13 @@ fn plain_lines(kind: ScopeKind, bytes: &[u8], known: &Layered<'_, History>) -> O
         let entry = write.entry.as_ref().map_or_else(String::new, |key| ["/", key].concat());
         ([write.section.name, &entry, "/", write.field.name].concat(), plain(&write.value))
     });
-    Some(entries.chain(writes).collect())
+    let mut lines: Vec<(String, String)> = vec![];
+    for (place, value) in entries.chain(writes) {
+        // A choice between texts is written in two steps: the last one is what was said.
+        lines.retain(|(before, _)| *before != place);
+        lines.push((place, value));
+    }
+    Some(lines)
 }
 
 fn plain(value: &ScalarValue) -> String {

@@ -64,6 +64,7 @@ const TIME: Kind = Kind::Text(40);
 const PASSAGE: Kind = Kind::Text(PASSAGE_CHARS);
 const LONG: Kind = Kind::Text(LONG_CHARS);
 const ARENA: Kind = Kind::Word(&["service", "home", "child"]);
+const COLOUR: Kind = Kind::Word(&["green", "yellow", "red"]);
 
 const fn must(name: &'static str, kind: Kind) -> Field {
     Field { name, kind, required: true, late: false }
@@ -160,7 +161,7 @@ const CONCERN: &[Section] = &[
         Keys::Random,
         &[
             must("measure", Kind::Id),
-            must("result", Kind::Word(&["green", "yellow", "red"])),
+            must("result", COLOUR),
             may("text", PASSAGE),
             // As the writer heard it in the meeting; the family's own mark outranks it (G3).
             may("family_agrees", Kind::Flag),
@@ -170,7 +171,7 @@ const CONCERN: &[Section] = &[
     section(
         "family_marks",
         Keys::Random,
-        &[must("measure", Kind::Id), must("agrees", Kind::Flag), may("text", PASSAGE)],
+        &[must("measure", Kind::Id), must("agrees", Kind::Flag), may("result", COLOUR), may("text", PASSAGE)],
     ),
     section("glimpses", Keys::Random, &[must("text", PASSAGE), may("time", TIME), FILE[0], FILE[1], FILE[2], FILE[3]]),
     section("comments", Keys::Random, &[must("text", PASSAGE), may("on", Kind::Id), may("time", TIME)]),

@@ -137,6 +137,8 @@ pub struct MeasureView {
     pub evaluation: Option<Entry>,
     /// Evaluations made meanwhile by others: shown as remarks, never dropped.
     pub remarks: Vec<Entry>,
+    /// What each of the family has said of it, in the order of receipt.
+    pub marks: Vec<Entry>,
     /// The family's last word (G3): true if nobody of it disagrees. Until it marks itself, what the evaluation says it said.
     pub family_agrees: Option<bool>,
     /// The actor already had an active measure in this concern (E1): the holder is asked.
@@ -315,16 +317,14 @@ impl Document {
         for evaluation in self.entries("evaluations") {
             evaluations.entry(evaluation.text("measure").unwrap_or_default()).or_default().push(evaluation);
         }
-        let mut marks: HashMap<String, BTreeMap<Option<PersonId>, bool>> = HashMap::new();
+        let mut marks: HashMap<String, Vec<Entry>> = HashMap::new();
         for mark in self.entries("family_marks") {
-            // Later marks of the same person stand in place of earlier ones.
-            let of_measure = marks.entry(mark.text("measure").unwrap_or_default()).or_default();
-            of_measure.insert(mark.author, mark.flag("agrees").unwrap_or_default());
+            marks.entry(mark.text("measure").unwrap_or_default()).or_default().push(mark);
         }
         let mut busy = HashSet::new();
         let view = |entry: Entry| {
             let mut evaluated = evaluations.remove(&entry.id).unwrap_or_default().into_iter();
-            let family = marks.remove(&entry.id);
+            let family = marks.remove(&entry.id).unwrap_or_default();
             let mut measure = measure(entry, evaluated.next(), family);
             measure.beside = self.beside("measures", Some(&measure.id)).remove("text").unwrap_or_default();
             measure.remarks = evaluated.collect();
@@ -337,8 +337,12 @@ impl Document {
     }
 }
 
-fn measure(entry: Entry, evaluation: Option<Entry>, family: Option<BTreeMap<Option<PersonId>, bool>>) -> MeasureView {
+fn measure(entry: Entry, evaluation: Option<Entry>, marks: Vec<Entry>) -> MeasureView {
     let heard = evaluation.as_ref().and_then(|evaluation| evaluation.flag("family_agrees"));
+    // Later marks of the same person stand in place of earlier ones.
+    let last: BTreeMap<Option<PersonId>, bool> =
+        marks.iter().map(|mark| (mark.author, mark.flag("agrees").unwrap_or_default())).collect();
+    let said = (!last.is_empty()).then(|| last.values().all(|agrees| *agrees));
     MeasureView {
         text: entry.text("text").unwrap_or_default(),
         beside: Vec::new(),
@@ -347,10 +351,11 @@ fn measure(entry: Entry, evaluation: Option<Entry>, family: Option<BTreeMap<Opti
         due: entry.text("due"),
         step: entry.number("step"),
         superseded: entry.number("superseded").map(|how| (how, entry.text("superseded_by"))),
-        family_agrees: family.map(|marks| marks.values().all(|agrees| *agrees)).or(heard),
+        family_agrees: said.or(heard),
         editable_until_ms: entry.received_ms.map(|received| received.saturating_add(EDIT_WINDOW_MILLIS)),
         evaluation,
         remarks: Vec::new(),
+        marks,
         parked: false,
         author: entry.author,
         received_ms: entry.received_ms,

@@ -4,8 +4,8 @@ use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use hkdf::Hkdf;
 use sha2::Sha256;
-use stafett_protocol::consent::KeyPlace;
 use stafett_protocol::ids::ScopeId;
+use stafett_protocol::statement::KeyPlace;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Why a key, check or link is refused. Links and checks come from others: their author answers for them.

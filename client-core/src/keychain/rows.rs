@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{ContentKey, Holds, KeyChain, Link};
 use crate::rows::{Space, Table};
-use stafett_protocol::consent::KeyPlace;
 use stafett_protocol::ids::{DeviceId, ScopeId};
+use stafett_protocol::statement::KeyPlace;
 
 /// Parts of a key chain in a row's key.
 const KEY: u8 = 1;

@@ -1,24 +1,22 @@
 //! Who decides for the family, and with which keys: changes of the consent authority and of a person's
 //! key. Both hold from their receipt on; the next commit that changes the membership writes them there.
 
-use super::withdrawal::{list, take_seat};
-use super::{Author, Context, Refusal, genesis};
 use crate::consent::{
-    AuthorityChange, AuthoritySignature, Grantee, KeyChangeSignature, Objection, PersonKeyChange, UnitGrantee,
+    AuthorityChange, AuthoritySignature, KeyChangeSignature, Objection, PersonKeyChange, UnitGrantee,
 };
 use crate::credential::PersonKind;
 use crate::ids::{Hash, Millis, PersonId, PublicKey};
 use crate::limits;
 use crate::membership::{AuthorityPerson, ConsentAuthority, Member, Role, ScopeKind};
+use crate::policy::withdrawal::{list, take_seat};
+use crate::policy::{Author, Context, genesis};
+use crate::refusal::Refusal;
 use crate::state::{Decision, NewKey, ScopeState, Status};
 use std::collections::BTreeSet;
 
 /// The unit on whose grant a member stands.
 fn unit_behind(state: &ScopeState, member: &Member) -> Option<UnitGrantee> {
-    match state.grant(&member.basis)?.grant.grantee {
-        Grantee::Unit(unit) => Some(unit),
-        Grantee::Person(_) => None,
-    }
+    state.grant(&member.basis)?.grant.grantee.unit().copied()
 }
 
 /// A guardian loses or gains responsibility, or the child gets an account: by the present quorum at once, or
@@ -53,11 +51,15 @@ pub(super) fn change(
     decided(state, context, first.change.id(), change, &signers.persons)
 }
 
+/// Whether a change leaves the child's place and age as they are.
+fn child_as_is(present: &ConsentAuthority, to: &ConsentAuthority) -> bool {
+    (present.child, present.youth_from) == (to.child, to.youth_from)
+}
+
 /// The present quorum, and beside it whoever the change passes over: guardians whom it drops; all of them where it
 /// touches the child's place or age. A youth who decides answers to nobody.
 fn by_quorum(present: &ConsentAuthority, to: &ConsentAuthority, signers: &[PersonId], now: Millis) -> bool {
-    let child_as_is = (present.child, present.youth_from) == (to.child, to.youth_from);
-    let kept = |g: &AuthorityPerson| child_as_is && to.guardians.iter().any(|t| t.person == g.person);
+    let kept = |g: &AuthorityPerson| child_as_is(present, to) && to.guardians.iter().any(|t| t.person == g.person);
     let asked = |g: &AuthorityPerson| present.youth_decides(now) || kept(g) || signers.contains(&g.person);
     present.quorum_met(signers, now) && present.guardians.iter().all(asked)
 }
@@ -73,8 +75,7 @@ fn decided(
 ) -> Result<ScopeState, Refusal> {
     let present = state.authority();
     let staying = || present.guardians.iter().filter(|g| change.to.guardians.iter().any(|t| t.person == g.person));
-    let child_as_is = (present.child, present.youth_from) == (change.to.child, change.to.youth_from);
-    if !child_as_is || (staying().next().is_none() && !present.guardians.is_empty()) {
+    if !child_as_is(present, &change.to) || (staying().next().is_none() && !present.guardians.is_empty()) {
         return Err(Refusal::DecisionMissing);
     }
     let Some(noted) = state.decisions.iter().find(|d| d.change == id) else {

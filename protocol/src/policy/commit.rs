@@ -1,6 +1,5 @@
 //! Commits: who may change the membership, and that the new membership says exactly what the leaves are.
 
-use super::{Action, Author, Context, Refusal, entry, handover, require};
 use crate::commit_view::{CommitView, Leaf};
 use crate::consent::{Permit, Voucher};
 use crate::credential::Identity;
@@ -8,6 +7,8 @@ use crate::event::{Commit, Event};
 use crate::ids::{DeviceId, Millis, Municipality, PersonId, PublicKey};
 use crate::limits;
 use crate::membership::{Member, Membership, Role, ScopeKind};
+use crate::policy::{Action, Author, Context, entry, handover, require};
+use crate::refusal::Refusal;
 use crate::state::{Employment, ScopeState, Status};
 use std::collections::BTreeSet;
 
@@ -251,12 +252,13 @@ impl Step<'_> {
         require(self.state, self.context, self.author, action)
     }
 
-    /// Admitting goes on in a scope that takes no content where a lost key is replaced, and in a
-    /// re-founded one.
+    /// Admitting goes on in a scope that takes no content where a lost key is replaced, in a re-founded one, and for the
+    /// family: who is named while a log rests is who may wake it.
     fn may_admit(&self, person: PersonId) -> Result<(), Refusal> {
         match self.may(Action::Admit) {
             Err(Refusal::NotActive) if self.state.readmit.iter().any(|m| m.person == person) => Ok(()),
             Err(Refusal::NotActive) if self.state.new_key(person).is_some() => Ok(()),
+            Err(Refusal::NotActive) if self.state.authority().key(person).is_some() => Ok(()),
             other => other,
         }
     }

@@ -1,13 +1,14 @@
 //! Who may enter a scope, and as what: the family under the consent authority, everyone else under a
 //! grant that is in force, employees of a granted unit by their leader's word (design `protocol.md` 4).
 
-use super::{Context, Refusal};
 use crate::commit_view::Leaf;
 use crate::consent::{Access, EmployeeCertificate, Grantee, Permit, SignedGrant, UnitGrantee, Voucher};
 use crate::credential::{Identity, PersonKind};
 use crate::ids::{Hash, Millis, PublicKey, UnitId, hash};
 use crate::limits;
 use crate::membership::{ConsentAuthority, Member, Role, ScopeKind};
+use crate::policy::Context;
+use crate::refusal::Refusal;
 use crate::seat::{in_force, named_family};
 use crate::state::{GrantFact, ScopeState, Veto};
 
@@ -67,10 +68,7 @@ pub(super) fn check(
 
 /// The units that a person comes from: those that certify the leaves, and the one that the grant names.
 pub(super) fn units(fact: &GrantFact, identities: &[Identity]) -> Vec<UnitId> {
-    let granted = match fact.grant.grantee {
-        Grantee::Unit(unit) => Some(unit.unit),
-        Grantee::Person(_) => None,
-    };
+    let granted = fact.grant.grantee.unit().map(|u| u.unit);
     identities.iter().filter_map(Identity::unit).chain(granted).collect()
 }
 
@@ -208,7 +206,7 @@ pub(super) fn check_new_holder(
         return Err(Refusal::NotOnCard);
     }
     let fact = state.grant(&member.basis).ok_or(Refusal::GrantMissing)?;
-    if let Grantee::Unit(unit) = fact.grant.grantee {
+    if let Some(unit) = fact.grant.grantee.unit() {
         state.not_ended(unit.unit, member.person, fact.in_force_since)?;
     }
     state.reconciled(context.now, fact, member.person, &units(fact, identities))?;

@@ -1,15 +1,17 @@
 //! Founding a scope, and founding it anew: nothing exists before the quorum has signed (B1), the founder
 //! is alone in the first epoch, and a re-founding brings back exactly who was there.
 
-use super::{Author, Context, Refusal, entry};
 use crate::commit_view::Leaf;
-use crate::consent::{Access, KeyPlace, Permit};
+use crate::consent::{Access, Permit};
 use crate::event::{Event, Genesis, Position};
 use crate::ids::{DeviceId, LogId, PersonId, PublicKey};
 use crate::limits;
 use crate::membership::{ConsentAuthority, Member, Membership, Role, ScopeKind};
+use crate::policy::{Author, Context, entry};
+use crate::refusal::Refusal;
 use crate::seat::in_force;
 use crate::state::{ScopeState, Status, Tenure};
+use crate::statement::KeyPlace;
 use std::collections::BTreeSet;
 
 /// A scope's first event.
@@ -111,8 +113,9 @@ fn card(context: &Context<'_>, genesis: &Genesis, founder: &Member, state: &mut 
     Ok(())
 }
 
-/// Whether an authority can decide, counts everyone once, and does not hold the log that it consents to.
-pub(super) fn check_authority(authority: &ConsentAuthority, holder: PersonId) -> Result<(), Refusal> {
+/// Whether an authority can decide, counts everyone once, and does not hold the log that it consents to: what a founding
+/// is held to, a change, and whoever is asked to sign beforehand.
+pub fn check_authority(authority: &ConsentAuthority, holder: PersonId) -> Result<(), Refusal> {
     let persons: BTreeSet<_> = authority.persons().map(|p| p.person).collect();
     let keys: BTreeSet<_> = authority.persons().map(|p| p.key).collect();
     let named = authority.persons().count();
@@ -205,6 +208,10 @@ fn within_log(
     if !holds {
         return Err(Refusal::NotOnCard);
     }
+    // Whoever is being relieved begins nothing that would have to be handed over, too.
+    if card.is_taken_over() {
+        return Err(Refusal::TakenOver);
+    }
     // A grant that the card knows to be withdrawn gives nobody a place, whatever copies of it say.
     for copy in state.grants.iter().filter(|_| state.kind() == ScopeKind::Concern) {
         in_force(card.grant(&copy.id).ok_or(Refusal::GrantMissing)?, context.now)?;
@@ -280,7 +287,10 @@ fn heir(
 
 /// Nobody is left who could bring a consent into an orphaned scope but its genesis.
 fn with_grants(state: &ScopeState, context: &Context<'_>, genesis: &Genesis) -> Result<ScopeState, Refusal> {
-    genesis.grants.iter().try_fold(state.clone(), |state, signed| super::statement::grant(&state, context, signed))
+    genesis
+        .grants
+        .iter()
+        .try_fold(state.clone(), |state, signed| crate::policy::statement::grant(&state, context, signed))
 }
 
 /// The author of a genesis in an orphaned scope, who has no leaf there that counts.
@@ -309,7 +319,7 @@ pub(super) fn refound(
     if state.rejected != Permit::Yes && !orphaned {
         return Err(Refusal::NotRejected);
     }
-    super::require(state, context, author, super::Action::Refound)?;
+    crate::policy::require(state, context, author, crate::policy::Action::Refound)?;
     check_carried(state, genesis, orphaned)?;
     if !orphaned && !genesis.grants.is_empty() {
         return Err(Refusal::GrantMismatch);

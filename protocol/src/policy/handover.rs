@@ -1,18 +1,20 @@
 //! The baton: who may offer it, who has taken it, and the one kind of commit that changes the holder.
 //! Everything is judged at the commit's receipt; what was agreed before reserves nothing.
 
-use super::commit::{check_fixed_part, check_leaves_match};
-use super::{Action, Author, Context, Refusal, allows, entry, withdrawal};
 use crate::commit_view::CommitView;
 use crate::consent::{Access, ConsentGrant, Grantee, Permit};
 use crate::credential::{Identity, PersonKind};
 use crate::event::Commit;
-use crate::handover::{Handover, HandoverAcceptance, HandoverOffer, Part, SignedAbort, SignedOffer, Takeover};
+use crate::handover::{Handover, HandoverAcceptance, HandoverOffer, Part, SignedAbort, SignedOffer};
 use crate::ids::{Hash, Millis, Municipality, PersonId, PublicKey, ScopeId};
 use crate::membership::{Member, Membership, Role, ScopeKind};
+use crate::policy::commit::{check_fixed_part, check_leaves_match};
+use crate::policy::{Action, Author, Context, allows, entry, withdrawal};
+use crate::refusal::Refusal;
 use crate::seat::in_force;
 use crate::signed::Signed;
 use crate::state::{GrantFact, Moved, ScopeState, Status, TakenOver, Tenure};
+use crate::statement::Takeover;
 
 /// Whether this offer could be committed now, but for its acceptance: what the home asks before it lets
 /// the other municipality read, and a client before it sends the letter.
@@ -152,10 +154,7 @@ pub(super) fn take_over(
     if takeover.reason == Hash::default() {
         return Err(Refusal::ReasonMissing);
     }
-    let unit_of = |member: &Member| match state.grant(&member.basis)?.grant.grantee {
-        Grantee::Unit(unit) => Some(unit.unit),
-        Grantee::Person(_) => None,
-    };
+    let unit_of = |member: &Member| Some(state.grant(&member.basis)?.grant.grantee.unit()?.unit);
     let own = state.membership.member(author.person).and_then(unit_of);
     // A leader speaks for the holder's unit, and for no other.
     if own.is_none() || own != state.holder().and_then(unit_of) {
@@ -327,8 +326,10 @@ impl Terms<'_> {
 /// Whether a bundle that hands over takes every open scope of the log along, or closes it. `handed`: the
 /// scopes with a handover in the bundle; `log`: every scope of the log that this home had before it, as it
 /// stands after it. What is withdrawn or dormant has nobody who could hand it over: the family wakes it
-/// with a handover of its own, to whoever holds the card.
+/// with a handover of its own, to whoever holds the card. What its holder alone is in holds up nobody else: it ends with
+/// the holder's place on the card, and nobody loses anything that they could read.
 pub fn is_complete<'s>(
+    by: PersonId,
     handed: &[ScopeId],
     log: impl IntoIterator<Item = &'s ScopeState>,
     now: Millis,
@@ -341,7 +342,7 @@ pub fn is_complete<'s>(
     let holder = card.membership.holder().ok_or(Refusal::HandoverPartial)?;
     let baton = handed.contains(&card.scope());
     let whole = scopes.iter().all(|scope| match (handed.contains(&scope.scope()), scope.status_at(now)) {
-        (false, Status::Active) => !baton,
+        (false, Status::Active) => !baton || scope.is_held_alone_by_another(by),
         (false, _) => true,
         (true, Status::Closed) => baton,
         (true, _) => {

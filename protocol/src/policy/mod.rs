@@ -9,24 +9,24 @@ mod commit;
 mod entry;
 mod genesis;
 mod handover;
-mod refusal;
 mod statement;
 mod table;
 mod withdrawal;
 
 pub use entry::own_basis;
+pub use genesis::check_authority;
 pub use handover::{is_complete, may_abort, may_hand_over, may_offer};
-pub use refusal::Refusal;
 pub use table::{Action, ROLES, STATUSES, allows, print as print_table};
 
 use crate::commit_view::CommitView;
-use crate::consent::Statement;
 use crate::credential::Municipalities;
 use crate::event::{Body, Change, Event};
 use crate::ids::{DeviceId, Millis, Municipality, PersonId, PublicKey};
 use crate::limits;
 use crate::membership::{Member, Membership, Role};
+use crate::refusal::Refusal;
 use crate::state::ScopeState;
+use crate::statement::Statement;
 
 /// What a decision depends on beside the scope's own facts and the event.
 #[derive(Debug, Clone, Copy)]

@@ -1,14 +1,13 @@
 //! Statements: signed objects that the home can read. They are accepted at any epoch, from their receipt
 //! on they hold, and nobody need be online for it.
 
-use super::{Action, Author, Context, Refusal, authority, entry, handover, require, withdrawal};
-use crate::consent::{
-    Access, Attested, Closing, DeletionWitness, Grantee, KeyPlace, LinkRepair, Permit, Reject, RejectReason,
-    SignedGrant, Statement,
-};
+use crate::consent::{Access, Attested, DeletionWitness, Permit, SignedGrant};
 use crate::limits;
-use crate::membership::Role;
+use crate::membership::{Member, Role};
+use crate::policy::{Action, Author, Context, authority, entry, handover, require, withdrawal};
+use crate::refusal::Refusal;
 use crate::state::{Attestation, GrantFact, GrantStanding, ScopeState, Status};
+use crate::statement::{Closing, KeyPlace, LinkRepair, Reject, RejectReason, Statement};
 
 pub(super) fn decide(
     state: &ScopeState,
@@ -110,7 +109,7 @@ fn attest(
         return Err(Refusal::NotYours);
     }
     let hold = state.hold_grant().ok_or(Refusal::GrantMissing)?;
-    let Grantee::Unit(unit) = hold.grant.grantee else { return Err(Refusal::VoucherMissing) };
+    let unit = hold.grant.grantee.unit().ok_or(Refusal::VoucherMissing)?;
     let holder_key = state.key_of(holder.person).ok_or(Refusal::NotAMember)?;
     let object = attested.by_holder.verify(holder_key).map_err(|_| Refusal::BadSignature)?;
     attested.by_leader.verify(&unit.leader_key).map_err(|_| Refusal::BadSignature)?;
@@ -167,6 +166,12 @@ fn reject(state: &ScopeState, rejected: &Reject) -> Result<ScopeState, Refusal> 
     if rejected.reason == RejectReason::TwoHistories {
         // Nothing is wrong with the commit: nobody whom it let in is left behind.
         next.before_last_commit = state.present().cloned().collect();
+    }
+    // Whoever decides for the child comes back in any case: to reject the commit that let them in is not to put them out.
+    let decides = |m: &&Member| m.role.is_family() && state.authority().key(m.person).is_some();
+    let missed = |m: &&Member| state.before_last_commit.iter().all(|b| b.person != m.person);
+    if rejected.reason != RejectReason::TwoHistories {
+        next.before_last_commit.extend(state.present().filter(decides).filter(missed).cloned());
     }
     Ok(next)
 }

@@ -1,8 +1,8 @@
 //! Role × action × status: the part of the policy that is a table. Printed whole into a text file under
 //! review (`docs/policy-table.txt`), asked by server, client inbox and the buttons of the clients.
 
-use super::Refusal;
 use crate::membership::Role;
+use crate::refusal::Refusal;
 use crate::state::Status;
 
 /// What a member may want to do in a scope.

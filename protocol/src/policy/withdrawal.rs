@@ -1,11 +1,12 @@
 //! Withdrawals and the ends of employments: they hold from their receipt on, at any epoch, with nobody
 //! else online, and put leaves on the pending-removal list.
 
-use super::{Context, Refusal};
 use crate::consent::{Grantee, PersonGrantee, SignedEmployeeEnd, SignedWithdrawal, Target};
 use crate::ids::{Hash, Millis, PersonId, PublicKey, UnitId};
 use crate::limits;
 use crate::membership::{Member, Role, ScopeKind};
+use crate::policy::Context;
+use crate::refusal::Refusal;
 use crate::state::{Ended, GrantFact, Revoked, ScopeState, Status, Veto};
 
 fn matches(fact: &GrantFact, target: &Target) -> bool {
@@ -172,20 +173,15 @@ fn unit_of(state: &ScopeState, member: &Member) -> Option<UnitId> {
     if state.kind() == ScopeKind::Unit {
         return Some(UnitId(state.scope().0)).filter(|_| member.role == Role::Employee);
     }
-    match state.grant(&member.basis)?.grant.grantee {
-        Grantee::Unit(unit) => Some(unit.unit),
-        Grantee::Person(_) => None,
-    }
+    Some(state.grant(&member.basis)?.grant.grantee.unit()?.unit)
 }
 
 /// The keys with which `leader` may end employments in `unit` here: that of a leader of this very unit
 /// scope, or one that a grant to the unit pins.
 fn leader_keys(state: &ScopeState, leader: PersonId, unit: UnitId) -> Vec<PublicKey> {
     let own = state.membership.member(leader).filter(|m| m.role == Role::Leader && unit.0 == state.scope().0);
-    let pinned = state.grants.iter().filter_map(|g| match g.grant.grantee {
-        Grantee::Unit(u) if u.leader == leader && u.unit == unit => Some(u.leader_key),
-        _ => None,
-    });
+    let units = state.grants.iter().filter_map(|g| g.grant.grantee.unit());
+    let pinned = units.filter(|u| u.leader == leader && u.unit == unit).map(|u| u.leader_key);
     let key = own.and_then(|m| state.key_of(m.person)).copied();
     key.into_iter().chain(pinned).collect()
 }

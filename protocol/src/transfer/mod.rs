@@ -12,7 +12,7 @@ use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes, encode};
 use crate::event::{Body, Position, Receipt};
 use crate::handover::{HandoverAcceptance, SignedAbort, SignedOffer};
 use crate::ids::{Hash, LogId, Municipality, ScopeId, hash};
-use crate::policy::Refusal;
+use crate::refusal::Refusal;
 use crate::replica::{Judged, Replica};
 use crate::signed::Signed;
 use crate::wire::{Accepted, Bundle, Envelope, ScopePosition};

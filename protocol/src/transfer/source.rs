@@ -5,7 +5,7 @@ use super::HomeAccept;
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize};
 use crate::event::Position;
 use crate::ids::Hash;
-use crate::policy::Refusal;
+use crate::refusal::Refusal;
 use crate::signed::id_of;
 
 /// Whether the scope is here still.

@@ -6,7 +6,7 @@ use super::{Context, HOME, Refusal, START, verdicts};
 use openmls::group::CommitMessageBundle;
 use openmls::prelude::*;
 use stafett_protocol::codec::encode;
-use stafett_protocol::consent::{SignedGrant, Statement, Voucher};
+use stafett_protocol::consent::{SignedGrant, Voucher};
 use stafett_protocol::event::{Body, Change, Commit, Event, Genesis, Position, Record};
 use stafett_protocol::handover::Handover;
 use stafett_protocol::ids::{DeviceId, Hash, PublicKey, ScopeId};
@@ -14,6 +14,7 @@ use stafett_protocol::membership::{Member, Membership, Role};
 use stafett_protocol::replica::{self, Judged, Replica, group_id};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;
+use stafett_protocol::statement::Statement;
 use stafett_protocol::wire::welcome_hash;
 use tls_codec::{Deserialize as _, Serialize as _};
 

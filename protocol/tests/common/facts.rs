@@ -3,12 +3,13 @@
 
 use super::*;
 use stafett_protocol::commit_view::{CommitView, Leaf};
-use stafett_protocol::consent::{Statement, Voucher};
+use stafett_protocol::consent::Voucher;
 use stafett_protocol::event::{Body, Commit, Event};
 use stafett_protocol::handover::Handover;
 use stafett_protocol::ids::Hash;
 use stafett_protocol::policy::{self, MlsView};
 use stafett_protocol::state::ScopeState;
+use stafett_protocol::statement::Statement;
 
 /// These facts, but for what the case bends.
 pub fn bent(state: &ScopeState, bend: impl FnOnce(&mut ScopeState)) -> ScopeState {

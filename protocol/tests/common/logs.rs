@@ -1,9 +1,10 @@
 //! Ready-made scopes: the card of a log, its journal and a concern, a unit, a person's own scope.
 
 use super::*;
-use stafett_protocol::consent::{Access, ConsentGrant, Grantee, Statement};
+use stafett_protocol::consent::{Access, ConsentGrant, Grantee};
 use stafett_protocol::ids::{Hash, LogId, ScopeId};
 use stafett_protocol::membership::{ConsentAuthority, Member, Membership, Role, ScopeKind};
+use stafett_protocol::statement::Statement;
 
 use stafett_protocol::state::ScopeState;
 

@@ -22,7 +22,8 @@ pub use mls::*;
 pub use move_samples::{peer_file, peer_keys};
 pub use objects::*;
 pub use people::*;
-pub use stafett_protocol::policy::{Context, Refusal};
+pub use stafett_protocol::policy::Context;
+pub use stafett_protocol::refusal::Refusal;
 
 /// The home of the tests: Ullensaker.
 pub const HOME: u16 = 3209;

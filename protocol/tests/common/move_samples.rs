@@ -10,6 +10,7 @@ use stafett_protocol::ids::Hash;
 use stafett_protocol::letter::*;
 use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::signed::{Signable, Signed};
+use stafett_protocol::statement::*;
 use stafett_protocol::transfer::*;
 use stafett_protocol::wire::*;
 

@@ -6,6 +6,7 @@ use stafett_protocol::consent::*;
 use stafett_protocol::ids::{Hash, LogId, ScopeId};
 use stafett_protocol::membership::{AuthorityPerson, ConsentAuthority, Role};
 use stafett_protocol::signed::Signed;
+use stafett_protocol::statement::*;
 
 impl World {
     pub fn authority_person(&self, who: Who) -> AuthorityPerson {

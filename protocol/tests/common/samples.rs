@@ -13,6 +13,7 @@ use stafett_protocol::ids::*;
 use stafett_protocol::letter::*;
 use stafett_protocol::membership::*;
 use stafett_protocol::signed::{Signable, Signed};
+use stafett_protocol::statement::*;
 use stafett_protocol::wire::*;
 use std::fmt::Debug;
 

@@ -4,7 +4,8 @@
 use stafett_protocol::codec::encode;
 use stafett_protocol::event::Record;
 use stafett_protocol::ids::{Hash, to_hex};
-use stafett_protocol::policy::{Context, Refusal};
+use stafett_protocol::policy::Context;
+use stafett_protocol::refusal::Refusal;
 use std::io::Write as _;
 use std::sync::{Mutex, OnceLock};
 

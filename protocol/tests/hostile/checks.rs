@@ -5,12 +5,13 @@ use super::facts::{Board, Deed, Draft, Facts};
 use super::honest::{let_in, settle};
 use super::moves::{GUARDIANS, Game, P};
 use crate::common::*;
-use stafett_protocol::consent::{Access, Grantee, Statement, Target, Withdrawal};
+use stafett_protocol::consent::{Access, Grantee, Target, Withdrawal};
 use stafett_protocol::handover::{Destination, HandoverOffer, Part};
 use stafett_protocol::ids::{DeviceId, Hash, PersonId};
 use stafett_protocol::membership::{Member, Role};
 use stafett_protocol::signed::{Signed, id_of};
 use stafett_protocol::state::Status;
+use stafett_protocol::statement::Statement;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
@@ -74,8 +75,9 @@ pub fn check(world: &World, game: &Game, facts: &Facts, kinds: &[Broken]) -> Res
 
 fn name(world: &World, person: PersonId) -> String {
     let who = world.people.iter().position(|p| p.id == person);
-    let all = [P::Leader, P::Teacher, P::Mother, P::Father, P::Ppt, P::Coach, P::Made, P::Invented, P::Newcomer];
-    all.iter().find(|p| Some(p.who()) == who).map_or(format!("{person:?}"), |p| format!("{p:?}"))
+    let strangers = [P::Outsider, P::Former, P::Foreign, P::Newcomer];
+    let all = [P::Leader, P::Teacher, P::Mother, P::Father, P::Ppt, P::Coach, P::Made, P::Invented];
+    all.iter().chain(&strangers).find(|p| Some(p.who()) == who).map_or(format!("{person:?}"), |p| format!("{p:?}"))
 }
 
 fn nobody_reads_without_consent(world: &World, facts: &Facts) -> Result<(), Violation> {

@@ -8,11 +8,13 @@ use super::moves::{Aim, Gift, Move, P, Rule, Seat};
 use super::play::{Run, employee_voucher};
 use crate::common::*;
 use stafett_protocol::consent::*;
+use stafett_protocol::credential::{PersonCertificate, PersonKind};
 use stafett_protocol::event::Body;
-use stafett_protocol::handover::{Destination, HandoverOffer, Part, Takeover};
+use stafett_protocol::handover::{Destination, HandoverOffer, Part};
 use stafett_protocol::ids::{Hash, PersonId};
 use stafett_protocol::membership::{ConsentAuthority, Member, Role};
 use stafett_protocol::signed::Signed;
+use stafett_protocol::statement::*;
 
 /// Whose move it is, and the deed; none where there is nothing to sign.
 pub fn deed(run: &Run<'_>, step: Move) -> Option<(P, Deed)> {
@@ -41,7 +43,7 @@ pub fn deed(run: &Run<'_>, step: Move) -> Option<(P, Deed)> {
             (by, Deed::Say(Statement::Grant(world.sign_grant(&grant(run, gift, nth), by.who()))))
         }
         Move::Withdraw { by, aim } => (by, withdraws(run, by, aim)?),
-        Move::End { by, who } => (by, Deed::Say(world.employee_end(by.who(), who.who(), CARD))),
+        Move::End { by, who } => (bearer(run, by), Deed::Say(world.employee_end(by.who(), who.who(), CARD))),
         Move::Attest { by, of } => {
             let statement = world.attested(&grant(run, Gift::ReadPpt, 9), of.who(), TEACHER, LEADER);
             (by, Deed::Say(statement))
@@ -52,9 +54,10 @@ pub fn deed(run: &Run<'_>, step: Move) -> Option<(P, Deed)> {
             let closing = if reopen { Closing::Reopened } else { Closing::Closed };
             (by, Deed::Say(Statement::Close(closing)))
         }
-        Move::Authority { by, to, decided } => (by, changes_authority(run, to, decided)),
+        Move::Authority { by, to, decision } => (by, changes_authority(run, to, decision)),
+        Move::Object { by, nth } => (by, objects(run, nth)?),
         Move::Rekey { by, who, survives } => (by, rekeys(run, by, who, survives)),
-        Move::Deletion { by } => (by, deletion(run, by)),
+        Move::Deletion { by } => (bearer(run, by), deletion(run, by)),
         Move::Replay { by, nth } => (by, Deed::Say(said(run, nth)?)),
     })
 }
@@ -78,6 +81,8 @@ fn enters(run: &Run<'_>, who: P, devices: usize, seat: Seat) -> Option<Deed> {
     draft.vouchers = match who {
         P::Ppt => vec![employee_voucher(world)],
         P::Made => vec![world.voucher(LEADER, COLLEAGUE, CARD)],
+        // The copy that everybody has, whatever their leader has said since.
+        P::Former => vec![world.voucher(PPT_LEADER, PPT_TWO, CARD)],
         _ => vec![],
     };
     Some(Deed::Commit(draft))
@@ -162,8 +167,33 @@ fn hands_over(run: &Run<'_>, by: P, to: P) -> Option<Deed> {
     Some(given(world, facts, by, to, &offer))
 }
 
+/// Who has no place hands what they signed to an accomplice who has one, and else to the reader's client, which knows
+/// no better.
+fn bearer(run: &Run<'_>, by: P) -> P {
+    let here = |p: &P| run.facts.reads(run.world.id(p.who()));
+    let mut people = std::iter::once(by).chain(run.game.cast.people.iter().copied()).chain([P::Ppt, P::Teacher]);
+    people.find(here).unwrap_or(by)
+}
+
+/// The nth decision that waits, or one that nobody has brought.
+fn objects(run: &Run<'_>, nth: usize) -> Option<Deed> {
+    let waiting = &run.facts.state.decisions;
+    let change = waiting.get(nth % (waiting.len() + 1)).map_or(Hash([6; 32]), |d| d.change);
+    Some(Deed::Say(Statement::Objection(Objection { change })))
+}
+
+/// What a colluding home certifies: whoever it wants, for whatever it wants.
+fn certificate(run: &Run<'_>, who: P) -> Signed<PersonCertificate> {
+    let genuine = run.world.device(who.who()).credential.borrow().person.clone();
+    if who != P::Invented {
+        return genuine;
+    }
+    let said = PersonCertificate { kind: PersonKind::Administrator, unit: None, ..genuine.peek().unwrap() };
+    Signed::sign(&said, &run.world.municipality)
+}
+
 /// Signed by everyone in hostile hands whose word could count.
-fn changes_authority(run: &Run<'_>, to: Rule, decided: bool) -> Deed {
+fn changes_authority(run: &Run<'_>, to: Rule, decision: Option<u8>) -> Deed {
     let (world, state) = (run.world, &run.facts.state);
     let authority = match to {
         Rule::MotherAlone => world.authority_of(&[MOTHER], 1),
@@ -175,13 +205,24 @@ fn changes_authority(run: &Run<'_>, to: Rule, decided: bool) -> Deed {
     };
     let present: &ConsentAuthority = state.authority();
     let holder = state.membership.holder().map(|h| h.person);
-    let counts = |p: &P| {
+    let people = run.game.cast.people;
+    // One word from outside is enough, and a false one spoils all.
+    let outside = [P::Outsider, P::Invented, P::Foreign, P::Former].into_iter().find(|p| people.contains(p));
+    let counts = |p: &&P| {
         let id: PersonId = world.id(p.who());
-        if decided { holder == Some(id) || *p == P::Leader } else { present.key(id).is_some() }
+        let decides = holder == Some(id) || **p == P::Leader || outside == Some(**p);
+        if decision.is_some() { decides } else { present.key(id).is_some() }
     };
-    let signers: Vec<Who> = run.game.cast.people.iter().filter(|p| counts(p)).map(|p| p.who()).collect();
-    let decision = if decided { Hash([4; 32]) } else { Hash::default() };
-    Deed::Say(world.authority_change(world.log(), CARD, present, &authority, decision, &signers))
+    let decision = decision.map_or(Hash::default(), |nth| Hash([4 + nth; 32]));
+    let (log, from) = (world.log(), present.id());
+    let change = AuthorityChange { log, scope: CARD, from, to: authority, decision };
+    let sign = |p: &P| AuthoritySignature {
+        signer: world.id(p.who()),
+        certificate: Some(certificate(run, *p)),
+        change: Signed::sign(&change, &world.person(p.who()).key),
+    };
+    let change = people.iter().filter(counts).map(sign).collect();
+    Deed::Say(Statement::AuthorityChange(SignedAuthorityChange { change }))
 }
 
 fn rekeys(run: &Run<'_>, by: P, who: P, survives: bool) -> Deed {
@@ -196,9 +237,9 @@ fn rekeys(run: &Run<'_>, by: P, who: P, survives: bool) -> Deed {
     Deed::Say(world.key_change(&change, own, if own.is_some() { &[] } else { &others }))
 }
 
-/// Of a device that never was in.
+/// Of a device that never was in; of one that has left, in the mouth of whoever is there.
 fn deletion(run: &Run<'_>, by: P) -> Deed {
-    let device = run.world.device_n(by.who(), 2);
+    let device = run.world.device_n(by.who(), if by == P::Former { 0 } else { 2 });
     let receipt = DeletionReceipt { scope: CARD, device: device.id(), seq: 1, wiped_at: run.facts.now };
     let receipt = Signed::sign(&receipt, &device.key);
     Deed::Say(Statement::Deletion(DeletionWitness { device_key: device.public(), receipt }))

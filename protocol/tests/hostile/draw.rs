@@ -3,7 +3,7 @@
 use super::checks::{Broken, Violation, check};
 use super::facts::oldest_gap;
 use super::moves::{Aim, CASTS, GUARDIANS, Game, Gift, MEMBERS, Move, P, Rule, Seat};
-use super::play::{Run, Start};
+use super::play::{Run, Start, start};
 use stafett_protocol::consent::Permit;
 use stafett_protocol::ids::hash;
 use stafett_protocol::state::Status;
@@ -38,14 +38,14 @@ pub fn game(dice: &mut Dice, casts: &[&str]) -> Game {
         .iter()
         .filter(|c| if casts.is_empty() { !c.people.is_empty() } else { casts.contains(&c.name) })
         .collect();
-    Game { cast: dice.one(&fits), quorum: dice.one(&[1, 2]) }
+    Game { cast: dice.one(&fits), quorum: dice.one(&[1, 2]), young: dice.below(4) == 0 }
 }
 
 /// Plays a seed's history as it is drawn; all its steps, and what is broken after the last of them.
 pub fn history(starts: &[Start], seed: u64, casts: &[&str], kinds: &[Broken]) -> (Game, Vec<Move>, Option<Violation>) {
     let mut dice = Dice::new(seed);
     let game = game(&mut dice, casts);
-    let mut run = starts[usize::from(game.quorum) - 1].run(game);
+    let mut run = start(starts, game).run(game);
     let mut steps = vec![];
     for _ in 0..TRIES {
         if steps.len() == STEPS {
@@ -94,7 +94,7 @@ fn draw(dice: &mut Dice, run: &Run<'_>) -> Move {
     let (waiting, dormant) = (!state.readmit.is_empty(), state.status_at(run.facts.now) != Status::Active);
     let (taken, granted) = (!state.takeovers.is_empty(), state.grants.len() > 4);
     let listed = !run.facts.listed().is_empty();
-    let leads = !run.game.is_honest(P::Leader);
+    let (leads, leads_ppt) = (!run.game.is_honest(P::Leader), !run.game.is_honest(P::Outsider));
     let mut bag: Vec<(usize, Move)> = honest_moves(dice, run);
     if run.game.cast.people.is_empty() {
         return pick(dice, &bag);
@@ -103,6 +103,9 @@ fn draw(dice: &mut Dice, run: &Run<'_>) -> Move {
     let family = among(dice, run, &[P::Father]);
     let founder = among(dice, run, &[P::Father, P::Teacher, P::Made]);
     let giver = among(dice, run, &[P::Father, P::Teacher, P::Leader]);
+    let decider = among(dice, run, &[P::Father, P::Teacher, P::Leader]);
+    let decision = (dice.below(3) > 0).then(|| u8::try_from(dice.below(2)).unwrap());
+    let waits = !state.decisions.is_empty();
     let somebody = dice.one(&MEMBERS);
     let if_so = |so: bool, often: usize, else_: usize| if so { often } else { else_ };
     let nth = u8::try_from(dice.below(3)).unwrap();
@@ -127,11 +130,13 @@ fn draw(dice: &mut Dice, run: &Run<'_>) -> Move {
         (if_so(dormant, 12, 4), Move::Sign { by: family, gift, nth }),
         (4, Move::Withdraw { by, aim: dice.one(&AIMS) }),
         (if_so(leads, 1, 0), Move::End { by: P::Leader, who: dice.one(&[P::Made, P::Teacher, P::Ppt]) }),
+        (if_so(leads_ppt, 1, 0), Move::End { by: P::Outsider, who: dice.one(&[P::Ppt, P::Former, P::Coach]) }),
         (1, Move::Attest { by, of: dice.one(&GUARDIANS) }),
         (if_so(leads && !taken, 8, 0), Move::TakeOver { by: P::Leader }),
         (if_so(dormant || taken, 12, 3), Move::HandOver { by: giver, to }),
-        (1, Move::Close { by, reopen: dice.below(2) == 0 }),
-        (6, Move::Authority { by, to: dice.one(&RULES), decided: dice.below(2) == 0 }),
+        (2, Move::Close { by: founder, reopen: dice.below(2) == 0 }),
+        (if_so(waits || leads_ppt, 14, 6), Move::Authority { by: decider, to: dice.one(&RULES), decision }),
+        (if_so(waits, 3, 0), Move::Object { by: family, nth: dice.below(3) }),
         (2, Move::Rekey { by, who: somebody, survives: dice.below(2) == 0 }),
         (1, Move::Deletion { by }),
         (2, Move::Withhold { by }),
@@ -155,6 +160,8 @@ fn honest_moves(dice: &mut Dice, run: &Run<'_>) -> Vec<(usize, Move)> {
         let by = dice.one(&family);
         bag.push((4, Move::Withdraw { by, aim: dice.one(&AIMS) }));
         bag.push((4, Move::Sign { by, gift: dice.one(&GIFTS), nth: u8::try_from(dice.below(3)).unwrap() }));
+        let waits = !run.facts.state.decisions.is_empty();
+        bag.push((if waits { 8 } else { 0 }, Move::Object { by, nth: dice.below(3) }));
     }
     bag
 }
@@ -167,6 +174,8 @@ fn given(dice: &mut Dice, by: P) -> Move {
         (P::Coach, Gift::ContributeCoach),
         (P::Leader, Gift::CustodySchool),
         (P::Made, Gift::ReadPpt),
+        (P::Outsider, Gift::ReadPpt),
+        (P::Former, Gift::ReadPpt),
     ];
     let (who, gift) = dice.one(&whom);
     Move::LetIn { by, who, devices: 1, seat: Seat::Given(gift) }

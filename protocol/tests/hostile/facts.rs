@@ -5,13 +5,14 @@ use super::ledger::Ledger;
 use super::moves::P;
 use crate::common::*;
 use stafett_protocol::commit_view::CommitView;
-use stafett_protocol::consent::{KeyPlace, LinkRepair, Statement, Voucher};
+use stafett_protocol::consent::Voucher;
 use stafett_protocol::event::{Body, Carried, Event};
 use stafett_protocol::handover::Handover;
 use stafett_protocol::ids::{DeviceId, PersonId, PublicKey};
 use stafett_protocol::membership::{Member, Membership};
 use stafett_protocol::policy::{self, MlsView};
 use stafett_protocol::state::ScopeState;
+use stafett_protocol::statement::{KeyPlace, LinkRepair, Statement};
 
 /// A link that opens, and one that does not: 48 bytes are 48 bytes to whoever has no key.
 pub const TRUE_LINK: [u8; 48] = [5; 48];

@@ -4,10 +4,11 @@
 use super::facts::{Board, Deed, Draft, Facts, link, repair};
 use super::moves::{Game, P};
 use crate::common::*;
-use stafett_protocol::consent::{KeyPlace, Permit, Reject, RejectReason, Statement};
+use stafett_protocol::consent::{Objection, Permit};
 use stafett_protocol::event::Carried;
 use stafett_protocol::ids::PublicKey;
 use stafett_protocol::membership::{Member, Membership, Role};
+use stafett_protocol::statement::{KeyPlace, Reject, RejectReason, Statement};
 
 /// Rounds after which people would have come to rest, were there any rest.
 const ROUNDS: usize = 60;
@@ -67,11 +68,12 @@ fn due(world: &World, facts: &Facts, by: P, pick: usize) -> Vec<Deed> {
     let (state, id) = (&facts.state, world.id(by.who()));
     let device = facts.device(world, by);
     let guards = facts.ledger.authority.guardians.iter().any(|g| g.person == id);
+    let mut deeds = if guards { objections(world, facts, by) } else { vec![] };
     if state.is_orphaned(facts.now) {
         let seat = world.founder(by.who(), Role::Guardian, state.authority().id());
-        return if guards { vec![founded(facts, &seat, device, None)] } else { vec![] };
+        deeds.extend(guards.then(|| founded(facts, &seat, device, None)));
+        return deeds;
     }
-    let mut deeds = vec![];
     let (reads, in_step) = (facts.reads(id), facts.ledger.in_step(id, state));
     let gaps = facts.ledger.gaps.iter().filter(|g| reads && !g.mended && g.witnesses.contains(&id));
     deeds.extend(gaps.map(|g| repair(g.generation, g.epoch, false)));
@@ -90,6 +92,14 @@ fn due(world: &World, facts: &Facts, by: P, pick: usize) -> Vec<Deed> {
         deeds.extend(back.iter().map(|seat| let_in(facts, seat, seat.devices.len())));
     }
     deeds
+}
+
+/// A guardian says no, once, to whatever would change who decides; only how many of them must sign is let pass.
+fn objections(world: &World, facts: &Facts, by: P) -> Vec<Deed> {
+    let (id, present) = (world.id(by.who()), &facts.ledger.authority);
+    let waits =
+        facts.ledger.decisions.iter().filter(|d| !d.objected.contains(&id) && d.to.guardians != present.guardians);
+    waits.map(|d| Deed::Say(Statement::Objection(Objection { change: d.change }))).collect()
 }
 
 /// The next generation, from the newest key that this person has, of whatever generation.

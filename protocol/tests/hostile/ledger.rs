@@ -6,7 +6,9 @@ use stafett_protocol::consent::*;
 use stafett_protocol::event::{Body, Commit, Event, Genesis};
 use stafett_protocol::ids::{Hash, PersonId, PublicKey, UnitId};
 use stafett_protocol::membership::{ConsentAuthority, Member, Role};
+use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;
+use stafett_protocol::statement::*;
 
 #[derive(Clone)]
 struct Consent {
@@ -34,6 +36,15 @@ pub struct Gap {
     pub mended: bool,
 }
 
+/// A decision that has been told, since when it waits, and who of the family has said no.
+#[derive(Clone)]
+pub struct Waiting {
+    pub change: Hash,
+    pub to: ConsentAuthority,
+    at: u64,
+    pub objected: Vec<PersonId>,
+}
+
 #[derive(Clone)]
 pub struct Ledger {
     consents: Vec<Consent>,
@@ -49,6 +60,8 @@ pub struct Ledger {
     pub rekeyed: Vec<PersonId>,
     holder: Option<PersonId>,
     all_over: bool,
+    /// Changes of the authority by decision that wait.
+    pub decisions: Vec<Waiting>,
     pub gaps: Vec<Gap>,
     /// The newest content key of each person: its generation and epoch.
     known: Vec<(PersonId, (u32, u64))>,
@@ -87,6 +100,7 @@ impl Ledger {
             rekeyed: vec![],
             holder: None,
             all_over: false,
+            decisions: vec![],
             gaps: vec![],
             known: vec![],
         }
@@ -97,7 +111,7 @@ impl Ledger {
             Body::Change(_) => {}
             Body::Genesis(genesis) => self.founded(world, genesis, after, now),
             Body::Commit(commit) => self.committed(world, event, commit, before, after, now),
-            Body::Statement(statement) => self.said(world, statement, before, after, now),
+            Body::Statement(statement) => self.said(world, event, statement, before, after, now),
         }
     }
 
@@ -166,7 +180,15 @@ impl Ledger {
         }
     }
 
-    fn said(&mut self, world: &World, statement: &Statement, before: &ScopeState, after: &ScopeState, now: u64) {
+    fn said(
+        &mut self,
+        world: &World,
+        event: &Event,
+        statement: &Statement,
+        before: &ScopeState,
+        after: &ScopeState,
+        now: u64,
+    ) {
         match statement {
             Statement::Grant(signed) => self.sign(world, signed, now),
             Statement::Withdrawal(signed) => self.withdrawn(signed, now),
@@ -177,7 +199,13 @@ impl Ledger {
                 mended.for_each(|g| g.mended = true);
             }
             Statement::AuthorityChange(signed) if before.authority() != after.authority() => {
-                self.changed(world, &signed.change, after);
+                self.changed(world, &signed.change, before, after, now);
+            }
+            Statement::AuthorityChange(signed) => self.told(&signed.change[0].change, now),
+            Statement::Objection(said) => {
+                let guardian = before.person_of(event.device).filter(|p| self.authority.key(*p).is_some());
+                let waiting = self.decisions.iter_mut().filter(|d| d.change == said.change);
+                waiting.for_each(|d| d.objected.extend(guardian));
             }
             Statement::PersonKeyChange(signed) => self.rekey(&signed.signatures),
             _ => {}
@@ -241,8 +269,24 @@ impl Ledger {
         self.vetoes.extend(parties.into_iter().filter(|_| family).map(|party| (signed.signer, party, now)));
     }
 
-    /// By enough of the family, and by everyone whom it drops; or by three who cite a decision.
-    fn changed(&mut self, world: &World, signatures: &[AuthoritySignature], after: &ScopeState) {
+    /// From now on the family has a week to say no.
+    fn told(&mut self, change: &Signed<AuthorityChange>, now: u64) {
+        self.decisions.retain(|d| d.change != change.id());
+        let to = change.peek().unwrap().to;
+        self.decisions.push(Waiting { change: change.id(), to, at: now, objected: vec![] });
+    }
+
+    /// By enough of the family, and by everyone whom it drops; or by three who cite a decision, one of them from outside
+    /// the log and the holder's unit, a week after the family was told, and with the word of all whom it leaves where one
+    /// of them has said no.
+    fn changed(
+        &mut self,
+        world: &World,
+        signatures: &[AuthoritySignature],
+        before: &ScopeState,
+        after: &ScopeState,
+        now: u64,
+    ) {
         let genuine =
             |s: &&AuthoritySignature| true_key(world, s.signer).is_some_and(|key| s.change.verify(&key).is_ok());
         let mut signers: Vec<_> = signatures.iter().filter(genuine).map(|s| s.signer).collect();
@@ -253,8 +297,19 @@ impl Ledger {
         let enough = guardians.iter().filter(|g| signers.contains(g)).count() >= usize::from(self.authority.quorum);
         let agreed = guardians.iter().all(|g| to.key(*g).is_some() || signers.contains(g));
         let outside = signers.iter().filter(|s| !guardians.contains(s)).count();
-        if (enough && agreed) || outside >= 3 {
+        let stranger = |s: &PersonId| {
+            let works_there = Party::Unit(SCHOOL).covers(world, *s);
+            !works_there && before.present().all(|m| m.person != *s)
+        };
+        let id = signatures[0].change.id();
+        let waited = self.decisions.iter().find(|d| d.change == id && now >= d.at + 7 * DAY);
+        let mut staying = guardians.iter().filter(|g| to.key(**g).is_some()).peekable();
+        let somebody_stays = staying.peek().is_some();
+        let agreed_by_all = staying.all(|g| signers.contains(g));
+        let heard = waited.is_some_and(|d| d.objected.is_empty() || agreed_by_all) && somebody_stays;
+        if (enough && agreed) || (outside >= 3 && signers.iter().any(stranger) && heard) {
             self.authority = to.clone();
+            self.decisions.clear();
         }
     }
 

@@ -16,6 +16,12 @@ pub enum P {
     Made,
     /// Another such account, of no unit.
     Invented,
+    /// Certified, and not in the log: the leader of the reader's unit, in the home's own municipality.
+    Outsider,
+    /// An employee there who was in, and whose leader has ended it.
+    Former,
+    /// The leader of a unit in another municipality.
+    Foreign,
     /// Whom the honest turn to where they need somebody new; never in a history.
     Newcomer,
 }
@@ -31,6 +37,9 @@ impl P {
             P::Coach => COACH,
             P::Made => COLLEAGUE,
             P::Invented => CHILD,
+            P::Outsider => PPT_LEADER,
+            P::Former => PPT_TWO,
+            P::Foreign => HAUGESUND_LEADER,
             P::Newcomer => STRANGER,
         }
     }
@@ -47,7 +56,7 @@ pub struct Cast {
     pub people: &'static [P],
 }
 
-pub const CASTS: [Cast; 12] = [
+pub const CASTS: [Cast; 17] = [
     Cast { name: "nobody", people: &[] },
     Cast { name: "reader", people: &[P::Ppt] },
     Cast { name: "actor", people: &[P::Coach] },
@@ -60,6 +69,12 @@ pub const CASTS: [Cast; 12] = [
     Cast { name: "guardian and leader", people: &[P::Father, P::Leader, P::Made] },
     Cast { name: "guardian and holder", people: &[P::Father, P::Teacher] },
     Cast { name: "holder and leader", people: &[P::Teacher, P::Leader, P::Made] },
+    Cast { name: "outsiders", people: &[P::Outsider, P::Former, P::Foreign] },
+    Cast { name: "reader and former", people: &[P::Ppt, P::Former] },
+    Cast { name: "guardian and outsider", people: &[P::Father, P::Outsider] },
+    Cast { name: "holder and foreigner", people: &[P::Teacher, P::Leader, P::Foreign] },
+    // Whoever may bring a decision.
+    Cast { name: "unit and outsider", people: &[P::Teacher, P::Leader, P::Made, P::Outsider] },
 ];
 
 pub fn cast(name: &str) -> &'static Cast {
@@ -195,7 +210,13 @@ pub enum Move {
     Authority {
         by: P,
         to: Rule,
-        decided: bool,
+        /// Which decision is cited; none: by the family's own quorum.
+        decision: Option<u8>,
+    },
+    /// Says no to a decision that waits.
+    Object {
+        by: P,
+        nth: usize,
     },
     Rekey {
         by: P,
@@ -221,6 +242,8 @@ pub struct Game {
     pub cast: &'static Cast,
     /// Of two guardians.
     pub quorum: u8,
+    /// The log has just begun: the last commit is the one that let the family in.
+    pub young: bool,
 }
 
 impl Game {

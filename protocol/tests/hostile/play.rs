@@ -26,24 +26,36 @@ pub struct Start {
 }
 
 impl Start {
-    /// Holder, two guardians of whom `quorum` must sign, the unit's leader in her seat, an employee of the PPT with two
-    /// devices who reads, and an actor by name.
+    /// Holder, and two guardians of whom `quorum` must sign.
+    pub fn young(quorum: u8) -> Self {
+        let world = World::new();
+        let card = begun(&world, quorum);
+        Self::of(world, card, quorum)
+    }
+
+    /// Besides, the unit's leader in her seat, an employee of the PPT with two devices who reads, and an actor by name.
     pub fn new(quorum: u8) -> Self {
         let world = World::new();
-        let authority = world.authority_of(&[MOTHER, FATHER], quorum);
-        let founding = world.card_founding_under(&authority, &[MOTHER, FATHER]);
         let founder = world.device(TEACHER);
-        let mut card = world.found(founder, &founding, None).unwrap();
-        world.add_family(&mut card);
+        let mut card = begun(&world, quorum);
         // Beyond the quorum a signature is asked for as well: whoever is there consents.
         world.seat_custodian(&mut card, LEADER);
         let coach = world.give(&mut card, world.person_grantee(COACH), Access::Contribute);
         card.admit(&world, founder, COACH, Role::Actor, coach, vec![]).unwrap();
         let read = world.give(&mut card, world.unit_of(PPT_LEADER), Access::Read);
+        // Somebody was in on that, too, until their leader ended it.
+        let former = vec![world.voucher(PPT_LEADER, PPT_TWO, CARD)];
+        card.admit(&world, founder, PPT_TWO, Role::Reader, read, former).unwrap();
+        card.say(&world, founder, world.employee_end(PPT_LEADER, PPT_TWO, CARD)).unwrap();
+        card.remove_listed(&world, founder).unwrap();
         let membership = Some(card.with(&world, PPT, &[0, 1], Role::Reader, read));
         let adds = vec![world.device(PPT).key_package(), world.device_n(PPT, 1).key_package()];
         let vouchers = vec![employee_voucher(&world)];
         card.send(&world, founder, Plan { adds, membership, vouchers, ..Plan::default() }).unwrap();
+        Self::of(world, card, quorum)
+    }
+
+    fn of(world: World, card: Chain, quorum: u8) -> Self {
         let ledger = read_again(&world, &card, quorum);
         for key in card.membership().devices() {
             card.with_group(super::facts::device_of_key(&world, key), |_| {});
@@ -62,6 +74,24 @@ impl Start {
             Facts { state: chain.state().clone(), now: chain.now, ledger: self.ledger.clone(), withheld: vec![] };
         Run { world: &self.world, game, chain, facts }
     }
+}
+
+fn begun(world: &World, quorum: u8) -> Chain {
+    let authority = world.authority_of(&[MOTHER, FATHER], quorum);
+    let founding = world.card_founding_under(&authority, &[MOTHER, FATHER]);
+    let mut card = world.found(world.device(TEACHER), &founding, None).unwrap();
+    world.add_family(&mut card);
+    card
+}
+
+/// All of them, in the order of [`start`].
+pub fn starts() -> [Start; 4] {
+    [Start::new(1), Start::new(2), Start::young(1), Start::young(2)]
+}
+
+/// Where a game begins.
+pub fn start(starts: &[Start], game: Game) -> &Start {
+    &starts[usize::from(game.quorum) - 1 + if game.young { 2 } else { 0 }]
 }
 
 fn devices(world: &World) -> impl Iterator<Item = &Device> {

@@ -2,11 +2,11 @@
 
 use super::checks::Violation;
 use super::moves::{Game, Move};
-use super::play::{Start, play};
+use super::play::{Start, play, start};
 
 /// The least list that is found, and what is broken at its end.
 pub fn shrunk(starts: &[Start], game: Game, steps: &[Move], violation: Violation) -> (Vec<Move>, Violation) {
-    let start = &starts[usize::from(game.quorum) - 1];
+    let start = start(starts, game);
     let (mut best, mut shown) = (steps.to_vec(), violation);
     let mut part = best.len().div_ceil(2);
     while part > 0 {

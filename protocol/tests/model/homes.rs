@@ -5,7 +5,7 @@ use super::records::{Chain, Rec, SCOPES, To, allowed, may_read};
 use super::rules::{Rule, Without};
 use stafett_protocol::event::Position;
 use stafett_protocol::ids::{Hash, LogId, ScopeId, hash};
-use stafett_protocol::policy::Refusal;
+use stafett_protocol::refusal::Refusal;
 use stafett_protocol::signed::id_of;
 use stafett_protocol::transfer::{
     HomeAccept, Source, SourceInput, SourceOutput, Standing, Target, TargetInput, TargetOutput,

@@ -35,7 +35,8 @@ pub fn held_bytes(holder: Holder) -> usize {
     }
 }
 
-/// What each stream has of its own, beside the table: small messages always get through.
+/// What each stream has of its own, beside the table, of what comes, of an answer that goes, and of what is pushed: small
+/// messages always get through.
 pub const FREE_BYTES: usize = 64 * 1024;
 /// What is held is counted in steps of this.
 pub const HELD_STEP_BYTES: usize = 64 * 1024;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use stafett_protocol::credential::MunicipalityKey;
 
+use crate::budget::memory::Memory;
 use crate::certs::{self, Authority, CertificateError};
 use crate::municipality::Municipality;
 use crate::tls::Leaf;
@@ -44,6 +45,8 @@ pub struct Hello {
 pub struct Federation {
     pub peers: Arc<Peers>,
     pub outgoing: Outgoing,
+    /// What is held in memory for whom, in the whole server.
+    pub memory: Arc<Memory>,
     leaf: Arc<Leaf>,
 }
 
@@ -53,8 +56,9 @@ impl Federation {
         let own = MunicipalityKey { number: municipality.number, key: municipality.public() };
         let peers = Peers::new(own);
         let leaf = Leaf::new(certs::new_client_leaf(authority)?)?;
-        let outgoing = Outgoing::new(Arc::clone(&peers), Arc::clone(&leaf));
-        Ok(Self { peers, outgoing, leaf })
+        let memory = Arc::<Memory>::default();
+        let outgoing = Outgoing::new(Arc::clone(&peers), Arc::clone(&leaf), Arc::clone(&memory));
+        Ok(Self { peers, outgoing, memory, leaf })
     }
 
     /// Shows peers a new certificate from now on.

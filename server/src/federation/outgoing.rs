@@ -1,5 +1,6 @@
 //! What this server sends to peers: to added ones only, over mutual TLS, one request a connection, with
-//! bounds on time and size, and never to where an answer points (`security.md` F12, F13).
+//! bounds on time and size, and never to where an answer points (`security.md` F12, F13). What is answered is counted in
+//! memory against the peer as long as it is there.
 
 use std::error::Error as StdError;
 use std::io;
@@ -7,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use stafett_protocol::ids::Municipality;
-use stafett_protocol::policy::Refusal;
+use stafett_protocol::refusal::Refusal;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -23,7 +24,10 @@ use tokio_tungstenite::tungstenite::{Error as WsError, http::StatusCode as WsSta
 use super::address::BadAddress;
 use super::peers::{Peer, Peers};
 use crate::border;
+use crate::budget::memory::{Held, Holder, Memory};
+use crate::http::body;
 use crate::metered::{Meter, Metered};
+use crate::problem::Fault;
 use crate::tls::{Leaf, peer_config};
 
 /// Time until the connection stands.
@@ -63,15 +67,16 @@ pub enum PeerError {
 pub struct Outgoing {
     peers: Arc<Peers>,
     leaf: Arc<Leaf>,
+    memory: Arc<Memory>,
 }
 
 impl Outgoing {
     #[must_use]
-    pub fn new(peers: Arc<Peers>, leaf: Arc<Leaf>) -> Self {
-        Self { peers, leaf }
+    pub fn new(peers: Arc<Peers>, leaf: Arc<Leaf>, memory: Arc<Memory>) -> Self {
+        Self { peers, leaf, memory }
     }
 
-    /// One request, its answer at most `most` bytes long.
+    /// One request, its answer at most `most` bytes long; they are held until the last copy of them is gone.
     pub async fn ask(
         &self,
         to: Municipality,
@@ -83,7 +88,8 @@ impl Outgoing {
         let peer = self.peers.get(to).ok_or(PeerError::Unknown)?;
         let asked = async {
             let stream = self.connect(&peer).await?;
-            exchange(stream, &peer, method, path, body, most).await
+            let held = self.memory.nothing([Holder::Peer(to)]);
+            exchange(stream, &peer, (method, path, body), most, held).await
         };
         tokio::time::timeout(WHOLE, asked).await.map_err(|_| PeerError::Unreachable)?
     }
@@ -124,10 +130,9 @@ fn authority(peer: &Peer) -> String {
 async fn exchange(
     stream: TlsStream<TcpStream>,
     peer: &Peer,
-    method: Method,
-    path: &str,
-    body: Vec<u8>,
+    (method, path, body): (Method, &str, Vec<u8>),
     most: usize,
+    mut held: Held,
 ) -> Result<Bytes, PeerError> {
     let (mut sender, connection) =
         border::http_client().handshake(TokioIo::new(stream)).await.map_err(|error| source_error(&error))?;
@@ -142,9 +147,11 @@ async fn exchange(
         let status = response.status();
         // Nothing but the answer itself counts: no redirect is followed, no other success is one.
         let bound = if status == StatusCode::OK { most } else { PROBLEM_BYTES };
-        let body = Limited::new(response.into_body(), bound).collect().await.map_err(|_| PeerError::Answer)?;
-        let body = body.to_bytes();
-        if status == StatusCode::OK { Ok(body) } else { Err(refused(status, &body)) }
+        let body = body::of(response.into_body(), &mut held, bound).await.map_err(|fault| match fault {
+            Fault::TooManyRequests => PeerError::Busy,
+            _ => PeerError::Answer,
+        })?;
+        if status == StatusCode::OK { Ok(body::kept(body, held)) } else { Err(refused(status, &body)) }
     };
     let mut answered = std::pin::pin!(answered);
     // The connection lives as long as the question.

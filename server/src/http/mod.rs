@@ -1,7 +1,7 @@
 //! The addresses of a server: three for everybody, and those for peers. Everything else is frames on the
 //! stream.
 
-mod body;
+pub(crate) mod body;
 pub mod join;
 mod peer;
 
@@ -20,7 +20,7 @@ use axum::routing::{get, post};
 use futures_util::FutureExt as _;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::http_signature::{self, SignatureHeaders};
-use stafett_protocol::limits::REQUEST_TIMEOUT_SECONDS;
+use stafett_protocol::limits::{BODY_BYTES, REQUEST_TIMEOUT_SECONDS};
 
 use crate::accept::{RemoteAddress, Seat};
 use crate::border;
@@ -89,7 +89,7 @@ async fn join_route(
 ) -> Result<Response, Fault> {
     server.admit_address(address)?;
     let mut held = unknown(&server, address);
-    let request = decode(&body::of(body, &mut held).await?)?;
+    let request = decode(&body::of(body, &mut held, BODY_BYTES).await?)?;
     let reply = join::join(&server, request).await?;
     body::binary(encode(&reply), held)
 }

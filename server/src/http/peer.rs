@@ -9,6 +9,7 @@ use axum::http::{Uri, request::Parts};
 use axum::response::Response;
 use axum::{Extension, Json};
 use stafett_protocol::codec::{decode, encode};
+use stafett_protocol::limits::BODY_BYTES;
 use stafett_protocol::transfer::TombstoneReply;
 
 use super::body;
@@ -72,7 +73,7 @@ pub async fn pull(
     body: Body,
 ) -> Result<Response, Fault> {
     let mut held = asked(&server, &peer)?;
-    let request = decode(&body::of(body, &mut held).await?)?;
+    let request = decode(&body::of(body, &mut held, BODY_BYTES).await?)?;
     body::binary(encode(&transfer::offered_page(&server, &peer, request).await?), held)
 }
 
@@ -83,7 +84,7 @@ pub async fn attachment(
     body: Body,
 ) -> Result<Response, Fault> {
     let mut held = asked(&server, &peer)?;
-    let request = decode(&body::of(body, &mut held).await?)?;
+    let request = decode(&body::of(body, &mut held, BODY_BYTES).await?)?;
     body::binary(encode(&transfer::offered_part(&server, &peer, request).await?), held)
 }
 
@@ -94,7 +95,7 @@ pub async fn tombstones(
     body: Body,
 ) -> Result<Response, Fault> {
     let mut held = asked(&server, &peer)?;
-    let request = decode(&body::of(body, &mut held).await?)?;
+    let request = decode(&body::of(body, &mut held, BODY_BYTES).await?)?;
     let fates = transfer::fates(&server, &peer, request).await?;
     body::binary(encode(&TombstoneReply { fates }), held)
 }

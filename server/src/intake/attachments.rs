@@ -1,7 +1,7 @@
 //! A change refers to attachments that are here already, all their parts, or it does not enter the chain.
 
 use stafett_protocol::event::{Body, Event};
-use stafett_protocol::policy::Refusal;
+use stafett_protocol::refusal::Refusal;
 
 use super::judging::Judging;
 use crate::problem::Fault;

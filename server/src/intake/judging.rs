@@ -5,16 +5,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use stafett_protocol::codec::encode;
-use stafett_protocol::consent::Statement;
 use stafett_protocol::event::{Body, Event, Record};
 use stafett_protocol::ids::{DeviceId, ScopeId};
 use stafett_protocol::letter::Letter;
 use stafett_protocol::limits::LOG_SCOPES;
 use stafett_protocol::membership::ScopeKind;
-use stafett_protocol::policy::{self, Context, Refusal};
+use stafett_protocol::policy;
+use stafett_protocol::policy::Context;
+use stafett_protocol::refusal::Refusal;
 use stafett_protocol::replica;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::Status;
+use stafett_protocol::statement::Statement;
 use stafett_protocol::transfer::{HomeAccept, Tombstone, accept_of};
 use stafett_protocol::wire::{Accepted, Envelope, Mail, ScopePosition, WelcomeMail};
 
@@ -129,7 +131,7 @@ impl<'a> Judging<'a> {
             };
             return Err(self.refusal(scope, refused).await?);
         }
-        policy::is_complete(&self.handed, self.places.at_home(), self.now)?;
+        policy::is_complete(self.author.person, &self.handed, self.places.at_home(), self.now)?;
         for letter in letters {
             let to = letter.to;
             match mail::post_letter(self.conn, self.author.person, letter, self.now).await?.0 {

@@ -17,7 +17,7 @@ use stafett_protocol::event::{Body, Event, Receipt, Record};
 use stafett_protocol::ids::{DeviceId, ScopeId};
 use stafett_protocol::letter::Letter;
 use stafett_protocol::limits;
-use stafett_protocol::policy::Refusal;
+use stafett_protocol::refusal::Refusal;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::transfer::{Tombstone, Transfer, Transferred};
 use stafett_protocol::wire::{Accepted, Bundle, Envelope, Records, Reply, ServerFrame, welcome_hash};

@@ -3,7 +3,7 @@
 
 use stafett_protocol::event::{Body, Event, Receipt, Record};
 use stafett_protocol::ids::ScopeId;
-use stafett_protocol::policy::Refusal;
+use stafett_protocol::refusal::Refusal;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::transfer::{HomeAccept, Source, SourceInput, Tombstone};
 use stafett_protocol::wire::Envelope;

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stafett_protocol::event::{Body, Event, Position, Receipt, Record};
 use stafett_protocol::ids::ScopeId;
-use stafett_protocol::policy::{Context, Refusal};
+use stafett_protocol::policy::Context;
+use stafett_protocol::refusal::Refusal;
 use stafett_protocol::replica;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;

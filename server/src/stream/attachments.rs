@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use stafett_protocol::attachment::{AttachmentManifest, AttachmentPart, AttachmentPlace, AttachmentWants};
 use stafett_protocol::ids::{DeviceId, PersonId, ScopeId};
 use stafett_protocol::membership::Role;
-use stafett_protocol::policy::{Action, Refusal, can};
+use stafett_protocol::policy::{Action, can};
+use stafett_protocol::refusal::Refusal;
 use stafett_protocol::state::ScopeState;
 use stafett_protocol::wire::Reply;
 

@@ -4,7 +4,7 @@
 use stafett_protocol::checkpoint::{Checkpoint, CheckpointPart};
 use stafett_protocol::ids::ScopeId;
 use stafett_protocol::limits::{CHECKPOINT_BYTES, CHECKPOINT_PART_BYTES};
-use stafett_protocol::policy::Refusal;
+use stafett_protocol::refusal::Refusal;
 use stafett_protocol::wire::{Records, Reply, ScopePosition};
 
 use super::Connection;

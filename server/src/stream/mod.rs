@@ -19,8 +19,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::ids::ScopeId;
 use stafett_protocol::limits::IDLE_TIMEOUT_SECONDS;
@@ -37,7 +35,7 @@ use crate::fanout::{Listener, NewRecords, Push};
 use crate::federation::peers::Peer;
 use crate::problem::Fault;
 use crate::server::Server;
-use crate::socket::{Incoming, Socket};
+use crate::socket::{Incoming, Road, Socket};
 use crate::store::accounts::Device;
 use relay::{FromPeer, Relays};
 use requests::Failed;
@@ -48,7 +46,7 @@ const PING: Duration = Duration::from_secs(20);
 const ROOM_STEP: Duration = Duration::from_millis(50);
 
 /// The stream of a device or guest.
-pub type Stream = Socket<TokioIo<Upgraded>>;
+pub type Stream = Socket<Road>;
 
 /// What the connection knows of a scope that its device follows.
 #[derive(Clone, Copy)]
@@ -268,6 +266,7 @@ impl Connection {
     }
 
     async fn push(&mut self, push: Push) -> Result<(), End> {
+        self.listener.took(&push);
         match push {
             Push::Records(new) => self.push_records(&new).await,
             Push::Scope(scope) => match self.follows.contains_key(&scope) {

@@ -12,7 +12,7 @@ use stafett_protocol::ids::Municipality;
 use stafett_protocol::limits::{CONTROL_FRAME_MILLIS, CONTROL_FRAMES, IDLE_TIMEOUT_SECONDS};
 use stafett_protocol::pace::Pace;
 use stafett_protocol::wire::{Problem, Reply};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
@@ -43,6 +43,8 @@ pub(super) struct Relays {
 struct Relay {
     number: u64,
     queue: mpsc::Sender<Waiting>,
+    /// Its end is the task's, also where the peer has not answered yet.
+    _open: oneshot::Sender<()>,
 }
 
 /// A message on its way to a peer, counted in memory until it is gone.
@@ -106,9 +108,10 @@ impl Connection {
         self.relays.opened += 1;
         let number = self.relays.opened;
         let (queue, messages) = mpsc::channel(RELAY_QUEUE);
-        self.relays.open.insert(to, Relay { number, queue });
+        let (open, closed) = oneshot::channel();
+        self.relays.open.insert(to, Relay { number, queue, _open: open });
         let back = Back { peer: to, number, sender: self.relays.back.clone(), holders: self.relayed(to) };
-        tokio::spawn(run(Arc::clone(&self.server), messages, back));
+        tokio::spawn(run(Arc::clone(&self.server), messages, closed, back));
         Ok(())
     }
 
@@ -149,18 +152,25 @@ impl Back {
 }
 
 /// Lives until the device closes the relay or is gone, or the peer ends it.
-async fn run(server: Arc<Server>, messages: mpsc::Receiver<Waiting>, back: Back) {
+async fn run(server: Arc<Server>, messages: mpsc::Receiver<Waiting>, closed: oneshot::Receiver<()>, back: Back) {
     let peers = &server.federation.peers;
+    let opened = async {
+        tokio::select! {
+            opened = server.federation.outgoing.open(back.peer, RELAY_PATH) => Some(opened),
+            _ = closed => None,
+        }
+    };
     // Who is trusted when the line is opened: what changes meanwhile ends it, too.
     let problem = match peers.get(back.peer) {
         None => Some(Fault::Peer(PeerError::Unknown).to_problem()),
-        Some(peer) => match server.federation.outgoing.open(back.peer, RELAY_PATH).await {
+        Some(peer) => match opened.await {
+            None => None,
             // Trust that ends, ends what was opened by it.
-            Ok((stream, meter)) => tokio::select! {
+            Some(Ok((stream, meter))) => tokio::select! {
                 problem = pump(stream, &meter, messages, &back) => problem,
                 () = peers.until_changed(&peer) => Some(Fault::Peer(PeerError::Unknown).to_problem()),
             },
-            Err(error) => Some(Fault::Peer(error).to_problem()),
+            Some(Err(error)) => Some(Fault::Peer(error).to_problem()),
         },
     };
     if let Some(problem) = problem {

@@ -9,7 +9,7 @@ use stafett_protocol::codec::encode;
 use stafett_protocol::handover::SignedOffer;
 use stafett_protocol::ids::{Hash, ScopeId};
 use stafett_protocol::limits::BODY_BYTES;
-use stafett_protocol::policy::Refusal;
+use stafett_protocol::refusal::Refusal;
 use stafett_protocol::transfer::{AttachmentRequest, PulledPart};
 
 use super::fetch::Fetching;

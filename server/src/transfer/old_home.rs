@@ -7,7 +7,8 @@ use stafett_protocol::event::Receipt;
 use stafett_protocol::handover::{SignedAbort, SignedOffer};
 use stafett_protocol::ids::{Hash, LogId, Municipality, PersonId};
 use stafett_protocol::membership::{Role, ScopeKind};
-use stafett_protocol::policy::{Refusal, may_abort, may_offer};
+use stafett_protocol::policy::{may_abort, may_offer};
+use stafett_protocol::refusal::Refusal;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;
 use stafett_protocol::transfer::{

@@ -2,8 +2,8 @@
 //! of a letter, any event and any change of a member with genuine keys, whom a lying home gives a receipt for each.
 
 use super::super::insider::Insider;
-use super::super::model_home::ModelHome;
-use super::super::model_people::Device;
+use super::super::model::home::ModelHome;
+use super::super::model::people::Device;
 use super::super::simulation::operation::{Step, Wish};
 use super::super::simulation::world::{MOTHER, TEACHER, World};
 use super::super::simulation::{CI, Size};
@@ -119,7 +119,7 @@ pub fn target() -> Target {
     let reader = Insider::of(&world.nodes[MOTHER].device, &concern).me;
     let home = world.history.home.at(world.nodes[MOTHER].device.home).clone();
     let device = reader.device();
-    let read = |chain: &super::super::model_home::ScopeChain| {
+    let read = |chain: &super::super::model::home::ScopeChain| {
         chain.replica.state().membership.member_of_device(device).is_some()
     };
     let scopes = home.scopes.iter().filter(|(_, chain)| read(chain)).map(|(scope, _)| *scope).collect();

@@ -8,22 +8,8 @@
 mod common;
 #[path = "../../src/insider.rs"]
 mod insider;
-#[path = "../../src/model_attachments.rs"]
-mod model_attachments;
-#[path = "../../src/model_cast.rs"]
-mod model_cast;
-#[path = "../../src/model_chain.rs"]
-mod model_chain;
-#[path = "../../src/model_checkpoints.rs"]
-mod model_checkpoints;
-#[path = "../../src/model_home.rs"]
-mod model_home;
-#[path = "../../src/model_net.rs"]
-mod model_net;
-#[path = "../../src/model_people.rs"]
-mod model_people;
-#[path = "../../src/model_transfer.rs"]
-mod model_transfer;
+#[path = "../../src/model/mod.rs"]
+mod model;
 #[path = "../../src/simulation/mod.rs"]
 mod simulation;
 mod targets;

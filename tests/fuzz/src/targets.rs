@@ -1,8 +1,16 @@
 //! What is fuzzed: bytes in, nothing out, no panic, and a few truths that hold for any bytes. The libFuzzer binaries
 //! beside this file and the ordinary suite (`tests/tests/fuzz.rs`) run the same functions on the same seeds.
 
+#[path = "border.rs"]
+mod border;
 #[path = "client.rs"]
 mod client;
+#[path = "intake.rs"]
+mod intake;
+#[path = "served.rs"]
+mod served;
+#[path = "stream.rs"]
+mod stream;
 
 use crate::common::samples::{Sample, Samples, SignedSample};
 use crate::common::*;
@@ -38,7 +46,8 @@ pub struct Target {
 }
 
 /// All targets, by name.
-pub const NAMES: [&str; 8] = ["decode", "text", "snapshot", "judge", "gate", "mls", "audit", "client"];
+pub const NAMES: [&str; 10] =
+    ["decode", "text", "snapshot", "judge", "gate", "mls", "audit", "client", "intake", "border"];
 
 pub fn target(name: &str) -> Target {
     match name {
@@ -50,6 +59,8 @@ pub fn target(name: &str) -> Target {
         "mls" => mls(),
         "audit" => audit(),
         "client" => client::target(),
+        "intake" => intake::target(),
+        "border" => border::target(),
         other => panic!("there is no target {other}; there are {NAMES:?}"),
     }
 }

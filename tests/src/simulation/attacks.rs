@@ -1,24 +1,24 @@
 //! A member whose program keeps no rules, among honest people: real keys, at any moment. Each attack has a name, and worlds
 //! of its own (`simulate --mix junk-link`).
 
+use super::node::Backup;
 use super::operation::{Attack, Receiver};
 use super::world::World;
 use crate::insider::Insider;
-use crate::model_home::ModelHome;
-use crate::model_net::{Homes, Net as _};
+use crate::model::home::ModelHome;
+use crate::model::net::{Homes, Net as _};
 use ed25519_dalek::SigningKey;
 use stafett_client_core::client::Standing;
 use stafett_protocol::codec::decode;
-use stafett_protocol::consent::{
-    AuthorityChange, AuthoritySignature, KeyPlace, LinkRepair, Reject, RejectReason, SignedAuthorityChange, Statement,
-};
+use stafett_protocol::consent::{AuthorityChange, AuthoritySignature, SignedAuthorityChange};
 use stafett_protocol::event::{Body, Event};
-use stafett_protocol::handover::Takeover;
 use stafett_protocol::ids::{DeviceId, Hash, PersonId, ScopeId};
 use stafett_protocol::limits::DECISION_WAIT_MILLIS;
 use stafett_protocol::membership::{AuthorityPerson, ConsentAuthority, Role, ScopeKind};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;
+use stafett_protocol::statement::Takeover;
+use stafett_protocol::statement::{KeyPlace, LinkRepair, Reject, RejectReason, Statement};
 use stafett_protocol::wire::{ClientFrame, Problem, Reply, Request, ServerFrame};
 
 /// Bytes that open nothing.
@@ -27,13 +27,14 @@ const JUNK: [u8; 48] = [7; 48];
 const STRIDES: u64 = 4_200;
 const STRIDES_AT_ONCE: usize = 600;
 
-/// The request that lets somebody in, if a frame is one.
+/// The request that lets somebody back in, if a frame is one. (Whoever founds a part of a log and lets nobody in from the
+/// first has what nobody else knows of: a known limit, and no attack on anybody.)
 fn lets_in(frame: &[u8]) -> Option<u32> {
     let ClientFrame { id, request } = decode(frame).ok()?;
     let Request::Submit(bundle) = request else { return None };
     let adds =
         |body: Body| matches!(body, Body::Commit(commit) if commit.welcome.is_some() && commit.handover.is_none());
-    bundle.envelopes.iter().any(|e| e.event.peek().is_ok_and(|e| adds(e.body))).then_some(id)
+    bundle.envelopes.iter().any(|e| e.event.peek().is_ok_and(|e| e.generation > 1 && adds(e.body))).then_some(id)
 }
 
 /// What a device sends, on its way to its home. Whoever wants to stay alone drops what would let somebody in but by a baton.
@@ -50,34 +51,69 @@ impl World {
         if self.other.is_some() {
             return;
         }
-        self.attacked = true;
-        let node = self.writer(by);
+        // One person is hostile in a world, to its end.
+        let by = *self.hostile.get_or_insert(by);
         match attack {
-            Attack::JunkLink => self.say_in(node, |state| {
-                let (generation, epoch) = (state.membership.generation, *state.gaps.first()?);
-                let from = KeyPlace { generation, epoch };
-                let to = KeyPlace { generation, epoch: epoch.saturating_sub(1) };
-                Some(Statement::LinkRepair(LinkRepair { from, to, link: JUNK.to_vec().into() }))
-            }),
-            Attack::FoundAlone => {
-                self.nodes[node].stays_alone = true;
-                self.say_in(node, |state| (state.kind() != ScopeKind::Unit).then(|| rejection(state)));
-            }
-            Attack::Strides => self.stride(node),
+            Attack::JunkLink => self.junk_links(by),
+            Attack::FoundAlone => self.found_alone(by),
+            Attack::Strides => self.stride(by),
             Attack::HandsOverAlone => self.hands_over_alone(by),
             Attack::NamesFamily => self.names_family(by),
         }
     }
 
-    /// A statement past its own client, in the first scope of this device where there is something to say.
-    fn say_in(&mut self, node: usize, words: impl Fn(&ScopeState) -> Option<Statement>) {
-        for scope in self.scopes_of(node) {
-            let said = self.state_of(scope).and_then(&words).is_some_and(|words| self.say(node, scope, words));
-            if said {
-                self.landed += 1;
+    /// The device that was meant, and where nothing comes of it the next.
+    fn insiders(&self, by: usize) -> Vec<usize> {
+        let in_use = (0..self.nodes.len()).filter(|n| !self.nodes[*n].removed).count();
+        (0..in_use).map(|nth| self.writer(by.wrapping_add(nth))).collect()
+    }
+
+    /// Wherever the chain has a gap, and one is made by going back to an older disk; else for the present key.
+    fn junk_links(&mut self, by: usize) {
+        let written = self.written.len();
+        for node in self.insiders(by) {
+            match &self.nodes[node].backup {
+                Some(_) => self.restore(node),
+                None if self.nodes[node].device.client.awaits_certificate() => {}
+                None => self.nodes[node].backup = Some(Backup { disk: self.nodes[node].device.disk.clone(), written }),
+            }
+            self.sync(node);
+            let before = self.tried;
+            for scope in self.scopes_of(node) {
+                let Some(state) = self.state_of(scope) else { continue };
+                let (generation, present) = (state.membership.generation, state.epoch);
+                let gaps = if state.gaps.is_empty() { vec![present] } else { state.gaps.clone() };
+                for epoch in gaps.into_iter().filter(|epoch| *epoch > 0) {
+                    let (from, to) = (KeyPlace { generation, epoch }, KeyPlace { generation, epoch: epoch - 1 });
+                    let words = Statement::LinkRepair(LinkRepair { from, to, link: JUNK.to_vec().into() });
+                    self.attempt(node, scope, words);
+                }
+            }
+            if self.tried > before {
                 return;
             }
         }
+    }
+
+    /// In the first log's scope where this device may, and from then on it lets nobody in.
+    fn found_alone(&mut self, by: usize) {
+        for node in self.insiders(by) {
+            for scope in self.scopes_of(node) {
+                let words = self.state_of(scope).filter(|s| s.kind() != ScopeKind::Unit).map(rejection);
+                if words.is_some_and(|words| self.attempt(node, scope, words)) {
+                    self.nodes[node].stays_alone = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A statement past its own client that counts by itself; whether the home took it.
+    fn attempt(&mut self, node: usize, scope: ScopeId, words: Statement) -> bool {
+        self.tried += 1;
+        let taken = self.say(node, scope, words);
+        self.landed += u64::from(taken);
+        taken
     }
 
     fn scopes_of(&self, node: usize) -> Vec<ScopeId> {
@@ -116,13 +152,15 @@ impl World {
     }
 
     /// In the first concern where this device may write, and only once: more would say nothing new.
-    fn stride(&mut self, node: usize) {
-        let concern = |scope: &ScopeId| {
+    fn stride(&mut self, by: usize) {
+        let concern = |(node, scope): &(usize, ScopeId)| {
             let ready = self.state_of(*scope).filter(|s| s.kind() == ScopeKind::Concern);
-            let insider = Insider::of(&self.nodes[node].device, &scope.to_string());
+            let insider = Insider::of(&self.nodes[*node].device, &scope.to_string());
             ready.is_some_and(|s| insider.key(s.membership.generation, s.epoch).is_some()) && insider.has_document()
         };
-        let Some(scope) = self.scopes_of(node).into_iter().find(concern).filter(|_| self.landed == 0) else { return };
+        let mut places = self.insiders(by).into_iter().flat_map(|n| self.scopes_of(n).into_iter().map(move |s| (n, s)));
+        let Some((node, scope)) = places.find(concern).filter(|_| self.landed == 0) else { return };
+        self.tried += 1;
         let changes = Insider::of(&self.nodes[node].device, &scope.to_string()).striding(STRIDES);
         for some in changes.chunks(STRIDES_AT_ONCE) {
             if !self.hand_in(node, scope, |insider, home| insider.seal(home, some)) {
@@ -143,9 +181,20 @@ impl World {
         let (id, _) = self.place(log, 0);
         let Some((card, holder)) = self.card(&id).map(|c| (c.scope(), c.holder().map(|h| h.person))) else { return };
         self.sync(guardian);
+        // Who came in with the last commit does not found: a further device of one's own makes another one.
+        let me = self.persons[self.nodes[guardian].person].clone();
+        let founds = |s: &ScopeState| s.before_last_commit.iter().any(|m| m.person.to_string() == me);
+        if !self.state_of(card).is_some_and(founds) {
+            self.new_device(guardian);
+            self.sync(guardian);
+        }
         self.nodes[guardian].stays_alone = true;
         let Some(words) = self.state_of(card).map(rejection) else { return };
-        self.say(guardian, card, words);
+        self.tried += 1;
+        if !self.say(guardian, card, words) {
+            self.nodes[guardian].stays_alone = false;
+            return;
+        }
         self.sync(guardian);
         let waits = |state: &ScopeState| state.readmit.iter().any(|m| m.role == Role::Holder);
         let kept_out = self.card(&id).is_some_and(waits);
@@ -166,20 +215,25 @@ impl World {
         self.nodes[guardian].stays_alone = false;
     }
 
-    /// Two of one unit, with all keys that they have and a week of patience.
+    /// The two of the unit that holds, with all keys that they have and a week of patience.
     fn names_family(&mut self, by: usize) {
-        let unit = self.units[by % self.units.len()].clone();
-        let two = [unit.leader, unit.employee].map(|person| self.node(person));
         for turn in 0..2 {
             self.history.home.pass(turn * DECISION_WAIT_MILLIS);
-            for log in self.logs.iter().map(|l| l.log.clone()).collect::<Vec<_>>() {
+            for (nth, log) in self.logs.iter().map(|l| l.log.clone()).enumerate().collect::<Vec<_>>() {
                 let Some(card) = self.card(&log).cloned() else { continue };
+                let unit = self.units_of(nth).0;
+                let two = [unit.leader, unit.employee].map(|person| self.node(person));
                 let takeover = Takeover { reason: Hash([1; 32]) };
                 self.say(two[0], card.scope(), Statement::Takeover(takeover));
                 for to in families(card.authority(), by as u8) {
                     let words = self.decision(&two, &card, to);
-                    let said = two.iter().any(|node| self.say(*node, card.scope(), words.clone()));
-                    self.landed += u64::from(said);
+                    // Whoever has no place is not even heard.
+                    let here = |node: &&usize| {
+                        self.nodes[**node].device.id.is_some_and(|id| card.may_read(id, self.history.home.now()))
+                    };
+                    if let Some(node) = two.iter().find(here) {
+                        self.attempt(*node, card.scope(), words);
+                    }
                 }
             }
         }

@@ -2,8 +2,8 @@
 
 use super::operation::Receiver;
 use super::world::{Unit, World};
-use crate::model_cast::text;
-use crate::model_net::Net as _;
+use crate::model::cast::text;
+use crate::model::net::Net as _;
 use serde_json::Value;
 use stafett_client_core::client::input::Command as C;
 use stafett_protocol::state::Status;

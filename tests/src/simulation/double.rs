@@ -3,7 +3,7 @@
 //! one waits here.
 
 use super::world::World;
-use crate::model_net::{Homes, Net as _};
+use crate::model::net::{Homes, Net as _};
 use stafett_client_core::client::Standing;
 use stafett_protocol::ids::{DeviceId, Hash, ScopeId};
 use stafett_protocol::wire::{Mail, MailItem};
@@ -111,6 +111,12 @@ impl World {
                 to.next_mail += 1;
             }
         }
+    }
+
+    /// Whether the other history of a double life has put a device out.
+    pub(super) fn ended_on_the_other_side(&self, scope: ScopeId, device: DeviceId) -> bool {
+        let chain = self.other.as_ref().and_then(|other| other.history.home.chain(scope));
+        chain.is_some_and(|c| c.last_read.contains_key(&device) || c.removed.contains_key(&device))
     }
 
     /// Scopes whose two histories have gone apart, neither being how the other one begins, with a member on either side who

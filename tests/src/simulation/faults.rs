@@ -3,7 +3,7 @@
 use super::node::Backup;
 use super::operation::{Blow, Fault};
 use super::world::World;
-use crate::model_net::Net as _;
+use crate::model::net::Net as _;
 use stafett_client_core::client::input::Input;
 use stafett_client_core::client::{Report, Standing};
 use stafett_client_core::rows::Space;
@@ -84,7 +84,7 @@ impl World {
         self.nodes[node].away = steps;
     }
 
-    fn restore(&mut self, node: usize) {
+    pub(super) fn restore(&mut self, node: usize) {
         let Some(Backup { disk, written }) = self.nodes[node].backup.clone() else { return };
         self.cut(node);
         self.nodes[node].device.disk = disk;

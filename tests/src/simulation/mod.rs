@@ -17,6 +17,7 @@ pub mod node;
 pub mod operation;
 pub mod seeds;
 pub mod shrink;
+mod tell;
 pub mod torn;
 mod troubles;
 mod wishes;
@@ -63,8 +64,10 @@ pub struct Tally {
     pub handovers: u64,
     pub moves: u64,
     pub struck_moves: u64,
-    /// What hostile members did that came as far as they wanted.
-    pub attacks: u64,
+    /// What hostile members handed in, in how many worlds, and what of it the home took.
+    pub tried: u64,
+    pub reached: u64,
+    pub landed: u64,
 }
 
 impl Tally {
@@ -76,7 +79,9 @@ impl Tally {
         self.handovers += more.handovers;
         self.moves += more.moves;
         self.struck_moves += more.struck_moves;
-        self.attacks += more.attacks;
+        self.tried += more.tried;
+        self.reached += more.reached;
+        self.landed += more.landed;
     }
 }
 
@@ -99,11 +104,21 @@ impl Violation {
 /// Plays a list of steps in the world of `seed`, checking as it goes; the world as it came to rest.
 pub fn play(seed: u64, size: Size, steps: &[(usize, Step)], tally: &mut Tally) -> Result<World, Violation> {
     let mut world = World::new(seed, size);
-    live_on(&mut world, steps, tally)?;
-    come_to_rest(&mut world, steps.len(), tally)?;
+    let lived = live_on(&mut world, steps, tally).and_then(|()| come_to_rest(&mut world, steps.len(), tally));
+    if let Err(violation) = &lived {
+        explain(&mut world, violation);
+    }
+    lived?;
     tally.worlds += 1;
     world.report(tally);
     Ok(world)
+}
+
+/// For whoever asks for it with `STAFETT_TELL=1`.
+pub(crate) fn explain(world: &mut World, violation: &Violation) {
+    if std::env::var_os("STAFETT_TELL").is_some() {
+        tell::tell(world, &violation.what);
+    }
 }
 
 /// Goes on in a world.

@@ -3,7 +3,7 @@
 use super::attacks::send;
 use super::node::Node;
 use super::world::World;
-use crate::model_net::{Homes, Net};
+use crate::model::net::{Homes, Net};
 use serde_json::Value;
 use stafett_client_core::client::input::{Command as C, Effects, Input, Problem};
 use stafett_protocol::codec::{decode, encode};
@@ -259,7 +259,7 @@ impl World {
         self.nodes.iter_mut().for_each(Node::heal);
         self.open_homes();
         let (mut quiet, mut before) = (0, vec![]);
-        let patient = self.attacked || self.other.is_some();
+        let patient = self.hostile.is_some() || self.other.is_some();
         for round in 0..MOST {
             if patient && PATIENT.contains(&round) {
                 self.history.home.pass(READMIT_PATIENCE_MILLIS << 7);

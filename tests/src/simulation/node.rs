@@ -1,6 +1,6 @@
 //! One device of a world: its person, its disk and clock, what is on its way from and to it, and what ails it.
 
-use crate::model_people::Device;
+use crate::model::people::Device;
 use stafett_client_core::rows::Space;
 use stafett_protocol::wire::ServerFrame;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -2,8 +2,8 @@
 
 use super::operation::Step;
 use super::world::{FATHER, LEADER, MOTHER, PPT, PPT_LEADER, TEACHER, World};
-use super::{CI, Size, Tally, Violation, come_to_rest, live_on, numbered};
-use crate::model_net::Net as _;
+use super::{CI, Size, Tally, Violation, come_to_rest, explain, live_on, numbered};
+use crate::model::net::Net as _;
 use serde_json::Value;
 use stafett_client_core::client::input::Command as C;
 use stafett_protocol::codec::decode;
@@ -31,7 +31,11 @@ pub fn play(seed: u64, only: &[usize], tally: &mut Tally) -> Result<(usize, usiz
     let nodes = world.nodes.iter().enumerate().filter(|(_, node)| misled.contains(&node.person));
     world.lead_double_life(nodes.map(|(at, _)| at).collect());
     live_on(&mut world, &after, tally)?;
-    come_to_rest(&mut world, SIZE.steps, tally)?;
+    let rested = come_to_rest(&mut world, SIZE.steps, tally);
+    if let Err(violation) = &rested {
+        explain(&mut world, violation);
+    }
+    rested?;
     tally.worlds += 1;
     at_last(people_talk(&mut world))
 }

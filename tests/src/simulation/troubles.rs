@@ -3,7 +3,7 @@
 use super::node::Node;
 use super::operation::Trouble;
 use super::world::World;
-use crate::model_net::Clock;
+use crate::model::net::Clock;
 use stafett_client_core::client::Standing;
 use stafett_protocol::ids::ScopeId;
 
@@ -52,7 +52,7 @@ impl World {
 
     /// Whether a home lacks what it has signed, and may still get it back.
     pub(super) fn is_behind(&self, scope: ScopeId) -> bool {
-        let old = |h: &crate::model_home::ModelHome| h.storage.is_old;
+        let old = |h: &crate::model::home::ModelHome| h.storage.is_old;
         let known = self.history.home.all().any(|h| old(h) && h.scopes.contains_key(&scope));
         known || (self.history.home.chain(scope).is_none() && self.history.home.all().any(old))
     }

@@ -2,7 +2,7 @@
 
 use super::operation::Wish;
 use super::world::{World, Written};
-use crate::model_cast::text;
+use crate::model::cast::text;
 use stafett_client_core::client::Standing;
 use stafett_client_core::client::input::{AccessWord, Command as C, NewMeasure, Who, WithdrawTarget};
 use std::collections::BTreeSet;
@@ -113,7 +113,7 @@ impl World {
         self.wish(guardian, C::ConsentWithdraw { log, target });
     }
 
-    fn new_device(&mut self, first: usize) {
+    pub(super) fn new_device(&mut self, first: usize) {
         let person = self.nodes[first].person;
         if self.nodes.iter().filter(|n| n.person == person).count() >= 3 || !self.nodes[first].may_connect() {
             return;

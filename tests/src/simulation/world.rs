@@ -6,10 +6,10 @@ use super::faults::Waiting;
 use super::node::Node;
 use super::operation::Step;
 use super::{Size, Tally};
-use crate::model_cast::text;
-use crate::model_home::ModelHome;
-use crate::model_net::Homes;
-use crate::model_people::Device;
+use crate::model::cast::text;
+use crate::model::home::ModelHome;
+use crate::model::net::Homes;
+use crate::model::people::Device;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use stafett_client_core::client::input::{Command as C, Invitation};
@@ -65,8 +65,10 @@ pub struct World {
     pub written: Vec<Written>,
     /// Two receipts of one place that differ.
     pub forks: Vec<String>,
-    /// Somebody here keeps no rules, and how often that came as far as it wanted.
-    pub(super) attacked: bool,
+    /// Somebody here keeps no rules: who, how often they handed something in, and how often the home took it, or where more
+    /// must come together, it came as far as it was meant to.
+    pub(super) hostile: Option<usize>,
+    pub(super) tried: u64,
     pub(super) landed: u64,
     /// Faults that wait for the next move of a log.
     pub(super) waiting: Vec<Waiting>,
@@ -96,7 +98,8 @@ impl World {
             logs: vec![],
             written: vec![],
             forks: vec![],
-            attacked: false,
+            hostile: None,
+            tried: 0,
             landed: 0,
             waiting: vec![],
             copies: BTreeMap::new(),
@@ -267,7 +270,7 @@ impl World {
 
     /// The person who carries the baton of a log.
     pub fn holder(&self, log: &str) -> usize {
-        let holder = self.card(log).and_then(|c| c.membership.holder()).map(|h| h.person.to_string());
+        let holder = self.card(log).and_then(|c| c.holder()).map(|h| h.person.to_string());
         self.persons.iter().position(|p| Some(p) == holder.as_ref()).unwrap_or(TEACHER)
     }
 
@@ -284,7 +287,9 @@ impl World {
     /// What has happened, for the long runs' report.
     pub(super) fn report(&self, tally: &mut Tally) {
         tally.faults += self.faults;
-        tally.attacks += self.landed;
+        tally.tried += self.tried;
+        tally.reached += u64::from(self.tried > 0);
+        tally.landed += self.landed;
         tally.struck_moves += self.struck_moves;
         for card in self.logs.iter().filter_map(|l| self.card(&l.log)) {
             tally.handovers += card.tenures.len().saturating_sub(1) as u64;

@@ -8,9 +8,9 @@ use stafett_protocol::ids::{Hash, ScopeId};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{Greeting, Mail, MailItem, Records, Reply, ServerFrame, WelcomeMail};
 use stafett_tests::insider::Insider;
-use stafett_tests::model_cast::{Cast, cast, concern, log, text};
-use stafett_tests::model_home::ModelHome;
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{Cast, cast, concern, log, text};
+use stafett_tests::model::home::ModelHome;
+use stafett_tests::model::people::Device;
 
 pub fn glimpse(home: &mut ModelHome, device: &mut Device, concern: &str, words: &str) {
     device.ask(home, C::Glimpse { concern: concern.to_owned(), text: words.to_owned() }).unwrap();

@@ -7,7 +7,7 @@ use stafett_protocol::codec::decode;
 use stafett_protocol::ids::{Hash, PersonId};
 use stafett_protocol::letter::{Answer, Content, GrantNotice, HandoverAnswer};
 use stafett_tests::insider::Insider;
-use stafett_tests::model_cast::{cast, concern, join, list, log, other_school, sign, text};
+use stafett_tests::model::cast::{cast, concern, join, list, log, other_school, sign, text};
 
 /// Whoever acts for a unit and shall not any more writes to the leader that she holds the log herself: a holder stays.
 #[test]

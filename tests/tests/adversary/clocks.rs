@@ -5,9 +5,9 @@ use super::secrets::Skewed;
 use serde_json::Value;
 use stafett_client_core::client::input::Command as C;
 use stafett_protocol::limits::CONSENT_DEFAULT_MILLIS;
-use stafett_tests::model_cast::{Cast, cast, concern, list, log, text};
-use stafett_tests::model_home::ModelHome;
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{Cast, cast, concern, list, log, text};
+use stafett_tests::model::home::ModelHome;
+use stafett_tests::model::people::Device;
 
 const HOUR: u64 = 3_600_000;
 /// From now to the year 2100.

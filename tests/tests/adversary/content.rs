@@ -10,9 +10,9 @@ use stafett_protocol::ids::{DeviceId, to_hex};
 use stafett_protocol::limits::EDIT_WINDOW_MILLIS;
 use stafett_tests::bombs;
 use stafett_tests::insider::{Insider, section};
-use stafett_tests::model_cast::{Cast, cast, concern, log, text};
-use stafett_tests::model_home::ModelHome;
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{Cast, cast, concern, log, text};
+use stafett_tests::model::home::ModelHome;
+use stafett_tests::model::people::Device;
 
 /// The change after something in it was altered, encoded anew.
 fn altered(change: &[u8], alter: impl FnOnce(&mut automerge::ExpandedChange)) -> Vec<u8> {

@@ -8,8 +8,8 @@ use stafett_protocol::ids::{DeviceId, PersonId};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::Mail;
 use stafett_tests::insider::Insider;
-use stafett_tests::model_cast::{Cast, cast, concern, join, log, text};
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{Cast, cast, concern, join, log, text};
+use stafett_tests::model::people::Device;
 
 /// The municipality certifies a key of its own for the father, or only a device that he never signed for.
 fn impostors(cast: &Cast) -> Vec<(DeviceId, Signed<PersonCertificate>, DeviceRecord)> {
@@ -138,13 +138,13 @@ fn m17_only_key_packages_that_the_device_signed_are_used() {
     teacher.ask(home, request).unwrap();
     teacher.sync(home);
     for guardian in [&mut *mother, &mut *father] {
-        stafett_tests::model_cast::sign(home, guardian);
+        stafett_tests::model::cast::sign(home, guardian);
     }
     teacher.sync(home);
     leader.sync(home);
     leader.ask(home, C::UnitAssign { log, person, scopes: vec![] }).unwrap();
     leader.sync(home);
-    let seats = |home: &stafett_tests::model_home::ModelHome| {
+    let seats = |home: &stafett_tests::model::home::ModelHome| {
         home.scopes[&concern.parse().unwrap()].replica.state().membership.members.len()
     };
     let before = seats(home);

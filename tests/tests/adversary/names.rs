@@ -6,9 +6,9 @@ use stafett_protocol::ids::{PersonId, ScopeId, UnitId};
 use stafett_protocol::letter::{Assignment, Content, Introduction, NamedPerson};
 use stafett_protocol::signed::Signed;
 use stafett_tests::insider::Insider;
-use stafett_tests::model_cast::{cast, concern, join, list, log, text};
-use stafett_tests::model_home::ModelHome;
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{cast, concern, join, list, log, text};
+use stafett_tests::model::home::ModelHome;
+use stafett_tests::model::people::Device;
 
 /// What a device shows as somebody's name.
 fn name_in(device: &mut Device, home: &mut ModelHome, log: &str, person: &str) -> String {

@@ -3,8 +3,8 @@
 use super::chain::glimpse;
 use stafett_client_core::client::input::{Command as C, NewMeasure};
 use stafett_protocol::event::Body;
-use stafett_tests::model_cast::{Cast, cast, log, text};
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{Cast, cast, log, text};
+use stafett_tests::model::people::Device;
 
 fn holds(hay: &[u8], needle: &[u8]) -> bool {
     hay.windows(needle.len()).any(|w| w == needle)
@@ -44,7 +44,7 @@ fn p1_nothing_that_people_write_or_are_called_reaches_the_home_in_clear() {
 fn p3_sealed_sizes_come_in_steps_and_tell_no_length() {
     let mut cast = cast();
     let log = log(&mut cast);
-    let concern = stafett_tests::model_cast::concern(&mut cast, &log);
+    let concern = stafett_tests::model::cast::concern(&mut cast, &log);
     let Cast { home, teacher, .. } = &mut cast;
     let mut sizes = std::collections::BTreeSet::new();
     for length in 1..60 {

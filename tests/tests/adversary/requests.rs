@@ -11,9 +11,9 @@ use stafett_protocol::letter::{ConsentRequest, Content, LogDraft};
 use stafett_protocol::membership::AuthorityPerson;
 use stafett_protocol::wire::Mail;
 use stafett_tests::insider::Insider;
-use stafett_tests::model_cast::{Cast, cast, concern, join, list, log, other_school, text};
-use stafett_tests::model_home::ModelHome;
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{Cast, cast, concern, join, list, log, other_school, text};
+use stafett_tests::model::home::ModelHome;
+use stafett_tests::model::people::Device;
 
 /// What an honest client asks of the parents. The father has it; the mother's letter never comes.
 fn intercepted(cast: &mut Cast) -> ConsentRequest {

@@ -6,10 +6,10 @@ use stafett_client_core::rows::Space;
 use stafett_protocol::ids::{DeviceId, Municipality};
 use stafett_protocol::limits::OWN_UPDATE_MAX_MILLIS;
 use stafett_protocol::wire::ServerFrame;
-use stafett_tests::model_cast::{Cast, cast, concern, log};
-use stafett_tests::model_home::ModelHome;
-use stafett_tests::model_net::Net;
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{Cast, cast, concern, log};
+use stafett_tests::model::home::ModelHome;
+use stafett_tests::model::net::Net;
+use stafett_tests::model::people::Device;
 
 const DAY: u64 = 86_400_000;
 

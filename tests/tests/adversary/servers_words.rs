@@ -3,8 +3,8 @@
 use super::chain::{copy_of, glimpse, glimpses};
 use stafett_client_core::client::input::Input;
 use stafett_protocol::codec::encode;
-use stafett_tests::model_cast::{Cast, cast, concern, log};
-use stafett_tests::model_net::Net as _;
+use stafett_tests::model::cast::{Cast, cast, concern, log};
+use stafett_tests::model::net::Net as _;
 
 /// Frames of a real session, bent, cut and put together wrongly.
 fn bent(frames: &[Vec<u8>], number: usize) -> Vec<u8> {

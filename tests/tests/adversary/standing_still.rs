@@ -11,17 +11,18 @@ use stafett_client_core::document::facts::Facts;
 use stafett_client_core::packed::pack;
 use stafett_client_core::rows::Space;
 use stafett_protocol::codec::{decode, encode};
-use stafett_protocol::consent::{SignedWithdrawal, Statement, Target, Withdrawal};
+use stafett_protocol::consent::{SignedWithdrawal, Target, Withdrawal};
 use stafett_protocol::event::Body;
 use stafett_protocol::ids::{DeviceId, Municipality, ScopeId};
 use stafett_protocol::membership::{Role, ScopeKind};
 use stafett_protocol::signed::Signed;
+use stafett_protocol::statement::Statement;
 use stafett_protocol::wire::{ClientFrame, Request, ScopePosition, ServerFrame};
 use stafett_tests::insider::Insider;
-use stafett_tests::model_cast::{Cast, cast, colleague, concern, list, log, text};
-use stafett_tests::model_home::ModelHome;
-use stafett_tests::model_net::Net;
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{Cast, cast, colleague, concern, list, log, text};
+use stafett_tests::model::home::ModelHome;
+use stafett_tests::model::net::Net;
+use stafett_tests::model::people::Device;
 
 /// A home from which nobody gets the past again, and that keeps no checkpoint: what is broken stays so.
 struct NoPast<'h>(&'h mut ModelHome);

@@ -3,12 +3,12 @@
 use super::chain::{copy_of, glimpse, glimpses};
 use stafett_client_core::keychain::{ContentKey, KeyChain, make_link, open_link};
 use stafett_client_core::{letter, seal};
-use stafett_protocol::consent::Statement;
 use stafett_protocol::event::{Body, Event};
 use stafett_protocol::ids::{DeviceId, ScopeId};
 use stafett_protocol::limits::OWN_UPDATE_MAX_MILLIS;
+use stafett_protocol::statement::Statement;
 use stafett_tests::insider::Insider;
-use stafett_tests::model_cast::{Cast, cast, concern, log};
+use stafett_tests::model::cast::{Cast, cast, concern, log};
 
 /// A tag of 32 bytes with its length before it.
 const TAG: usize = 33;

@@ -11,8 +11,8 @@ use stafett_protocol::ids::ScopeId;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{Greeting, Records, Reply, ServerFrame};
 use stafett_tests::insider::Insider;
-use stafett_tests::model_cast::{Cast, cast, concern, join, log, sign, text};
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{Cast, cast, concern, join, log, sign, text};
+use stafett_tests::model::people::Device;
 
 /// The PPT's employee reads these concerns of the log, with everyone's consent.
 pub(crate) fn ppt_reads(cast: &mut Cast, log: &str, concerns: &[String]) -> (Device, String) {
@@ -155,8 +155,9 @@ fn c12_narrowing_one_concern_leaves_the_others_alone_and_everybody_sees_it() {
     let of_first = |g: &&serde_json::Value| g["scopes"][0]["scope"] == first.as_str() && g["grantee"] == "PPT";
     let grant = grants["consents"].as_array().unwrap_or_else(|| panic!("{grants}")).iter().find(of_first);
     let grant = text(grant.unwrap_or_else(|| panic!("{grants}")), "id");
-    let epoch =
-        |home: &stafett_tests::model_home::ModelHome, id: &str| home.scopes[&id.parse().unwrap()].replica.state().epoch;
+    let epoch = |home: &stafett_tests::model::home::ModelHome, id: &str| {
+        home.scopes[&id.parse().unwrap()].replica.state().epoch
+    };
     let before = [epoch(home, &first), epoch(home, &second)];
     mother.ask(home, C::ConsentWithdraw { log: log.clone(), target: WithdrawTarget::Grant(grant) }).unwrap();
     mother.sync(home);

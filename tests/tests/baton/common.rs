@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 use stafett_client_core::client::input::{Command as C, NewMeasure};
-use stafett_tests::model_cast::{Cast, list, text};
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{Cast, list, text};
+use stafett_tests::model::people::Device;
 
 pub fn concern(cast: &mut Cast, log: &str, title: &str) -> String {
     let measure = NewMeasure { text: "Tiltak".into(), ..NewMeasure::default() };

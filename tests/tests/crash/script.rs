@@ -3,13 +3,14 @@
 
 use crate::common::*;
 use stafett_protocol::codec::decode;
-use stafett_protocol::consent::{Access, Statement, Target};
+use stafett_protocol::consent::{Access, Target};
 use stafett_protocol::credential::{DeviceCertificate, PersonKind, letter_key_hash};
 use stafett_protocol::event::{Body, Event, Position};
 use stafett_protocol::ids::{DeviceId, Hash, PersonId, ScopeId, UnitId};
 use stafett_protocol::letter::Letter;
 use stafett_protocol::membership::{Member, Role, ScopeKind};
 use stafett_protocol::signed::Signed;
+use stafett_protocol::statement::Statement;
 use stafett_protocol::wire::*;
 use stafett_server::args;
 use stafett_server::certs;

@@ -3,10 +3,10 @@
 
 use serde_json::Value;
 use stafett_client_core::client::input::{Command as C, Invitation, NewMeasure, Problem};
-use stafett_tests::model_cast::{cast, join, log, text};
-use stafett_tests::model_home::ModelHome;
-use stafett_tests::model_net::Homes;
-use stafett_tests::model_people::Device;
+use stafett_tests::model::cast::{cast, join, log, text};
+use stafett_tests::model::home::ModelHome;
+use stafett_tests::model::net::Homes;
+use stafett_tests::model::people::Device;
 
 pub const ULLENSAKER: u16 = 3209;
 pub const HAUGESUND: u16 = 1106;
@@ -158,7 +158,7 @@ impl Move {
     pub fn homes_of_log(&mut self) -> (usize, usize) {
         let mut at = [0, 0];
         for (nth, number) in [ULLENSAKER, HAUGESUND].into_iter().enumerate() {
-            let own = |c: &&stafett_tests::model_home::ScopeChain| c.replica.state().membership.home == number;
+            let own = |c: &&stafett_tests::model::home::ScopeChain| c.replica.state().membership.home == number;
             at[nth] = self.homes.at(number).scopes.values().filter(own).count();
         }
         (at[0], at[1])

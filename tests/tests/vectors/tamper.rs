@@ -6,11 +6,12 @@ use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use stafett_client_core::audit;
 use stafett_protocol::codec::decode;
-use stafett_protocol::consent::{Access, Statement, Target};
+use stafett_protocol::consent::{Access, Target};
 use stafett_protocol::event::{Body, Event, Position, Receipt, Record};
 use stafett_protocol::ids::{Hash, ScopeId, to_hex};
 use stafett_protocol::membership::{Role, ScopeKind};
 use stafett_protocol::signed::Signed;
+use stafett_protocol::statement::Statement;
 
 /// A card that has moved to Haugesund, with both homes' receipts; and the same with a record that the old home
 /// took after it had let go.

@@ -11,6 +11,7 @@ use stafett_protocol::handover::Part;
 use stafett_protocol::ids::{Hash, to_hex};
 use stafett_protocol::letter::Letter;
 use stafett_protocol::membership::{ConsentAuthority, Role, ScopeKind};
+use stafett_protocol::statement::*;
 use stafett_protocol::wire::{CodeKind, JoinReply};
 
 /// Samples that travel and have no MLS inside, which draws randomness of its own; and what they leave out.

@@ -89,7 +89,9 @@ impl World {
             Deed::Evaluate(who) => {
                 self.edit(who, |to, me, id| edit::evaluate(to, me, id, "nurse", edit::Colour::Green, None, false));
             }
-            Deed::FamilyMark(who) => self.edit(who, |to, me, id| edit::mark_as_family(to, me, id, "home", true, None)),
+            Deed::FamilyMark(who) => {
+                self.edit(who, |to, me, id| edit::mark_as_family(to, me, id, "home", (edit::Colour::Green, true), None))
+            }
             Deed::Forge(who) => {
                 self.made += 1;
                 let (person, id) = (PEOPLE[who as usize], format!("e{}", self.made));

@@ -178,7 +178,7 @@ fn g3_the_family_has_the_last_word() {
     let (mut document, _) = published();
     let mark = |who: Who, id: &'static str, agrees: bool| {
         move |to: &mut automerge::transaction::Transaction<'_>| {
-            edit::mark_as_family(to, who.person(), id, "home", agrees, None)
+            edit::mark_as_family(to, who.person(), id, "home", (Colour::Yellow, agrees), None)
         }
     };
     assert_eq!(deliver(&mut document, TEACHER, START, mark(TEACHER, "a", true)), Err(Reason::Role));

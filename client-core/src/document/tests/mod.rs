@@ -1,6 +1,7 @@
 //! Tests of the document room: a few people with devices, a home that gives numbers and times, and hostile members.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 
+mod beside;
 mod convergence;
 mod domain;
 mod hostile;

@@ -7,7 +7,7 @@ use crate::{live, percentile, show};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
 use serde_json::Value;
-use stafett_cli::session::Session;
+use stafett_cli::host::session::Session;
 use stafett_client_core::client::input::{AccessWord, AttachTo, Command as Wish, NewAttachment, Who};
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
 //! One writes, others read as it comes: the time from the wish to where each of them shows it.
 
 use crate::people::measure;
-use stafett_cli::live::Live;
-use stafett_cli::session::Session;
+use stafett_cli::host::live::Live;
+use stafett_cli::host::session::Session;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};

@@ -19,7 +19,7 @@ mod prose;
 
 use people::{Town, measure};
 use serde_json::json;
-use stafett_cli::live::Live;
+use stafett_cli::host::live::Live;
 use std::time::{Duration, Instant};
 
 fn main() {

@@ -3,10 +3,10 @@
 use crate::municipality::Municipality;
 use crate::prose;
 use serde_json::Value;
-use stafett_cli::home::Home;
-use stafett_cli::live::Live;
-use stafett_cli::recording::Recording;
-use stafett_cli::session::Session;
+use stafett_cli::host::home::Home;
+use stafett_cli::host::live::Live;
+use stafett_cli::host::recording::Recording;
+use stafett_cli::host::session::Session;
 use stafett_client_core::client::input::{Command as Wish, Invitation, NewMeasure};
 use std::collections::BTreeMap;
 use std::time::Instant;

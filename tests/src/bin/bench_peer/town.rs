@@ -3,9 +3,9 @@
 
 use crate::server::{home_in, stafettd};
 use serde_json::Value;
-use stafett_cli::home::Home;
-use stafett_cli::recording::Recording;
-use stafett_cli::session::Session;
+use stafett_cli::host::home::Home;
+use stafett_cli::host::recording::Recording;
+use stafett_cli::host::session::Session;
 use stafett_client_core::client::input::{Command as Wish, Invitation};
 use std::path::Path;
 

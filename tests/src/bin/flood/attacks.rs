@@ -28,6 +28,8 @@ pub const ATTACKS: &[Attack] = &[
     Attack { name: "joins", what: "600 joins of 1 MiB, one byte short", run: |t| Box::pin(joins(t)) },
     Attack { name: "endless", what: "64 messages of 7 MiB that live on pings", run: |t| Box::pin(endless(t)) },
     Attack { name: "large", what: "64 streams that have sent 8 MiB once, and are quiet", run: |t| Box::pin(large(t)) },
+    Attack { name: "idle", what: "480 streams that say nothing", run: |t| Box::pin(idle(t)) },
+    Attack { name: "own", what: "480 streams with what each has of its own, 60 KiB", run: |t| Box::pin(own(t)) },
     Attack { name: "frames", what: "requests of every kind, 8 MiB each, on 64 streams", run: |t| Box::pin(frames(t)) },
 ];
 
@@ -131,6 +133,22 @@ async fn large(target: Target) {
         bytes[..5].copy_from_slice(&[0, 0, 0, 1, 1]);
         let _ = stream.send(Message::Binary(bytes.into())).await;
         let _ = tokio::time::timeout(Duration::from_secs(2), stream.next()).await;
+    }
+    std::future::pending::<()>().await;
+}
+
+/// As many as one person can have, or nearly.
+async fn idle(target: Target) {
+    let _open = streams(&target, 14, 480).await;
+    std::future::pending::<()>().await;
+}
+
+/// The beginning of a message, as much as is nobody's.
+async fn own(target: Target) {
+    let mut streams = streams(&target, 14, 480).await;
+    for stream in &mut streams {
+        let part = Frame::message(vec![0u8; 60 * 1024], OpCode::Data(Data::Binary), false);
+        let _ = stream.send(Message::Frame(part)).await;
     }
     std::future::pending::<()>().await;
 }

@@ -6,11 +6,13 @@ use stafett_protocol::code::Code;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub struct Town {
     folder: tempfile::TempDir,
     stafettd: PathBuf,
     process: Child,
+    schools: AtomicUsize,
 }
 
 impl Drop for Town {
@@ -44,13 +46,15 @@ impl Town {
             .expect("serves");
         let mut line = String::new();
         BufReader::new(process.stdout.take().expect("piped")).read_line(&mut line).expect("is ready");
-        Self { folder, stafettd: stafettd.into(), process }
+        Self { folder, stafettd: stafettd.into(), process, schools: AtomicUsize::new(1) }
     }
 
     /// Its address and certificate, a leader's code, and the keys of the peer.
     pub fn target(&self) -> Target {
         let home = |name: &str| self.folder.path().join(name);
-        let added = ask(&self.stafettd, &home("here"), &["unit", "add", "--name", "Skolen", "--kind", "school"]);
+        // Each time another school: of two of one name nobody could tell which is meant.
+        let name = format!("Skole {}", self.schools.fetch_add(1, Ordering::Relaxed));
+        let added = ask(&self.stafettd, &home("here"), &["unit", "add", "--name", &name, "--kind", "school"]);
         let code = Code::from_text(added["leader_code"].as_str().expect("a code")).expect("a code");
         let read = |name: &str, file: &str| std::fs::read_to_string(home(name).join(file)).expect("is there");
         Target {

@@ -1,0 +1,376 @@
+//! A home: the directory of one device. Who may open it (mode, lock, passphrase) is settled here, before anything is
+//! read from the store.
+//!
+//! `home.json` holds a random home key, wrapped under Argon2id of the passphrase. The parameters stand in the file, within
+//! bounds that this program sets: whoever can write the file can neither weaken them nor ask for absurd amounts of memory.
+
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use aes_gcm::aead::{Aead, KeyInit, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use argon2::{Algorithm, Argon2, Params, Version};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::host::passphrase::prepared;
+
+const FORMAT: u32 = 1;
+/// The files of a home.
+const OURS: [&str; 3] = ["lock", "home.json", "store.sqlite"];
+const NEW_MEMORY_KIB: u32 = 47_104;
+const NEW_PASSES: u32 = 2;
+const MEMORY_KIB: std::ops::RangeInclusive<u32> = 19_456..=1_048_576;
+const PASSES: std::ops::RangeInclusive<u32> = 2..=32;
+
+/// Why a home does not open.
+#[derive(Debug, Error)]
+pub enum HomeError {
+    /// There is nothing here yet.
+    #[error("there is no home in {0}")]
+    Missing(PathBuf),
+    /// There is already something here.
+    #[error("there is already a home in {0}")]
+    Exists(PathBuf),
+    /// Another process works in it.
+    #[error("another process uses the home {0}")]
+    Busy(PathBuf),
+    /// The passphrase does not fit (or the wrapped key was altered, which cannot be told apart).
+    #[error("the passphrase does not fit this home")]
+    Passphrase,
+    /// It holds what no keyboard writes, or is not text.
+    #[error("the passphrase holds a sign that cannot be used")]
+    PassphraseSign,
+    /// The second time something else was typed.
+    #[error("the two passphrases differ")]
+    PassphraseTwice,
+    /// Nobody to ask and nothing given.
+    #[error("no passphrase was given")]
+    NoPassphrase,
+    /// `home.json` is not what this program wrote, or weaker than it allows.
+    #[error("home.json is damaged: {0}")]
+    Damaged(String),
+    /// The file system or the operating system said no.
+    #[error("{0}: {1}")]
+    Io(PathBuf, #[source] io::Error),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Wrapping {
+    format: u32,
+    kdf: String,
+    memory_kib: u32,
+    passes: u32,
+    salt: String,
+    nonce: String,
+    wrapped_key: String,
+}
+
+/// A directory that this process alone holds.
+pub struct Home {
+    dir: PathBuf,
+    /// Held for its lock; released by the operating system when the process ends, however it ends.
+    _lock: File,
+}
+
+impl Home {
+    /// Takes an existing home for this process.
+    pub fn hold(dir: &Path) -> Result<Self, HomeError> {
+        if !dir.join("home.json").is_file() {
+            return Err(HomeError::Missing(dir.to_owned()));
+        }
+        Self::lock(dir)
+    }
+
+    /// Takes a directory for this process, making it if it is not there.
+    pub fn hold_new(dir: &Path) -> Result<Self, HomeError> {
+        make_private_dir(dir).map_err(|error| HomeError::Io(dir.to_owned(), error))?;
+        Self::lock(dir)
+    }
+
+    fn lock(dir: &Path) -> Result<Self, HomeError> {
+        let path = dir.join("lock");
+        let file = stafett_host::own_file(&path).map_err(|error| HomeError::Io(path.clone(), error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { dir: dir.to_owned(), _lock: file }),
+            Err(TryLockError::WouldBlock) => Err(HomeError::Busy(dir.to_owned())),
+            Err(TryLockError::Error(error)) => Err(HomeError::Io(path, error)),
+        }
+    }
+
+    /// Whether a key was made here already.
+    pub fn is_set_up(&self) -> bool {
+        self.dir.join("home.json").is_file()
+    }
+
+    /// Makes the home key and wraps it under `passphrase`.
+    pub fn set_up(&self, passphrase: &[u8]) -> Result<Zeroizing<[u8; 32]>, HomeError> {
+        if self.is_set_up() {
+            return Err(HomeError::Exists(self.dir.clone()));
+        }
+        let mut key = Zeroizing::new([0u8; 32]);
+        getrandom::fill(&mut key[..]).map_err(|error| HomeError::Io(self.dir.clone(), io::Error::other(error)))?;
+        self.wrap(&key, passphrase)?;
+        Ok(key)
+    }
+
+    /// Wraps the home key under a passphrase; what was wrapped before is gone once this returns.
+    pub fn wrap(&self, key: &[u8; 32], passphrase: &[u8]) -> Result<(), HomeError> {
+        let mut salt = [0u8; 16];
+        let mut nonce = [0u8; 12];
+        for part in [&mut salt[..], &mut nonce[..]] {
+            getrandom::fill(part).map_err(|error| HomeError::Io(self.dir.clone(), io::Error::other(error)))?;
+        }
+        let mut wrapping = Wrapping {
+            format: FORMAT,
+            kdf: "argon2id".to_owned(),
+            memory_kib: NEW_MEMORY_KIB,
+            passes: NEW_PASSES,
+            salt: hex::encode(salt),
+            nonce: hex::encode(nonce),
+            wrapped_key: String::new(),
+        };
+        let wrapped = wrapping
+            .cipher(passphrase)?
+            .encrypt(&Nonce::from(nonce), Payload { msg: &key[..], aad: &wrapping.context() })
+            .map_err(|_| HomeError::Damaged("the key cannot be wrapped".to_owned()))?;
+        wrapping.wrapped_key = hex::encode(wrapped);
+        self.write_whole("home.json", &wrapping)
+    }
+
+    /// Takes away a home that was made for nothing, and its directory where nothing else is in it.
+    pub fn discard(self) {
+        let Self { dir, _lock } = self;
+        for name in OURS {
+            for ending in ["", ".new", "-wal", "-shm", "-journal"] {
+                // What is not there need not go, and what cannot go does no harm.
+                let _ = std::fs::remove_file(dir.join(format!("{name}{ending}")));
+            }
+        }
+        let _ = std::fs::remove_dir(dir);
+    }
+
+    fn wrapping(&self) -> Result<Wrapping, HomeError> {
+        let path = self.dir.join("home.json");
+        let text = std::fs::read(&path).map_err(|error| HomeError::Io(path, error))?;
+        let wrapping: Wrapping =
+            serde_json::from_slice(&text).map_err(|error| HomeError::Damaged(error.to_string()))?;
+        wrapping.check()?;
+        Ok(wrapping)
+    }
+
+    /// What tells this home from any other, also from one made anew in its place.
+    pub fn name(&self) -> Result<String, HomeError> {
+        self.wrapping().map(|wrapping| wrapping.salt)
+    }
+
+    /// The home key, for whoever knows the passphrase.
+    pub fn unlock(&self, passphrase: &[u8]) -> Result<Zeroizing<[u8; 32]>, HomeError> {
+        let wrapping = self.wrapping()?;
+        let nonce: [u8; 12] = fixed(&wrapping.nonce)?;
+        let wrapped: [u8; 48] = fixed(&wrapping.wrapped_key)?;
+        let plain = wrapping
+            .cipher(passphrase)?
+            .decrypt(&Nonce::from(nonce), Payload { msg: &wrapped, aad: &wrapping.context() })
+            .map_err(|_| HomeError::Passphrase)?;
+        let plain = Zeroizing::new(plain);
+        <[u8; 32]>::try_from(plain.as_slice())
+            .map(Zeroizing::new)
+            .map_err(|_| HomeError::Damaged("the wrapped key has another length".to_owned()))
+    }
+
+    /// The database file, made with its mode before SQLite sees it (its WAL inherits the mode).
+    pub fn database(&self) -> Result<PathBuf, HomeError> {
+        let path = self.dir.join("store.sqlite");
+        stafett_host::own_file(&path).map_err(|error| HomeError::Io(path.clone(), error))?;
+        Ok(path)
+    }
+
+    /// A file is there whole or not at all, also after a crash.
+    fn write_whole(&self, name: &str, value: &Wrapping) -> Result<(), HomeError> {
+        let path = self.dir.join(name);
+        let write = || stafett_host::replace(&path, &serde_json::to_vec_pretty(value)?);
+        write().map_err(|error| HomeError::Io(path.clone(), error))
+    }
+}
+
+impl Wrapping {
+    fn check(&self) -> Result<(), HomeError> {
+        let wrong = if self.format != FORMAT || self.kdf != "argon2id" {
+            "unknown format"
+        } else if !MEMORY_KIB.contains(&self.memory_kib) || !PASSES.contains(&self.passes) {
+            "parameters outside what this program allows"
+        } else {
+            return Ok(());
+        };
+        Err(HomeError::Damaged(wrong.to_owned()))
+    }
+
+    fn cipher(&self, passphrase: &[u8]) -> Result<Aes256Gcm, HomeError> {
+        let bad = |error: argon2::Error| HomeError::Damaged(error.to_string());
+        let salt: [u8; 16] = fixed(&self.salt)?;
+        let parameters = Params::new(self.memory_kib, self.passes, 1, Some(32)).map_err(bad)?;
+        let mut key = Zeroizing::new([0u8; 32]);
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters)
+            .hash_password_into(passphrase, &salt, &mut key[..])
+            .map_err(bad)?;
+        Ok(Aes256Gcm::new((&*key).into()))
+    }
+
+    fn context(&self) -> Vec<u8> {
+        format!("stafett home {} {} {} {}", self.format, self.kdf, self.memory_kib, self.passes).into_bytes()
+    }
+}
+
+/// Where a home is when the command line does not say: `STAFETT_HOME`, then the platform's data directory.
+pub fn default_dir() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(named) = set("STAFETT_HOME") {
+        return Some(named);
+    }
+    let base = if cfg!(windows) {
+        set("LOCALAPPDATA")
+    } else if cfg!(target_os = "macos") {
+        set("HOME").map(|home| home.join("Library/Application Support"))
+    } else {
+        set("XDG_DATA_HOME").or_else(|| set("HOME").map(|home| home.join(".local/share")))
+    };
+    base.map(|base| base.join("stafett"))
+}
+
+/// Where a passphrase is given, and the new one in `passphrase`.
+const GIVEN: &str = "STAFETT_PASSPHRASE";
+const NEW: &str = "STAFETT_NEW_PASSPHRASE";
+
+/// Whether `STAFETT_PASSPHRASE` says it.
+pub fn is_passphrase_given() -> bool {
+    std::env::var_os(GIVEN).is_some_and(|given| !given.is_empty())
+}
+
+/// `STAFETT_PASSPHRASE`, else a question at the terminal; asked twice for a new home.
+pub fn passphrase(question: &str, again: Option<&str>) -> Result<Zeroizing<String>, HomeError> {
+    given_or_asked(GIVEN, question, again)
+}
+
+/// The one that comes in its place: `STAFETT_NEW_PASSPHRASE`, else asked twice.
+pub fn new_passphrase(question: &str, again: &str) -> Result<Zeroizing<String>, HomeError> {
+    given_or_asked(NEW, question, Some(again))
+}
+
+fn given_or_asked(variable: &str, question: &str, again: Option<&str>) -> Result<Zeroizing<String>, HomeError> {
+    if let Some(given) = std::env::var_os(variable).filter(|given| !given.is_empty()) {
+        let given = Zeroizing::new(given.into_string().map_err(|_| HomeError::PassphraseSign)?);
+        return prepared(&given).ok_or(HomeError::PassphraseSign);
+    }
+    let ask = |text: &str| rpassword::prompt_password(text).map(Zeroizing::new).map_err(|_| HomeError::NoPassphrase);
+    let first = ask(&format!("{question} "))?;
+    if first.is_empty() {
+        return Err(HomeError::NoPassphrase);
+    }
+    match again {
+        Some(text) if *ask(&format!("{text} "))? != *first => Err(HomeError::PassphraseTwice),
+        _ => prepared(&first).ok_or(HomeError::PassphraseSign),
+    }
+}
+
+fn fixed<const N: usize>(text: &str) -> Result<[u8; N], HomeError> {
+    let mut bytes = [0u8; N];
+    hex::decode_to_slice(text, &mut bytes).map_err(|error| HomeError::Damaged(error.to_string()))?;
+    Ok(bytes)
+}
+
+fn make_private_dir(dir: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+        builder.mode(0o700);
+        builder.create(dir)?;
+        // A directory that holds other things is somebody's; our files in it are private all the same.
+        if only_ours(dir)? { std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)) } else { Ok(()) }
+    }
+    #[cfg(not(unix))]
+    builder.create(dir)
+}
+
+#[cfg(unix)]
+fn only_ours(dir: &Path) -> io::Result<bool> {
+    for entry in std::fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        if !OURS.iter().any(|own| name.starts_with(own)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn opens_for_the_right_passphrase_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::hold_new(&dir.path().join("h")).unwrap();
+        let key = home.set_up(b"riktig").unwrap();
+        assert_eq!(*home.unlock(b"riktig").unwrap(), *key);
+        assert!(matches!(home.unlock(b"feil"), Err(HomeError::Passphrase)));
+        assert!(matches!(home.set_up(b"ny"), Err(HomeError::Exists(_))));
+    }
+
+    #[test]
+    fn one_process_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(Home::hold(dir.path()), Err(HomeError::Missing(_))));
+        let home = Home::hold_new(dir.path()).unwrap();
+        assert!(matches!(Home::hold_new(dir.path()), Err(HomeError::Busy(_))));
+        drop(home);
+        Home::hold_new(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn the_file_cannot_weaken_its_parameters() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::hold_new(dir.path()).unwrap();
+        home.set_up(b"p").unwrap();
+        let path = dir.path().join("home.json");
+        let good = std::fs::read_to_string(&path).unwrap();
+        for (from, to) in
+            [("47104", "8"), ("47104", "4000000000"), ("\"passes\": 2", "\"passes\": 1"), ("argon2id", "none")]
+        {
+            std::fs::write(&path, good.replace(from, to)).unwrap();
+            assert!(matches!(home.unlock(b"p"), Err(HomeError::Damaged(_))), "{to}");
+        }
+        // Within the bounds, but not what was wrapped.
+        std::fs::write(&path, good.replace("47104", "19456")).unwrap();
+        assert!(matches!(home.unlock(b"p"), Err(HomeError::Passphrase)));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_may_read() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("deep/home");
+        let home = Home::hold_new(&place).unwrap();
+        home.set_up(b"p").unwrap();
+        home.database().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&place), 0o700);
+        for name in ["lock", "home.json", "store.sqlite"] {
+            assert_eq!(mode(&place.join(name)), 0o600, "{name}");
+        }
+        // A directory with other things in it keeps its mode.
+        let shared = dir.path().join("shared");
+        std::fs::create_dir(&shared).unwrap();
+        std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::write(shared.join("oppgave.txt"), "x").unwrap();
+        Home::hold_new(&shared).unwrap();
+        assert_eq!((mode(&shared), mode(&shared.join("lock"))), (0o755, 0o600));
+    }
+}

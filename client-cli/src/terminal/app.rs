@@ -1,0 +1,355 @@
+//! One run of the program: what was typed, done, said.
+
+use std::ffi::OsString;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde_json::{Value, json};
+use stafett_client_core::audit;
+use stafett_client_core::client::input::{AttachTo, Command as Wish, Progress};
+use stafett_client_core::client::{check_accept, check_join};
+use stafett_protocol::code::Code;
+use zeroize::Zeroizing;
+
+use crate::host::fault::{Exit, Fault};
+use crate::host::files;
+use crate::host::home::{Home, default_dir, is_passphrase_given, new_passphrase, passphrase};
+use crate::host::keyring;
+use crate::host::recording::Recording;
+use crate::host::session::Session;
+use crate::host::tls::ca_hash;
+use crate::host::transport::Backoff;
+use crate::terminal::args::{Attachment, Audit, Command, CommandLine, Device, Invite, Join, Keyring};
+use crate::terminal::attachments;
+use crate::terminal::commands::{Asked, asked};
+use crate::terminal::messages::{Language, Messages};
+use crate::terminal::output::{Output, Said};
+use crate::terminal::{help, qr, render, usage};
+
+/// No log's export comes near it; a device or pipe would never end.
+const EXPORT_BYTES: usize = 1 << 30;
+/// A certificate in PEM is far smaller.
+const CA_FILE_BYTES: usize = 64 * 1024;
+
+/// The whole program.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let words: Vec<OsString> = words.into_iter().collect();
+    let language = Language::chosen();
+    if let Err(error) = stafett_host::keep_to_ourselves() {
+        return Output::new(false, language).print_fault(&Fault::new(Exit::Damaged, "runtime", error)).into();
+    }
+    let line = match help::parse(&words, &Messages::of(language)) {
+        Ok(line) => line,
+        Err(error) => return misunderstood(&error, &words, language),
+    };
+    #[cfg(feature = "demo")]
+    if let Command::Server { arguments } = line.command {
+        return crate::demo::server(arguments);
+    }
+    let output = Output::new(line.json, language);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output.print_fault(&Fault::new(Exit::Damaged, "runtime", error)).into(),
+    };
+    match runtime.block_on(perform(line, &output)) {
+        Ok(exit) => exit.into(),
+        Err(fault) => output.print_fault(&fault).into(),
+    }
+}
+
+/// Help and version are answers; everything else is wrong use, and scripts get it as JSON.
+fn misunderstood(error: &clap::Error, words: &[OsString], language: Language) -> ExitCode {
+    let json = words.iter().any(|word| word == "--json");
+    // Whoever types a group of commands alone is shown what is in it.
+    let asks = !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if asks && !(json && error.use_stderr()) {
+        // Nothing can be done about a closed terminal.
+        let _ = error.print();
+        return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+    }
+    let output = Output::new(json, language);
+    let (text, how) = usage::words(error, output.messages());
+    let exit = output.print_fault(&Fault::usage("usage", text));
+    if let (false, Some(how)) = (json, how) {
+        // A closed stderr must not change the exit code.
+        let _ = writeln!(std::io::stderr(), "{how}");
+    }
+    exit.into()
+}
+
+async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
+    let recording = match &line.record {
+        Some(path) => Recording::to(path).map_err(|error| Fault::usage("file", error))?,
+        None => Recording::none(),
+    };
+    let dir = line.home.or_else(default_dir).ok_or_else(|| Fault::usage("no-home", "--home"))?;
+    let command = match line.command {
+        Command::Join(join) => Command::Join(named(overridden(join)?, output)),
+        #[cfg(feature = "demo")]
+        Command::Demo { keep, fast } => return crate::demo::run(keep.as_deref(), fast, output).await,
+        Command::Keyring(command) => return key_in_keyring(&dir, command, output),
+        Command::Passphrase => return change_passphrase(&dir, output),
+        Command::Audit(Audit::Verify { what }) if Path::new(&what).is_file() => {
+            return verify_file(Path::new(&what), output);
+        }
+        other => other,
+    };
+    knock(&command)?;
+    let made_here = begins(&command) && !dir.join("home.json").exists();
+    let mut session = open(&dir, &command, recording, output).await?;
+    if !output.is_json() && std::io::stderr().is_terminal() {
+        let messages = Messages::of(Language::chosen());
+        session.tell_progress(move |progress| eprintln!("{}", moving_line(&messages, progress)));
+    }
+    match command {
+        Command::Sync { watch: true } => watch(&mut session, output).await?,
+        Command::Sync { watch: false } => {
+            let counts = session.sync().await?;
+            let given_up = counts.get("given_up").and_then(Value::as_u64).is_some_and(|many| many > 0);
+            say(output, "sync", counts)?;
+            if session.awaits_certificate() {
+                eprintln!("{}", output.messages().say("hint.not-authenticated", &[]));
+            }
+            // All else is done; but whoever wrote what was refused must not take it for sent.
+            return Ok(if given_up { Exit::Refused } else { Exit::Done });
+        }
+        Command::Audit(Audit::Export { log, file }) => {
+            let exported = session.perform(Wish::AuditExport { log }).await?;
+            let written = write_export(&file, &exported)?;
+            let broken = has_violations(&written);
+            say(output, "audit.export", written)?;
+            return Ok(if broken { Exit::Damaged } else { Exit::Done });
+        }
+        Command::Note { log, text, attach } => {
+            let wish = attachments::written(AttachTo::Note(log), text, attach.as_deref())?;
+            say(output, "note", session.perform(wish).await?)?;
+        }
+        Command::Glimpse { concern, text, attach } => {
+            let wish = attachments::written(AttachTo::Glimpse(concern), text, attach.as_deref())?;
+            say(output, "glimpse", session.perform(wish).await?)?;
+        }
+        Command::Attachment(Attachment::Get { attachment, out }) => {
+            say(output, "attachment.get", attachments::get(&mut session, attachment, &out).await?)?;
+        }
+        other => {
+            if let Command::Invite(Invite { unit: Some(unit), .. }) = &other {
+                own_unit(&mut session, unit).await?;
+            }
+            if let Some(Asked { wish, name }) = asked(other) {
+                let value = match session.perform(wish).await {
+                    // A home that was made for a code which was refused is nobody's.
+                    Err(fault) if made_here && fault.exit == Exit::Refused => {
+                        session.into_home().discard();
+                        return Err(fault);
+                    }
+                    other => other?,
+                };
+                match name {
+                    // Nobody can let this device in before its key packages are at the server.
+                    "join" => drop(session.sync().await?),
+                    "device.accept" => first_round(&mut session).await?,
+                    _ => {}
+                }
+                let broken = name == "audit.verify" && has_violations(&value);
+                say(output, name, value)?;
+                return Ok(if broken { Exit::Damaged } else { Exit::Done });
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// How far a move has come, for whoever waits for it.
+fn moving_line(messages: &Messages, progress: &Progress) -> String {
+    let (fetched, of) = (progress.fetched.to_string(), progress.of.to_string());
+    messages.say("say.moving", &[("log", &progress.log.to_string()), ("fetched", &fetched), ("of", &of)])
+}
+
+/// `--server --ca` stand in the place of what the code says; the keys and the one-time part stay.
+fn overridden(join: Join) -> Result<Join, Fault> {
+    let (Some(server), Some(ca)) = (&join.server, &join.ca) else { return Ok(join) };
+    let bad = |error: &dyn std::fmt::Display| Fault::usage("ca-file", format!("{}: {error}", ca.display()));
+    let pem = files::read(ca, CA_FILE_BYTES).map_err(|error| bad(&error))?;
+    let der = CertificateDer::from_pem_slice(&pem).map_err(|error| bad(&error))?;
+    let mut code = Code::from_text(&join.code).map_err(|error| Fault::usage("code", error))?;
+    code.url.clone_from(server);
+    code.ca = ca_hash(&der);
+    Ok(Join { code: code.to_text(), ..join })
+}
+
+/// People give their name; where nobody can be asked, others see that none was given.
+fn named(join: Join, output: &Output) -> Join {
+    let asked = || {
+        if output.is_json() || !std::io::stdin().is_terminal() {
+            return None;
+        }
+        let mut line = String::new();
+        eprint!("{} ", output.messages().say("ask.name", &[]));
+        std::io::stdin().read_line(&mut line).ok()?;
+        Some(line.trim().to_owned()).filter(|name| !name.is_empty())
+    };
+    let name = join.name.clone().or_else(asked).unwrap_or_else(|| output.messages().say("word.nameless", &[]));
+    Join { name: Some(name), ..join }
+}
+
+/// `invite --unit U`: a leader's code is for her own unit, so another one is a mistake to be told.
+async fn own_unit(session: &mut Session, unit: &str) -> Result<(), Fault> {
+    let people = session.perform(Wish::People { unit: None }).await?;
+    let of_me = |one: &&Value| one.get("verified").and_then(Value::as_str) == Some("self");
+    let me = people.get("people").and_then(Value::as_array).and_then(|people| people.iter().find(of_me));
+    match me.and_then(|me| me.get("unit")).and_then(Value::as_str) {
+        Some(own) if !unit.is_empty() && own.starts_with(unit) => Ok(()),
+        _ => Err(Fault::new(Exit::Refused, "not-your-unit", unit)),
+    }
+}
+
+/// `keyring keep`, `keyring forget`: the only commands that need the home and nothing in it.
+fn key_in_keyring(dir: &Path, command: Keyring, output: &Output) -> Result<Exit, Fault> {
+    let home = Home::hold(dir)?;
+    let name = match command {
+        Keyring::Keep => {
+            let question = output.messages().say("ask.passphrase", &[]);
+            keyring::keep(&home, &*home.unlock(passphrase(&question, None)?.as_bytes())?)?;
+            "keyring.keep"
+        }
+        Keyring::Forget => {
+            keyring::forget(&home)?;
+            "keyring.forget"
+        }
+    };
+    say(output, name, json!({"kept": name == "keyring.keep"}))?;
+    Ok(Exit::Done)
+}
+
+/// What makes a home where there is none.
+fn begins(command: &Command) -> bool {
+    matches!(command, Command::Join(_) | Command::Device(Device::Accept { .. }))
+}
+
+/// What can be refused before there is a home is refused there, and leaves none behind.
+fn knock(command: &Command) -> Result<(), Fault> {
+    match command {
+        Command::Join(join) => check_join(&join.code, join.name.as_deref().unwrap_or_default())?,
+        Command::Device(Device::Accept { code, name }) => check_accept(code, name.as_deref().unwrap_or_default())?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// `passphrase`: the same key under another passphrase.
+fn change_passphrase(dir: &Path, output: &Output) -> Result<Exit, Fault> {
+    let home = Home::hold(dir)?;
+    let ask = |key: &str| output.messages().say(key, &[]);
+    let key = home.unlock(passphrase(&ask("ask.passphrase"), None)?.as_bytes())?;
+    let fresh = new_passphrase(&ask("ask.new_passphrase"), &ask("ask.again"))?;
+    // The keyring's entry goes by the wrapping, which is another from now on.
+    let kept = keyring::recall(&home).is_some();
+    if kept {
+        keyring::forget(&home)?;
+    }
+    home.wrap(&key, fresh.as_bytes())?;
+    if kept {
+        keyring::keep(&home, &key)?;
+    }
+    say(output, "passphrase", json!({"changed": true}))?;
+    Ok(Exit::Done)
+}
+
+/// Opens the home; only `join` and `device accept` make one.
+async fn open(dir: &Path, command: &Command, recording: Recording, output: &Output) -> Result<Session, Fault> {
+    let home = if begins(command) { Home::hold_new(dir)? } else { Home::hold(dir)? };
+    let ask = |key: &str| output.messages().say(key, &[]);
+    let kept = || keyring::recall(&home).filter(|_| !is_passphrase_given());
+    let key: Zeroizing<[u8; 32]> = if !home.is_set_up() {
+        home.set_up(passphrase(&ask("ask.new_passphrase"), Some(&ask("ask.again")))?.as_bytes())?
+    } else if let Some(key) = kept() {
+        key
+    } else {
+        home.unlock(passphrase(&ask("ask.passphrase"), None)?.as_bytes())?
+    };
+    Session::open(home, &key, recording).await
+}
+
+/// A further device is nobody to the server until its person's first device has certified it.
+async fn first_round(session: &mut Session) -> Result<(), Fault> {
+    match session.sync().await {
+        Err(fault) if fault.exit != Exit::Refused => Err(fault),
+        _ => Ok(()),
+    }
+}
+
+/// Follows the server until the person stops it or a rule ends it; lost connections are tried again.
+async fn watch(session: &mut Session, output: &Output) -> Result<(), Fault> {
+    let mut backoff = Backoff::fresh();
+    loop {
+        let mut lived = false;
+        let outcome = tokio::select! {
+            outcome = session.watch(|counts| { lived = true; let _ = say(output, "sync", counts.clone()); }) => outcome,
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        };
+        match outcome {
+            Ok(()) => return Ok(()),
+            // A new device may watch for its certificate, too.
+            Err(fault) if fault.exit == Exit::Unreachable || session.awaits_certificate() => {
+                if lived {
+                    backoff = Backoff::fresh();
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(backoff.step()) => {}
+                    _ = tokio::signal::ctrl_c() => return Ok(()),
+                }
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+}
+
+fn say(output: &Output, name: &str, value: Value) -> Result<(), Fault> {
+    let mut text = if output.is_json() { String::new() } else { render::words(output.messages(), name, &value) };
+    let code = value.get("code").and_then(Value::as_str).filter(|_| matches!(name, "invite" | "device.link"));
+    if let (Some(code), false) = (code, output.is_json())
+        && let Some(picture) = qr::picture(code)
+    {
+        text = format!("{text}\n{picture}");
+    }
+    output.print(&Said { value, text })
+}
+
+/// An exported file needs no home: everything that is checked stands in it.
+fn verify_file(file: &Path, output: &Output) -> Result<Exit, Fault> {
+    let bad = |error: &dyn std::fmt::Display| Fault::new(Exit::Damaged, "file", format!("{}: {error}", file.display()));
+    let text = files::read(file, EXPORT_BYTES).map_err(|error| bad(&error))?;
+    let exported: Value = serde_json::from_slice(&text).map_err(|error| bad(&error))?;
+    let report = audit::verify_export(&exported).map_err(|error| bad(&error))?.to_json();
+    let broken = has_violations(&report);
+    say(output, "audit.verify", report)?;
+    Ok(if broken { Exit::Damaged } else { Exit::Done })
+}
+
+fn has_violations(value: &Value) -> bool {
+    value.get("violations").and_then(Value::as_array).is_some_and(|found| !found.is_empty())
+}
+
+/// Why a new file was not written.
+pub fn not_written(file: &Path, error: &std::io::Error) -> Fault {
+    match error.kind() {
+        std::io::ErrorKind::AlreadyExists => Fault::usage("file-exists", file.display()),
+        _ => Fault::usage("file", format!("{}: {error}", file.display())),
+    }
+}
+
+/// Writes the file and answers what its reader will find in it.
+fn write_export(file: &Path, exported: &Value) -> Result<Value, Fault> {
+    let text = serde_json::to_vec_pretty(exported).map_err(|error| Fault::usage("file", error))?;
+    stafett_host::write_new(file, &text).map_err(|error| not_written(file, &error))?;
+    let report = audit::verify_export(exported).map_err(|error| Fault::new(Exit::Damaged, "file", error))?;
+    let mut value = report.to_json();
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("file".to_owned(), json!(file.display().to_string()));
+    }
+    Ok(value)
+}

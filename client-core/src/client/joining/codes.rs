@@ -1,0 +1,220 @@
+//! How people and devices come: codes given and used, claims proved under a code's secret, certificates
+//! issued on them (design `protocol.md` 5).
+
+use crate::client::input::{Call, CallFailed, Problem};
+use crate::client::me::Me;
+use crate::client::{Answer, Client};
+use crate::rows::Space;
+use aes_gcm::aead::{Aead, KeyInit};
+use aes_gcm::{Aes256Gcm, Nonce};
+use serde_json::json;
+use stafett_protocol::code::{Code, Proof, key_hash, proof};
+use stafett_protocol::codec::{decode, encode};
+use stafett_protocol::credential::{DeviceCertificate, PersonKind, letter_key_hash};
+use stafett_protocol::ids::PersonId;
+use stafett_protocol::signed::Signed;
+use stafett_protocol::text;
+use stafett_protocol::wire::{DeviceClaim, JoinClaim, JoinReply, JoinRequest, PersonJoin};
+
+/// The code that is being used, and the keys made for it, until the server has answered.
+const JOINING: &[u8] = b"joining";
+const JOINING_ME: &[u8] = b"joining/me";
+
+pub(crate) fn name_cipher(secret: &[u8; 16], ticket: &[u8; 16]) -> Aes256Gcm {
+    Aes256Gcm::new(&proof(secret, Proof::NameKey, ticket, &[]).into())
+}
+
+/// The joiner's name for the inviter alone. One name is sealed under one code's key, so the nonce is fixed.
+fn seal_name(secret: &[u8; 16], ticket: &[u8; 16], name: &str) -> Vec<u8> {
+    name_cipher(secret, ticket).encrypt(&Nonce::default(), name.as_bytes()).unwrap_or_default()
+}
+
+/// What of joining can be refused before there is a home at all: the code, and the name.
+pub fn check_join(code: &str, name: &str) -> Result<(), Problem> {
+    person_code(code)?;
+    text::PERSON.take(name)?;
+    Ok(())
+}
+
+/// The same for a further device.
+pub fn check_accept(code: &str, name: &str) -> Result<(), Problem> {
+    device_code(code)?;
+    text::PERSON.take_some(name)?;
+    Ok(())
+}
+
+fn read_code(text: &str) -> Result<Code, Problem> {
+    Code::from_text(text).map_err(|e| Problem::caller("code", e.to_string()))
+}
+
+fn person_code(text: &str) -> Result<Code, Problem> {
+    let code = read_code(text)?;
+    match code.person {
+        None => Ok(code),
+        Some(_) => Err(Problem::caller(
+            "device-code",
+            "this code is for a further device of someone who has joined; use device accept",
+        )),
+    }
+}
+
+/// The code, whose device it is for, and the secret.
+fn device_code(text: &str) -> Result<(Code, PersonId, [u8; 16]), Problem> {
+    let code = read_code(text)?;
+    match (code.person, code.secret) {
+        (Some(person), Some(secret)) => Ok((code, person, secret)),
+        _ => Err(Problem::caller("join-code", "this code is for a new person; use join")),
+    }
+}
+
+impl Client {
+    /// First device of a person: keys are made here, the claim goes to the server in one call.
+    pub(crate) fn join(&mut self, code: &str, name: String) -> Result<(), Problem> {
+        self.check_fresh()?;
+        let code = person_code(code)?;
+        let name = text::PERSON.take(&name)?;
+        let mut me = self.keys_for(&code, name, true)?;
+        let person_key = me.person_public()?;
+        let certificate = match me.device_certificate.take() {
+            Some(before) => before,
+            None => {
+                let certificate = DeviceCertificate {
+                    person: me.person,
+                    device_key: me.device_public(),
+                    letter_key: letter_key_hash(me.letter_public.as_slice()),
+                    issued_at: self.now,
+                };
+                Signed::sign(&certificate, &me.person_key()?)
+            }
+        };
+        me.device_certificate = Some(certificate.clone());
+        let claim = JoinClaim {
+            ticket: code.ticket,
+            person_key,
+            device_key: me.device_public(),
+            device: certificate,
+            letter_key: me.letter_public.clone(),
+            proof: code.secret.map_or([0; 32], |s| proof(&s, Proof::Person, &code.ticket, &[&person_key])),
+            sealed_name: code.secret.map_or_else(Vec::new, |s| seal_name(&s, &code.ticket, &me.name)).into(),
+        };
+        let claim = Signed::sign(&claim, &me.device_key());
+        self.call = Some(Call {
+            url: code.url.clone(),
+            ca: code.ca,
+            path: "/v1/join",
+            body: encode(&JoinRequest::Person(PersonJoin { claim, key_packages: vec![] })),
+        });
+        self.start_account(me, &code);
+        Ok(())
+    }
+
+    /// A further device: asks the person's first device, through the server, to be certified.
+    pub(crate) fn device_accept(&mut self, code: &str, name: String) -> Result<(), Problem> {
+        self.check_fresh()?;
+        let (code, person, secret) = device_code(code)?;
+        let name = text::PERSON.take_some(&name)?.unwrap_or_default();
+        let me = self.keys_for(&code, name, false)?;
+        let letter_hash = letter_key_hash(me.letter_public.as_slice());
+        let claim = DeviceClaim {
+            ticket: code.ticket,
+            person,
+            device_key: me.device_public(),
+            letter_key: me.letter_public.clone(),
+            proof: proof(&secret, Proof::Device, &code.ticket, &[&me.device_public(), &letter_hash.0]),
+            sealed_name: seal_name(&secret, &code.ticket, &me.name).into(),
+            key_packages: vec![],
+        };
+        let claim = Signed::sign(&claim, &me.device_key());
+        self.call = Some(Call {
+            url: code.url.clone(),
+            ca: code.ca,
+            path: "/v1/join",
+            body: encode(&JoinRequest::Device(claim)),
+        });
+        self.start_account(me, &code);
+        Ok(())
+    }
+
+    fn check_fresh(&self) -> Result<(), Problem> {
+        match self.me {
+            None => Ok(()),
+            Some(_) => Err(Problem::rule(
+                "home-in-use",
+                "this home belongs to someone already; use another --home for another person or device",
+            )),
+        }
+    }
+
+    /// The keys for this code. Where an earlier try with it brought no answer, the same keys again: the server
+    /// knows the claim and answers it once more, and no code is lost to a broken line.
+    fn keys_for(&mut self, code: &Code, name: String, person: bool) -> Result<Me, Problem> {
+        let tried = self.table.read(Space::State, JOINING).is_some_and(|bytes| bytes == encode(code));
+        if let Some(me) = self.table.read(Space::State, JOINING_ME).filter(|_| tried) {
+            return decode(me).map_err(Problem::from_malformed);
+        }
+        let person_secret = person.then(|| self.random());
+        let (device_secret, letter_seed) = (self.random(), self.random());
+        Me::create(code, name, [0; 32], person_secret, device_secret, &letter_seed)
+    }
+
+    /// Keeps the keys before the call goes out: an answer that is lost can be asked for again with them.
+    fn start_account(&mut self, me: Me, code: &Code) {
+        self.table.write(Space::State, JOINING, encode(code));
+        self.table.write(Space::State, JOINING_ME, encode(&me));
+    }
+
+    pub(crate) fn join_answered(&mut self, reply: Result<Vec<u8>, CallFailed>) -> Answer {
+        let stored = |key: &[u8]| self.table.read(Space::State, key).map(<[u8]>::to_vec).unwrap_or_default();
+        let damaged = |e: stafett_protocol::codec::Malformed| Problem::data("server-reply", e.to_string());
+        let code: Code = decode(&stored(JOINING)).map_err(damaged)?;
+        let mut me: Me = decode(&stored(JOINING_ME)).map_err(damaged)?;
+        let body = reply.map_err(|failed| match failed {
+            CallFailed::Unreachable(why) => {
+                Problem { blame: crate::client::input::Blame::Net, ..Problem::rule("unreachable", why) }
+            }
+            CallFailed::Refused { code, detail } => Problem::rule(&code, detail),
+        })?;
+        let reply: JoinReply = decode(&body).map_err(damaged)?;
+        if key_hash(&reply.municipality_key) != code.municipality_key || reply.municipality != code.municipality {
+            return Err(Problem::rule(
+                "wrong-municipality",
+                "the server is not the one that the code names; ask for a new code",
+            ));
+        }
+        me.municipality.key = reply.municipality_key;
+        me.unit = reply.unit;
+        if let Some(signed) = reply.certificate {
+            let certificate =
+                signed.verify(&reply.municipality_key).map_err(|e| Problem::data("server-reply", e.to_string()))?;
+            if certificate.person != me.person || certificate.person_key != me.person_public()? {
+                return Err(Problem::rule("wrong-certificate", "the server certified another key than ours"));
+            }
+            me.person_certificate = Some(signed);
+            self.table.write(
+                Space::State,
+                &crate::client::joining::devices::own_device_key(me.device()),
+                me.name.clone().into_bytes(),
+            );
+        }
+        me.save(&mut self.table);
+        self.table.delete(Space::State, JOINING);
+        self.table.delete(Space::State, JOINING_ME);
+        let unit = me.unit.as_ref().map(|u| u.unit.to_string());
+        let role = me.kind().map(kind_word);
+        let answer =
+            json!({"person": me.person.to_string(), "device": me.device().to_string(), "unit": unit, "role": role});
+        self.me = Some(me);
+        Ok(answer)
+    }
+}
+
+/// The word for a kind of account in `cli.md`.
+pub(crate) fn kind_word(kind: PersonKind) -> &'static str {
+    match kind {
+        PersonKind::Employee => "employee",
+        PersonKind::Leader => "leader",
+        PersonKind::Guardian => "guardian",
+        PersonKind::Child => "child",
+        PersonKind::Administrator => "administrator",
+    }
+}

@@ -1,0 +1,108 @@
+//! What is asked of the disk, and what comes of it: answers about a log's records, files, records that a home lacks.
+
+use crate::audit;
+use crate::client::input::Problem;
+use crate::client::log::rfc3339;
+use crate::client::scope::{Scope, Standing};
+use crate::client::{Answer, Client, Loading, Wanted};
+use crate::rows::{Row, Space};
+use serde_json::{Value, json};
+use stafett_protocol::codec::decode;
+use stafett_protocol::event::{Body, Record};
+use stafett_protocol::ids::LogId;
+
+impl Client {
+    pub(crate) fn begin_loading(&mut self, log: &str, wanted: Wanted) -> Result<(), Problem> {
+        let log = self.log(log)?;
+        self.member_card(log)?;
+        self.audited(log)?;
+        self.load_for_command(Loading::Answer(wanted, log));
+        Ok(())
+    }
+
+    /// A command goes before what a home is owed; that is loaded after it.
+    pub(crate) fn load_for_command(&mut self, loading: Loading) {
+        match self.load.replace(loading) {
+            Some(Loading::Return { scope, after }) => self.session.owed.push_front((scope, after)),
+            Some(Loading::Parting { scope, after }) => self.session.parting.push_front((scope, after)),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn prefixes(&self, loading: &Loading) -> Vec<Vec<u8>> {
+        match loading {
+            Loading::Return { scope, .. } | Loading::Parting { scope, .. } => vec![scope.0.to_vec()],
+            Loading::Attachment(at) => vec![at.id.0.to_vec()],
+            Loading::Answer(_, log) => self.audited_scopes(*log).map(|s| s.id().0.to_vec()).collect(),
+        }
+    }
+
+    /// The parts of a log that are held against each other. One that this device had to leave, while it stays in the
+    /// log, is as it was then, and says nothing of the others as they are now.
+    pub(crate) fn audited_scopes(&self, log: LogId) -> impl Iterator<Item = &Scope> {
+        let left = |s: &Scope| s.standing == Standing::Withdrawn;
+        let stays = self.card_of(log).and_then(|card| self.scopes.get(&card)).is_some_and(|card| !left(card));
+        self.scopes.values().filter(move |s| s.replica.state().log() == log && !(stays && left(s)))
+    }
+
+    /// The records that were asked for are here: by a command, or for a home that lacks them.
+    pub(crate) fn loaded(&mut self, rows: Vec<Row>) -> Option<Answer> {
+        let answer = match self.load.take() {
+            Some(Loading::Return { scope, after }) => {
+                self.return_loaded(scope, after, &rows);
+                None
+            }
+            Some(Loading::Parting { scope, .. }) => {
+                if let Err(problem) = self.parting_loaded(scope, &rows) {
+                    self.report(&problem);
+                }
+                None
+            }
+            Some(Loading::Attachment(at)) => Some(self.file_loaded(at, rows)),
+            Some(Loading::Answer(wanted, log)) => Some(self.answer_loaded(wanted, log, &rows)),
+            None => Some(Err(Problem::caller("nothing-asked", "no rows were asked for"))),
+        };
+        self.load_owed();
+        answer
+    }
+
+    fn answer_loaded(&mut self, wanted: Wanted, log: LogId, rows: &[Row]) -> Answer {
+        let mut records: Vec<Record> = vec![];
+        for row in rows.iter().filter(|r| r.space == Space::Event) {
+            records.push(decode(row.value.as_deref().unwrap_or_default()).map_err(Problem::from_malformed)?);
+        }
+        let me = self.me()?;
+        let home = self.card_of(log).map_or_else(|| me.number(), |card| self.home_of(card));
+        match wanted {
+            Wanted::Verify => {
+                let mut report = audit::verify(&records, &me.trusted(), home, log);
+                audit::check_receipts(&mut report, &self.receipts(log), &records, &me.trusted());
+                Ok(report.to_json())
+            }
+            Wanted::Export => Ok(audit::export(&records, self.receipts(log), &me.trusted(), log)),
+            Wanted::History => Ok(self.history(log, &records)),
+        }
+    }
+
+    fn history(&self, log: LogId, records: &[Record]) -> Value {
+        let mut events: Vec<(u64, Value)> = vec![];
+        for record in records {
+            let Ok(event) = record.event.peek() else {
+                continue;
+            };
+            let Some(s) = self.scopes.get(&event.scope).filter(|s| s.replica.state().log() == log) else {
+                continue;
+            };
+            let kind = match &event.body {
+                Body::Genesis(_) => "founded",
+                Body::Commit(_) => "membership",
+                Body::Change(_) => "change",
+                Body::Statement(statement) => audit::statement_word(statement),
+            };
+            let author = s.replica.state().membership.member_of_device(event.device).map(|m| self.name_of(m.person));
+            events.push((record.time, json!({"seq": record.seq, "time": rfc3339(record.time), "scope": event.scope.to_string(), "kind": kind, "author": author})));
+        }
+        events.sort_by_key(|(time, _)| *time);
+        json!({"log": log.to_string(), "events": events.into_iter().map(|(_, e)| e).collect::<Vec<_>>()})
+    }
+}

@@ -1,0 +1,153 @@
+//! A scope founded anew after a commit that somebody could not process (design `protocol.md` 3): forward, with
+//! exactly those who were there, and with the key of the generation before sealed under the first of the new
+//! one, so that the document goes on.
+
+use crate::client::Client;
+use crate::client::input::Problem;
+use crate::client::scope::group;
+use crate::client::scope::{Scope, Standing};
+use crate::keychain::{KeyChain, check};
+use stafett_protocol::consent::Permit;
+use stafett_protocol::event::{Body, Event};
+use stafett_protocol::ids::{Municipality, ScopeId};
+use stafett_protocol::limits;
+use stafett_protocol::membership::{Member, Membership};
+use stafett_protocol::policy::{Action, can};
+use stafett_protocol::replica::Judged;
+use stafett_protocol::signed::Signed;
+use stafett_protocol::statement::{Reject, RejectReason, Statement};
+use stafett_protocol::wire::{Bundle, Envelope};
+
+impl Client {
+    /// Founds one scope anew where a commit was rejected and this person may. Answers whether one is under way.
+    pub(crate) fn plan_refounding(&mut self, home: Municipality) -> Result<bool, Problem> {
+        let next = self.scopes.keys().copied().find(|scope| {
+            let rejected = |s: &Scope| s.replica.state().rejected == Permit::Yes;
+            let followed = |s: &Scope| matches!(s.standing, Standing::Member | Standing::Halted) || self.is_kept_out(s);
+            self.home_of(*scope) == home
+                && self.may_refound(*scope)
+                && self.scopes.get(scope).is_some_and(|s| rejected(s) && followed(s))
+        });
+        let Some(scope) = next else { return Ok(false) };
+        match self.refounding(scope) {
+            Ok(envelope) => self.submit_bundle(Bundle { envelopes: vec![envelope], letters: vec![] }, vec![scope]),
+            Err(problem) => {
+                // Not again on this connection; the other scopes go on.
+                self.session.unplanned.insert(scope);
+                return Err(problem);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Rejects a founding whose founder lets this device back no more, be it lost or hostile: what follows is founded
+    /// by whoever comes first, who lets everybody back.
+    pub(crate) fn reject_lonely_foundings(&mut self) {
+        let lonely: Vec<ScopeId> = self.scopes.keys().copied().filter(|scope| self.may_refound(*scope)).collect();
+        for scope in lonely {
+            let Some(s) = self.scopes.get(&scope).filter(|s| self.is_kept_out(s)) else { continue };
+            let state = s.replica.state();
+            if state.rejected == Permit::No {
+                let reject = Reject { seq: state.last_commit, reason: RejectReason::Mls };
+                self.queue_statement(scope, Statement::Reject(reject));
+            }
+        }
+    }
+
+    /// Whether nothing stands between this person and founding this scope anew but a Reject.
+    fn may_refound(&self, scope: ScopeId) -> bool {
+        let (Ok(me), Some(s)) = (self.me().map(|m| m.person), self.scopes.get(&scope)) else { return false };
+        let free = !self.session.busy(scope)
+            && !self.session.unplanned.contains(&scope)
+            && !self.session.blocked.contains(&scope);
+        let state = s.replica.state();
+        free && s.facts_read()
+            && state.before_last_commit.iter().any(|m| m.person == me)
+            && can(state, me, Action::Refound, self.home_now()).is_ok()
+    }
+
+    /// Whether this device has waited long enough to be let back in after a re-founding.
+    fn is_kept_out(&self, s: &Scope) -> bool {
+        let (Ok(device), state, now) =
+            (self.me().map(crate::client::me::Me::device), s.replica.state(), self.home_now())
+        else {
+            return false;
+        };
+        let further = state.membership.generation.saturating_sub(2).min(7);
+        let patience = limits::READMIT_PATIENCE_MILLIS << further;
+        s.standing == Standing::Joining
+            && now >= state.founded_at.saturating_add(patience)
+            && state.awaited(device, now).is_some()
+    }
+
+    fn refounding(&mut self, scope: ScopeId) -> Result<Envelope, Problem> {
+        let me = self.me()?;
+        let s = self.scopes.get(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let state = s.replica.state();
+        let seat = state.before_last_commit.iter().find(|m| m.person == me.person);
+        let seat = seat.ok_or_else(|| Problem::rule("not-a-member", "you are not in this part of the log"))?;
+        let membership = Membership {
+            generation: state.membership.generation.saturating_add(1),
+            members: vec![Member { devices: vec![me.device_public()], ..seat.clone() }],
+            ..state.membership.clone()
+        };
+        let founding =
+            group::Founding { membership: &membership, log_salt: None, card: None, grants: vec![], vouchers: vec![] };
+        let mut keys = s.keys.clone().next(None, me.device());
+        let genesis = group::found(&self.provider, me, founding, &mut keys)?;
+        let event = self.next_event(scope, Body::Genesis(genesis))?;
+        let event = Event { generation: membership.generation, epoch: 0, ..event };
+        // An earlier try that came to nothing left rows.
+        KeyChain::forget_generation(&mut self.table, scope, membership.generation);
+        keys.save(&mut self.table);
+        Ok(Envelope { event: Signed::sign(&event, &self.me()?.device_key()), welcome: None })
+    }
+
+    /// The chain shows the next generation. Who founded it has its group; others wait for their Welcome and
+    /// read on from there.
+    pub(crate) fn refounded(&mut self, scope: ScopeId, judged: Judged, own: bool) -> Result<(), Problem> {
+        let event: Event = judged.event().clone();
+        let Body::Genesis(genesis) = &event.body else { return Ok(()) };
+        let me = self.me()?.person;
+        let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let reads_anew = s.standing == Standing::Joining;
+        group::forget(&self.provider, &s.replica.state().membership)?;
+        s.keys.save(&mut self.table);
+        let made = KeyChain::load(&self.table, scope, event.generation);
+        let ours = own && made.key(0).is_some_and(|key| check(key, &made.place(0)) == genesis.check.0);
+        s.standing = match (own, ours) {
+            (_, true) => Standing::Member,
+            // Founded by a device whose backup is older than that: it comes back like any that is behind.
+            (true, false) => Standing::Resyncing,
+            (false, false) => Standing::Joining,
+        };
+        if ours {
+            s.keys = made;
+        } else {
+            // A try of our own that lost the race is worth nothing.
+            KeyChain::forget_generation(&mut self.table, scope, event.generation);
+            let before = std::mem::replace(&mut s.keys, KeyChain::new(scope, event.generation));
+            s.keys = before.next(genesis.carries.as_ref(), event.device);
+        }
+        s.keys.learn_check(0, genesis.check.0).map_err(group::mls_problem)?;
+        self.apply(scope, judged)?;
+        let Some(s) = self.scopes.get_mut(&scope) else { return Ok(()) };
+        if !ours {
+            group::forget(&self.provider, &s.replica.state().membership)?;
+        }
+        // What this device took in before a founder who carries nothing on must go.
+        if s.opened.generation != 0 && !s.keys.counts(s.opened.generation) {
+            s.read_again();
+        }
+        let is_out = !s.replica.state().present().any(|m| m.person == me);
+        // Who reads the past on the way to a Welcome, or to a place, comes in later than this. To leave here would be to
+        // begin reading anew, for ever.
+        if is_out && !(reads_anew && self.welcome(scope).is_some()) {
+            return self.leave(scope);
+        }
+        if own {
+            self.own_event_stands(scope, &event);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,208 @@
+//! One line for each municipality. The own server's is the stream itself; another's runs in-band over it: the
+//! own server passes the frames on unread, and the peer serves this device as its guest (design `protocol.md` 7).
+
+use crate::client::Client;
+use crate::client::clock::CLOCK;
+use crate::client::input::Problem;
+use crate::client::outbox::letters::unknown_municipality;
+use crate::client::stream::Sent;
+use crate::rows::Space;
+use stafett_protocol::codec::{decode, encode};
+use stafett_protocol::federation::{
+    RelayChallenge, RelayHello, RelayLogin, RelayPayload, RelayedFrame, RelayedPayload,
+};
+use stafett_protocol::ids::{Millis, Municipality, ScopeId};
+use stafett_protocol::signed::Signed;
+use stafett_protocol::wire::{Greeting, Problem as WireProblem, Request, ServerFrame};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How far a line has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Stage {
+    #[default]
+    Closed,
+    /// The own server was asked to open it; the peer's challenge has not come.
+    Opening,
+    /// Signed in; waiting mail is coming.
+    Open,
+    /// The greeting has come: all waiting mail is here.
+    Greeted,
+    /// Could not be opened, or broke; tried again from then on.
+    Down { again_at: Millis },
+}
+
+/// What is under way with one municipality's server.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    pub stage: Stage,
+    /// The first sync has ended: plans are made on what the chains say.
+    pub synced: bool,
+    last_id: u32,
+    pub sent: BTreeMap<u32, Sent>,
+}
+
+/// A home that could not be reached is tried again after so long, when something happens.
+const AGAIN_MILLIS: Millis = 60_000;
+/// Frames for other municipalities whose refusal is still recognized.
+const RELAYED_REMEMBERED: u32 = 64;
+
+impl Line {
+    pub fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Open | Stage::Greeted)
+    }
+
+    /// Notes a request and answers its id.
+    pub fn note(&mut self, purpose: Sent) -> u32 {
+        self.last_id = self.last_id.wrapping_add(1).max(1);
+        if matches!(purpose, Sent::Relay(_)) {
+            let (last, old) = (self.last_id, |s: &Sent| matches!(s, Sent::Relay(_)));
+            self.sent.retain(|id, s| !old(s) || last.saturating_sub(*id) < RELAYED_REMEMBERED);
+        }
+        self.sent.insert(self.last_id, purpose);
+        self.last_id
+    }
+
+    pub fn syncing(&self) -> bool {
+        self.sent.values().any(|s| *s == Sent::Sync)
+    }
+
+    /// What came is complete: plans may stand on it.
+    pub fn is_informed(&self) -> bool {
+        self.stage == Stage::Greeted && self.synced && !self.syncing()
+    }
+
+    /// Nothing more will come of itself.
+    pub fn is_settled(&self) -> bool {
+        let waits = self.sent.values().any(|s| !matches!(s, Sent::Acknowledged | Sent::Relay(_)));
+        match self.stage {
+            Stage::Closed | Stage::Down { .. } => true,
+            Stage::Opening | Stage::Open => false,
+            Stage::Greeted => self.synced && !waits,
+        }
+    }
+}
+
+impl Client {
+    /// Whether that municipality's server listens now; where it is another's and not open yet, it is asked for.
+    pub(crate) fn reach(&mut self, to: Municipality) -> bool {
+        let now = self.now;
+        match self.session.line(to).map_or(Stage::Closed, |l| l.stage) {
+            Stage::Greeted => return true,
+            Stage::Opening | Stage::Open => return false,
+            Stage::Down { again_at } if now < again_at => return false,
+            Stage::Closed | Stage::Down { .. } => {}
+        }
+        let Ok(me) = self.me() else { return false };
+        if to == me.number() || !self.session.line(me.number()).is_some_and(Line::is_open) {
+            return false;
+        }
+        if me.trusted().key(to).is_none() {
+            self.session.line_mut(to).stage = Stage::Down { again_at: Millis::MAX };
+            self.report(&unknown_municipality(to));
+            return false;
+        }
+        *self.session.line_mut(to) = Line { stage: Stage::Opening, ..Line::default() };
+        self.session.relay(to, RelayPayload::Open);
+        false
+    }
+
+    /// Whether something may still come of a line that is not open yet.
+    pub(crate) fn is_opening(&self, to: Municipality) -> bool {
+        self.session.line(to).is_some_and(|l| matches!(l.stage, Stage::Opening | Stage::Open))
+    }
+
+    pub(crate) fn has_greeted(&self, home: Municipality) -> bool {
+        self.session.line(home).is_some_and(|l| l.stage == Stage::Greeted)
+    }
+
+    /// Opens the lines to every municipality that something here waits for.
+    pub(crate) fn open_lines(&mut self) {
+        for home in self.wanted_homes() {
+            self.reach(home);
+        }
+    }
+
+    /// What the own server passes on from another.
+    pub(crate) fn relayed(&mut self, frame: RelayedFrame) {
+        let from = frame.from;
+        match frame.payload {
+            RelayedPayload::Closed(problem) => self.line_down(from, &problem),
+            RelayedPayload::Message(bytes) => match self.session.line(from).map(|l| l.stage) {
+                Some(Stage::Opening) => {
+                    if let Err(problem) = self.sign_in(from, bytes.as_slice()) {
+                        self.session.relay(from, RelayPayload::Close);
+                        self.broken(from, &problem);
+                    }
+                }
+                Some(Stage::Open | Stage::Greeted) => match decode::<ServerFrame>(bytes.as_slice()) {
+                    Ok(frame) => self.heard(from, frame),
+                    Err(e) => self.report(&Problem::data("server-frame", e.to_string())),
+                },
+                _ => {}
+            },
+        }
+    }
+
+    /// The peer's challenge: answered with the device key, for this home and this connection alone.
+    fn sign_in(&mut self, home: Municipality, challenge: &[u8]) -> Result<(), Problem> {
+        let RelayChallenge { challenge } = decode(challenge).map_err(Problem::from_malformed)?;
+        let me = self.me()?;
+        let hello = RelayHello { challenge, home, device: me.device() };
+        let login = RelayLogin {
+            hello: Signed::sign(&hello, &me.device_key()),
+            credential: me.credential()?,
+            letter_key: me.letter_public.clone(),
+        };
+        self.session.line_mut(home).stage = Stage::Open;
+        self.session.relay(home, RelayPayload::Message(encode(&login).into()));
+        Ok(())
+    }
+
+    /// Another municipality's server is out of reach: its own scopes wait, everything else goes on.
+    pub(crate) fn line_down(&mut self, home: Municipality, problem: &WireProblem) {
+        let message = format!("municipality {home:04} cannot be reached now: {}", problem.detail);
+        self.broken(home, &Problem::rule(&problem.code, message));
+    }
+
+    fn broken(&mut self, home: Municipality, problem: &Problem) {
+        let again_at = self.now.saturating_add(AGAIN_MILLIS);
+        *self.session.line_mut(home) = Line { stage: Stage::Down { again_at }, ..Line::default() };
+        let its: BTreeSet<ScopeId> = self.scopes.keys().copied().filter(|s| self.home_of(*s) == home).collect();
+        let asked: Vec<_> = self.session.asked.iter().copied().filter(|p| self.person_home(*p) == home).collect();
+        self.session.forget(&its, &asked);
+        self.report(problem);
+    }
+
+    /// The first words of a server: on the own stream, or through the relay as its guest.
+    pub(crate) fn greeted(&mut self, from: Municipality, greeting: Greeting) -> Result<(), Problem> {
+        if greeting.municipality != from {
+            return Err(Problem::data("server-frame", "another municipality answers than the one that was called"));
+        }
+        let (home, own) = (i64::try_from(greeting.time), i64::try_from(self.now));
+        let ahead = home.unwrap_or_default().saturating_sub(own.unwrap_or_default());
+        self.session.line_mut(from).stage = Stage::Greeted;
+        // Its scopes say what they say, each record by its own time; a greeting alone moves no clock here so far.
+        let timely = self.check_time(greeting.time);
+        if let Err(problem) = &timely {
+            self.report(problem);
+        }
+        if from == self.me()?.number() {
+            if timely.is_ok() {
+                self.table.write(Space::State, CLOCK, ahead.to_be_bytes().to_vec());
+                self.tell_clock(ahead);
+            }
+            self.note_packages_left(greeting.key_packages);
+            if let (Some(me), Some(unit)) = (&mut self.me, greeting.unit) {
+                me.unit = Some(unit);
+                me.save(&mut self.table);
+            }
+            self.session.send(from, Request::Units, Sent::Units);
+        } else if self.is_interested(from) {
+            self.session.send(from, Request::Units, Sent::Units);
+        }
+        self.present_tombstones(from);
+        self.has_places(from, &greeting.scopes);
+        self.sync_home(from);
+        Ok(())
+    }
+}
