@@ -135,9 +135,9 @@ class Step:
         return [self.adds[d] for d in fresh]
 
     def admit(self, person):
-        """Also where a scope takes no content, for who comes back, whose lost key is replaced, and the family."""
+        """Also where a scope takes no content, for who comes back, whose lost key is replaced, and the family that enters."""
         back = any(m.person == person for m in self.facts.readmit) or person in self.facts.new_keys
-        back = back or authority_key(self.facts.authority, person) is not None
+        back = back or (not self.facts.member(person) and authority_key(self.facts.authority, person) is not None)
         self.judge.allow(self.facts, self.author, "Admit", active=back)
 
     def enters(self, member, seats):

@@ -252,13 +252,12 @@ impl Step<'_> {
         require(self.state, self.context, self.author, action)
     }
 
-    /// Admitting goes on in a scope that takes no content where a lost key is replaced, in a re-founded one, and for the
-    /// family: who is named while a log rests is who may wake it.
+    /// Admitting goes on in a scope that takes no content where a lost key is replaced, and in a
+    /// re-founded one.
     fn may_admit(&self, person: PersonId) -> Result<(), Refusal> {
         match self.may(Action::Admit) {
             Err(Refusal::NotActive) if self.state.readmit.iter().any(|m| m.person == person) => Ok(()),
             Err(Refusal::NotActive) if self.state.new_key(person).is_some() => Ok(()),
-            Err(Refusal::NotActive) if self.state.authority().key(person).is_some() => Ok(()),
             other => other,
         }
     }
@@ -266,7 +265,12 @@ impl Step<'_> {
     fn enters(&self, after: &Member) -> Result<Outcome, Refusal> {
         let new_leader = self.state.kind() == ScopeKind::Unit && after.role == Role::Leader;
         if !new_leader {
-            self.may_admit(after.person)?;
+            // Of the family, who is named while a log rests is who may wake it.
+            let named = self.state.authority().key(after.person).is_some();
+            match self.may_admit(after.person) {
+                Err(Refusal::NotActive) if named => {}
+                other => other?,
+            }
         }
         let gained = self.gained(None, after)?;
         let identities = entry::check_leaves(self.context, after, gained.into_iter())?;
