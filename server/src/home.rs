@@ -199,6 +199,14 @@ pub fn shift_clock(offset_ms: i64) {
     CLOCK_OFFSET_MS.store(offset_ms, std::sync::atomic::Ordering::Relaxed);
 }
 
+/// Tests only: this process's servers begin at this moment. Suites that share a process share its clock: the first of them
+/// sets it, and it goes on for all.
+#[cfg(feature = "test-support")]
+pub fn begin_clock(at_ms: u64) {
+    static BEGUN: std::sync::Once = std::sync::Once::new();
+    BEGUN.call_once(|| shift_clock(i64::try_from(at_ms.wrapping_sub(now_ms())).unwrap_or(0)));
+}
+
 /// Bytes from the operating system. Without randomness nothing here may go on.
 pub fn random<const N: usize>() -> Result<[u8; N], HomeError> {
     let mut bytes = [0; N];

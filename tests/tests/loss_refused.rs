@@ -155,6 +155,7 @@ struct World {
     concern: String,
 }
 
+type IsIt = fn(&Request) -> bool;
 type Asks = fn(&mut World) -> Device;
 
 /// Takes a device out of the story.
@@ -163,7 +164,7 @@ fn taken(device: &mut Device) -> Device {
 }
 
 /// What can wait: how somebody asks for it, what carries it, what its draft is called and says.
-const WAITING: &[(&str, &str, Asks, fn(&Request) -> bool)] = &[
+const WAITING: &[(&str, &str, Asks, IsIt)] = &[
     ("invitation", "", invites, |r| matches!(r, Request::OfferCode(_))),
     ("unit", "Nes skole", adds_a_unit, |r| matches!(r, Request::AddUnit(_))),
     ("device", "", removes_a_device, |r| matches!(r, Request::RemoveDevice(_))),

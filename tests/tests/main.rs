@@ -28,7 +28,6 @@ mod late_welcome;
 mod loss;
 mod loss_refused;
 mod lost;
-mod model_agrees;
 mod moving;
 mod municipalities;
 mod own_devices;

@@ -7,8 +7,8 @@ pub mod moving;
 pub mod wire;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Once};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use rustls::pki_types::ServerName;
@@ -22,7 +22,7 @@ use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::*;
 use stafett_server::db::{Db, StoreError};
 use stafett_server::federation::Federation;
-use stafett_server::home::{Home, Settings, now_ms, shift_clock};
+use stafett_server::home::{Home, Settings, begin_clock, now_ms};
 use stafett_server::municipality::Municipality;
 use stafett_server::server::Server;
 use stafett_server::store::accounts::{self, StoredCode};
@@ -40,11 +40,7 @@ use crate::common::{Device, START, World};
 
 /// Makes "now" a day after the world's beginning, in the whole process.
 fn set_clock() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
-        shift_clock(START as i64 + 86_400_000 - real);
-    });
+    begin_clock(START + 86_400_000);
 }
 
 pub struct Running {

@@ -13,7 +13,7 @@ use stafett_server::certs::{self, Authority};
 use stafett_server::db::schema::{Kind, TABLES};
 use stafett_server::db::{Conn, Db, StoreError};
 use stafett_server::federation::Federation;
-use stafett_server::home::{Home, Settings, now_ms, shift_clock};
+use stafett_server::home::{Home, Settings, begin_clock, now_ms};
 use stafett_server::metered::Metered;
 use stafett_server::municipality::Municipality;
 use stafett_server::server::Server;
@@ -21,7 +21,7 @@ use stafett_server::socket::{Road, Socket};
 use stafett_server::store::accounts::{self, Device as Account, StoredCode};
 use stafett_server::{args, stream};
 use std::path::Path;
-use std::sync::{Arc, Once, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt as _, duplex};
 use tokio::runtime::Runtime;
@@ -59,11 +59,6 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder")
 }
 
-fn set_clock() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| shift_clock((START + DAY) as i64 - now_ms() as i64));
-}
-
 /// The file with accounts and chains, and the authority that no server does without.
 pub struct Beginning {
     dir: tempfile::TempDir,
@@ -72,7 +67,7 @@ pub struct Beginning {
 
 impl Beginning {
     pub fn of(world: &World, chains: &[&Chain]) -> Self {
-        set_clock();
+        begin_clock(START + DAY);
         let dir = folder();
         let settings = Settings {
             number: HOME,

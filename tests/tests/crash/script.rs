@@ -16,7 +16,7 @@ use stafett_server::args;
 use stafett_server::certs;
 use stafett_server::db::{Conn, Db, StoreError};
 use stafett_server::federation::Federation;
-use stafett_server::home::{Home, Settings, now_ms, shift_clock};
+use stafett_server::home::{Home, Settings, begin_clock, now_ms};
 use stafett_server::http::join::join;
 use stafett_server::municipality::Municipality;
 use stafett_server::server::Server;
@@ -24,7 +24,7 @@ use stafett_server::store::accounts::{self, StoredCode};
 use stafett_server::store::{chain, mail, packages};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use tokio::sync::watch;
 
 const SCOPES: [ScopeId; 2] = [CARD, CONCERN];
@@ -38,8 +38,7 @@ pub struct Town {
 
 impl Town {
     pub fn new() -> Self {
-        static CLOCK: Once = Once::new();
-        CLOCK.call_once(|| shift_clock((START + DAY) as i64 - now_ms() as i64));
+        begin_clock(START + DAY);
         let (world, dir) = (World::new(), tempfile::tempdir().unwrap());
         let settings = Settings {
             number: HOME,

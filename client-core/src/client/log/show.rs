@@ -296,18 +296,16 @@ impl Client {
             _ => "active",
         };
         let responsible = m.responsible.parse::<PersonId>().map_or_else(|_| m.responsible.clone(), |p| self.name_of(p));
-        let said = |e: &Entry| {
-            json!({"result": e.text("result"), "text": e.text("text"), "by": e.author.map(|a| self.name_of(a)),
-                "time": e.received_ms.map(rfc3339)})
-        };
+        let by = |e: &Entry| e.author.map(|a| self.name_of(a));
+        let said = |e: &Entry| json!({"result": e.text("result"), "text": e.text("text"), "by": by(e), "time": e.received_ms.map(rfc3339)});
         // Where nobody else has evaluated it, the family's own word is what there is.
         let (counts, family) = match (&m.evaluation, m.marks.split_last()) {
             (None, Some((last, before))) => (Some(last), before),
             (evaluation, _) => (evaluation.as_ref(), m.marks.as_slice()),
         };
-        let evaluation = counts.map(said).map(|mut value| {
-            value["family_agrees"] = json!(m.family_agrees);
-            value
+        let evaluation = counts.map(|e| {
+            json!({"result": e.text("result"), "text": e.text("text"), "by": by(e), "time": e.received_ms.map(rfc3339),
+                "family_agrees": m.family_agrees})
         });
         let beside = Some(&m.beside).filter(|beside| !beside.is_empty());
         json!({"measure": m.id, "text": m.text, "beside": beside, "arena": m.arena, "responsible": responsible,
