@@ -204,7 +204,10 @@ pub fn shift_clock(offset_ms: i64) {
 #[cfg(feature = "test-support")]
 pub fn begin_clock(at_ms: u64) {
     static BEGUN: std::sync::Once = std::sync::Once::new();
-    BEGUN.call_once(|| shift_clock(i64::try_from(at_ms.wrapping_sub(now_ms())).unwrap_or(0)));
+    BEGUN.call_once(|| {
+        let (at, now) = (i64::try_from(at_ms).unwrap_or(i64::MAX), i64::try_from(now_ms()).unwrap_or(i64::MAX));
+        shift_clock(at.saturating_sub(now));
+    });
 }
 
 /// Bytes from the operating system. Without randomness nothing here may go on.

@@ -86,7 +86,7 @@ fn the_protocol_page_names_every_refusal() {
 #[test]
 fn the_protocol_page_names_every_label_of_a_signature() {
     let page = read("docs/protocol.md");
-    let source = read("protocol/src/signed.rs");
+    let source = read("protocol/src/labels.rs");
     let table = source.split_once("\nsignable! {").unwrap().1.split_once("\n}").unwrap().0.to_owned();
     let labels = between(&table, "=> \"", '"');
     assert!(labels.len() >= 18, "the table of labels was found");

@@ -43,9 +43,9 @@ fn lasting(ends: u64, now: u64) -> Result<String, String> {
     let days = ends.saturating_sub(now) / DAY_MS;
     let pinned = "every code, device and peer pins it, and this version cannot renew it: install one that can";
     match days {
-        _ if ends <= now => Err(format!("the certificate authority ended on {}; {pinned}", day(ends))),
+        _ if ends <= now => Err(format!("the certificate authority expired on {}; {pinned}", day(ends))),
         days if days < AUTHORITY_DAYS => {
-            Err(format!("the certificate authority ends on {}, in {days} days; {pinned} before that", day(ends)))
+            Err(format!("the certificate authority expires on {}, in {days} days; {pinned} before that", day(ends)))
         }
         days => Ok(format!("lasts until {}, {days} days", day(ends))),
     }
