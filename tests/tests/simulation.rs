@@ -40,6 +40,7 @@ const KNOWN: &[(Mix, &[u64])] = &[
     ),
     (Mix::Ailing, &[910_006]),
     (Mix::Attacked(Attack::FoundAlone), &[930_000]),
+    (Mix::Attacked(Attack::NamesFamily), &[446_581_511]),
 ];
 /// Double lives that once showed one.
 const KNOWN_TORN: [u64; 2] = [9_952_894, 334_700_636];

@@ -132,6 +132,6 @@ mod tests {
         assert!(lasting(now + 10 * year, now).is_ok_and(|said| said.contains("2037")));
         assert!(lasting(now + year, now).is_ok());
         assert!(lasting(now + year - 1, now).is_err_and(|said| said.contains("in 364 days")));
-        assert!(lasting(now, now).is_err_and(|said| said.contains("ended")));
+        assert!(lasting(now, now).is_err_and(|said| said.contains("expired")));
     }
 }

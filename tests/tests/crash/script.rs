@@ -351,7 +351,7 @@ pub async fn replay(town: &Town, dir: &Path, played: &Played, mend: impl FnOnce(
         }
         let mut answer = take(&open, step).await;
         if let Err(code) = answer {
-            let named = ["unavailable", "database", "the disk of the database is full"];
+            let named = ["unavailable", "database", "server-full", "the disk of the database is full"];
             assert!(named.iter().any(|name| code.starts_with(name)) || code.contains("lost"), "{code}");
             chains(&open).await.map(drop).unwrap_or_else(|why| panic!("reading does not go on: {why}"));
             refused += mend.take().expect("only a broken disk refuses")();

@@ -91,7 +91,11 @@ impl Client {
             }
             scopes.push(event.scope);
         }
-        if !self.drive_transfer(home) && !scopes.iter().any(|s| self.session.busy(*s)) {
+        if self.drive_transfer(home) {
+            return Ok(());
+        }
+        // Where the home has another history, whatever it answers cannot be followed here: nothing is asked for again.
+        if !scopes.iter().any(|scope| self.session.busy(*scope) || self.parted.contains_key(scope)) {
             self.session.send(home, Request::Submit(bundle), Sent::Bundle(scopes));
         }
         Ok(())
