@@ -41,11 +41,12 @@ impl Client {
     }
 
     /// Rejects a founding whose founder lets this device back no more, be it lost or hostile: what follows is founded
-    /// by whoever comes first, who lets everybody back.
+    /// by whoever comes first, who lets everybody back. And one of this device's own that nobody could ever be let into.
     pub(crate) fn reject_lonely_foundings(&mut self) {
         let lonely: Vec<ScopeId> = self.scopes.keys().copied().filter(|scope| self.may_refound(*scope)).collect();
         for scope in lonely {
-            let Some(s) = self.scopes.get(&scope).filter(|s| self.is_kept_out(s)) else { continue };
+            let stuck = |s: &&Scope| self.is_kept_out(s) || self.is_alone_behind_a_gap(s);
+            let Some(s) = self.scopes.get(&scope).filter(stuck) else { continue };
             let state = s.replica.state();
             if state.rejected == Permit::No {
                 let reject = Reject { seq: state.last_commit, reason: RejectReason::Mls };
@@ -78,6 +79,15 @@ impl Client {
         s.standing == Standing::Joining
             && now >= state.founded_at.saturating_add(patience)
             && state.awaited(device, now).is_some()
+    }
+
+    /// Whether a key is lost that nobody but this device ever had: whoever founds alone, and dies before the key is saved.
+    /// Nobody is let in before the gap is mended, and nobody is there to mend it.
+    fn is_alone_behind_a_gap(&self, s: &Scope) -> bool {
+        let state = s.replica.state();
+        let own = self.me().map(crate::client::me::Me::device_public).unwrap_or_default();
+        let alone = state.membership.devices().all(|key| *key == own) && state.readmit.is_empty();
+        s.standing == Standing::Member && alone && !state.gaps.is_empty()
     }
 
     fn refounding(&mut self, scope: ScopeId) -> Result<Envelope, Problem> {
