@@ -341,13 +341,18 @@ impl ScopeState {
 
     /// Whether this custodian has taken over from whoever holds the log of this card now.
     pub fn takes_over(&self, custodian: PersonId) -> bool {
+        self.takeovers_now().any(|t| t.by == custodian)
+    }
+
+    /// Takeovers from whoever holds the log of this card now.
+    fn takeovers_now(&self) -> impl Iterator<Item = &TakenOver> {
         let since = self.tenures.last().map_or(Millis::MAX, |t| t.since);
-        self.takeovers.iter().any(|t| t.by == custodian && t.at >= since)
+        self.takeovers.iter().filter(move |t| t.at >= since)
     }
 
     /// Whether a custodian has taken over from whoever holds the log of this card now.
     pub fn is_taken_over(&self) -> bool {
-        self.takeovers.iter().any(|t| self.takes_over(t.by))
+        self.takeovers_now().next().is_some()
     }
 
     /// Whether nobody is in this scope but a holder, who is not this person.

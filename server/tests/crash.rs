@@ -15,7 +15,6 @@ mod support;
 
 use crate::common::*;
 use crate::remote::Remote;
-use crate::support::*;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::event::{Body, Change, Event, Position};
 use stafett_protocol::ids::{Hash, ScopeId};

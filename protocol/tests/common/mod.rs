@@ -6,6 +6,7 @@
 pub mod baton;
 pub mod chain;
 pub mod facts;
+pub mod joining;
 pub mod logs;
 pub mod mls;
 pub mod move_samples;
@@ -17,6 +18,7 @@ pub mod verdicts;
 pub use baton::{offered, taken};
 pub use chain::{Chain, Founding, Plan, bare_genesis, change, without};
 pub use facts::{bent, commit_of, leaf, view};
+pub use joining::{claim, letter_key};
 pub use logs::*;
 pub use mls::*;
 pub use move_samples::{peer_file, peer_keys};

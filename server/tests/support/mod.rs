@@ -17,7 +17,7 @@ use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::credential::{Credential, DeviceCertificate, PersonKind, letter_key_hash};
 use stafett_protocol::federation::PeerFile;
 use stafett_protocol::http_signature;
-use stafett_protocol::ids::{PersonId, UnitId};
+use stafett_protocol::ids::UnitId;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::*;
 use stafett_server::db::{Db, StoreError};
@@ -37,6 +37,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 pub use client::{Client, Guest, open_on, visit};
 
 use crate::common::{Device, START, World};
+pub use crate::common::{claim, letter_key};
 
 /// Makes "now" a day after the world's beginning, in the whole process.
 fn set_clock() {
@@ -309,11 +310,6 @@ pub fn relay_credential(world: &World, who: usize, joined: &JoinReply) -> Creden
     }
 }
 
-/// What every device of these tests has letters sealed to.
-pub fn letter_key() -> Vec<u8> {
-    vec![5; 1216]
-}
-
 /// What a further device says when it asks to be this person's.
 pub fn asking(world: &World, who: usize, device: &Device) -> Signed<DeviceClaim> {
     let claim = DeviceClaim {
@@ -342,26 +338,4 @@ pub fn certified(world: &World, who: usize, claim: Signed<DeviceClaim>) -> Certi
 
 pub fn removal(device: &Device, lost: bool) -> Request {
     Request::RemoveDevice(DeviceRemoval { device: device.id(), lost: lost.into() })
-}
-
-/// What a new person says on joining.
-pub fn claim(person_key: &SigningKey, device: &Device, ticket: [u8; 16]) -> JoinRequest {
-    let public = person_key.verifying_key().to_bytes();
-    let letter_key = letter_key();
-    let certificate = DeviceCertificate {
-        person: PersonId::of_first_key(&public),
-        device_key: device.public(),
-        letter_key: letter_key_hash(&letter_key),
-        issued_at: START,
-    };
-    let claim = JoinClaim {
-        ticket,
-        person_key: public,
-        device_key: device.public(),
-        device: Signed::sign(&certificate, person_key),
-        letter_key: letter_key.into(),
-        proof: [0; 32],
-        sealed_name: Vec::new().into(),
-    };
-    JoinRequest::Person(PersonJoin { claim: Signed::sign(&claim, &device.key), key_packages: vec![] })
 }

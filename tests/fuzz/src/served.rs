@@ -5,9 +5,7 @@ use super::stream::{BINARY, heard, message};
 use crate::common::*;
 use stafett_protocol::code::ticket_hash;
 use stafett_protocol::codec::{decode, encode};
-use stafett_protocol::credential::{DeviceCertificate, letter_key_hash};
-use stafett_protocol::ids::{PersonId, hash};
-use stafett_protocol::signed::Signed;
+use stafett_protocol::ids::hash;
 use stafett_protocol::wire::*;
 use stafett_server::certs::{self, Authority};
 use stafett_server::db::schema::{Kind, TABLES};
@@ -152,23 +150,7 @@ async fn join(db: &Db, server: &Arc<Server>, world: &World, who: Who) {
         Box::pin(async move { accounts::add_code(conn, &ticket_hash(&ticket), &code).await })
     });
     added.await.expect("a code");
-    let letter_key = vec![5; 1216];
-    let certificate = DeviceCertificate {
-        person: PersonId::of_first_key(&person.public()),
-        device_key: device.public(),
-        letter_key: letter_key_hash(&letter_key),
-        issued_at: START,
-    };
-    let claim = JoinClaim {
-        ticket,
-        person_key: person.public(),
-        device_key: device.public(),
-        device: Signed::sign(&certificate, &person.key),
-        letter_key: letter_key.into(),
-        proof: [0; 32],
-        sealed_name: vec![].into(),
-    };
-    let request = JoinRequest::Person(PersonJoin { claim: Signed::sign(&claim, &device.key), key_packages: vec![] });
+    let request = claim(&person.key, device, ticket);
     stafett_server::http::join::join(server, request).await.expect("joins");
 }
 

@@ -105,20 +105,18 @@ impl Violation {
 pub fn play(seed: u64, size: Size, steps: &[(usize, Step)], tally: &mut Tally) -> Result<World, Violation> {
     let mut world = World::new(seed, size);
     let lived = live_on(&mut world, steps, tally).and_then(|()| come_to_rest(&mut world, steps.len(), tally));
-    if let Err(violation) = &lived {
-        explain(&mut world, violation);
-    }
-    lived?;
+    explained(&mut world, lived)?;
     tally.worlds += 1;
     world.report(tally);
     Ok(world)
 }
 
-/// For whoever asks for it with `STAFETT_TELL=1`.
-pub(crate) fn explain(world: &mut World, violation: &Violation) {
-    if std::env::var_os("STAFETT_TELL").is_some() {
+/// What came of it; shown with the chains behind a violation to whoever asks for that with `STAFETT_TELL=1`.
+pub(crate) fn explained(world: &mut World, lived: Result<(), Violation>) -> Result<(), Violation> {
+    if let (Err(violation), Some(_)) = (&lived, std::env::var_os("STAFETT_TELL")) {
         tell::tell(world, &violation.what);
     }
+    lived
 }
 
 /// Goes on in a world.

@@ -2,7 +2,7 @@
 
 use super::operation::Step;
 use super::world::{FATHER, LEADER, MOTHER, PPT, PPT_LEADER, TEACHER, World};
-use super::{CI, Size, Tally, Violation, come_to_rest, explain, live_on, numbered};
+use super::{CI, Size, Tally, Violation, come_to_rest, explained, live_on, numbered};
 use crate::model::net::Net as _;
 use serde_json::Value;
 use stafett_client_core::client::input::Command as C;
@@ -32,10 +32,7 @@ pub fn play(seed: u64, only: &[usize], tally: &mut Tally) -> Result<(usize, usiz
     world.lead_double_life(nodes.map(|(at, _)| at).collect());
     live_on(&mut world, &after, tally)?;
     let rested = come_to_rest(&mut world, SIZE.steps, tally);
-    if let Err(violation) = &rested {
-        explain(&mut world, violation);
-    }
-    rested?;
+    explained(&mut world, rested)?;
     tally.worlds += 1;
     at_last(people_talk(&mut world))
 }

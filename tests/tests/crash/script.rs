@@ -4,9 +4,9 @@
 use crate::common::*;
 use stafett_protocol::codec::decode;
 use stafett_protocol::consent::{Access, Target};
-use stafett_protocol::credential::{DeviceCertificate, PersonKind, letter_key_hash};
+use stafett_protocol::credential::PersonKind;
 use stafett_protocol::event::{Body, Event, Position};
-use stafett_protocol::ids::{DeviceId, Hash, PersonId, ScopeId, UnitId};
+use stafett_protocol::ids::{DeviceId, Hash, ScopeId, UnitId};
 use stafett_protocol::letter::Letter;
 use stafett_protocol::membership::{Member, Role, ScopeKind};
 use stafett_protocol::signed::Signed;
@@ -228,24 +228,7 @@ impl<A: Fn()> Player<'_, A> {
             let (person, device) = (world.person(who), world.device(who));
             let ticket = [n as u8 + 1; 16];
             self.step(Step::Code(ticket, person.kind, None)).await;
-            let letter_key = vec![5; 1216];
-            let certificate = DeviceCertificate {
-                person: PersonId::of_first_key(&person.public()),
-                device_key: device.public(),
-                letter_key: letter_key_hash(&letter_key),
-                issued_at: START,
-            };
-            let claim = JoinClaim {
-                ticket,
-                person_key: person.public(),
-                device_key: device.public(),
-                device: Signed::sign(&certificate, &person.key),
-                letter_key: letter_key.into(),
-                proof: [0; 32],
-                sealed_name: vec![].into(),
-            };
-            let join = PersonJoin { claim: Signed::sign(&claim, &device.key), key_packages: vec![] };
-            self.step(Step::Join(Box::new(JoinRequest::Person(join)))).await;
+            self.step(Step::Join(Box::new(claim(&person.key, device, ticket)))).await;
         }
         let mother = world.device(MOTHER);
         for package in 0..3u8 {

@@ -124,19 +124,18 @@ impl Client {
                 let (status, holder, home) = self.log_status(log);
                 let card = self.card_of(log).filter(|_| status != "withdrawn").and_then(|card| self.document(card));
                 let child = card.map(|document| document.card().child_name).filter(|name| !name.is_empty());
-                let holder_name = holder.as_ref().and_then(|h| h.parse::<PersonId>().ok()).map(|h| self.name_of(h));
-                json!({"log": log.to_string(), "status": status, "child": child, "holder": holder,
-                    "holder_name": holder_name, "home": home})
+                json!({"log": log.to_string(), "status": status, "child": child,
+                    "holder": holder.map(|h| h.to_string()), "holder_name": holder.map(|h| self.name_of(h)), "home": home})
             })
             .collect();
         Ok(json!({"logs": logs}))
     }
 
-    fn log_status(&self, log: LogId) -> (&'static str, Option<String>, Option<String>) {
+    fn log_status(&self, log: LogId) -> (&'static str, Option<PersonId>, Option<String>) {
         let number = self.me.as_ref().map(|m| format!("{:04}", m.number()));
         let card = self.card_of(log);
         match card.and_then(|c| self.scopes.get(&c)) {
-            None if card.is_some() => ("waiting", self.me.as_ref().map(|m| m.person.to_string()), number),
+            None if card.is_some() => ("waiting", self.me.as_ref().map(|m| m.person), number),
             None => ("withdrawn", None, None),
             Some(s) => {
                 let state = s.replica.state();
@@ -148,7 +147,7 @@ impl Client {
                     (_, Status::Dormant) => "dormant",
                     (_, Status::Closed) => "passive",
                 };
-                (word, state.holder().map(|h| h.person.to_string()), Some(format!("{:04}", state.membership.home)))
+                (word, state.holder().map(|h| h.person), Some(format!("{:04}", state.membership.home)))
             }
         }
     }
@@ -171,7 +170,7 @@ impl Client {
             "born": view.born,
             "level": view.level,
             "beside": self.document(card).map(|d| d.beside("log", None)),
-            "holder": holder,
+            "holder": holder.map(|h| h.to_string()),
             "holder_verified": self.holder_known(card).unwrap_or("municipality"),
             "home": home,
             "participants": self.participants(log, card),
@@ -288,24 +287,27 @@ impl Client {
     }
 
     fn measure_view(&self, m: &MeasureView) -> Value {
-        let state = match (&m.superseded, &m.evaluation, m.parked) {
-            (Some(_), _, _) => "superseded",
-            (_, Some(_), _) => "evaluated",
-            _ if !m.marks.is_empty() => "evaluated",
-            (_, _, true) => "parked",
-            _ => "active",
-        };
-        let responsible = m.responsible.parse::<PersonId>().map_or_else(|_| m.responsible.clone(), |p| self.name_of(p));
-        let by = |e: &Entry| e.author.map(|a| self.name_of(a));
-        let said = |e: &Entry| json!({"result": e.text("result"), "text": e.text("text"), "by": by(e), "time": e.received_ms.map(rfc3339)});
         // Where nobody else has evaluated it, the family's own word is what there is.
         let (counts, family) = match (&m.evaluation, m.marks.split_last()) {
             (None, Some((last, before))) => (Some(last), before),
             (evaluation, _) => (evaluation.as_ref(), m.marks.as_slice()),
         };
-        let evaluation = counts.map(|e| {
-            json!({"result": e.text("result"), "text": e.text("text"), "by": by(e), "time": e.received_ms.map(rfc3339),
-                "family_agrees": m.family_agrees})
+        let state = match (&m.superseded, counts, m.parked) {
+            (Some(_), _, _) => "superseded",
+            (_, Some(_), _) => "evaluated",
+            (_, _, true) => "parked",
+            _ => "active",
+        };
+        let responsible = m.responsible.parse::<PersonId>().map_or_else(|_| m.responsible.clone(), |p| self.name_of(p));
+        let said = |e: &Entry| {
+            json!({"result": e.text("result"), "text": e.text("text"), "by": e.author.map(|a| self.name_of(a)),
+                "time": e.received_ms.map(rfc3339)})
+        };
+        let evaluation = counts.map(said).map(|mut evaluation| {
+            if let Some(fields) = evaluation.as_object_mut() {
+                fields.insert("family_agrees".to_owned(), json!(m.family_agrees));
+            }
+            evaluation
         });
         let beside = Some(&m.beside).filter(|beside| !beside.is_empty());
         json!({"measure": m.id, "text": m.text, "beside": beside, "arena": m.arena, "responsible": responsible,

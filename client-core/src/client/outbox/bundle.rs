@@ -65,13 +65,12 @@ impl Client {
         let Some(bundle) = self.open_bundle(home) else {
             return Ok(());
         };
-        let events: Vec<Event> = bundle.envelopes.iter().filter_map(|e| e.event.peek().ok()).collect();
+        let events: Result<Vec<Event>, _> = bundle.envelopes.iter().map(|e| e.event.peek()).collect();
+        let events = events.map_err(|e| Problem::data("bundle", e.to_string()))?;
         let missing: Vec<ScopeId> = events.iter().filter(|e| !self.stands_here(e)).map(|e| e.scope).collect();
         let told = !missing.iter().any(|scope| self.session.blocked.contains(scope));
         let partly = told && !missing.is_empty() && missing.len() < events.len();
-        let mut scopes = vec![];
-        for envelope in &bundle.envelopes {
-            let event = envelope.event.peek().map_err(|e| Problem::data("bundle", e.to_string()))?;
+        for event in &events {
             let state = self.scopes.get(&event.scope).map(|s| s.replica.state());
             let founding = matches!(event.body, Body::Genesis(_));
             let fits = match state {
@@ -89,8 +88,8 @@ impl Client {
                 self.drop_bundle(home);
                 return Ok(());
             }
-            scopes.push(event.scope);
         }
+        let scopes: Vec<ScopeId> = events.iter().map(|e| e.scope).collect();
         if self.drive_transfer(home) {
             return Ok(());
         }

@@ -73,25 +73,21 @@ impl Client {
     /// leaf, the home was wrong.
     pub(crate) fn look_for_place(&mut self, scope: ScopeId, told: Option<Position>) -> Result<(), Problem> {
         let Some(lost) = self.welcome(scope).filter(WelcomeFrom::is_lost) else { return Ok(()) };
-        let (device, now) = (self.me()?.device(), self.home_now());
+        let here = |s: &&Scope| s.standing == Standing::Joining;
+        let state = self.scopes.get(&scope).filter(here).map(|s| s.replica.state());
+        if let (Some(state), Some(told)) = (state, told)
+            && state.position != told
+        {
+            return Ok(());
+        }
         // What came by letter may have been ahead of the home; once the chain has it, the chain says whom it has ended.
-        let told_too_much = self.scopes.get(&scope).is_some_and(|s| self.was_told_too_much(s.replica.state()));
-        let counts = lost.counts() || told_too_much;
-        let here = self.scopes.get_mut(&scope).filter(|s| s.standing == Standing::Joining);
-        match (here, told) {
-            (Some(s), Some(told)) if s.replica.state().position != told => return Ok(()),
-            (Some(s), Some(_))
-                if counts
-                    && s.replica.state().membership.device_key(device).is_some()
-                    && s.replica.state().may_read(device, now) =>
-            {
-                s.standing = Standing::Resyncing;
-                s.facts_changed = true;
-                self.save_scope(scope)?;
+        let counts = lost.counts() || state.is_some_and(|state| self.was_told_too_much(state));
+        if !(counts && told.is_some() && self.take_leaf(scope)?) {
+            match self.scopes.get_mut(&scope).filter(|s| s.standing == Standing::Joining) {
+                Some(s) if lost.left_at > 0 => s.wipe(&mut self.table)?,
+                None if lost.left_at > 0 => {}
+                _ => self.forget_stranger(scope),
             }
-            (Some(s), _) if lost.left_at > 0 => s.wipe(&mut self.table)?,
-            _ if lost.left_at > 0 => {}
-            _ => self.forget_stranger(scope),
         }
         self.welcome_used(scope);
         Ok(())

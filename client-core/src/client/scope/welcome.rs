@@ -114,20 +114,27 @@ impl Client {
     /// The home has a leaf of this device, its chain here shows it, and all mail that waited has come: without a Welcome
     /// among it there is none any more, and the leaf is taken by a resync.
     pub(crate) fn miss_welcome(&mut self, scope: ScopeId) -> Result<(), Problem> {
-        let (device, now) = (self.me()?.device(), self.home_now());
-        if self.welcome(scope).is_some() {
-            return Ok(());
+        match self.welcome(scope) {
+            Some(_) => Ok(()),
+            None => self.take_leaf(scope).map(drop),
         }
+    }
+
+    /// The leaf that the chain shows is taken by a resync, where this device may read and nothing brings its keys. Answers
+    /// whether it is.
+    pub(crate) fn take_leaf(&mut self, scope: ScopeId) -> Result<bool, Problem> {
+        let (device, now) = (self.me()?.device(), self.home_now());
         let here = |s: &&mut Scope| {
             let state = s.replica.state();
             s.standing == Standing::Joining
                 && state.membership.device_key(device).is_some()
                 && state.may_read(device, now)
         };
-        let Some(s) = self.scopes.get_mut(&scope).filter(here) else { return Ok(()) };
+        let Some(s) = self.scopes.get_mut(&scope).filter(here) else { return Ok(false) };
         s.standing = Standing::Resyncing;
         s.facts_changed = true;
-        self.save_scope(scope)
+        self.save_scope(scope)?;
+        Ok(true)
     }
 
     /// Scopes to which this device has been welcomed.
