@@ -98,6 +98,9 @@ pub struct Ended {
     pub unit: UnitId,
     pub person: PersonId,
     pub at: Millis,
+    /// The leader's own time of the end: nothing that the leader said until then lets the person in again. 0 where a
+    /// withdrawal named them, which a later grant gets over.
+    pub word: Millis,
 }
 
 /// A leaf that lost its place: for judging what a card's other scopes received before that, and whose

@@ -107,6 +107,7 @@ def rewrite(judge, facts, author, commit, view, removed, new, listed):
         facts.employments.pop(person, None)
         if until is not None:
             facts.employments[person] = until
+            facts.lift_end(next(m for m in new.members if m.person == person))
     facts.gentle, facts.membership = gentle, new
     refuse(sum(m.role.name == "Holder" for m in new.members) <= 1, "holder-by-handover")
     facts.settle_who_waits(step.facts)

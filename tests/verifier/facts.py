@@ -220,6 +220,16 @@ class Facts:
 
         self.readmit = [m for m in self.readmit if waits(m)]
 
+    def note_ended(self, unit, person, at, word):
+        """The latest end counts: one by withdrawals (`word` 0), one by the leader."""
+        same = [e for e in self.ended if e[:2] == (unit, person) and (e[3] == 0) == (word == 0)]
+        self.ended = [e for e in self.ended if e not in same]
+        self.ended.append((unit, person, at, max([word] + [e[3] for e in same])))
+
+    def lift_end(self, member):
+        """Who came in on a later word of the leader's is in again."""
+        self.ended = [e for e in self.ended if e[3] == 0 or e[:2] != (self.unit_of(member), member.person)]
+
     def unit_of(self, member):
         """The unit by whose grant, or in whose scope, a member is here."""
         if self.kind == "Unit":

@@ -124,10 +124,10 @@ def new_holder(judge, facts, offer, taken, commit, view, was, member):
     card = judge.card if facts.kind != "Card" else None
     refuse(not card or card.held(taken.person, judge.now), "not-on-card")
     grant = facts.grant(member.basis)
-    if grant.grant.grantee.name == "Unit":
+    if grant.grant.grantee.name == "Unit" and grant.grant.grantee.value.leader == member.person:
         entry.not_ended(facts, grant.grant.grantee.value.unit, member, grant.since)
     entry.unopposed(judge, facts, grant, member, certificates)
-    entry.may_hold(judge, grant, member, commit.vouchers)
+    entry.may_hold(judge, facts, grant, member, commit.vouchers)
 
 
 def effect(judge, facts, offer, taken, new):

@@ -7,7 +7,7 @@ use crate::event::{Commit, Event};
 use crate::ids::{DeviceId, Millis, Municipality, PersonId, PublicKey};
 use crate::limits;
 use crate::membership::{Member, Membership, Role, ScopeKind};
-use crate::policy::{Action, Author, Context, entry, handover, require};
+use crate::policy::{Action, Author, Context, entry, handover, require, withdrawal};
 use crate::refusal::Refusal;
 use crate::state::{Employment, ScopeState, Status};
 use std::collections::BTreeSet;
@@ -168,6 +168,9 @@ fn rewrite(
             next.gentle = Permit::No;
         }
         if let Some(until) = outcome.seat {
+            if let Some(after) = new.member(person).filter(|_| until.is_some()) {
+                withdrawal::lift_end(&mut next, after);
+            }
             next.employments.retain(|e| e.person != person);
             next.employments.extend(until.map(|until| Employment { person, until }));
         }

@@ -14,7 +14,7 @@ use stafett_protocol::consent::{
     Access, EmployeeEnd, Grantee, Permit, PersonGrantee, SignedEmployeeEnd, UnitAssignment, UnitGrantee,
 };
 use stafett_protocol::credential::{PersonCertificate, PersonKind};
-use stafett_protocol::ids::{LogId, PersonId, ScopeId, UnitId};
+use stafett_protocol::ids::{LogId, Millis, PersonId, ScopeId, UnitId};
 use stafett_protocol::letter::{Assignment, Content, GrantNotice};
 use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::policy::{Action, can};
@@ -158,6 +158,16 @@ impl Client {
         Ok(all.into_iter().filter(|n| n.log == log && self.home_now() < n.expires_at).collect())
     }
 
+    /// The leader's own time for a word on an employee: later than every one before, whatever the clocks do.
+    pub(crate) fn time_of_word(&mut self) -> Millis {
+        const LAST: &[u8] = b"leader's word";
+        let last =
+            self.table.read(Space::State, LAST).and_then(|row| row.try_into().ok()).map_or(0, Millis::from_be_bytes);
+        let at = self.home_now().max(last.saturating_add(1));
+        self.table.write(Space::State, LAST, at.to_be_bytes().to_vec());
+        at
+    }
+
     /// A leader says who acts for the granted unit: signed, by letter to the holder.
     pub(crate) fn unit_assign(&mut self, log: &str, person: &str, scopes: &[String]) -> Answer {
         let notices = self.notices(log)?;
@@ -173,6 +183,7 @@ impl Client {
         let Ok(certificate) = employee.verify(&me.person_public()?) else {
             return Err(Problem::rule("not-an-employee", "that person is not an employee of your unit"));
         };
+        let said_at = self.time_of_word();
         if certificate.may_act != Permit::Yes {
             return Err(Problem::rule(
                 "may-not-act",
@@ -190,7 +201,13 @@ impl Client {
             };
             let wanted = scopes.is_empty() || notice.scope_kind == ScopeKind::Card || scopes.contains(&notice.scope);
             if wanted {
-                let assignment = UnitAssignment { unit: unit.unit, person, scope: notice.scope, salt: self.random() };
+                let assignment = UnitAssignment {
+                    unit: unit.unit,
+                    person,
+                    scope: notice.scope,
+                    assigned_at: said_at,
+                    salt: self.random(),
+                };
                 by_holder.entry((notice.holder, notice.log)).or_default().push(Signed::sign(&assignment, &key));
             }
         }
@@ -225,10 +242,12 @@ impl Client {
             return Err(crate::client::log::withdrawal::holder_stays());
         }
         let log = notices.first().map(|n| n.log.to_string());
+        let said_at = self.time_of_word();
         let mut ended = 0;
         for notice in notices.into_iter().filter(|n| n.holder != person) {
             let Grantee::Unit(unit) = notice.grantee else { continue };
-            let end = EmployeeEnd { unit: unit.unit, person, scope: notice.scope, salt: self.random() };
+            let end =
+                EmployeeEnd { unit: unit.unit, person, scope: notice.scope, ended_at: said_at, salt: self.random() };
             let signed = SignedEmployeeEnd { leader: own, end: Signed::sign(&end, &key) };
             self.write_letter(notice.holder, Content::EmployeeEnd(signed));
             ended += 1;

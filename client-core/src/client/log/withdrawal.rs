@@ -2,6 +2,7 @@
 
 use crate::client::input::{Problem, WithdrawTarget};
 use crate::client::log::rfc3339;
+use crate::client::outbox::letters::mail_key;
 use crate::client::people;
 use crate::client::scope::{Scope, Standing};
 use crate::client::{Answer, Client};
@@ -23,6 +24,11 @@ const GIVER_PATIENCE_MILLIS: u64 = 10 * 60_000;
 /// Withdrawals of others that this device has carried to the chain: once, for the home's answer stands.
 fn carried_key(letter: &[u8]) -> Vec<u8> {
     [b"carried/".as_slice(), letter].concat()
+}
+
+/// A withdrawal that came while a scope's chain was being read, judged when all of it that counts is here.
+fn unheeded_key(scope: ScopeId, id: &[u8]) -> Vec<u8> {
+    mail_key("unheeded", &[&scope.0, id])
 }
 
 /// Which withdrawal made this device leave a scope, where a letter told it before the chain did.
@@ -67,6 +73,12 @@ impl Client {
         let Some(s) = self.scopes.get(&withdrawal.scope).filter(|s| s.standing != Standing::Withdrawn) else {
             return Ok(());
         };
+        // Read for a place in it, the chain as far as it is here may be from before it: an old story or not, it will say.
+        if s.standing == Standing::Joining && self.welcome(withdrawal.scope).is_some() {
+            let key = unheeded_key(withdrawal.scope, &signed.withdrawal.id().0);
+            self.table.write(Space::Mail, &key, encode(signed));
+            return Ok(());
+        }
         let state = s.replica.state();
         let Some(member) = state.present().find(|m| m.person == me) else { return Ok(()) };
         let key = state
@@ -87,6 +99,15 @@ impl Client {
             family.into_iter().for_each(|person| self.write_letter(person, Content::Withdrawal(signed.clone())));
         }
         Ok(())
+    }
+
+    /// This device is in: what it was told meanwhile counts now.
+    pub(crate) fn heed_what_waited(&mut self, scope: ScopeId) -> Result<(), Problem> {
+        let all = unheeded_key(scope, &[]);
+        let waited = self.table.scan(Space::Mail, &all).filter_map(|(_, value)| decode(value).ok());
+        let waited: Vec<SignedWithdrawal> = waited.collect();
+        self.table.delete_all(Space::Mail, &all);
+        waited.iter().try_for_each(|signed| self.heed_withdrawal(signed))
     }
 
     /// Whether the withdrawal for which this device left a scope is in these facts, and others than this device's seat are

@@ -108,7 +108,7 @@ impl Client {
             Err(problem) => self.report(&problem),
         }
         self.welcome_used(scope);
-        Ok(())
+        self.heed_what_waited(scope)
     }
 
     /// The home has a leaf of this device, its chain here shows it, and all mail that waited has come: without a Welcome
@@ -134,6 +134,7 @@ impl Client {
         s.standing = Standing::Resyncing;
         s.facts_changed = true;
         self.save_scope(scope)?;
+        self.heed_what_waited(scope)?;
         Ok(true)
     }
 
