@@ -129,12 +129,12 @@ impl ScopeState {
                 if let Some(unit) = fact.grant.grantee.unit() {
                     self.not_ended(unit.unit, member.person, fact.in_force_since)?;
                 }
-                if self.unemployed(member.person, now) { Err(Refusal::VoucherInvalid) } else { Ok(()) }
+                if self.unemployed(member, now) { Err(Refusal::VoucherInvalid) } else { Ok(()) }
             }
             // Losing `hold` freezes the holder, losing everything ends the seat.
             Role::Holder if self.status == Status::Withdrawn => Err(Refusal::GrantWithdrawn),
             Role::Holder if self.holder().is_some_and(|h| h.person != member.person) => Err(Refusal::HolderByHandover),
-            Role::Employee if self.unemployed(member.person, now) => Err(Refusal::VoucherInvalid),
+            Role::Employee if self.unemployed(member, now) => Err(Refusal::VoucherInvalid),
             _ => Ok(()),
         }
     }

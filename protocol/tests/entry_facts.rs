@@ -4,7 +4,9 @@
 
 use crate::common::*;
 use stafett_protocol::commit_view::{CommitView, Leaf};
-use stafett_protocol::consent::{Access, ConsentGrant, Grantee, Permit, PersonGrantee, UnitAssignment, UnitGrantee, Voucher};
+use stafett_protocol::consent::{
+    Access, ConsentGrant, Grantee, Permit, PersonGrantee, UnitAssignment, UnitGrantee, Voucher,
+};
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::event::Body;
 use stafett_protocol::ids::Hash;
@@ -285,7 +287,8 @@ fn who_comes_back_after_a_refounding_takes_the_very_seat_and_only_while_it_stand
     assert_eq!(back(&|m| m.person_key = [9; 32]), Err(R::VoucherMissing));
     // What has ended meanwhile lets nobody back.
     let (person, now) = (world.id(PPT), door.state.time + 1);
-    let expired = |until| door.with(|door| door.state.employments = vec![Employment { person, until }]);
+    let expired =
+        |until| door.with(|door| door.state.employments = vec![Employment { person, basis: door.member.basis, until }]);
     assert_eq!([expired(now), expired(now + 1)], [Err(R::VoucherInvalid), Ok(())]);
     let ended = Ended { unit: PPT_UNIT, person, at: now, word: 0 };
     assert_eq!(door.with(|door| door.state.ended = vec![ended]), Err(R::VoucherMissing));
@@ -333,7 +336,7 @@ fn in_a_unit_the_leaders_certificate_or_the_municipalitys_lets_in() {
     let until = |until| {
         door.with(|door| {
             door.state.readmit = vec![door.member.clone()];
-            door.state.employments = vec![Employment { person: door.member.person, until }];
+            door.state.employments = vec![Employment { person: door.member.person, basis: door.member.basis, until }];
         })
     };
     let now = unit.state().time + 1;

@@ -212,7 +212,7 @@ fn after_it_who_has_no_seat_has_no_certificate_either_and_who_is_back_is_awaited
         state.readmit = vec![awaited.clone(), mother, father.clone()];
         let all = [COACH, TEACHER, COLLEAGUE, PPT];
         state.employments =
-            all.map(|who| Employment { person: world.id(who), until: START + 900 * DAY }).into_iter().collect();
+            all.map(|who| Employment { person: world.id(who), basis, until: START + 900 * DAY }).into_iter().collect();
     });
     let after = case.judge(case.view()).unwrap();
     let employed: Vec<_> = after.employments.iter().map(|e| e.person).collect();

@@ -133,7 +133,7 @@ def seat_stands(judge, facts, member):
     refuse(role != "Holder" or facts.status != "Withdrawn", "grant-withdrawn")
     other = any(m.role.name == "Holder" and m.person != member.person for m in facts.membership.members)
     refuse(role != "Holder" or not other, "holder-by-handover")
-    refuse(role not in ("Actor", "Reader", "Custodian", "Employee") or not facts.unemployed(member.person, judge.now), "voucher-invalid")
+    refuse(role not in ("Actor", "Reader", "Custodian", "Employee") or not facts.unemployed(member, judge.now), "voucher-invalid")
 
 
 def pinned(facts, member):

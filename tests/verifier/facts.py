@@ -154,8 +154,9 @@ class Facts:
         refuse(standing == "in force", f"grant-{standing}")
         return grant
 
-    def unemployed(self, person, now):
-        return person in self.employments and now >= self.employments[person]
+    def unemployed(self, member, now):
+        until = self.employments.get((member.person, member.basis))
+        return until is not None and now >= until
 
     def listed_at(self, now):
         """Leaves that must go."""
@@ -164,9 +165,9 @@ class Facts:
             lapsed = False
             if m.role.name in ("Actor", "Reader", "Custodian"):
                 grant = self.grant(m.basis)
-                lapsed = self.unemployed(m.person, now) or (grant and grant.standing(now) != "in force")
+                lapsed = self.unemployed(m, now) or (grant and grant.standing(now) != "in force")
             elif m.role.name == "Employee":
-                lapsed = self.unemployed(m.person, now)
+                lapsed = self.unemployed(m, now)
             if lapsed:
                 out.update(m.devices)
         return out & set(self.devices())
