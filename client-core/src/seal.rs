@@ -43,7 +43,7 @@ pub enum SealError {
 
 /// What binds a payload to its event.
 #[derive(Debug, Clone, Copy)]
-pub struct Envelope<'a> {
+pub struct Binding<'a> {
     /// Random, new for every event; travels in the clear.
     pub salt: [u8; 32],
     pub device: DeviceId,
@@ -79,25 +79,25 @@ pub fn verify_tag(key: &ContentKey, salt: &[u8; 32], changes: &[Vec<u8>], tag: &
 }
 
 /// Seals changes of one author.
-pub fn seal(key: &ContentKey, envelope: &Envelope<'_>, changes: &[Vec<u8>]) -> Result<Vec<u8>, SealError> {
+pub fn seal(key: &ContentKey, binding: &Binding<'_>, changes: &[Vec<u8>]) -> Result<Vec<u8>, SealError> {
     let packed = pack(changes)?;
     let compressed = compress_to_vec(&packed, 6);
     let length = u32::try_from(compressed.len()).map_err(|_| SealError::SealedSize)?;
     let mut plain = length.to_be_bytes().to_vec();
     plain.extend(compressed);
     plain.resize(padded(plain.len() + GCM_TAG_BYTES) - GCM_TAG_BYTES, 0);
-    let payload = Payload { msg: &plain, aad: envelope.header };
-    let sealed = cipher(key, envelope).encrypt(&Nonce::default(), payload).map_err(|_| SealError::SealedSize)?;
+    let payload = Payload { msg: &plain, aad: binding.header };
+    let sealed = cipher(key, binding).encrypt(&Nonce::default(), payload).map_err(|_| SealError::SealedSize)?;
     if sealed.len() > CHANGE_EVENT_BYTES { Err(SealError::SealedSize) } else { Ok(sealed) }
 }
 
 /// Opens a payload. Nothing larger than the limits is ever allocated.
-pub fn open(key: &ContentKey, envelope: &Envelope<'_>, sealed: &[u8]) -> Result<Vec<Vec<u8>>, SealError> {
+pub fn open(key: &ContentKey, binding: &Binding<'_>, sealed: &[u8]) -> Result<Vec<Vec<u8>>, SealError> {
     if sealed.len() > CHANGE_EVENT_BYTES {
         return Err(SealError::SealedSize);
     }
-    let payload = Payload { msg: sealed, aad: envelope.header };
-    let plain = cipher(key, envelope).decrypt(&Nonce::default(), payload).map_err(|_| SealError::Opening)?;
+    let payload = Payload { msg: sealed, aad: binding.header };
+    let plain = cipher(key, binding).decrypt(&Nonce::default(), payload).map_err(|_| SealError::Opening)?;
     let (length, rest) = plain.split_first_chunk::<LENGTH_BYTES>().ok_or(SealError::Packing)?;
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| SealError::Packing)?;
     let (compressed, padding) = rest.split_at_checked(length).ok_or(SealError::Packing)?;
@@ -157,12 +157,12 @@ pub fn padded(length: usize) -> usize {
     length.next_multiple_of(1 << exponent.saturating_sub(kept))
 }
 
-fn cipher(key: &ContentKey, envelope: &Envelope<'_>) -> Aes256Gcm {
+fn cipher(key: &ContentKey, binding: &Binding<'_>) -> Aes256Gcm {
     let mut context = [0; 24];
     let (device, counter) = context.split_at_mut(16);
-    device.copy_from_slice(&envelope.device.0);
-    counter.copy_from_slice(&envelope.counter.to_be_bytes());
-    Aes256Gcm::new((&*key.derive(&envelope.salt, "change", &context)).into())
+    device.copy_from_slice(&binding.device.0);
+    counter.copy_from_slice(&binding.counter.to_be_bytes());
+    Aes256Gcm::new((&*key.derive(&binding.salt, "change", &context)).into())
 }
 
 /// Changes one after the other, each with its length before it.
@@ -207,70 +207,70 @@ mod tests {
         ContentKey::from_exporter(&[1; 32]).unwrap()
     }
 
-    const ENVELOPE: Envelope<'_> = Envelope { salt: [2; 32], device: DeviceId([3; 16]), counter: 4, header: b"header" };
+    const BINDING: Binding<'_> = Binding { salt: [2; 32], device: DeviceId([3; 16]), counter: 4, header: b"header" };
 
     /// Seals any plaintext, as a hostile member could.
     fn seal_raw(compressed: &[u8], announced: usize, fill: u8) -> Vec<u8> {
         let mut plain = (announced as u32).to_be_bytes().to_vec();
         plain.extend(compressed);
         plain.resize(padded(plain.len() + GCM_TAG_BYTES) - GCM_TAG_BYTES, fill);
-        cipher(&key(), &ENVELOPE).encrypt(&Nonce::default(), Payload { msg: &plain, aad: b"header" }).unwrap()
+        cipher(&key(), &BINDING).encrypt(&Nonce::default(), Payload { msg: &plain, aad: b"header" }).unwrap()
     }
 
     #[test]
     fn opens_only_in_its_own_envelope() {
-        let sealed = seal(&key(), &ENVELOPE, &[vec![9; 40]]).unwrap();
-        assert_eq!(open(&key(), &ENVELOPE, &sealed).unwrap(), vec![vec![9; 40]]);
+        let sealed = seal(&key(), &BINDING, &[vec![9; 40]]).unwrap();
+        assert_eq!(open(&key(), &BINDING, &sealed).unwrap(), vec![vec![9; 40]]);
         let other = ContentKey::from_exporter(&[8; 32]).unwrap();
-        assert_eq!(open(&other, &ENVELOPE, &sealed), Err(SealError::Opening));
+        assert_eq!(open(&other, &BINDING, &sealed), Err(SealError::Opening));
         for wrong in [
-            Envelope { salt: [0; 32], ..ENVELOPE },
-            Envelope { device: DeviceId([0; 16]), ..ENVELOPE },
-            Envelope { counter: 5, ..ENVELOPE },
-            Envelope { header: b"other", ..ENVELOPE },
+            Binding { salt: [0; 32], ..BINDING },
+            Binding { device: DeviceId([0; 16]), ..BINDING },
+            Binding { counter: 5, ..BINDING },
+            Binding { header: b"other", ..BINDING },
         ] {
             assert_eq!(open(&key(), &wrong, &sealed), Err(SealError::Opening));
         }
         for at in 0..sealed.len() {
             let mut bent = sealed.clone();
             bent[at] ^= 1;
-            assert_eq!(open(&key(), &ENVELOPE, &bent), Err(SealError::Opening));
+            assert_eq!(open(&key(), &BINDING, &bent), Err(SealError::Opening));
         }
     }
 
     #[test]
     fn an_inflating_payload_stops_at_the_limit() {
         let fits = compress_to_vec(&pack(&[vec![0; CHANGE_INFLATED_BYTES - LENGTH_BYTES]]).unwrap(), 6);
-        assert!(open(&key(), &ENVELOPE, &seal_raw(&fits, fits.len(), 0)).is_ok());
+        assert!(open(&key(), &BINDING, &seal_raw(&fits, fits.len(), 0)).is_ok());
         for size in [CHANGE_INFLATED_BYTES + 1, 128 << 20] {
             let bomb = compress_to_vec(&vec![0; size], 6);
             assert!(bomb.len() < CHANGE_EVENT_BYTES);
-            assert_eq!(open(&key(), &ENVELOPE, &seal_raw(&bomb, bomb.len(), 0)), Err(SealError::InflatedSize));
+            assert_eq!(open(&key(), &BINDING, &seal_raw(&bomb, bomb.len(), 0)), Err(SealError::InflatedSize));
         }
-        assert_eq!(seal(&key(), &ENVELOPE, &[vec![0; CHANGE_INFLATED_BYTES]]), Err(SealError::InflatedSize));
+        assert_eq!(seal(&key(), &BINDING, &[vec![0; CHANGE_INFLATED_BYTES]]), Err(SealError::InflatedSize));
     }
 
     #[test]
     fn packing_has_one_form() {
         let good = compress_to_vec(&pack(&[vec![1, 2, 3]]).unwrap(), 6);
-        assert!(open(&key(), &ENVELOPE, &seal_raw(&good, good.len(), 0)).is_ok());
-        assert_eq!(open(&key(), &ENVELOPE, &seal_raw(&good, good.len(), 7)), Err(SealError::Packing));
-        assert_eq!(open(&key(), &ENVELOPE, &seal_raw(&good, 5000, 0)), Err(SealError::Packing));
-        assert_eq!(open(&key(), &ENVELOPE, &seal_raw(&good, good.len() - 1, 0)), Err(SealError::Packing));
+        assert!(open(&key(), &BINDING, &seal_raw(&good, good.len(), 0)).is_ok());
+        assert_eq!(open(&key(), &BINDING, &seal_raw(&good, good.len(), 7)), Err(SealError::Packing));
+        assert_eq!(open(&key(), &BINDING, &seal_raw(&good, 5000, 0)), Err(SealError::Packing));
+        assert_eq!(open(&key(), &BINDING, &seal_raw(&good, good.len() - 1, 0)), Err(SealError::Packing));
         let cut = compress_to_vec(&[0, 0, 0, 9, 1], 6);
-        assert_eq!(open(&key(), &ENVELOPE, &seal_raw(&cut, cut.len(), 0)), Err(SealError::Packing));
+        assert_eq!(open(&key(), &BINDING, &seal_raw(&cut, cut.len(), 0)), Err(SealError::Packing));
         let none = compress_to_vec(&[], 6);
-        assert_eq!(open(&key(), &ENVELOPE, &seal_raw(&none, none.len(), 0)), Err(SealError::Count));
-        assert_eq!(open(&key(), &ENVELOPE, &vec![0; CHANGE_EVENT_BYTES + 1]), Err(SealError::SealedSize));
+        assert_eq!(open(&key(), &BINDING, &seal_raw(&none, none.len(), 0)), Err(SealError::Count));
+        assert_eq!(open(&key(), &BINDING, &vec![0; CHANGE_EVENT_BYTES + 1]), Err(SealError::SealedSize));
     }
 
     #[test]
     fn too_much_is_not_sealed() {
         let noise: Vec<u8> = (0..300_000u32).flat_map(|at| Sha256::digest(at.to_be_bytes())[..1].to_vec()).collect();
-        assert_eq!(seal(&key(), &ENVELOPE, &[noise]), Err(SealError::SealedSize));
-        assert_eq!(seal(&key(), &ENVELOPE, &[]), Err(SealError::Count));
-        assert_eq!(seal(&key(), &ENVELOPE, &vec![vec![1]; CHANGE_OPERATIONS + 1]), Err(SealError::Count));
-        assert!(seal(&key(), &ENVELOPE, &vec![vec![1]; CHANGE_OPERATIONS]).is_ok());
+        assert_eq!(seal(&key(), &BINDING, &[noise]), Err(SealError::SealedSize));
+        assert_eq!(seal(&key(), &BINDING, &[]), Err(SealError::Count));
+        assert_eq!(seal(&key(), &BINDING, &vec![vec![1]; CHANGE_OPERATIONS + 1]), Err(SealError::Count));
+        assert!(seal(&key(), &BINDING, &vec![vec![1]; CHANGE_OPERATIONS]).is_ok());
     }
 
     #[test]
@@ -301,15 +301,15 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_sealed_opens(changes in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..400), 1..20)) {
-            let sealed = seal(&key(), &ENVELOPE, &changes).unwrap();
+            let sealed = seal(&key(), &BINDING, &changes).unwrap();
             prop_assert_eq!(padded(sealed.len()), sealed.len());
-            prop_assert_eq!(open(&key(), &ENVELOPE, &sealed).unwrap(), changes);
+            prop_assert_eq!(open(&key(), &BINDING, &sealed).unwrap(), changes);
         }
 
         #[test]
         fn noise_never_panics(noise in proptest::collection::vec(any::<u8>(), 0..2000), announced in 0usize..3000) {
-            let _ = open(&key(), &ENVELOPE, &noise);
-            let _ = open(&key(), &ENVELOPE, &seal_raw(&noise, announced, 0));
+            let _ = open(&key(), &BINDING, &noise);
+            let _ = open(&key(), &BINDING, &seal_raw(&noise, announced, 0));
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 use crate::consent::{SignedGrant, Voucher};
 use crate::credential::Credential;
 use crate::handover::Handover;
-use crate::ids::{DeviceId, Hash, LogId, Millis, PersonId, ScopeId, hash};
+use crate::ids::{DeviceId, Hash, Millis, ScopeId, hash};
 use crate::signed::Signed;
 use crate::statement::{KeyPlace, Statement};
 
@@ -191,11 +191,4 @@ impl SealContext {
             attachments,
         }
     }
-}
-
-/// Whose log a scope belongs to, as its genesis says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Belongs {
-    pub log: LogId,
-    pub founder: PersonId,
 }

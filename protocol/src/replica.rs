@@ -293,7 +293,7 @@ impl Replica {
             return Err(Refusal::ChainBroken);
         }
         let Judged { record, event, author, head, effect } = judged;
-        let mut rest = Judged { record, event, author, head, effect: Effect::Change };
+        let rest = Judged { record, event, author, head, effect: Effect::Change };
         match effect {
             Effect::Change => {}
             Effect::State(state) => self.state = *state,
@@ -304,7 +304,6 @@ impl Replica {
             Effect::Founded(founded) => (self.state, self.group, self.storage) = *founded,
         }
         self.advance(&rest);
-        rest.effect = Effect::Change;
         Ok(rest.record)
     }
 

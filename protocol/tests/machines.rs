@@ -8,8 +8,8 @@ use stafett_protocol::ids::Hash;
 use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::signed::{Signed, id_of};
 use stafett_protocol::transfer::{
-    HomeAccept, Source, SourceInput as S, SourceOutput as Out, Standing, Target, TargetInput as T,
-    TargetOutput as Answer, accept_of,
+    HomeAccept, Source, SourceInput as S, SourceOutput as Out, Target, TargetInput as T, TargetOutput as Answer,
+    TargetStanding, accept_of,
 };
 use stafett_protocol::wire::Envelope;
 
@@ -80,7 +80,7 @@ fn f4_of_two_offers_one_is_committed_and_the_other_home_is_freed() {
     target(&mut other, T::Prepare { accept: &c }).unwrap();
     assert_eq!(target(&mut other, T::Tombstone { accept: id_of(&b), position: at(8) }), Err(R::AcceptMismatch));
     assert_eq!(target(&mut other, T::Release { accept: id_of(&c) }), Ok(Answer::Released));
-    assert_eq!(other.standing, Standing::Nothing);
+    assert_eq!(other.standing, TargetStanding::Nothing);
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn f11_the_new_home_is_bound_until_the_old_ones_word_and_serves_only_then() {
     let elsewhere = T::Tombstone { accept: other, position: at(8) };
     assert_eq!(target(&mut home, elsewhere), Err(R::AcceptMismatch));
     assert_eq!(target(&mut home, T::Release { accept: other }), Ok(Answer::Released));
-    assert_eq!(home.standing, Standing::Active(a));
+    assert_eq!(home.standing, TargetStanding::Active(a));
 }
 
 #[test]
@@ -197,14 +197,17 @@ fn the_new_home_promises_one_thing_at_a_time() {
     // The old home's own records lead past it: a new round.
     let next = accept(HAUGESUND, 9, 1);
     assert_eq!(target(&mut home, T::Prepare { accept: &next }), Ok(Answer::Accepted));
-    assert_eq!(home.standing, Standing::Bound(next.clone()));
+    assert_eq!(home.standing, TargetStanding::Bound(next.clone()));
     // Taken back: freed, once and for good for that acceptance, open for another.
     assert_eq!(target(&mut home, T::Release { accept: id_of(&first) }), Ok(Answer::Released));
-    assert_eq!(home.standing, Standing::Bound(next.clone()), "an older one frees nothing");
+    assert_eq!(home.standing, TargetStanding::Bound(next.clone()), "an older one frees nothing");
     for _ in 0..2 {
         assert_eq!(target(&mut home, T::Release { accept: id_of(&next) }), Ok(Answer::Released));
     }
-    assert_eq!((&home.standing, home.freed.as_slice()), (&Standing::Nothing, [id_of(&first), id_of(&next)].as_slice()));
+    assert_eq!(
+        (&home.standing, home.freed.as_slice()),
+        (&TargetStanding::Nothing, [id_of(&first), id_of(&next)].as_slice())
+    );
     assert_eq!(target(&mut home, T::Prepare { accept: &next }), Err(R::TransferAborted));
     let tombstone = T::Tombstone { accept: id_of(&next), position: at(10) };
     assert_eq!(target(&mut home, tombstone), Err(R::AcceptMismatch), "late, after the old home's no");

@@ -223,13 +223,13 @@ fn leave<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Vec<Arc<Listener>>>, key:
 }
 
 /// Tells other processes on the same PostgreSQL, once the transaction commits. Nothing on SQLite.
-pub async fn notify(conn: &mut Conn, news: News) -> Result<(), StoreError> {
+pub async fn notify(conn: &mut Conn, news: Notice) -> Result<(), StoreError> {
     if conn.is_pg() {
         let text = match news {
-            News::Scope(scope) => format!("s{}{}", to_hex(&scope.0), origin()),
-            News::Mail(device) => format!("m{}{}", to_hex(&device.0), origin()),
-            News::Ended(device) => format!("e{}{}", to_hex(&device.0), origin()),
-            News::Peers => format!("p{}{}", to_hex(&[0; 16]), origin()),
+            Notice::Scope(scope) => format!("s{}{}", to_hex(&scope.0), origin()),
+            Notice::Mail(device) => format!("m{}{}", to_hex(&device.0), origin()),
+            Notice::Ended(device) => format!("e{}{}", to_hex(&device.0), origin()),
+            Notice::Peers => format!("p{}{}", to_hex(&[0; 16]), origin()),
         };
         conn.execute("SELECT pg_notify('stafett', $1)", args![text.as_str()]).await?;
     }
@@ -244,7 +244,7 @@ fn origin() -> &'static str {
 
 /// What one process tells the others.
 #[derive(Clone, Copy)]
-pub enum News {
+pub enum Notice {
     Scope(ScopeId),
     Mail(DeviceId),
     Ended(DeviceId),

@@ -137,8 +137,8 @@ impl Insider {
         let mut event = self.event(state, Body::Change(empty));
         let key = self.key(event.generation, event.epoch).expect("the present key");
         let header = encode(&SealContext::of(&event, count));
-        let envelope = seal::Envelope { salt, device: event.device, counter: event.counter, header: &header };
-        let sealed = seal::seal(&key, &envelope, changes).unwrap();
+        let binding = seal::Binding { salt, device: event.device, counter: event.counter, header: &header };
+        let sealed = seal::seal(&key, &binding, changes).unwrap();
         let tag = seal::change_tag(&key, &salt, changes);
         event.body = Body::Change(Change { salt, count, tag, attachments: vec![], sealed: sealed.into() });
         self.sign(&event)

@@ -125,8 +125,8 @@ impl Insider {
         let keys = self.keys(generation);
         let key = keys.key(epoch).ok_or_else(|| odd("content key", "none"))?;
         let header = encode(&context);
-        let envelope = seal::Envelope { salt, device, counter, header: &header };
-        let sealed = seal::seal(key, &envelope, &changes).map_err(|error| odd("seal", error))?;
+        let binding = seal::Binding { salt, device, counter, header: &header };
+        let sealed = seal::seal(key, &binding, &changes).map_err(|error| odd("seal", error))?;
         let tag = seal::change_tag(key, &salt, &changes);
         let body = Body::Change(Change { salt, count: 1, tag, attachments: vec![], sealed: sealed.into() });
         let event = Event { scope: self.scope, generation, epoch, device, counter, seen: context.seen, body };
@@ -247,8 +247,8 @@ fn client(rows: &[Row]) -> Result<Client, DemoError> {
 
 fn opens(key: &ContentKey, event: &Event, change: &Change) -> bool {
     let header = encode(&SealContext::of(event, change.count));
-    let envelope = seal::Envelope { salt: change.salt, device: event.device, counter: event.counter, header: &header };
-    seal::open(key, &envelope, change.sealed.as_slice()).is_ok()
+    let binding = seal::Binding { salt: change.salt, device: event.device, counter: event.counter, header: &header };
+    seal::open(key, &binding, change.sealed.as_slice()).is_ok()
 }
 
 async fn open_copy(database: &Path) -> Result<SqliteConnection, DemoError> {

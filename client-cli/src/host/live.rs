@@ -6,7 +6,7 @@ use serde_json::Value;
 use stafett_client_core::client::input::{Command as Wish, Input, News};
 
 use crate::host::fault::Fault;
-use crate::host::session::Session;
+use crate::host::open_home::OpenHome;
 use crate::host::transport::FrameStream;
 
 /// How often the server is asked for a sign of life.
@@ -22,7 +22,7 @@ pub struct Taken {
 
 /// A connected device.
 pub struct Live {
-    session: Session,
+    session: OpenHome,
     stream: FrameStream,
     /// What the opening brought.
     news: Vec<News>,
@@ -30,7 +30,7 @@ pub struct Live {
 
 impl Live {
     /// Connects and settles.
-    pub async fn open(mut session: Session) -> Result<Self, Fault> {
+    pub async fn open(mut session: OpenHome) -> Result<Self, Fault> {
         let mut stream = session.connect().await?;
         let news = session.settle(&mut stream).await?;
         Ok(Self { session, stream, news })
@@ -87,7 +87,7 @@ impl Live {
     }
 
     /// Leaves the stream.
-    pub async fn close(mut self) -> Result<Session, Fault> {
+    pub async fn close(mut self) -> Result<OpenHome, Fault> {
         self.stream.close().await;
         self.session.step(Input::Disconnected).await?;
         Ok(self.session)

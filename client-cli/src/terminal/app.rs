@@ -19,8 +19,8 @@ use crate::host::fault::{Exit, Fault};
 use crate::host::files;
 use crate::host::home::{Home, default_dir, is_passphrase_given, new_passphrase, passphrase};
 use crate::host::keyring;
+use crate::host::open_home::OpenHome;
 use crate::host::recording::Recording;
-use crate::host::session::Session;
 use crate::host::tls::ca_hash;
 use crate::host::transport::Backoff;
 use crate::terminal::args::{Attachment, Audit, Command, CommandLine, Device, Invite, Join, Keyring};
@@ -197,7 +197,7 @@ fn named(join: Join, output: &Output) -> Join {
 }
 
 /// `invite --unit U`: a leader's code is for her own unit, so another one is a mistake to be told.
-async fn own_unit(session: &mut Session, unit: &str) -> Result<(), Fault> {
+async fn own_unit(session: &mut OpenHome, unit: &str) -> Result<(), Fault> {
     let people = session.perform(Wish::People { unit: None }).await?;
     let of_me = |one: &&Value| one.get("verified").and_then(Value::as_str) == Some("self");
     let me = people.get("people").and_then(Value::as_array).and_then(|people| people.iter().find(of_me));
@@ -260,7 +260,7 @@ fn change_passphrase(dir: &Path, output: &Output) -> Result<Exit, Fault> {
 }
 
 /// Opens the home; only `join` and `device accept` make one.
-async fn open(dir: &Path, command: &Command, recording: Recording, output: &Output) -> Result<Session, Fault> {
+async fn open(dir: &Path, command: &Command, recording: Recording, output: &Output) -> Result<OpenHome, Fault> {
     let home = if begins(command) { Home::hold_new(dir)? } else { Home::hold(dir)? };
     let ask = |key: &str| output.messages().say(key, &[]);
     let kept = || keyring::recall(&home).filter(|_| !is_passphrase_given());
@@ -271,11 +271,11 @@ async fn open(dir: &Path, command: &Command, recording: Recording, output: &Outp
     } else {
         home.unlock(passphrase(&ask("ask.passphrase"), None)?.as_bytes())?
     };
-    Session::open(home, &key, recording).await
+    OpenHome::open(home, &key, recording).await
 }
 
 /// A further device is nobody to the server until its person's first device has certified it.
-async fn first_round(session: &mut Session) -> Result<(), Fault> {
+async fn first_round(session: &mut OpenHome) -> Result<(), Fault> {
     match session.sync().await {
         Err(fault) if fault.exit != Exit::Refused => Err(fault),
         _ => Ok(()),
@@ -283,7 +283,7 @@ async fn first_round(session: &mut Session) -> Result<(), Fault> {
 }
 
 /// Follows the server until the person stops it or a rule ends it; lost connections are tried again.
-async fn watch(session: &mut Session, output: &Output) -> Result<(), Fault> {
+async fn watch(session: &mut OpenHome, output: &Output) -> Result<(), Fault> {
     let mut backoff = Backoff::fresh();
     loop {
         let mut lived = false;

@@ -9,7 +9,7 @@ use stafett_protocol::limits::ATTACHMENT_BYTES;
 use crate::host::fault::{Exit, Fault};
 use crate::host::files;
 use crate::host::files::Unread;
-use crate::host::session::Session;
+use crate::host::open_home::OpenHome;
 use crate::terminal::app::not_written;
 
 /// The wish to write a note or glimpse, with a file on it where one is named.
@@ -33,7 +33,7 @@ fn read(file: &Path) -> Result<NewAttachment, Fault> {
 }
 
 /// Writes an attachment to a file of one's own choice; one that is not on this device is fetched first.
-pub async fn get(session: &mut Session, attachment: String, out: &Path) -> Result<Value, Fault> {
+pub async fn get(session: &mut OpenHome, attachment: String, out: &Path) -> Result<Value, Fault> {
     let wish = Wish::AttachmentGet { attachment };
     let mut got = session.fetch(wish.clone()).await;
     if got.as_ref().is_err_and(|fault| fault.code == "attachment-away") {

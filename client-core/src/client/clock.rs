@@ -31,7 +31,7 @@ impl Client {
             let way = if ahead > 0 { "behind" } else { "ahead of" };
             let minutes = ahead.unsigned_abs() / 60_000;
             let why = format!("this device's clock is {minutes} minutes {way} the municipality's; set it right");
-            self.session.problems.push((CLOCK_SKEW.to_owned(), why));
+            self.stream.problems.push((CLOCK_SKEW.to_owned(), why));
         }
     }
 
@@ -54,8 +54,8 @@ impl Client {
     pub(crate) fn check_times(&mut self, scope: ScopeId, records: &[Record]) -> Result<(), Problem> {
         let checked = records.iter().try_for_each(|record| self.check_time(record.time));
         if checked.is_err() {
-            self.session.blocked.insert(scope);
-            self.session.unplanned.insert(scope);
+            self.stream.blocked.insert(scope);
+            self.stream.unplanned.insert(scope);
         }
         checked
     }

@@ -34,7 +34,7 @@ use scope::parted::Parted;
 use serde_json::Value;
 use stafett_protocol::ids::{Millis, ScopeId};
 use std::collections::{BTreeMap, BTreeSet};
-use stream::Session;
+use stream::Stream;
 
 /// Everything one device knows.
 pub struct Client {
@@ -44,7 +44,7 @@ pub struct Client {
     me: Option<Me>,
     scopes: BTreeMap<ScopeId, Scope>,
     foundings: BTreeMap<ScopeId, Founding>,
-    session: Session,
+    stream: Stream,
     now: Millis,
     call: Option<Call>,
     load: Option<Loading>,
@@ -101,7 +101,7 @@ impl Client {
             rng: ChaCha20Rng::from_seed(seed),
             scopes: scopes.into_iter().map(|s| (s.id(), s)).collect(),
             foundings: foundings.into_iter().map(|f| (f.plan.scope, f)).collect(),
-            session: Session::default(),
+            stream: Stream::default(),
             now: 0,
             call: None,
             load: None,
@@ -145,7 +145,7 @@ impl Client {
                 None
             }
             Input::Disconnected => {
-                self.session.close();
+                self.stream.close();
                 self.rebuilt.clear();
                 self.parted.clear();
                 None
@@ -159,12 +159,12 @@ impl Client {
         Effects {
             rows,
             answer,
-            frames: self.session.take_frames(),
+            frames: self.stream.take_frames(),
             call: self.call.take(),
             load,
             file: self.file.take(),
             news: std::mem::take(&mut self.news),
-            progress: self.session.moving.take(),
+            progress: self.stream.moving.take(),
             settled: self.is_settled() && self.load.is_none(),
         }
     }

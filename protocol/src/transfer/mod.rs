@@ -5,7 +5,7 @@ mod source;
 mod target;
 
 pub use source::{Gone, Source, SourceInput, SourceOutput};
-pub use target::{Standing, Target, TargetInput, TargetOutput};
+pub use target::{Target, TargetInput, TargetOutput, TargetStanding};
 
 use crate::attachment::AttachmentManifest;
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes, encode};

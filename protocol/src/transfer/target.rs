@@ -10,14 +10,14 @@ use crate::signed::id_of;
 /// Whether the scope is here yet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, TlsSerialize, TlsDeserialize, TlsSize)]
 pub struct Target {
-    pub standing: Standing,
+    pub standing: TargetStanding,
     /// Acceptances that the old home has freed: none is given again.
     pub freed: Vec<Hash>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, TlsSerialize, TlsDeserialize, TlsSize)]
 #[repr(u8)]
-pub enum Standing {
+pub enum TargetStanding {
     /// Nothing is promised.
     #[default]
     #[tls_codec(discriminant = 1)]
@@ -62,9 +62,9 @@ impl Target {
     pub fn step(&self, input: TargetInput<'_>) -> Result<(Self, TargetOutput), Refusal> {
         match input {
             TargetInput::Append => match self.standing {
-                Standing::Active(_) => Ok((self.clone(), TargetOutput::Received)),
-                Standing::Bound(_) => Err(Refusal::NotActivated),
-                Standing::Nothing => Err(Refusal::UnknownScope),
+                TargetStanding::Active(_) => Ok((self.clone(), TargetOutput::Received)),
+                TargetStanding::Bound(_) => Err(Refusal::NotActivated),
+                TargetStanding::Nothing => Err(Refusal::UnknownScope),
             },
             TargetInput::Prepare { accept } => self.prepare(accept),
             TargetInput::Tombstone { accept, position } => self.tombstone(accept, position),
@@ -74,30 +74,30 @@ impl Target {
 
     fn prepare(&self, accept: &HomeAccept) -> Result<(Self, TargetOutput), Refusal> {
         match &self.standing {
-            Standing::Bound(bound) | Standing::Active(bound) if bound == accept => {
+            TargetStanding::Bound(bound) | TargetStanding::Active(bound) if bound == accept => {
                 return Ok((self.clone(), TargetOutput::Accepted));
             }
-            Standing::Active(_) => return Err(Refusal::AcceptMismatch),
+            TargetStanding::Active(_) => return Err(Refusal::AcceptMismatch),
             // The old home's own records lead past the earlier acceptance, and not through its commit, or
             // the scope would be at another home epoch: it can never be committed.
-            Standing::Bound(bound) if bound.extends.seq < accept.extends.seq => {}
-            Standing::Bound(_) => return Err(Refusal::Bound),
-            Standing::Nothing => {}
+            TargetStanding::Bound(bound) if bound.extends.seq < accept.extends.seq => {}
+            TargetStanding::Bound(_) => return Err(Refusal::Bound),
+            TargetStanding::Nothing => {}
         }
         if self.freed.contains(&id_of(accept)) {
             return Err(Refusal::TransferAborted);
         }
-        let standing = Standing::Bound(accept.clone());
+        let standing = TargetStanding::Bound(accept.clone());
         Ok((Self { standing, ..self.clone() }, TargetOutput::Accepted))
     }
 
     fn tombstone(&self, accept: Hash, position: Position) -> Result<(Self, TargetOutput), Refusal> {
         match &self.standing {
-            Standing::Active(active) if id_of(active) == accept => Ok((self.clone(), TargetOutput::Serves)),
-            Standing::Bound(bound)
+            TargetStanding::Active(active) if id_of(active) == accept => Ok((self.clone(), TargetOutput::Serves)),
+            TargetStanding::Bound(bound)
                 if id_of(bound) == accept && bound.extends.seq.checked_add(1) == Some(position.seq) =>
             {
-                let standing = Standing::Active(bound.clone());
+                let standing = TargetStanding::Active(bound.clone());
                 Ok((Self { standing, ..self.clone() }, TargetOutput::Serves))
             }
             _ => Err(Refusal::AcceptMismatch),
@@ -107,8 +107,8 @@ impl Target {
     fn release(&self, accept: Hash) -> Result<(Self, TargetOutput), Refusal> {
         let standing = match &self.standing {
             // The old home has said both: it is not believed against its own tombstone.
-            Standing::Active(active) if id_of(active) == accept => return Err(Refusal::AcceptMismatch),
-            Standing::Bound(bound) if id_of(bound) == accept => Standing::Nothing,
+            TargetStanding::Active(active) if id_of(active) == accept => return Err(Refusal::AcceptMismatch),
+            TargetStanding::Bound(bound) if id_of(bound) == accept => TargetStanding::Nothing,
             other => other.clone(),
         };
         let mut next = Self { standing, ..self.clone() };

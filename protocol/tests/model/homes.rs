@@ -8,7 +8,7 @@ use stafett_protocol::ids::{Hash, LogId, ScopeId, hash};
 use stafett_protocol::refusal::Refusal;
 use stafett_protocol::signed::id_of;
 use stafett_protocol::transfer::{
-    HomeAccept, Source, SourceInput, SourceOutput, Standing, Target, TargetInput, TargetOutput,
+    HomeAccept, Source, SourceInput, SourceOutput, Target, TargetInput, TargetOutput, TargetStanding,
 };
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -253,13 +253,13 @@ impl Disk {
 
     fn prepare(&mut self, bundle: &Bundle, without: Without) -> Result<Vec<Out>, Refusal> {
         let before = std::mem::replace(&mut self.chains, bundle.on.clone());
-        let active = matches!(self.targets[0].standing, Standing::Active(_));
+        let active = matches!(self.targets[0].standing, TargetStanding::Active(_));
         for scope in SCOPES {
             if !active {
                 self.judged(scope, bundle.rec, without)?;
             }
             if without == Some(Rule::OnePromise) && !active {
-                self.targets[scope].standing = Standing::Nothing;
+                self.targets[scope].standing = TargetStanding::Nothing;
             }
             self.target(scope, TargetInput::Prepare { accept: &accept(scope, &bundle.on[scope], bundle.rec) })?;
         }
@@ -299,8 +299,8 @@ impl Disk {
     /// Whether this home is bound by, or active on, that acceptance.
     pub fn stands_by(&self, scope: usize, accept: Hash) -> bool {
         match &self.targets[scope].standing {
-            Standing::Bound(bound) | Standing::Active(bound) => id_of(bound) == accept,
-            Standing::Nothing => false,
+            TargetStanding::Bound(bound) | TargetStanding::Active(bound) => id_of(bound) == accept,
+            TargetStanding::Nothing => false,
         }
     }
 }

@@ -206,7 +206,7 @@ impl<W: Write> Write for Sealing<W> {
 }
 
 /// Reads a sealed file; what it hands out has been authenticated, in this place of this file.
-pub struct Opened<R> {
+pub struct OpenBackup<R> {
     from: R,
     parts: Parts,
     /// The next sealed part: whether it is the last is known once nothing follows.
@@ -216,7 +216,7 @@ pub struct Opened<R> {
     ended: bool,
 }
 
-impl<R: Read> Opened<R> {
+impl<R: Read> OpenBackup<R> {
     /// Opens with any of `secrets`.
     pub fn with_secrets(from: R, secrets: &[Secret]) -> Result<(Self, FileKey), BackupError> {
         Self::begin(from, |header| {
@@ -284,7 +284,7 @@ fn read_part(from: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(part)
 }
 
-impl<R: Read> Read for Opened<R> {
+impl<R: Read> Read for OpenBackup<R> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         while self.at == self.plain.len() {
             if self.ended {
@@ -317,7 +317,7 @@ mod tests {
 
     fn opened(file: &[u8], secrets: &[Secret]) -> Result<Vec<u8>, BackupError> {
         let mut plain = vec![];
-        Opened::with_secrets(file, secrets)?.0.read_to_end(&mut plain)?;
+        OpenBackup::with_secrets(file, secrets)?.0.read_to_end(&mut plain)?;
         Ok(plain)
     }
 

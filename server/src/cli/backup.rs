@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{CliError, Said, secrets};
 use crate::args;
 use crate::backup::contents::{self, Begin, Checked};
-use crate::backup::sealed::{FileKey, Opened, Sealing};
+use crate::backup::sealed::{FileKey, OpenBackup, Sealing};
 use crate::backup::{BackupError, keys};
 use crate::db::schema;
 use crate::db::{Conn, Db, StoreError};
@@ -122,7 +122,7 @@ async fn write(home: &Home, db: &Db, to: &mut Sealing<NewFile>) -> Result<u64, C
 
 /// All of a backup whose file key is known.
 pub fn check(from: std::fs::File, key: &FileKey) -> Result<Checked, BackupError> {
-    contents::check(Opened::with_key(from, key)?)
+    contents::check(OpenBackup::with_key(from, key)?)
 }
 
 /// Opens a backup file with what the operator has, and checks all of it.
@@ -134,9 +134,9 @@ pub fn open_checked(file: &Path, secrets: &[keys::Secret]) -> Result<(std::fs::F
         return Err(CliError::Usage(format!("{} is not an ordinary file", file.display())));
     }
     let mut from = std::fs::File::open(file).map_err(named)?;
-    let (_, key) = Opened::with_secrets(&mut from, secrets)?;
+    let (_, key) = OpenBackup::with_secrets(&mut from, secrets)?;
     from.seek(SeekFrom::Start(0))?;
-    let checked = contents::check(Opened::with_key(&mut from, &key)?)?;
+    let checked = contents::check(OpenBackup::with_key(&mut from, &key)?)?;
     from.seek(SeekFrom::Start(0))?;
     Ok((from, key, checked))
 }

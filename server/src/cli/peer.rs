@@ -17,7 +17,7 @@ use stafett_protocol::signed::Signed;
 use super::{CliError, Said, grouped, serve};
 use crate::certs;
 use crate::db::{Conn, Db};
-use crate::fanout::{News, notify};
+use crate::fanout::{Notice, notify};
 use crate::federation::peers::Peer;
 use crate::federation::{Federation, HELLO_PATH, Hello};
 use crate::home::{Home, now_ms};
@@ -132,7 +132,7 @@ async fn add(dir: &Path, path: &Path, replace: bool) -> Result<Said, CliError> {
                 peers::raise_version(conn).await?;
                 let state = compare(&peers::all(conn).await?, &signed, replace)?;
                 peers::put(conn, number, &signed, now_ms()).await?;
-                notify(conn, News::Peers).await?;
+                notify(conn, Notice::Peers).await?;
                 Ok(state)
             })
         })
@@ -188,7 +188,7 @@ async fn remove(dir: &Path, number: u16) -> Result<Said, CliError> {
         .write::<bool, CliError, _>(move |conn: &mut Conn| {
             Box::pin(async move {
                 peers::raise_version(conn).await?;
-                notify(conn, News::Peers).await?;
+                notify(conn, Notice::Peers).await?;
                 Ok(peers::remove(conn, number).await?)
             })
         })

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{CliError, Said, backup, secrets};
 use crate::backup::contents::{Checked, Rows, names};
-use crate::backup::sealed::{FileKey, Opened};
+use crate::backup::sealed::{FileKey, OpenBackup};
 use crate::db::schema::{self, TABLES};
 use crate::db::{Conn, Db};
 use crate::home::{Home, SETTINGS, write_private};
@@ -154,7 +154,7 @@ async fn into_home(
 /// All rows into an empty database, in one transaction: all or nothing.
 async fn copy(sqlite: &Path, url: Option<&str>, file: File, key: &FileKey) -> Result<u64, CliError> {
     Db::must_be_empty(sqlite, url).await?;
-    let mut from = Rows::of(Opened::with_key(file, key)?);
+    let mut from = Rows::of(OpenBackup::with_key(file, key)?);
     let db = Db::open(sqlite, url).await?;
     let rows = db
         .write::<u64, CliError, _>(move |conn: &mut Conn| {

@@ -23,13 +23,13 @@ use stafett_protocol::wire::{Accepted, Envelope, Mail, ScopePosition, WelcomeMai
 use super::moving::{Leaving, moving_envelope};
 use super::places::Places;
 use super::written::Written;
-use super::{Draft, Outcome, Shared};
+use super::{Decoded, Outcome, Shared};
 use crate::db::Conn;
 use crate::federation::peers::Known;
 use crate::problem::Fault;
 use crate::signing;
 use crate::store::accounts::{self, Device};
-use crate::store::chain::{self, Place, Standing};
+use crate::store::chain::{self, HomeStanding, Place};
 use crate::store::mail::{self, Posted};
 
 /// Does all of it, and keeps the replicas that are still true.
@@ -37,32 +37,32 @@ pub(super) async fn run(
     conn: &mut Conn,
     shared: &Shared,
     author: &Device,
-    (drafts, letters): (Vec<Draft>, Vec<Letter>),
+    (envelopes, letters): (Vec<Decoded>, Vec<Letter>),
     accepts: Vec<Signed<HomeAccept>>,
 ) -> Result<Outcome, Fault> {
     if !accounts::hold(conn, author).await? {
         return Err(Fault::NotAuthenticated);
     }
-    let scopes: BTreeSet<ScopeId> = drafts.iter().map(|draft| draft.event.scope).collect();
+    let scopes: BTreeSet<ScopeId> = envelopes.iter().map(|decoded| decoded.event.scope).collect();
     let mut all = scopes.clone();
     let (mut needs_card, mut whole) = (BTreeSet::new(), BTreeSet::new());
-    for draft in &drafts {
-        match &draft.event.body {
+    for decoded in &envelopes {
+        match &decoded.event.body {
             Body::Genesis(genesis) => all.extend(genesis.card),
             // A change is judged by its own scope alone.
             Body::Change(_) => {}
             // The baton passes in the whole log or not at all.
             Body::Commit(commit) if commit.handover.is_some() => {
-                whole.insert(draft.event.scope);
+                whole.insert(decoded.event.scope);
             }
             Body::Commit(_) | Body::Statement(_) => {
-                needs_card.insert(draft.event.scope);
+                needs_card.insert(decoded.event.scope);
             }
         }
     }
     let mut places = Places::lock(conn, &shared.hot, all, &needs_card, &whole).await?;
     let judging = Judging { accepts, ..Judging::new(conn, shared, author, &mut places) };
-    let result = judging.all(drafts, letters).await;
+    let result = judging.all(envelopes, letters).await;
     places.give_back(&shared.hot, result.is_ok());
     result
 }
@@ -113,18 +113,18 @@ impl<'a> Judging<'a> {
         }
     }
 
-    async fn all(mut self, drafts: Vec<Draft>, letters: Vec<Letter>) -> Result<Outcome, Fault> {
-        if let Some(accepted) = self.accepted_before(&drafts).await? {
+    async fn all(mut self, envelopes: Vec<Decoded>, letters: Vec<Letter>) -> Result<Outcome, Fault> {
+        if let Some(accepted) = self.accepted_before(&envelopes).await? {
             let tombstones = self.tombstones_before().await?;
             return Ok(Outcome { accepted, tombstones, ..Outcome::default() });
         }
-        self.now = self.time(&drafts).await?;
-        let ends_access = drafts.iter().any(|draft| ends_access(&draft.event.body));
-        let last: HashMap<ScopeId, usize> = drafts.iter().enumerate().map(|(at, d)| (d.event.scope, at)).collect();
-        for (at, draft) in drafts.into_iter().enumerate() {
-            let scope = draft.event.scope;
+        self.now = self.time(&envelopes).await?;
+        let ends_access = envelopes.iter().any(|decoded| ends_access(&decoded.event.body));
+        let last: HashMap<ScopeId, usize> = envelopes.iter().enumerate().map(|(at, d)| (d.event.scope, at)).collect();
+        for (at, decoded) in envelopes.into_iter().enumerate() {
+            let scope = decoded.event.scope;
             let is_last = last.get(&scope) == Some(&at);
-            let refused = match self.one(draft, is_last).await {
+            let refused = match self.one(decoded, is_last).await {
                 Ok(()) => continue,
                 Err(Fault::Refused(refused, _)) => refused,
                 Err(other) => return Err(other),
@@ -149,9 +149,9 @@ impl<'a> Judging<'a> {
     /// One time for the whole bundle, strictly later than all that was judged beside it: a clock that stands or went back
     /// a little must not let an audit read a log in another order than its home did. Asked under the scopes' locks: whoever
     /// has found this database to be old holds them, or has written its mark.
-    async fn time(&mut self, drafts: &[Draft]) -> Result<u64, Fault> {
+    async fn time(&mut self, envelopes: &[Decoded]) -> Result<u64, Fault> {
         let mut newest = self.places.newest_time();
-        let scopes: BTreeSet<ScopeId> = drafts.iter().map(|draft| draft.event.scope).collect();
+        let scopes: BTreeSet<ScopeId> = envelopes.iter().map(|decoded| decoded.event.scope).collect();
         for scope in scopes {
             // What hangs on a card was judged beside it.
             if self.places.state(scope).is_some_and(|state| state.kind() == ScopeKind::Card) {
@@ -163,20 +163,20 @@ impl<'a> Judging<'a> {
 
     /// A lost answer is asked for again: the same bytes get the same receipts, whatever has happened
     /// since; other bytes under a used counter are refused.
-    async fn accepted_before(&mut self, drafts: &[Draft]) -> Result<Option<Vec<Accepted>>, Fault> {
-        let Some(first) = drafts.first() else { return Ok(None) };
-        let used = |draft: &Draft| {
-            let state = self.places.state(draft.event.scope);
-            state.is_some_and(|state| draft.event.counter <= state.counter(self.author.device))
+    async fn accepted_before(&mut self, envelopes: &[Decoded]) -> Result<Option<Vec<Accepted>>, Fault> {
+        let Some(first) = envelopes.first() else { return Ok(None) };
+        let used = |decoded: &Decoded| {
+            let state = self.places.state(decoded.event.scope);
+            state.is_some_and(|state| decoded.event.counter <= state.counter(self.author.device))
         };
-        if !drafts.iter().any(used) {
+        if !envelopes.iter().any(used) {
             return Ok(None);
         }
-        let mut accepted = Vec::with_capacity(drafts.len());
-        for draft in drafts {
-            let event = &draft.event;
+        let mut accepted = Vec::with_capacity(envelopes.len());
+        for decoded in envelopes {
+            let event = &decoded.event;
             let stored = chain::stored(self.conn, event.scope, self.author.device, event.counter).await?;
-            let Some(stored) = stored.filter(|stored| stored.event == encode(&draft.signed)) else {
+            let Some(stored) = stored.filter(|stored| stored.event == encode(&decoded.signed)) else {
                 return Err(self.refusal(first.event.scope, Refusal::CounterUsed).await?);
             };
             accepted.push(Accepted {
@@ -190,35 +190,35 @@ impl<'a> Judging<'a> {
         Ok(Some(accepted))
     }
 
-    async fn one(&mut self, draft: Draft, is_last: bool) -> Result<(), Fault> {
-        let scope = draft.event.scope;
+    async fn one(&mut self, decoded: Decoded, is_last: bool) -> Result<(), Fault> {
+        let scope = decoded.event.scope;
         let position = self.places.state(scope).map(|state| state.position);
         let record =
-            Record { seq: position.map_or(0, |p| p.seq).saturating_add(1), time: self.now, event: draft.signed };
-        let counter = draft.event.counter;
-        self.check_standing(&draft.event).await?;
-        self.check_card(&draft.event).await?;
-        let envelope = moving_envelope(&draft.event, &record, draft.welcome.as_deref());
+            Record { seq: position.map_or(0, |p| p.seq).saturating_add(1), time: self.now, event: decoded.signed };
+        let counter = decoded.event.counter;
+        self.check_standing(&decoded.event).await?;
+        self.check_card(&decoded.event).await?;
+        let envelope = moving_envelope(&decoded.event, &record, decoded.welcome.as_deref());
         if envelope.is_some() {
             self.handed.push(scope);
         }
         // A change alters nobody's place; the path of an edit does without the comparison.
-        let before = match &draft.event.body {
+        let before = match &decoded.event.body {
             Body::Change(change) if change.attachments.is_empty() => None,
             _ => self.places.state(scope).map(|state| chain::readers(state, self.now)),
         };
         let changes = if position.is_some() {
             self.judge(scope, record.clone(), envelope.as_ref()).await?
         } else {
-            self.found(scope, record.clone(), &draft.event.body).await?
+            self.found(scope, record.clone(), &decoded.event.body).await?
         };
-        self.keep_attachments(&draft.event).await?;
+        self.keep_attachments(&decoded.event).await?;
         let place = self.places.place(scope)?;
         place.touched = true;
         place.snapshot |= changes;
         let mut removes = false;
         if changes {
-            removes = self.facts_changed(scope, record.seq, &before.unwrap_or_default(), draft.welcome).await?;
+            removes = self.facts_changed(scope, record.seq, &before.unwrap_or_default(), decoded.welcome).await?;
         }
         let receipt = self
             .places
@@ -311,7 +311,7 @@ impl<'a> Judging<'a> {
         }
         // A log whose changes are held back gets no new place for them either.
         let held_until = genesis.card.map_or(0, |card| self.places.held_until(card));
-        if !chain::create(self.conn, replica.state(), Standing::Home, held_until).await? {
+        if !chain::create(self.conn, replica.state(), HomeStanding::Home, held_until).await? {
             return Err(Refusal::ScopeExists.into());
         }
         let place = self.places.place(scope)?;

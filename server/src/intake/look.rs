@@ -20,7 +20,7 @@ use crate::federation::peers::Known;
 use crate::municipality::Municipality;
 use crate::problem::Fault;
 use crate::signing;
-use crate::store::chain::Standing;
+use crate::store::chain::HomeStanding;
 
 /// Locked scopes and their cards.
 pub struct Look<'a> {
@@ -73,8 +73,8 @@ impl Look<'_> {
     /// A scope whose home this is.
     pub fn at_home(&self, scope: ScopeId) -> Result<&ScopeState, Fault> {
         let refusal = match self.places.standing(scope) {
-            Some(Standing::Home) => return self.known(scope),
-            Some(Standing::Moved) => Refusal::Moved,
+            Some(HomeStanding::Home) => return self.known(scope),
+            Some(HomeStanding::Moved) => Refusal::Moved,
             _ => Refusal::UnknownScope,
         };
         Err(refusal.into())

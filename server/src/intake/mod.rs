@@ -37,7 +37,7 @@ use places::Hot;
 const LETTERS: usize = 1024;
 
 /// An envelope whose event has been decoded.
-struct Draft {
+struct Decoded {
     event: Event,
     signed: Signed<Event>,
     welcome: Option<Vec<u8>>,
@@ -64,7 +64,7 @@ struct Outcome {
     /// Of scopes that have moved away with it.
     tombstones: Vec<Signed<Tombstone>>,
     /// Empty when the bundle had been accepted before.
-    news: Vec<News>,
+    news: Vec<ForReaders>,
     mail: Vec<DeviceId>,
     recheck: Vec<ScopeId>,
     copied_bytes: u64,
@@ -78,7 +78,7 @@ pub struct Taken {
 }
 
 /// What one scope's readers are told.
-struct News {
+struct ForReaders {
     scope: ScopeId,
     records: Vec<Record>,
     receipt: Signed<Receipt>,
@@ -106,7 +106,7 @@ impl Intake {
     /// The same for a bundle with which scopes move away, each as its new home has accepted it.
     pub async fn transfer(&self, author: &Device, transfer: Transfer) -> Result<Taken, Fault> {
         let Transfer { bundle, accepts } = transfer;
-        let drafts = open(author.device, bundle.envelopes)?;
+        let envelopes = open(author.device, bundle.envelopes)?;
         check_letters(&bundle.letters)?;
         let letters = bundle.letters;
         let shared = Arc::clone(&self.shared);
@@ -114,7 +114,7 @@ impl Intake {
         let outcome = self
             .db
             .write::<Outcome, Fault, _>(move |conn: &mut Conn| {
-                Box::pin(async move { judging::run(conn, &shared, &author, (drafts, letters), accepts).await })
+                Box::pin(async move { judging::run(conn, &shared, &author, (envelopes, letters), accepts).await })
             })
             .await?;
         let copied_bytes = outcome.copied_bytes;
@@ -135,7 +135,7 @@ impl Intake {
         Transferred { accepted: outcome.accepted, tombstones: outcome.tombstones }
     }
 
-    fn tell(&self, news: News) {
+    fn tell(&self, news: ForReaders) {
         let (Some(first), Some(last)) = (news.records.first(), news.records.last()) else {
             return;
         };
@@ -155,14 +155,14 @@ impl Intake {
 }
 
 /// Decodes every event and checks what can be checked without the chain.
-fn open(device: DeviceId, envelopes: Vec<Envelope>) -> Result<Vec<Draft>, Fault> {
+fn open(device: DeviceId, envelopes: Vec<Envelope>) -> Result<Vec<Decoded>, Fault> {
     if envelopes.is_empty() || envelopes.len() > limits::BUNDLE_ENVELOPES {
         return Err(Refusal::TooLarge.into());
     }
     envelopes.into_iter().map(|envelope| open_one(device, envelope)).collect()
 }
 
-fn open_one(device: DeviceId, envelope: Envelope) -> Result<Draft, Fault> {
+fn open_one(device: DeviceId, envelope: Envelope) -> Result<Decoded, Fault> {
     let event = envelope.event.peek()?;
     if event.device != device {
         return Err(Fault::NotAllowed);
@@ -178,7 +178,7 @@ fn open_one(device: DeviceId, envelope: Envelope) -> Result<Draft, Fault> {
     if named != welcome.as_deref().map(welcome_hash) {
         return Err(Refusal::WelcomeMismatch.into());
     }
-    Ok(Draft { event, signed: envelope.event, welcome })
+    Ok(Decoded { event, signed: envelope.event, welcome })
 }
 
 /// Bounds on letters, the same with and without events beside them.

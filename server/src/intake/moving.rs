@@ -10,7 +10,7 @@ use stafett_protocol::wire::Envelope;
 
 use super::judging::Judging;
 use crate::problem::Fault;
-use crate::store::chain::{self, Standing};
+use crate::store::chain::{self, HomeStanding};
 use crate::store::transfers;
 
 /// A move that has been decided and has no receipt yet.
@@ -38,10 +38,10 @@ impl Judging<'_> {
     /// Refuses a scope whose home is elsewhere, or not here yet.
     pub async fn check_home(&mut self, scope: ScopeId) -> Result<(), Fault> {
         let refusal = match self.places.place(scope)?.standing {
-            Standing::Home => return Ok(()),
-            Standing::Moved => Refusal::Moved,
-            Standing::Fetched if transfers::is_bound(self.conn, scope).await? => Refusal::NotActivated,
-            Standing::Fetched => Refusal::UnknownScope,
+            HomeStanding::Home => return Ok(()),
+            HomeStanding::Moved => Refusal::Moved,
+            HomeStanding::Fetched if transfers::is_bound(self.conn, scope).await? => Refusal::NotActivated,
+            HomeStanding::Fetched => Refusal::UnknownScope,
         };
         Err(refusal.into())
     }
@@ -66,7 +66,7 @@ impl Judging<'_> {
         let tombstone = Tombstone { scope, log, from, to, receipt, accept: signed };
         let tombstone = self.shared.municipality.sign(&tombstone);
         transfers::save_source(self.conn, scope, epoch_before(&accept), &source, Some(&tombstone)).await?;
-        chain::set_standing(self.conn, scope, Standing::Moved).await?;
+        chain::set_standing(self.conn, scope, HomeStanding::Moved).await?;
         self.tombstones.push(tombstone);
         Ok(())
     }

@@ -10,7 +10,7 @@ use stafett_protocol::replica::Replica;
 use stafett_protocol::state::ScopeState;
 
 use crate::db::{Conn, StoreError};
-use crate::store::chain::{self, Locked, Standing};
+use crate::store::chain::{self, HomeStanding, Locked};
 
 /// Replicas kept in memory; some 20 kB each.
 const HOT: usize = 512;
@@ -44,7 +44,7 @@ impl Hot {
 /// One locked scope.
 pub(super) struct Place {
     pub replica: Option<Replica>,
-    pub standing: Standing,
+    pub standing: HomeStanding,
     /// No changes before this moment.
     pub held_until: u64,
     /// Where the row stood when it was locked; 0 for a scope that does not exist yet.
@@ -112,7 +112,7 @@ impl Places {
             };
             let place = Place {
                 replica,
-                standing: locked.as_ref().map_or(Standing::Home, |locked| locked.standing),
+                standing: locked.as_ref().map_or(HomeStanding::Home, |locked| locked.standing),
                 held_until: locked.as_ref().map_or(0, |locked| locked.held_until),
                 stored_seq: locked.map_or(0, |locked| locked.position.seq),
                 touched: false,
@@ -139,7 +139,7 @@ impl Places {
         self.0.values().filter_map(|place| place.replica.as_ref().map(Replica::state))
     }
 
-    pub fn standing(&self, scope: ScopeId) -> Option<Standing> {
+    pub fn standing(&self, scope: ScopeId) -> Option<HomeStanding> {
         self.0.get(&scope).map(|place| place.standing)
     }
 
@@ -149,7 +149,7 @@ impl Places {
 
     /// Every scope whose home this is, as it is now.
     pub fn at_home(&self) -> impl Iterator<Item = &ScopeState> {
-        let home = self.0.values().filter(|place| place.standing == Standing::Home);
+        let home = self.0.values().filter(|place| place.standing == HomeStanding::Home);
         home.filter_map(|place| place.replica.as_ref().map(Replica::state))
     }
 

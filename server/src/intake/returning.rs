@@ -20,7 +20,7 @@ use crate::db::{Conn, StoreError};
 use crate::problem::Fault;
 use crate::restored;
 use crate::store::accounts::Device;
-use crate::store::chain::{self, Standing};
+use crate::store::chain::{self, HomeStanding};
 use crate::store::transfers;
 
 impl Intake {
@@ -129,7 +129,7 @@ fn check_chain(stands: Position, records: &[Record], receipt: &Receipt) -> Resul
 impl Judging<'_> {
     /// A scope that waits for its old home's word goes on with that word, not past it.
     async fn check_unbound(&mut self, scope: ScopeId) -> Result<(), Fault> {
-        let fetched = self.places.standing(scope) == Some(Standing::Fetched);
+        let fetched = self.places.standing(scope) == Some(HomeStanding::Fetched);
         if fetched && transfers::is_bound(self.conn, scope).await? { Err(Refusal::NotActivated.into()) } else { Ok(()) }
     }
 
@@ -173,7 +173,7 @@ impl Judging<'_> {
         let home = replica::first_home(record)?;
         let context = Context { now: record.time, home, trusted: &self.known.trusted, card: None };
         let (replica, _) = replica::found(record.clone(), &context)?;
-        if !chain::create(self.conn, replica.state(), Standing::Home, 0).await? {
+        if !chain::create(self.conn, replica.state(), HomeStanding::Home, 0).await? {
             return Err(Refusal::ScopeExists.into());
         }
         let place = self.places.place(scope)?;
@@ -191,11 +191,11 @@ impl Judging<'_> {
             return Err(Refusal::ChainBroken.into());
         }
         let state = replica.state();
-        let standing = if state.membership.home == own { Standing::Home } else { Standing::Moved };
+        let standing = if state.membership.home == own { HomeStanding::Home } else { HomeStanding::Moved };
         if self.places.standing(receipt.scope) == Some(standing) {
             return Ok(());
         }
-        if standing == Standing::Home {
+        if standing == HomeStanding::Home {
             let readers = chain::readers(state, receipt.time);
             chain::forget_readers(self.conn, receipt.scope).await?;
             chain::save_readers(self.conn, state, receipt.position.seq, &BTreeMap::new(), &readers).await?;

@@ -8,7 +8,7 @@ use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::Accepted;
 
 use super::judging::Judging;
-use super::{News, Outcome};
+use super::{ForReaders, Outcome};
 use crate::fanout;
 use crate::problem::Fault;
 use crate::store::chain::{self, Entry};
@@ -42,7 +42,7 @@ impl Judging<'_> {
 
     pub async fn finish(self) -> Result<Outcome, Fault> {
         let mut accepted: Vec<Accepted> = Vec::with_capacity(self.written.len());
-        let mut news: BTreeMap<ScopeId, News> = BTreeMap::new();
+        let mut news: BTreeMap<ScopeId, ForReaders> = BTreeMap::new();
         // Backwards: the first receipt behind a record is the one that covers it.
         for written in self.written.into_iter().rev() {
             let scope = written.scope;
@@ -59,17 +59,17 @@ impl Judging<'_> {
                 receipt: receipt.clone(),
             });
             news.entry(scope)
-                .or_insert_with(|| News { scope, records: Vec::new(), receipt, moved: None })
+                .or_insert_with(|| ForReaders { scope, records: Vec::new(), receipt, moved: None })
                 .records
                 .push(written.record);
         }
         accepted.reverse();
         for scope in &self.recheck {
-            fanout::notify(self.conn, fanout::News::Scope(*scope)).await?;
+            fanout::notify(self.conn, fanout::Notice::Scope(*scope)).await?;
         }
         for (replica, _) in self.places.touched() {
             let scope = replica.state().scope();
-            fanout::notify(self.conn, fanout::News::Scope(scope)).await?;
+            fanout::notify(self.conn, fanout::Notice::Scope(scope)).await?;
             if let Some(news) = news.get_mut(&scope) {
                 news.records.reverse();
             }

@@ -24,7 +24,7 @@ const RECORD_BYTES: i64 = 32;
 
 /// Whose scope it is: what `protocol::transfer` says, kept where every transaction reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum HomeStanding {
     /// Records of another home's scope; nobody is served.
     Fetched,
     Home,
@@ -32,7 +32,7 @@ pub enum Standing {
     Moved,
 }
 
-impl Standing {
+impl HomeStanding {
     fn of(number: i64) -> Self {
         match number {
             1 => Self::Home,
@@ -54,7 +54,7 @@ impl Standing {
 pub struct Locked {
     pub position: Position,
     pub time: u64,
-    pub standing: Standing,
+    pub standing: HomeStanding,
     /// No changes before this moment.
     pub held_until: u64,
 }
@@ -65,7 +65,7 @@ pub struct Reader {
     /// 0 when listed for removal.
     pub until: u64,
     pub removed_at: Option<u64>,
-    pub standing: Standing,
+    pub standing: HomeStanding,
 }
 
 /// A record that has been accepted, as its author asks for it again.
@@ -91,7 +91,7 @@ pub async fn lock(conn: &mut Conn, scope: ScopeId) -> Result<Option<Locked>, Sto
         Ok(Locked {
             position: Position { seq: from_db(row.int(0)?), head: Hash(row.array(1)?) },
             time: from_db(row.int(2)?),
-            standing: Standing::of(row.int(3)?),
+            standing: HomeStanding::of(row.int(3)?),
             held_until: from_db(row.int(4)?),
         })
     })
@@ -123,7 +123,7 @@ pub async fn siblings(conn: &mut Conn, scope: ScopeId) -> Result<Vec<ScopeId>, S
     }
 }
 
-pub async fn set_standing(conn: &mut Conn, scope: ScopeId, standing: Standing) -> Result<(), StoreError> {
+pub async fn set_standing(conn: &mut Conn, scope: ScopeId, standing: HomeStanding) -> Result<(), StoreError> {
     conn.execute("UPDATE scopes SET standing = $2 WHERE scope = $1", args![&scope.0, standing.number()]).await?;
     Ok(())
 }
@@ -184,7 +184,7 @@ pub async fn load(conn: &mut Conn, scope: ScopeId, locked: &Locked) -> Result<Re
 pub async fn create(
     conn: &mut Conn,
     state: &ScopeState,
-    standing: Standing,
+    standing: HomeStanding,
     held_until: u64,
 ) -> Result<bool, StoreError> {
     let created = conn
@@ -395,7 +395,7 @@ pub async fn reader(conn: &mut Conn, scope: ScopeId, device: DeviceId, now: u64)
             until = 0;
         }
     }
-    Ok(Some(Reader { until, removed_at: row.maybe_int(1)?.map(from_db), standing: Standing::of(row.int(5)?) }))
+    Ok(Some(Reader { until, removed_at: row.maybe_int(1)?.map(from_db), standing: HomeStanding::of(row.int(5)?) }))
 }
 
 /// The scopes of this home that a device may read now, by the rules of [`reader`].
@@ -403,7 +403,7 @@ pub async fn scopes_of(conn: &mut Conn, device: DeviceId, now: u64) -> Result<Ve
     let rows = conn
         .rows(
             "SELECT r.scope FROM readers r JOIN scopes s ON s.scope = r.scope WHERE r.device = $1 AND r.until_ms > $2 AND s.standing = $3 AND (s.card IS NULL OR s.card = r.scope OR s.closed <> 0 OR EXISTS (SELECT 1 FROM readers c WHERE c.scope = s.card AND c.person = r.person AND c.until_ms > $2)) ORDER BY r.scope",
-            args![&device.0, to_db(now), Standing::Home.number()],
+            args![&device.0, to_db(now), HomeStanding::Home.number()],
         )
         .await?;
     rows.iter().map(|row| Ok(ScopeId(row.array(0)?))).collect()

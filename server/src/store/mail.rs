@@ -16,7 +16,7 @@ use stafett_protocol::wire::{Mail, MailItem};
 use super::accounts::{from_db, to_db};
 use crate::args;
 use crate::db::{Conn, StoreError};
-use crate::fanout::{News, notify};
+use crate::fanout::{Notice, notify};
 use crate::home::{now_ms, random};
 
 /// Ids grow with time, so that mail is read in the order in which it came.
@@ -100,7 +100,7 @@ async fn put(conn: &mut Conn, to: DeviceId, mail: &Mail, from: Option<PersonId>)
             )
             .await?;
         if put == 1 {
-            return notify(conn, News::Mail(to)).await;
+            return notify(conn, Notice::Mail(to)).await;
         }
     }
     Err(StoreError::Lost)

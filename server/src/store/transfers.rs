@@ -3,7 +3,7 @@
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::ids::ScopeId;
 use stafett_protocol::signed::Signed;
-use stafett_protocol::transfer::{HomeAccept, Source, Standing, Target, Tombstone};
+use stafett_protocol::transfer::{HomeAccept, Source, Target, TargetStanding, Tombstone};
 use stafett_protocol::wire::Envelope;
 
 use crate::args;
@@ -88,7 +88,7 @@ pub async fn target(conn: &mut Conn, scope: ScopeId, home_epoch: u32) -> Result<
 }
 
 pub async fn save_target(conn: &mut Conn, scope: ScopeId, home_epoch: u32, hither: &Hither) -> Result<(), StoreError> {
-    let bound = i64::from(matches!(hither.state.standing, Standing::Bound(_)));
+    let bound = i64::from(matches!(hither.state.standing, TargetStanding::Bound(_)));
     conn.execute(
         "INSERT INTO targets (scope, home_epoch, state, bound, accept, envelope) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (scope, home_epoch) DO UPDATE SET state = excluded.state, bound = excluded.bound, accept = excluded.accept, envelope = excluded.envelope",
         args![

@@ -14,7 +14,7 @@ use stafett_protocol::wire::{AddedUnit, CertifiedDevice, CodeKind, CodeOffer, De
 use super::Connection;
 use super::requests::Failed;
 use crate::db::Conn;
-use crate::fanout::{News, notify};
+use crate::fanout::{Notice, notify};
 use crate::home::random;
 use crate::offers;
 use crate::problem::Fault;
@@ -190,7 +190,7 @@ impl Connection {
                         return Err(Fault::DeviceNeeded);
                     }
                     accounts::remove_device(conn, device, person).await?;
-                    notify(conn, News::Ended(device)).await?;
+                    notify(conn, Notice::Ended(device)).await?;
                     Ok(true)
                 })
             })

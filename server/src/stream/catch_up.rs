@@ -11,7 +11,7 @@ use stafett_protocol::wire::{Greeting, Mail, Records, Reply, ScopePosition, Sync
 use super::{Connection, End, Follow};
 use crate::db::StoreError;
 use crate::federation::peers::Peer;
-use crate::store::chain::{Reader, Standing};
+use crate::store::chain::{HomeStanding, Reader};
 use crate::store::{accounts, chain, mail, packages, transfers};
 
 /// The store failed under a push: the connection ends, and the device syncs when it is back.
@@ -118,7 +118,7 @@ impl Connection {
         let nothing = SyncedScope { scope, position: None };
         // Whoever was removed earlier does not learn where the log went.
         let took_part = |reader: &Reader| reader.removed_at.is_none() && (reader.until == 0 || reader.until > now);
-        if let Some(reader) = reader.filter(|reader| reader.standing == Standing::Moved && took_part(reader)) {
+        if let Some(reader) = reader.filter(|reader| reader.standing == HomeStanding::Moved && took_part(reader)) {
             return self.sync_moved(from, reader.until > now).await;
         }
         let Some(reader) = reader.filter(|reader| reader.until > now || reader.removed_at.is_some()) else {

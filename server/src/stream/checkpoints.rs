@@ -23,7 +23,7 @@ impl Connection {
         let (device, now) = (self.device.device, self.server.clock.now());
         let reader = chain::reader(&mut self.server.db.reader().await?, scope, device, now).await?;
         let reads =
-            reader.is_some_and(|r| r.standing == chain::Standing::Home && r.until > now && r.removed_at.is_none());
+            reader.is_some_and(|r| r.standing == chain::HomeStanding::Home && r.until > now && r.removed_at.is_none());
         if reads { Ok(()) } else { Err(Refusal::UnknownScope.into()) }
     }
 

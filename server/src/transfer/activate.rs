@@ -22,12 +22,12 @@ use stafett_protocol::wire::{Envelope, Mail, WelcomeMail};
 
 use super::{TOMBSTONES_PATH, answer_of, at_most_a_log};
 use crate::db::{Conn, StoreError};
-use crate::fanout::{News, notify};
+use crate::fanout::{Notice, notify};
 use crate::federation::peers::Known;
 use crate::municipality::Municipality as Own;
 use crate::problem::Fault;
 use crate::server::Server;
-use crate::store::chain::{self, Entry, Standing};
+use crate::store::chain::{self, Entry, HomeStanding};
 use crate::store::mail;
 use crate::store::transfers::{self, Hither};
 
@@ -151,10 +151,10 @@ async fn arrive(
     };
     chain::append(conn, &[entry]).await?;
     chain::save(conn, &replica, true).await?;
-    chain::set_standing(conn, accept.scope, Standing::Home).await?;
+    chain::set_standing(conn, accept.scope, HomeStanding::Home).await?;
     transfers::save_target(conn, accept.scope, accept.home_epoch, &Hither { envelope: None, ..hither }).await?;
     welcome(conn, replica.state(), (&envelope, &before), receipt, told).await?;
-    notify(conn, News::Scope(accept.scope)).await?;
+    notify(conn, Notice::Scope(accept.scope)).await?;
     Ok(replica.state().clone())
 }
 
@@ -167,7 +167,7 @@ async fn card_of(
     if let Some(state) = cards.get(&card) {
         return Ok(state.clone());
     }
-    let locked = chain::lock(conn, card).await?.filter(|locked| locked.standing == Standing::Home);
+    let locked = chain::lock(conn, card).await?.filter(|locked| locked.standing == HomeStanding::Home);
     let locked = locked.ok_or(Refusal::NotActivated)?;
     Ok(chain::load(conn, card, &locked).await?.state().clone())
 }

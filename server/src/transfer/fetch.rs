@@ -24,7 +24,7 @@ use crate::db::{Conn, StoreError};
 use crate::federation::peers::Known;
 use crate::problem::Fault;
 use crate::server::Server;
-use crate::store::chain::{self, Entry, Standing};
+use crate::store::chain::{self, Entry, HomeStanding};
 use crate::store::transfers;
 
 /// Records of one scope that this server takes over: no log of a child comes near it.
@@ -43,11 +43,11 @@ pub struct Fetching {
 /// this one. What another home has shown, and may have made up, keeps nothing away: it is forgotten.
 async fn kept(conn: &mut Conn, scope: ScopeId, from: Municipality) -> Result<Option<Replica>, Fault> {
     let Some(locked) = chain::lock(conn, scope).await? else { return Ok(None) };
-    if locked.standing == Standing::Home {
+    if locked.standing == HomeStanding::Home {
         return Err(Refusal::ScopeExists.into());
     }
     let replica = chain::load(conn, scope, &locked).await?;
-    if locked.standing == Standing::Moved || replica.state().membership.home == from {
+    if locked.standing == HomeStanding::Moved || replica.state().membership.home == from {
         return Ok(Some(replica));
     }
     if transfers::is_bound(conn, scope).await? {
@@ -166,11 +166,11 @@ impl Fetching {
                 Box::pin(async move {
                     let scope = state.scope();
                     if before.seq == 0 {
-                        chain::create(conn, &state, Standing::Fetched, 0).await?;
+                        chain::create(conn, &state, HomeStanding::Fetched, 0).await?;
                     }
                     let locked = chain::lock(conn, scope).await?.ok_or(StoreError::Lost)?;
                     // Somebody else has fetched meanwhile: this fetch begins anew.
-                    if locked.position != before || locked.standing == Standing::Home {
+                    if locked.position != before || locked.standing == HomeStanding::Home {
                         return Err(Refusal::Bound.into());
                     }
                     let last = page.records.len().saturating_sub(1);

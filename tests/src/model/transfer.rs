@@ -61,7 +61,7 @@ impl Transfers {
 
     fn promised(&self) -> impl Iterator<Item = HomeAccept> + '_ {
         self.targets.values().filter_map(|t| match &t.standing {
-            Standing::Bound(accept) => Some(accept.clone()),
+            TargetStanding::Bound(accept) => Some(accept.clone()),
             _ => None,
         })
     }
@@ -69,7 +69,7 @@ impl Transfers {
     /// Whether this home has promised to serve the scope on exactly this acceptance.
     pub fn awaits(&self, accept: &HomeAccept) -> bool {
         let target = self.targets.get(&(accept.scope, accept.home_epoch));
-        self.is_bound(accept.scope) && target.is_some_and(|t| t.standing == Standing::Bound(accept.clone()))
+        self.is_bound(accept.scope) && target.is_some_and(|t| t.standing == TargetStanding::Bound(accept.clone()))
     }
 }
 
@@ -204,7 +204,7 @@ impl Homes {
             match target.step(TargetInput::Prepare { accept: &accept }) {
                 Ok((next, _)) => *target = next,
                 Err(Refusal::Bound) => {
-                    let Standing::Bound(bound) = &target.standing else { unreachable!("it said so") };
+                    let TargetStanding::Bound(bound) = &target.standing else { unreachable!("it said so") };
                     let accepts = vec![Signed::sign(bound, &home.key)];
                     return Ok(Prepared { accepts, fetched });
                 }
@@ -359,7 +359,7 @@ impl ModelHome {
             let epoch = bound.chain.replica.state().membership.home_epoch + 1;
             let target = self.transfers.targets.entry((scope, epoch)).or_default();
             *target = target.step(TargetInput::Release { accept: abort.accept }).map_err(code)?.0;
-            if target.standing == Standing::Nothing {
+            if target.standing == TargetStanding::Nothing {
                 self.transfers.bound.remove(&scope);
             }
         }

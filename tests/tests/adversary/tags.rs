@@ -68,12 +68,12 @@ fn w7_shorter_tags_of_a_commit_are_refused_by_every_member() {
 #[test]
 fn w7_no_shorter_seal_letter_or_link_opens() {
     let key = |byte| ContentKey::from_exporter(&[byte; 32]).unwrap();
-    let envelope = seal::Envelope { salt: [1; 32], device: DeviceId([2; 16]), counter: 3, header: b"header" };
+    let binding = seal::Binding { salt: [1; 32], device: DeviceId([2; 16]), counter: 3, header: b"header" };
     let changes = vec![vec![7; 50]];
-    let sealed = seal::seal(&key(1), &envelope, &changes).unwrap();
-    assert_eq!(seal::open(&key(1), &envelope, &sealed).unwrap(), changes);
+    let sealed = seal::seal(&key(1), &binding, &changes).unwrap();
+    assert_eq!(seal::open(&key(1), &binding, &sealed).unwrap(), changes);
     for length in 0..sealed.len() {
-        assert!(seal::open(&key(1), &envelope, &sealed[..length]).is_err(), "a seal of {length} bytes");
+        assert!(seal::open(&key(1), &binding, &sealed[..length]).is_err(), "a seal of {length} bytes");
     }
     let place = KeyChain::new(ScopeId([4; 16]), 1).place(2);
     let link = make_link(&key(2), &key(1), &place);

@@ -74,9 +74,9 @@ fn c6_old_keys_and_the_whole_chain_open_nothing_that_came_after_the_removal() {
         match &event.body {
             Body::Change(change) => {
                 let header = encode(&SealContext::of(&event, change.count));
-                let envelope =
-                    seal::Envelope { salt: change.salt, device: event.device, counter: event.counter, header: &header };
-                let opens = keys.iter().any(|key| seal::open(key, &envelope, change.sealed.as_slice()).is_ok());
+                let binding =
+                    seal::Binding { salt: change.salt, device: event.device, counter: event.counter, header: &header };
+                let opens = keys.iter().any(|key| seal::open(key, &binding, change.sealed.as_slice()).is_ok());
                 let late = record.seq as usize > known;
                 assert_eq!(opens, !late, "record {}", record.seq);
                 if late {

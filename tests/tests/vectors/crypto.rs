@@ -9,7 +9,7 @@ use openmls_rust_crypto::RustCrypto;
 use serde_json::{Value, json};
 use stafett_client_core::keychain::{ContentKey, Place, check, make_bridge, open_bridge};
 use stafett_client_core::letter::{SealedLetter, key_pair};
-use stafett_client_core::seal::{Envelope, SealError, change_tag, open, padded, seal};
+use stafett_client_core::seal::{Binding, SealError, change_tag, open, padded, seal};
 use stafett_client_core::{letter, seal as sealing};
 use stafett_protocol::code::Code;
 use stafett_protocol::codec::encode;
@@ -178,8 +178,8 @@ pub fn changes() -> File {
     let long: Vec<u8> = (0..1800u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     for changes in [vec![vec![9; 40]], vec![vec![1; 20], vec![2; 30], vec![]], vec![long]] {
         let header = encode(&at(changes.len() as u16));
-        let envelope = Envelope { salt, device, counter: 4, header: &header };
-        let sealed = seal(&key, &envelope, &changes).unwrap();
+        let binding = Binding { salt, device, counter: 4, header: &header };
+        let sealed = seal(&key, &binding, &changes).unwrap();
         let mut good = vector(changes.len() as u16, &sealed);
         good["changes"] = changes.iter().map(|c| to_hex(c)).collect();
         good["tag"] = to_hex(&change_tag(&key, &salt, &changes)).into();
@@ -187,7 +187,7 @@ pub fn changes() -> File {
     }
     let refuse = |why: &str, count, sealed: Vec<u8>, error| {
         let header = encode(&at(count));
-        assert_eq!(open(&key, &Envelope { salt, device, counter: 4, header: &header }, &sealed), Err(error), "{why}");
+        assert_eq!(open(&key, &Binding { salt, device, counter: 4, header: &header }, &sealed), Err(error), "{why}");
         let mut vector = vector(count, &sealed);
         vector["refused"] = why.into();
         vector

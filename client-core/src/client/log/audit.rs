@@ -23,8 +23,8 @@ impl Client {
     /// A command goes before what a home is owed; that is loaded after it.
     pub(crate) fn load_for_command(&mut self, loading: Loading) {
         match self.load.replace(loading) {
-            Some(Loading::Return { scope, after }) => self.session.owed.push_front((scope, after)),
-            Some(Loading::Parting { scope, after }) => self.session.parting.push_front((scope, after)),
+            Some(Loading::Return { scope, after }) => self.stream.owed.push_front((scope, after)),
+            Some(Loading::Parting { scope, after }) => self.stream.parting.push_front((scope, after)),
             _ => {}
         }
     }

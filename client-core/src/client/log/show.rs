@@ -113,7 +113,7 @@ impl Client {
         let value = crate::client::joining::invitations::leader_invite(&added.leader_code, self.now);
         self.table.write(Space::State, &[b"invite/".as_slice(), &added.unit.0].concat(), value);
         let own = self.me.as_ref().map(crate::client::me::Me::number).unwrap_or_default();
-        self.session.send(own, Request::Units, Sent::Units);
+        self.stream.send(own, Request::Units, Sent::Units);
     }
 
     pub(crate) fn log_list(&mut self) -> Answer {

@@ -113,7 +113,7 @@ impl Client {
         for s in self.scopes.values().filter(|s| s.standing == Standing::Member && s.kind() == ScopeKind::Card) {
             let state = s.replica.state();
             let holds = state.holder().is_some_and(|h| h.person == me);
-            let stale = self.session.blocked.contains(&s.id()) || !self.informed(s.id());
+            let stale = self.stream.blocked.contains(&s.id()) || !self.informed(s.id());
             if !holds || can(state, me, Action::Change, self.home_now()).is_err() || stale {
                 continue;
             }

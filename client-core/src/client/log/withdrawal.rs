@@ -201,7 +201,7 @@ impl Client {
             let first_time = self.table.read(Space::State, &carried_key(key)).is_none();
             let due = may
                 && first_time
-                && !self.session.withdrawals_heard.contains(key)
+                && !self.stream.withdrawals_heard.contains(key)
                 && self.withdrawal_missing(state, signed);
             due.then_some(scope)
         };

@@ -27,7 +27,7 @@ impl Client {
     pub(crate) fn submit_bundle(&mut self, bundle: Bundle, scopes: Vec<ScopeId>) {
         let home = self.home_of(scopes.first().copied().unwrap_or_default());
         self.keep_bundle(home, &bundle);
-        self.session.send(home, Request::Submit(bundle), Sent::Bundle(scopes));
+        self.stream.send(home, Request::Submit(bundle), Sent::Bundle(scopes));
     }
 
     pub(crate) fn keep_bundle(&mut self, home: Municipality, bundle: &Bundle) {
@@ -68,7 +68,7 @@ impl Client {
         let events: Result<Vec<Event>, _> = bundle.envelopes.iter().map(|e| e.event.peek()).collect();
         let events = events.map_err(|e| Problem::data("bundle", e.to_string()))?;
         let missing: Vec<ScopeId> = events.iter().filter(|e| !self.stands_here(e)).map(|e| e.scope).collect();
-        let told = !missing.iter().any(|scope| self.session.blocked.contains(scope));
+        let told = !missing.iter().any(|scope| self.stream.blocked.contains(scope));
         let partly = told && !missing.is_empty() && missing.len() < events.len();
         for event in &events {
             let state = self.scopes.get(&event.scope).map(|s| s.replica.state());
@@ -94,8 +94,8 @@ impl Client {
             return Ok(());
         }
         // Where the home has another history, whatever it answers cannot be followed here: nothing is asked for again.
-        if !scopes.iter().any(|scope| self.session.busy(*scope) || self.parted.contains_key(scope)) {
-            self.session.send(home, Request::Submit(bundle), Sent::Bundle(scopes));
+        if !scopes.iter().any(|scope| self.stream.busy(*scope) || self.parted.contains_key(scope)) {
+            self.stream.send(home, Request::Submit(bundle), Sent::Bundle(scopes));
         }
         Ok(())
     }
@@ -109,7 +109,7 @@ impl Client {
         let again = lost.contains(&true);
         self.drop_bundle(home);
         if !again {
-            self.session.unplanned.extend(scopes);
+            self.stream.unplanned.extend(scopes);
             if is_final(&problem.code) {
                 let begun: Vec<ScopeId> = scopes.iter().copied().filter(|s| self.foundings.contains_key(s)).collect();
                 for scope in begun {

@@ -184,7 +184,7 @@ impl Client {
         if let Some((kind, lines)) = wish {
             let id = hash("refused request", &[row, &self.now.to_be_bytes()]);
             self.keep(None, &id.0, kind, lines, reason);
-            self.session.counts.given_up += 1;
+            self.stream.counts.given_up += 1;
         }
     }
 
@@ -197,7 +197,7 @@ impl Client {
         };
         let first = s.document.pending().next().map(|p| p.hash);
         let drafts = first.map_or_else(Vec::new, |hash| s.document.refuse(&hash).unwrap_or_default());
-        self.session.counts.given_up += self.keep_drafts(scope, &drafts, reason);
+        self.stream.counts.given_up += self.keep_drafts(scope, &drafts, reason);
         if let Err(problem) = self.save_scope(scope) {
             self.report(&problem);
         }
@@ -207,7 +207,7 @@ impl Client {
     /// tomorrow.
     pub(crate) fn founding_refused(&mut self, scope: ScopeId, reason: &str) {
         if !FOUNDED_LATER.contains(&reason) {
-            self.session.counts.given_up += self.draft_founding(scope, reason);
+            self.stream.counts.given_up += self.draft_founding(scope, reason);
         }
     }
 
@@ -256,7 +256,7 @@ impl Client {
         };
         let closed: Vec<_> = self.scopes.values().filter_map(closed).collect();
         for (scope, reason) in closed {
-            if !self.session.busy(scope) {
+            if !self.stream.busy(scope) {
                 self.refuse_pending(scope, reason);
             }
         }

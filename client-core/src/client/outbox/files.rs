@@ -33,7 +33,7 @@ impl Client {
     /// Whether the home has every file that the waiting edits of a scope refer to.
     pub(crate) fn files_sent(&self, scope: ScopeId) -> bool {
         let home = self.home_of(scope);
-        let sent = |at: &FileAt| self.session.uploads.get(&(home, at.id)) == Some(&Upload::Whole);
+        let sent = |at: &FileAt| self.stream.uploads.get(&(home, at.id)) == Some(&Upload::Whole);
         self.waiting_files(scope).iter().all(|(at, _)| sent(at))
     }
 
@@ -47,7 +47,7 @@ impl Client {
         let open = |s: &Scope| s.standing == Standing::Member && s.unaudited.is_none();
         let scopes: Vec<ScopeId> = self.scopes.iter().filter(|(_, s)| open(s)).map(|(id, _)| *id).collect();
         for scope in scopes {
-            if !self.informed(scope) || self.session.blocked.contains(&scope) || self.forked(scope) {
+            if !self.informed(scope) || self.stream.blocked.contains(&scope) || self.forked(scope) {
                 continue;
             }
             let home = self.home_of(scope);
@@ -56,9 +56,9 @@ impl Client {
                 if !stands {
                     // The edit has become a draft; the file is where its author took it from.
                     self.drop_waiting(at, &waiting.manifest);
-                } else if let Entry::Vacant(first) = self.session.uploads.entry((home, at.id)) {
+                } else if let Entry::Vacant(first) = self.stream.uploads.entry((home, at.id)) {
                     first.insert(Upload::Asked { missing: usize::MAX, tries: 0 });
-                    self.session.send(home, Request::PutAttachment(waiting.manifest), Sent::File(at));
+                    self.stream.send(home, Request::PutAttachment(waiting.manifest), Sent::File(at));
                 }
             }
             self.fetch_files(home, scope);
@@ -82,18 +82,18 @@ impl Client {
         let row = self.table.read(Space::Outbox, &waiting_key(at)).and_then(|row| decode::<Waiting>(row).ok());
         let (Some(Waiting { manifest, .. }), true) = (row, wants.attachment == at.id) else { return };
         if wants.parts.is_empty() {
-            self.session.uploads.insert((home, at.id), Upload::Whole);
+            self.stream.uploads.insert((home, at.id), Upload::Whole);
             return;
         }
         // What a home wants is among what there is, each part once: else it could have the same part brought for ever.
         let ascends = wants.parts.is_sorted_by(|one, next| one < next);
         if !ascends || wants.parts.iter().any(|part| usize::from(*part) >= manifest.parts.len()) {
-            self.session.uploads.insert((home, at.id), Upload::Refused);
+            self.stream.uploads.insert((home, at.id), Upload::Refused);
             self.report(&Problem::data("attachment-wanted", "the home wants what was not announced"));
             return;
         }
         let missing = wants.parts.len();
-        let next = match self.session.uploads.get(&(home, at.id)) {
+        let next = match self.stream.uploads.get(&(home, at.id)) {
             // What was lost before is not forgiven: all uploads of a file together are bounded.
             Some(Upload::Asked { missing: before, tries }) if missing < *before => {
                 Upload::Asked { missing, tries: *tries }
@@ -101,20 +101,20 @@ impl Client {
             Some(Upload::Asked { tries, .. }) if *tries < RETRIES => Upload::Asked { missing, tries: tries + 1 },
             _ => Upload::Refused,
         };
-        self.session.uploads.insert((home, at.id), next);
+        self.stream.uploads.insert((home, at.id), next);
         let part = wants.parts.first().copied().filter(|part| usize::from(*part) < manifest.parts.len());
         let bytes = part.and_then(|part| self.table.read(Space::Outbox, &waiting_part_key(&at.id, part)));
         let (Some(part), Some(bytes), true) = (part, bytes, next != Upload::Refused) else { return };
         // One at a time: many at once would stand in the way of all else on the line.
         let place = AttachmentPlace { scope: at.scope, attachment: at.id, part };
         let part = AttachmentPart { place, bytes: bytes.to_vec().into() };
-        self.session.send(home, Request::PutAttachmentPart(part), Sent::FilePart);
-        self.session.send(home, Request::PutAttachment(manifest), Sent::File(at));
+        self.stream.send(home, Request::PutAttachmentPart(part), Sent::FilePart);
+        self.stream.send(home, Request::PutAttachment(manifest), Sent::File(at));
     }
 
     /// A rule's last word makes a draft of the edit; anything else is tried on the next connection.
     fn file_refused(&mut self, home: Municipality, at: FileAt, problem: &WireProblem) {
-        self.session.uploads.insert((home, at.id), Upload::Refused);
+        self.stream.uploads.insert((home, at.id), Upload::Refused);
         if is_final(&problem.code) {
             self.refuse_pending(at.scope, &problem.code);
         }
@@ -144,11 +144,11 @@ impl Client {
         for (at, held) in self.held_files(scope) {
             let part = u16::try_from(held.parts.len()).unwrap_or(u16::MAX);
             let purpose = Sent::FileWanted(at, part);
-            if held.is_whole() || held.damaged == Permit::Yes || self.session.waits_for(&purpose) {
+            if held.is_whole() || held.damaged == Permit::Yes || self.stream.waits_for(&purpose) {
                 continue;
             }
             let place = AttachmentPlace { scope, attachment: at.id, part };
-            self.session.send(home, Request::GetAttachmentPart(place), purpose);
+            self.stream.send(home, Request::GetAttachmentPart(place), purpose);
         }
     }
 

@@ -206,8 +206,8 @@ impl Client {
                 ScopeKind::Journal if self.stands_alone(&founding.plan) => return vec![founding.plan.scope],
                 ScopeKind::Concern => {
                     let card = founding.plan.card.and_then(|card| self.scopes.get(&card));
-                    if card.is_some_and(|c| !self.session.unplanned.contains(&c.id()))
-                        && !self.session.unplanned.contains(&founding.plan.scope)
+                    if card.is_some_and(|c| !self.stream.unplanned.contains(&c.id()))
+                        && !self.stream.unplanned.contains(&founding.plan.scope)
                     {
                         return vec![founding.plan.scope];
                     }
@@ -224,7 +224,7 @@ impl Client {
 
     fn quorum_signed(&self, plan: &Plan) -> bool {
         let signers: Vec<_> = plan.grants.iter().filter(|g| g.grant.id() == plan.basis).map(|g| g.signer).collect();
-        plan.authority.quorum_met(&signers, self.home_now()) && !self.session.unplanned.contains(&plan.scope)
+        plan.authority.quorum_met(&signers, self.home_now()) && !self.stream.unplanned.contains(&plan.scope)
     }
 
     /// Founds what can be founded, in one bundle. Answers whether one is under way now.
@@ -235,7 +235,7 @@ impl Client {
             match self.genesis(*scope) {
                 Ok(envelope) => envelopes.push(envelope),
                 Err(problem) => {
-                    self.session.unplanned.extend(&scopes);
+                    self.stream.unplanned.extend(&scopes);
                     return Err(problem);
                 }
             }
@@ -260,7 +260,7 @@ impl Client {
         let vouchers = me.employee.iter().map(|e| Voucher { employee: e.clone(), assignment: None }).collect();
         let mut keys = KeyChain::new(scope, 1);
         let founding =
-            group::Founding { membership: &membership, log_salt: plan.log_salt, card: plan.card, grants, vouchers };
+            group::Beginning { membership: &membership, log_salt: plan.log_salt, card: plan.card, grants, vouchers };
         let genesis = group::found(&self.provider, me, founding, &mut keys)?;
         let event = Event {
             scope,

@@ -75,14 +75,14 @@ impl Client {
             .queued_rows("l")
             .into_iter()
             .filter_map(|(key, value)| decode::<OutLetter>(&value).ok().map(|letter| (key, letter)))
-            .filter(|(key, _)| !self.session.waits_for(&Sent::Row(key.clone())) && !self.session.parked.contains(key))
+            .filter(|(key, _)| !self.stream.waits_for(&Sent::Row(key.clone())) && !self.stream.parked.contains(key))
             .filter(|(_, letter)| !letter.device.as_ref().is_some_and(|to| self.awaits_registration(to.device)))
             .collect();
         for (key, out) in waiting {
             let devices = match &out.device {
                 Some(one) => vec![(one.device, one.letter_key.clone())],
                 None => people::pin(&self.table, out.to)
-                    .filter(|_| self.session.asked.contains(&out.to) && !self.session.asks_for(out.to))
+                    .filter(|_| self.stream.asked.contains(&out.to) && !self.stream.asks_for(out.to))
                     .map(|p| p.devices.into_iter().map(|d| (d.device, d.letter_key)).collect())
                     .unwrap_or_default(),
             };
@@ -113,7 +113,7 @@ impl Client {
                 self.table.delete(Space::Outbox, &key);
                 continue;
             }
-            self.session.send(home, Request::Letters(letters), Sent::Row(key));
+            self.stream.send(home, Request::Letters(letters), Sent::Row(key));
         }
         Ok(())
     }
@@ -130,28 +130,28 @@ impl Client {
     }
 
     pub(crate) fn ask_persons_at(&mut self, home: Municipality, persons: &[PersonId]) {
-        let new: Vec<PersonId> = persons.iter().filter(|p| !self.session.asked.contains(p)).copied().collect();
+        let new: Vec<PersonId> = persons.iter().filter(|p| !self.stream.asked.contains(p)).copied().collect();
         if !new.is_empty() && self.reach(home) {
-            self.session.asked.extend(&new);
-            self.session.asked_at.extend(new.iter().map(|p| (*p, home)));
-            self.session.send(home, Request::Persons(new.clone()), Sent::Persons(new));
+            self.stream.asked.extend(&new);
+            self.stream.asked_at.extend(new.iter().map(|p| (*p, home)));
+            self.stream.send(home, Request::Persons(new.clone()), Sent::Persons(new));
         }
     }
 
     /// Somebody of whom only others have spoken is not where we thought: the municipalities that ours works with are
     /// asked, one after another.
     pub(crate) fn ask_elsewhere(&mut self, person: PersonId) {
-        if !self.session.asked.contains(&person) || self.session.asks_for(person) {
+        if !self.stream.asked.contains(&person) || self.stream.asks_for(person) {
             return;
         }
         let Ok(trusted) = self.me().map(crate::client::me::Me::trusted) else { return };
         for home in trusted.0.iter().map(|m| m.number) {
-            if self.session.asked_at.contains(&(person, home)) {
+            if self.stream.asked_at.contains(&(person, home)) {
                 continue;
             }
             if self.reach(home) {
-                self.session.asked_at.insert((person, home));
-                self.session.send(home, Request::Persons(vec![person]), Sent::Persons(vec![person]));
+                self.stream.asked_at.insert((person, home));
+                self.stream.send(home, Request::Persons(vec![person]), Sent::Persons(vec![person]));
                 return;
             }
             if self.is_opening(home) {
@@ -198,8 +198,8 @@ impl Client {
         if taken.as_ref().is_err_and(|problem| problem.code == UNKNOWN_MUNICIPALITY) {
             return taken;
         }
-        self.session.counts.received += 1;
-        self.session.send(from, Request::Acknowledge(vec![item.id]), Sent::Acknowledged);
+        self.stream.counts.received += 1;
+        self.stream.send(from, Request::Acknowledge(vec![item.id]), Sent::Acknowledged);
         taken
     }
 
@@ -215,7 +215,7 @@ impl Client {
     }
 
     pub(crate) fn ask_anew(&mut self, scope: ScopeId) {
-        self.session.unblock(scope);
+        self.stream.unblock(scope);
         if self.has_greeted(self.home_of(scope)) {
             self.sync_scope(scope);
         }
@@ -293,7 +293,7 @@ impl Client {
                     return Ok(());
                 }
                 self.table.write(Space::Mail, &key, encode(&signed));
-                self.session.withdrawals_heard.insert(key);
+                self.stream.withdrawals_heard.insert(key);
                 self.heed_withdrawal(&signed)
             }
             Content::Deletion(receipt) => self.take_deletion(device_key, &receipt),

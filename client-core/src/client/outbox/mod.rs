@@ -108,7 +108,7 @@ impl Client {
     }
 
     pub(crate) fn row_done(&mut self, key: &[u8]) {
-        self.session.counts.sent += 1;
+        self.stream.counts.sent += 1;
         let row = self.table.read(Space::Outbox, key).map(decode::<Request>);
         self.table.delete(Space::Outbox, key);
         if let Some(Ok(Request::RemoveDevice(removal))) = row {
@@ -136,7 +136,7 @@ impl Client {
             self.registration_refused(key);
             self.table.delete(Space::Outbox, key);
         } else {
-            self.session.parked.insert(key.to_vec());
+            self.stream.parked.insert(key.to_vec());
         }
         self.report(&Problem::rule(&problem.code, problem.detail.clone()));
     }
@@ -144,11 +144,11 @@ impl Client {
     pub(crate) fn send_requests(&mut self) {
         let Ok(own) = self.me().map(crate::client::me::Me::number) else { return };
         for (key, value) in self.queued_rows("r") {
-            if self.session.waits_for(&Sent::Row(key.clone())) || self.session.parked.contains(&key) {
+            if self.stream.waits_for(&Sent::Row(key.clone())) || self.stream.parked.contains(&key) {
                 continue;
             }
             match decode::<Request>(&value) {
-                Ok(request) => self.session.send(own, request, Sent::Row(key)),
+                Ok(request) => self.stream.send(own, request, Sent::Row(key)),
                 Err(_) => self.table.delete(Space::Outbox, &key),
             }
         }
@@ -173,7 +173,7 @@ impl Client {
         let event = Signed::sign(event, &self.me()?.device_key());
         let bundle = Bundle { envelopes: vec![Envelope { event, welcome: None }], letters: vec![] };
         self.table.write(Space::Outbox, &sent_key(scope), encode(&bundle));
-        self.session.send(self.home_of(scope), Request::Submit(bundle), Sent::Event(scope));
+        self.stream.send(self.home_of(scope), Request::Submit(bundle), Sent::Event(scope));
         Ok(())
     }
 
@@ -188,7 +188,7 @@ impl Client {
             if matches!(out.statement, Statement::Close(_)) && self.can_seal(out.scope) {
                 continue;
             }
-            let free = !self.session.busy(out.scope) && !self.session.blocked.contains(&out.scope);
+            let free = !self.stream.busy(out.scope) && !self.stream.blocked.contains(&out.scope);
             if here && free && self.informed(out.scope) {
                 let event = self.next_event(out.scope, Body::Statement(out.statement))?;
                 self.submit_event(out.scope, &event)?;
@@ -204,10 +204,10 @@ impl Client {
             s.standing == Standing::Member
                 && s.unaudited.is_none()
                 && !s.stopped
-                && !self.session.still.contains(&(id, ContentWork::Sealed))
+                && !self.stream.still.contains(&(id, ContentWork::Sealed))
                 && s.document.pending().len() > 0
-                && !self.session.busy(id)
-                && !self.session.blocked.contains(&id)
+                && !self.stream.busy(id)
+                && !self.stream.blocked.contains(&id)
                 && self.informed(id)
                 && state.listed_at(self.home_now()).is_empty()
                 // What is written now waits for a key that not everybody may have.
@@ -226,7 +226,7 @@ impl Client {
                 Ok(event) => self.submit_event(scope, &event)?,
                 Err(problem) => {
                     // The other scopes' words go out all the same.
-                    self.session.still.insert((scope, ContentWork::Sealed));
+                    self.stream.still.insert((scope, ContentWork::Sealed));
                     self.report(&problem);
                 }
             }
@@ -253,8 +253,8 @@ impl Client {
         let mut event = self.next_event(scope, Body::Change(empty))?;
         let key = s.keys.key(event.epoch).ok_or_else(|| group::mls_problem("the present key is missing"))?;
         let header = encode(&SealContext::of(&event, count));
-        let envelope = seal::Envelope { salt, device: event.device, counter: event.counter, header: &header };
-        let sealed = seal::seal(key, &envelope, &changes).map_err(|e| Problem::data("seal", e.to_string()))?;
+        let binding = seal::Binding { salt, device: event.device, counter: event.counter, header: &header };
+        let sealed = seal::seal(key, &binding, &changes).map_err(|e| Problem::data("seal", e.to_string()))?;
         let tag = seal::change_tag(key, &salt, &changes);
         event.body = Body::Change(Change { salt, count, tag, attachments, sealed: sealed.into() });
         Ok(event)
@@ -284,7 +284,7 @@ impl Client {
                 if let Err(problem) = self.take_records(ours) {
                     let overtaken = WireProblem { code: "counter-used".into(), detail: String::new(), scope: None };
                     if problem.code == WRONG_CLOCK || !self.race_lost(one.scope, &overtaken) {
-                        self.session.blocked.insert(one.scope);
+                        self.stream.blocked.insert(one.scope);
                         self.report(&problem);
                     }
                 }
@@ -315,7 +315,7 @@ impl Client {
 
     /// An event of ours stands in the chain, however we came to know it.
     pub(crate) fn own_event_stands(&mut self, scope: ScopeId, event: &Event) {
-        self.session.retries.remove(&scope);
+        self.stream.retries.remove(&scope);
         self.table.delete(Space::Outbox, &sent_key(scope));
         if let Body::Statement(statement) = &event.body {
             self.drop_statement(scope, statement.clone());
@@ -349,7 +349,7 @@ impl Client {
         match event.as_ref().and_then(|e| e.peek().ok()).map(|e| e.body) {
             Some(Body::Change(_)) => {
                 // What is written waits; a statement or commit of this device need not wait for it.
-                self.session.still.insert((scope, ContentWork::Sealed));
+                self.stream.still.insert((scope, ContentWork::Sealed));
                 if last_word {
                     self.refuse_pending(scope, &problem.code);
                 }
@@ -364,13 +364,13 @@ impl Client {
                     return;
                 }
                 self.keep_statement(scope, &statement, &problem.code);
-                self.session.counts.given_up += 1;
+                self.stream.counts.given_up += 1;
                 self.drop_statement(scope, statement);
                 return self.report(&Problem::rule(&problem.code, problem.detail.clone()));
             }
             _ => {}
         }
-        self.session.blocked.insert(scope);
+        self.stream.blocked.insert(scope);
         self.report(&Problem::rule(&problem.code, problem.detail.clone()));
     }
 

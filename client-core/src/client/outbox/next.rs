@@ -56,7 +56,7 @@ pub(crate) struct Seat {
 impl Client {
     /// After every input: sends what can be sent and begins what must be done.
     pub(crate) fn next_steps(&mut self) {
-        let own = self.session.own_line();
+        let own = self.stream.own_line();
         if own.is_none_or(|l| l.stage != Stage::Greeted) || self.me.as_ref().is_none_or(|m| m.credential().is_err()) {
             return;
         }
@@ -77,7 +77,7 @@ impl Client {
 
     /// Nothing is under way and nothing more can be begun alone.
     pub(crate) fn is_settled(&self) -> bool {
-        self.session.is_settled()
+        self.stream.is_settled()
     }
 
     fn plan_statements(&mut self) -> Result<(), Problem> {
@@ -89,7 +89,7 @@ impl Client {
     }
 
     fn plan_commits(&mut self) -> Result<(), Problem> {
-        for home in self.session.informed_homes() {
+        for home in self.stream.informed_homes() {
             self.plan_commits_at(home)?;
         }
         Ok(())
@@ -97,7 +97,7 @@ impl Client {
 
     /// One bundle at a time at every home.
     fn plan_commits_at(&mut self, home: Municipality) -> Result<(), Problem> {
-        let under_way = self.session.line(home).is_some_and(|l| l.sent.values().any(|s| matches!(s, Sent::Bundle(_))));
+        let under_way = self.stream.line(home).is_some_and(|l| l.sent.values().any(|s| matches!(s, Sent::Bundle(_))));
         if under_way {
             return Ok(());
         }
@@ -120,7 +120,7 @@ impl Client {
             .scopes
             .iter()
             .filter(|(id, s)| {
-                let free = !self.session.busy(**id) && !self.session.unplanned.contains(id) && !self.forked(**id);
+                let free = !self.stream.busy(**id) && !self.stream.unplanned.contains(id) && !self.forked(**id);
                 let halted = s.replica.state().rejected == Permit::Yes;
                 s.standing == Standing::Member && s.facts_read() && free && !halted && self.home_of(**id) == home
             })
@@ -131,7 +131,7 @@ impl Client {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(problem) => {
-                    self.session.unplanned.insert(scope);
+                    self.stream.unplanned.insert(scope);
                     self.report(&problem);
                 }
             }
@@ -154,7 +154,13 @@ impl Client {
             let membership = without(&state.membership, &removes);
             self.commit(
                 scope,
-                group::Plan { adds: vec![], removes, membership: Some(membership), vouchers: vec![], handover: None },
+                group::MembershipChange {
+                    adds: vec![],
+                    removes,
+                    membership: Some(membership),
+                    vouchers: vec![],
+                    handover: None,
+                },
             )?;
             return Ok(true);
         }
@@ -165,7 +171,13 @@ impl Client {
         if stale && can(&state, self.me()?.person, Action::Renew, self.home_now()).is_ok() {
             self.commit(
                 scope,
-                group::Plan { adds: vec![], removes: vec![], membership: None, vouchers: vec![], handover: None },
+                group::MembershipChange {
+                    adds: vec![],
+                    removes: vec![],
+                    membership: None,
+                    vouchers: vec![],
+                    handover: None,
+                },
             )?;
             return Ok(true);
         }
@@ -219,11 +231,17 @@ impl Client {
             return Ok(false);
         }
         // A key package serves once.
-        self.session.packages.clear();
-        self.session.asked_packages.clear();
+        self.stream.packages.clear();
+        self.stream.asked_packages.clear();
         self.commit(
             scope,
-            group::Plan { adds, removes: vec![], membership: Some(membership.sorted()), vouchers, handover: None },
+            group::MembershipChange {
+                adds,
+                removes: vec![],
+                membership: Some(membership.sorted()),
+                vouchers,
+                handover: None,
+            },
         )?;
         Ok(true)
     }
@@ -332,14 +350,18 @@ impl Client {
         seats
     }
 
-    fn commit(&mut self, scope: ScopeId, plan: group::Plan) -> Result<(), Problem> {
+    fn commit(&mut self, scope: ScopeId, plan: group::MembershipChange) -> Result<(), Problem> {
         let envelope = self.commit_envelope(scope, plan)?;
         self.submit_bundle(Bundle { envelopes: vec![envelope], letters: vec![] }, vec![scope]);
         Ok(())
     }
 
     /// The commit that this plan makes, signed; it is pending in MLS until the chain has it.
-    pub(crate) fn commit_envelope(&mut self, scope: ScopeId, plan: group::Plan) -> Result<Envelope, Problem> {
+    pub(crate) fn commit_envelope(
+        &mut self,
+        scope: ScopeId,
+        plan: group::MembershipChange,
+    ) -> Result<Envelope, Problem> {
         let me = self.me()?;
         let s = self.scopes.get(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
         let mut mls = group::load(&self.provider, &s.replica.state().membership)

@@ -24,14 +24,14 @@ const USED_UP: &[u8] = b"packages/used-up";
 
 impl Client {
     pub(crate) fn packages_published(&mut self) {
-        self.session.published = true;
+        self.stream.published = true;
         self.table.write(Space::State, PUBLISHED, self.now.to_be_bytes().to_vec());
     }
 
     /// None are left of those that were laid out and are not too old yet: others have fetched all of them, and until now got
     /// the one of last resort. The owner can see it.
     pub(crate) fn note_packages_left(&mut self, left: u32) {
-        self.session.key_packages_left = left;
+        self.stream.key_packages_left = left;
         let published = self.moment(PUBLISHED).unwrap_or_default();
         if left == 0 && published > 0 && self.now < published.saturating_add(KEY_PACKAGE_MAX_MILLIS) {
             self.table.write(Space::State, USED_UP, self.now.to_be_bytes().to_vec());
@@ -49,18 +49,18 @@ impl Client {
     /// Whether this person's devices may still be let in on this connection: nobody has said yet that they left no key
     /// package, or there is one.
     pub(crate) fn can_be_asked_in(&self, person: PersonId) -> bool {
-        let left = self.session.packages.get(&person).is_some_and(|packages| !packages.is_empty());
-        left || !self.session.asked_packages.contains(&person) || self.packages_under_way()
+        let left = self.stream.packages.get(&person).is_some_and(|packages| !packages.is_empty());
+        left || !self.stream.asked_packages.contains(&person) || self.packages_under_way()
     }
 
     pub(crate) fn publish_key_packages(&mut self) {
         let Ok(own) = self.me().map(crate::client::me::Me::number) else { return };
-        let enough = self.session.key_packages_left as usize >= KEY_PACKAGES / 2;
-        if self.session.published || enough || self.session.waits_for(&Sent::OwnKeyPackages) {
+        let enough = self.stream.key_packages_left as usize >= KEY_PACKAGES / 2;
+        if self.stream.published || enough || self.stream.waits_for(&Sent::OwnKeyPackages) {
             return;
         }
         match self.key_package_offers() {
-            Ok(offers) => self.session.send(own, Request::PublishKeyPackages(offers), Sent::OwnKeyPackages),
+            Ok(offers) => self.stream.send(own, Request::PublishKeyPackages(offers), Sent::OwnKeyPackages),
             Err(problem) => self.report(&problem),
         }
     }
@@ -86,15 +86,15 @@ impl Client {
     /// municipality that is away keeps only its own people waiting.
     pub(crate) fn fetch_packages(&mut self, persons: &[PersonId]) -> bool {
         let mut by_home: BTreeMap<Municipality, Vec<PersonId>> = BTreeMap::new();
-        for person in persons.iter().filter(|p| !self.session.asked_packages.contains(p)) {
+        for person in persons.iter().filter(|p| !self.stream.asked_packages.contains(p)) {
             by_home.entry(self.person_home(*person)).or_default().push(*person);
         }
         let mut may_come = false;
         for (home, persons) in by_home {
             if self.reach(home) {
-                self.session.asked_packages.extend(&persons);
+                self.stream.asked_packages.extend(&persons);
                 let purpose = Sent::KeyPackages(persons.clone());
-                self.session.send(home, Request::FetchKeyPackages(persons), purpose);
+                self.stream.send(home, Request::FetchKeyPackages(persons), purpose);
                 may_come = true;
             }
             may_come |= self.is_opening(home);
@@ -103,7 +103,7 @@ impl Client {
     }
 
     fn packages_under_way(&self) -> bool {
-        self.session.under_way().any(|s| matches!(s, Sent::KeyPackages(_)))
+        self.stream.under_way().any(|s| matches!(s, Sent::KeyPackages(_)))
     }
 
     /// Key packages that came, by the person they can add.
@@ -120,7 +120,7 @@ impl Client {
             let Some(person) = leaf.credential.person.peek().ok().map(|c| c.person) else {
                 continue;
             };
-            self.session.packages.entry(person).or_default().push(offer);
+            self.stream.packages.entry(person).or_default().push(offer);
         }
     }
 
@@ -141,7 +141,7 @@ impl Client {
         let Ok(me) = self.me() else { return BTreeMap::new() };
         let trusted = me.trusted();
         let gone = self.removed_devices();
-        let offers = self.session.packages.get(&person).map(Vec::as_slice).unwrap_or_default();
+        let offers = self.stream.packages.get(&person).map(Vec::as_slice).unwrap_or_default();
         let mut found: BTreeMap<PublicKey, Vec<KeyPackage>> = BTreeMap::new();
         for offer in offers.iter().filter_map(|o| o.peek().ok()) {
             let Ok(package) = group::read_key_package(&self.provider, offer.package.as_slice()) else {

@@ -33,7 +33,7 @@ impl Client {
             Ok(envelope) => self.submit_bundle(Bundle { envelopes: vec![envelope], letters: vec![] }, vec![scope]),
             Err(problem) => {
                 // Not again on this connection; the other scopes go on.
-                self.session.unplanned.insert(scope);
+                self.stream.unplanned.insert(scope);
                 return Err(problem);
             }
         }
@@ -58,9 +58,9 @@ impl Client {
     /// Whether nothing stands between this person and founding this scope anew but a Reject.
     fn may_refound(&self, scope: ScopeId) -> bool {
         let (Ok(me), Some(s)) = (self.me().map(|m| m.person), self.scopes.get(&scope)) else { return false };
-        let free = !self.session.busy(scope)
-            && !self.session.unplanned.contains(&scope)
-            && !self.session.blocked.contains(&scope);
+        let free = !self.stream.busy(scope)
+            && !self.stream.unplanned.contains(&scope)
+            && !self.stream.blocked.contains(&scope);
         let state = s.replica.state();
         free && s.facts_read()
             && state.before_last_commit.iter().any(|m| m.person == me)
@@ -102,7 +102,7 @@ impl Client {
             ..state.membership.clone()
         };
         let founding =
-            group::Founding { membership: &membership, log_salt: None, card: None, grants: vec![], vouchers: vec![] };
+            group::Beginning { membership: &membership, log_salt: None, card: None, grants: vec![], vouchers: vec![] };
         let mut keys = s.keys.clone().next(None, me.device());
         let genesis = group::found(&self.provider, me, founding, &mut keys)?;
         let event = self.next_event(scope, Body::Genesis(genesis))?;

@@ -72,12 +72,12 @@ impl Client {
     pub(crate) fn drive_transfer(&mut self, home: Municipality) -> bool {
         let (Some(moving), Some(bundle)) = (self.moving(home), self.open_bundle(home)) else { return false };
         let scopes: Vec<ScopeId> = bundle.envelopes.iter().filter_map(envelope_scope).collect();
-        if scopes.iter().any(|s| self.session.busy(*s)) {
+        if scopes.iter().any(|s| self.stream.busy(*s)) {
             return true;
         }
         if !moving.accepts.is_empty() {
             let transfer = Transfer { bundle, accepts: moving.accepts };
-            self.session.send(home, Request::CommitTransfer(transfer), Sent::Bundle(scopes));
+            self.stream.send(home, Request::CommitTransfer(transfer), Sent::Bundle(scopes));
         } else if self.queued_rows("t").is_empty() && self.reach(moving.to) {
             // First what the new home has promised for other commits is freed.
             let (mut bundle, to) = (bundle, moving.to);
@@ -88,7 +88,7 @@ impl Client {
             bundle.letters.clear();
             let Moving { offers, acceptances, .. } = moving;
             let preparation = Preparation { from: home, offers, acceptances, bundle };
-            self.session.send(to, Request::PrepareTransfer(preparation), Sent::Prepare(home, scopes));
+            self.stream.send(to, Request::PrepareTransfer(preparation), Sent::Prepare(home, scopes));
         }
         true
     }
@@ -120,12 +120,12 @@ impl Client {
         let of = offers().map(|o| events(o.scope)).sum();
         let fetched: u64 = prepared.fetched.iter().map(|at| at.seq).sum();
         if let Some(log) = offers().next().map(|o| o.log) {
-            self.session.moving = Some(Progress { log, fetched: fetched.min(of), of });
+            self.stream.moving = Some(Progress { log, fetched: fetched.min(of), of });
         }
     }
 
     pub(crate) fn transfer_committed(&mut self, from: Municipality, done: Transferred) -> Result<(), Problem> {
-        self.session.counts.sent += done.accepted.len() as u64;
+        self.stream.counts.sent += done.accepted.len() as u64;
         self.table.delete(Space::State, &moving_key(from));
         self.submitted(done.accepted)?;
         done.tombstones.into_iter().try_for_each(|tombstone| self.moved(tombstone))
@@ -135,13 +135,13 @@ impl Client {
     /// else a home refuses ends this try, and the next is planned on the new state.
     pub(crate) fn transfer_refused(&mut self, home: Municipality, scopes: &[ScopeId], problem: &WireProblem) -> bool {
         let Some(mut moving) = self.moving(home) else { return false };
-        let tries = self.session.retries.entry(scopes.first().copied().unwrap_or_default()).or_default();
+        let tries = self.stream.retries.entry(scopes.first().copied().unwrap_or_default()).or_default();
         *tries += 1;
         if problem.code == "stale-accept" && *tries <= RETRIES {
             moving.accepts.clear();
             self.table.write(Space::State, &moving_key(home), encode(&moving));
             if let Some(log) = moving.offers.first().and_then(|o| o.offer.peek().ok()).map(|o| o.log) {
-                self.session.send(home, Request::HoldTransfer(log), Sent::Hold);
+                self.stream.send(home, Request::HoldTransfer(log), Sent::Hold);
             }
             self.drive_transfer(home);
             return true;
@@ -167,7 +167,7 @@ impl Client {
                 self.table.delete(Space::Outbox, &key);
                 continue;
             };
-            if self.session.waits_for(&Sent::Row(key.clone())) || self.session.parked.contains(&key) {
+            if self.stream.waits_for(&Sent::Row(key.clone())) || self.stream.parked.contains(&key) {
                 continue;
             }
             let (at, request) = match back.freed.is_empty() {
@@ -175,7 +175,7 @@ impl Client {
                 false => (back.to, Request::Release(back.freed)),
             };
             if self.reach(at) {
-                self.session.send(at, request, Sent::Row(key));
+                self.stream.send(at, request, Sent::Row(key));
             }
         }
         Ok(())

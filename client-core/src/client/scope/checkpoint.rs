@@ -70,7 +70,7 @@ fn counts(state: &ScopeState, head: &CheckpointHead, me: stafett_protocol::ids::
 
 impl Client {
     pub(crate) fn plan_checkpoint(&mut self) -> Result<(), Problem> {
-        if self.session.under_way().any(|s| *s != Sent::Acknowledged) {
+        if self.stream.under_way().any(|s| *s != Sent::Acknowledged) {
             return Ok(());
         }
         let me = self.me()?.person;
@@ -86,16 +86,16 @@ impl Client {
                 Some(Role::Guardian | Role::Child) => 4,
                 _ => return false,
             };
-            let runs = !s.stopped && !self.session.still.contains(&(**id, ContentWork::Condensed));
+            let runs = !s.stopped && !self.stream.still.contains(&(**id, ContentWork::Condensed));
             let idle = runs && s.standing == Standing::Member && s.unaudited.is_none() && s.unopened.is_empty();
             idle && s.changes.saturating_sub(written) > patience * due
                 && s.document.pending().len() == 0
-                && !self.session.blocked.contains(id)
-                && !self.session.unplanned.contains(id)
+                && !self.stream.blocked.contains(id)
+                && !self.stream.unplanned.contains(id)
         });
         let Some(scope) = due.map(|(id, _)| *id) else { return Ok(()) };
         if let Err(problem) = self.write_checkpoint(scope) {
-            self.session.still.insert((scope, ContentWork::Condensed));
+            self.stream.still.insert((scope, ContentWork::Condensed));
             return Err(problem);
         }
         Ok(())
@@ -127,11 +127,11 @@ impl Client {
         for part in sealed.chunks(CHECKPOINT_PART_BYTES) {
             head.parts.push(part_hash(part));
             let part = CheckpointPart { scope, bytes: part.to_vec().into() };
-            self.session.send(home, Request::PutCheckpointPart(part), Sent::Acknowledged);
+            self.stream.send(home, Request::PutCheckpointPart(part), Sent::Acknowledged);
         }
         let changes = s.changes;
         let checkpoint = Checkpoint { head: Signed::sign(&head, &device_key), facts: facts.into() };
-        self.session.send(home, Request::PutCheckpoint(checkpoint), Sent::Checkpoint(scope, changes));
+        self.stream.send(home, Request::PutCheckpoint(checkpoint), Sent::Checkpoint(scope, changes));
         Ok(())
     }
 
@@ -161,7 +161,7 @@ impl Client {
         };
         match checked() {
             Ok(incoming) => {
-                self.session.incoming.insert(scope, incoming);
+                self.stream.incoming.insert(scope, incoming);
                 Ok(())
             }
             Err(problem) => self.without_checkpoint(scope, problem),
@@ -170,13 +170,13 @@ impl Client {
 
     /// The events are the truth: they are asked for as if there were no checkpoint.
     fn without_checkpoint(&mut self, scope: ScopeId, problem: Problem) -> Result<(), Problem> {
-        self.session.incoming.remove(&scope);
+        self.stream.incoming.remove(&scope);
         self.sync_scope(scope);
         Err(problem)
     }
 
     pub(crate) fn checkpoint_part(&mut self, part: &CheckpointPart) -> Result<(), Problem> {
-        let Some(incoming) = self.session.incoming.get_mut(&part.scope) else { return Ok(()) };
+        let Some(incoming) = self.stream.incoming.get_mut(&part.scope) else { return Ok(()) };
         if incoming.head.parts.get(incoming.parts) != Some(&part_hash(part.bytes.as_slice())) {
             return self.without_checkpoint(part.scope, refused("a part is not the one that was signed"));
         }
@@ -185,7 +185,7 @@ impl Client {
         if incoming.parts < incoming.head.parts.len() {
             return Ok(());
         }
-        let Some(incoming) = self.session.incoming.remove(&part.scope) else { return Ok(()) };
+        let Some(incoming) = self.stream.incoming.remove(&part.scope) else { return Ok(()) };
         match self.adopt(incoming) {
             Ok(()) => Ok(()),
             Err(problem) => self.without_checkpoint(part.scope, problem),
@@ -211,7 +211,7 @@ impl Client {
         s.unaudited = Some(claim);
         self.table.write(Space::State, &info_key(scope), incoming.facts.group_info.as_slice().to_vec());
         self.scopes.insert(scope, s);
-        self.session.sealed.insert(scope, incoming);
+        self.stream.sealed.insert(scope, incoming);
         self.save_scope(scope)
     }
 
@@ -244,14 +244,14 @@ impl Client {
         s.unaudited = Some(claim);
         s.facts_changed = true;
         let changes = s.changes;
-        self.session.counts.given_up += self.keep_drafts(scope, &drafts, "quarantined");
+        self.stream.counts.given_up += self.keep_drafts(scope, &drafts, "quarantined");
         self.checkpoint_stored(scope, changes);
         self.save_scope(scope)
     }
 
     /// The Welcome has brought the key of a checkpoint that this device joined by.
     pub(crate) fn open_checkpoint(&mut self, scope: ScopeId) {
-        let Some(incoming) = self.session.sealed.remove(&scope) else { return };
+        let Some(incoming) = self.stream.sealed.remove(&scope) else { return };
         let (Ok(me), now) = (self.me().map(|m| m.person), self.home_now()) else { return };
         let Some(s) = self.scopes.get_mut(&scope) else { return };
         // Who the author is, the Welcome has now confirmed.

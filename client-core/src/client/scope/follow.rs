@@ -45,9 +45,9 @@ impl Client {
         let scopes: Vec<&SyncedScope> = scopes.iter().filter(|s| self.home_of(s.scope) == from).collect();
         for (scope, position) in scopes.iter().filter_map(|s| Some((s.scope, s.position?))) {
             self.served(from, scope);
-            self.session.stands.insert(scope, position.seq);
+            self.stream.stands.insert(scope, position.seq);
             // The home has signed for others what it does not show us: nothing is sealed on an old state.
-            let behind = self.session.expected.get(&scope).is_some_and(|seq| *seq > position.seq);
+            let behind = self.stream.expected.get(&scope).is_some_and(|seq| *seq > position.seq);
             if behind && !self.going_on(scope) && !self.is_other(scope, position) {
                 self.withheld(scope, position.seq);
             }
@@ -59,7 +59,7 @@ impl Client {
             }
         }
         for synced in scopes.iter().filter(|s| s.position.is_none()) {
-            self.session.blocked.insert(synced.scope);
+            self.stream.blocked.insert(synced.scope);
             // Our own copy says so too: the consent has run out, or we are listed.
             let over = self.scopes.get(&synced.scope).is_some_and(|s| {
                 s.standing == Standing::Member && s.replica.state().listed_at(self.both_now()).contains(&device)
@@ -112,7 +112,7 @@ impl Client {
         let mut followed = Ok(());
         let mut left = false;
         for record in fresh {
-            self.session.counts.received += 1;
+            self.stream.counts.received += 1;
             let here = self.scopes.contains_key(&scope);
             followed = self.follow(scope, record);
             // What comes after this device's removal is not its to follow; if it is let in again, it reads all anew.
@@ -147,8 +147,8 @@ impl Client {
     fn undo(&mut self, scope: ScopeId, before: (rows::Mark, rows::Mark)) {
         self.provider.storage().rollback(before.0);
         self.table.rollback(before.1);
-        self.session.blocked.insert(scope);
-        self.session.unplanned.insert(scope);
+        self.stream.blocked.insert(scope);
+        self.stream.unplanned.insert(scope);
         match Scope::load(&self.table, scope) {
             Ok(before) => self.scopes.insert(scope, before),
             Err(_) => self.scopes.remove(&scope),
@@ -173,7 +173,7 @@ impl Client {
     fn out_of_turn(&mut self, scope: ScopeId, record: Record, receipt: &Receipt) -> Result<(), Problem> {
         let covers = receipt.scope == scope && receipt.position.seq >= record.seq;
         let removed = covers && self.try_removal(scope, &record)?;
-        if !removed && !self.session.line(self.home_of(scope)).is_some_and(crate::client::stream::line::Line::syncing) {
+        if !removed && !self.stream.line(self.home_of(scope)).is_some_and(crate::client::stream::line::Line::syncing) {
             self.sync_scope(scope);
         }
         Ok(())
@@ -368,7 +368,7 @@ impl Client {
     /// The chain shows what the rules forbid: nothing after it is read in this session, and everybody is told
     /// where `log show` says so. A home that mends its chain is followed again.
     pub(crate) fn halt(&mut self, scope: ScopeId, problem: &Problem) {
-        self.session.blocked.insert(scope);
+        self.stream.blocked.insert(scope);
         self.table.write(
             Space::State,
             &halted_key(scope),

@@ -44,7 +44,7 @@ pub(crate) fn load(provider: &Provider, membership: &Membership) -> Option<MlsGr
 }
 
 /// What stands beside MLS in a genesis.
-pub(crate) struct Founding<'a> {
+pub(crate) struct Beginning<'a> {
     pub membership: &'a Membership,
     pub log_salt: Option<[u8; 16]>,
     pub card: Option<ScopeId>,
@@ -56,7 +56,7 @@ pub(crate) struct Founding<'a> {
 pub(crate) fn found(
     provider: &Provider,
     me: &Me,
-    founding: Founding<'_>,
+    founding: Beginning<'_>,
     keys: &mut KeyChain,
 ) -> Result<Genesis, Problem> {
     let membership = founding.membership;
@@ -94,7 +94,7 @@ pub(crate) fn found(
 }
 
 /// A membership change to commit; both empty and `membership` unchanged renews one's own leaf.
-pub(crate) struct Plan {
+pub(crate) struct MembershipChange {
     pub adds: Vec<KeyPackage>,
     pub removes: Vec<PublicKey>,
     pub membership: Option<Membership>,
@@ -107,7 +107,7 @@ pub(crate) fn commit(
     provider: &Provider,
     me: &Me,
     group: &mut MlsGroup,
-    plan: Plan,
+    plan: MembershipChange,
     keys: &KeyChain,
 ) -> Result<(Commit, Option<Vec<u8>>), Problem> {
     let signer = LeafSigner(me.device_key());

@@ -175,7 +175,7 @@ impl Client {
             self.table.delete(Space::State, &row_key(kind, scope));
         }
         self.table.delete_all(Space::State, &row_key("seen", scope));
-        self.session.expected.remove(&scope);
+        self.stream.expected.remove(&scope);
     }
 
     fn shown(&self, scope: ScopeId) -> Vec<(Vec<u8>, Signed<Receipt>)> {
@@ -216,7 +216,7 @@ impl Client {
 
     /// The home stops short of what it has signed for others: they get our own receipt to compare.
     pub(crate) fn withheld(&mut self, scope: ScopeId, upto: u64) {
-        self.session.unplanned.insert(scope);
+        self.stream.unplanned.insert(scope);
         self.halt(scope, &Problem::rule("withheld", "the home keeps back what it has shown to other members"));
         let beyond = |r: &Signed<Receipt>| r.peek().is_ok_and(|r| r.position.seq > upto);
         let shown = self.shown(scope).into_iter().filter(|(_, r)| beyond(r));

@@ -88,7 +88,7 @@ impl Client {
 
     /// Whether plans in this scope stand on news: its home has answered, and nothing is being asked.
     pub(crate) fn informed(&self, scope: ScopeId) -> bool {
-        self.session.line(self.home_of(scope)).is_some_and(crate::client::stream::line::Line::is_informed)
+        self.stream.line(self.home_of(scope)).is_some_and(crate::client::stream::line::Line::is_informed)
     }
 
     /// The municipalities that ours has agreed with. What is known stays: chains of the past hang on it.

@@ -52,13 +52,13 @@ struct Cursor {
     time: Millis,
     counters: Vec<DeviceCounter>,
     heads: Vec<Position>,
-    opened: Opened,
+    opened: OpenedUpTo,
     changes: u64,
 }
 
 /// The newest generation and epoch whose changes are in the document, and the last of them in the chain.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, TlsSerialize, TlsDeserialize, TlsSize)]
-pub(crate) struct Opened {
+pub(crate) struct OpenedUpTo {
     pub generation: u32,
     pub epoch: u64,
     pub seq: u64,
@@ -94,7 +94,7 @@ pub(crate) struct Scope {
     pub stopped: bool,
     pub standing: Standing,
     pub unopened: Vec<Unopened>,
-    pub opened: Opened,
+    pub opened: OpenedUpTo,
     /// Changes taken in on this device: when the next checkpoint is due.
     pub changes: u64,
     /// What here was not read from the events themselves, or must be read from them anew.
@@ -144,7 +144,7 @@ impl Scope {
             stopped: false,
             standing,
             unopened: vec![],
-            opened: Opened::default(),
+            opened: OpenedUpTo::default(),
             changes: 0,
             unaudited: None,
             saved_unopened: BTreeSet::new(),

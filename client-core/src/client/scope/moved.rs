@@ -122,9 +122,9 @@ impl Client {
         let Some(last) = state.filter(|s| s.moves.len() > moves_before).and_then(|s| s.moves.last()).copied() else {
             return;
         };
-        self.session.unblock(scope);
+        self.stream.unblock(scope);
         let position = stafett_protocol::wire::ScopePosition { scope, seq: last.seq };
-        self.session.send(last.from, Request::Sync(vec![position]), Sent::Sync);
+        self.stream.send(last.from, Request::Sync(vec![position]), Sent::Sync);
     }
 
     /// "It moved": checked against both municipalities' keys and kept for whoever needs it.
@@ -168,11 +168,11 @@ impl Client {
         let for_home: Vec<Signed<Tombstone>> = waiting.filter(|t| t.peek().is_ok_and(|t| t.to == home)).collect();
         for tombstone in &for_home {
             if let Ok(t) = tombstone.peek() {
-                self.session.unblock(t.scope);
+                self.stream.unblock(t.scope);
             }
         }
         if !for_home.is_empty() {
-            self.session.send(home, Request::Activate(for_home), Sent::Activate);
+            self.stream.send(home, Request::Activate(for_home), Sent::Activate);
         }
     }
 
@@ -223,7 +223,7 @@ impl Client {
         told.dedup();
         for person in told {
             // The letter goes to each device that there is now: whom we asked about before may have got another.
-            self.session.asked.remove(&person);
+            self.stream.asked.remove(&person);
             let at = stafett_protocol::letter::WelcomeAt { home, log, scope };
             self.write_letter(person, stafett_protocol::letter::Content::WelcomeAt(at));
         }

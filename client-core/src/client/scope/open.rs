@@ -4,7 +4,7 @@
 use crate::client::Client;
 use crate::client::input::{News, Problem};
 use crate::client::scope::group;
-use crate::client::scope::{Opened, Scope, Standing, Unopened};
+use crate::client::scope::{OpenedUpTo, Scope, Standing, Unopened};
 use crate::document::{Delivered, Outcome, Received, Writer};
 use crate::keychain::ContentKey;
 use crate::rows::Space;
@@ -32,7 +32,7 @@ pub(crate) enum ContentWork {
     Noted,
 }
 
-impl crate::client::stream::Session {
+impl crate::client::stream::Stream {
     /// What was refused in a scope may be tried again.
     pub fn unblock(&mut self, scope: ScopeId) {
         self.blocked.remove(&scope);
@@ -43,13 +43,13 @@ impl crate::client::stream::Session {
 fn open_one(s: &Scope, sealed: &Unopened) -> Result<Vec<Vec<u8>>, String> {
     let key = open_key(s, sealed).ok_or("no key")?;
     let header = encode(&sealed.context);
-    let envelope = seal::Envelope {
+    let binding = seal::Binding {
         salt: sealed.change.salt,
         device: sealed.context.device,
         counter: sealed.context.counter,
         header: &header,
     };
-    let changes = seal::open(key, &envelope, sealed.change.sealed.as_slice()).map_err(|e| e.to_string())?;
+    let changes = seal::open(key, &binding, sealed.change.sealed.as_slice()).map_err(|e| e.to_string())?;
     seal::verify_tag(key, &sealed.change.salt, &changes, &sealed.change.tag).map_err(|e| e.to_string())?;
     if changes.len() != usize::from(sealed.change.count) {
         return Err("the number of changes is not the one announced".into());
@@ -87,8 +87,8 @@ pub(crate) fn open_ready(s: &mut Scope) -> Option<Opening> {
         over.iter().map(|u| (u.seq, "the scope was founded anew without it".to_owned())).collect();
     for sealed in &ready {
         let Unopened { seq, context, .. } = sealed;
-        let at = Opened { generation: context.generation, epoch: context.epoch, seq: *seq };
-        s.opened = Opened { seq: s.opened.seq.max(*seq), ..s.opened.max(at) };
+        let at = OpenedUpTo { generation: context.generation, epoch: context.epoch, seq: *seq };
+        s.opened = OpenedUpTo { seq: s.opened.seq.max(*seq), ..s.opened.max(at) };
         match open_one(s, sealed) {
             Ok(changes) => events.push(Received {
                 device: sealed.context.device,
@@ -140,15 +140,15 @@ impl Client {
         };
         if let Some(delivered) = delivered {
             let refused = delivered.outcomes.iter().filter(|o| matches!(o, Outcome::Quarantined(_))).count();
-            self.session.counts.refused += refused as u64;
+            self.stream.counts.refused += refused as u64;
             let news = delivered.entries.into_iter().map(|(section, entry)| News { scope, section, entry });
             self.news.extend(news);
-            self.session.counts.given_up += self.keep_drafts(scope, &delivered.drafts, "quarantined");
+            self.stream.counts.given_up += self.keep_drafts(scope, &delivered.drafts, "quarantined");
         }
         for (seq, why) in unreadable {
             let key = [b"unreadable/".as_slice(), &scope.0, &seq.to_be_bytes()].concat();
             self.table.write(Space::State, &key, why.into_bytes());
-            self.session.counts.refused += 1;
+            self.stream.counts.refused += 1;
         }
     }
 
@@ -158,12 +158,12 @@ impl Client {
         scope: ScopeId,
         edit: impl FnOnce(&mut Transaction<'_>) -> Result<(), AutomergeError>,
     ) -> bool {
-        if self.session.still.contains(&(scope, ContentWork::Noted)) {
+        if self.stream.still.contains(&(scope, ContentWork::Noted)) {
             return false;
         }
         let written = self.edit(scope, edit);
         if let Err(problem) = &written {
-            self.session.still.insert((scope, ContentWork::Noted));
+            self.stream.still.insert((scope, ContentWork::Noted));
             self.report(problem);
         }
         written.is_ok()

@@ -103,7 +103,7 @@ impl Client {
     /// What the home has is read from its first record, beside what is here.
     pub(crate) fn histories_part(&mut self, scope: ScopeId, until: u64) {
         if self.followed(scope).is_some() {
-            self.session.blocked.insert(scope);
+            self.stream.blocked.insert(scope);
             self.parted.entry(scope).or_insert(Parted { until, ..Parted::default() });
         }
     }
@@ -116,8 +116,8 @@ impl Client {
             open.map(|(scope, p)| ScopePosition { scope: *scope, seq: next(p) }).collect();
         for after in waiting {
             let purpose = crate::client::stream::Sent::History(after.scope);
-            if !self.session.waits_for(&purpose) {
-                self.session.send(self.home_of(after.scope), Request::History(after), purpose);
+            if !self.stream.waits_for(&purpose) {
+                self.stream.send(self.home_of(after.scope), Request::History(after), purpose);
             }
         }
         Ok(())
@@ -176,7 +176,7 @@ impl Client {
         }
         other.leaving |= self.going_on(scope);
         if other.leaving {
-            self.session.parting.push_back((scope, other.common));
+            self.stream.parting.push_back((scope, other.common));
         }
     }
 
@@ -194,9 +194,9 @@ impl Client {
         for statement in carried {
             self.queue_statement(scope, statement);
         }
-        self.session.blocked.remove(&scope);
-        self.session.unplanned.remove(&scope);
-        self.session.still.retain(|(s, _): &(ScopeId, ContentWork)| *s != scope);
+        self.stream.blocked.remove(&scope);
+        self.stream.unplanned.remove(&scope);
+        self.stream.still.retain(|(s, _): &(ScopeId, ContentWork)| *s != scope);
         self.sync_scope(scope);
         Ok(())
     }
@@ -296,13 +296,13 @@ impl Client {
         }
         for scope in &ours {
             self.table.write(Space::State, &row_key(GOING_ON, *scope), vec![]);
-            self.session.unplanned.remove(scope);
+            self.stream.unplanned.remove(scope);
             match self.parted.get_mut(scope) {
                 // It is read already, and this device has read something else.
                 Some(other) if other.over => {
                     other.leaving = true;
                     let common = other.common;
-                    self.session.parting.push_back((*scope, common));
+                    self.stream.parting.push_back((*scope, common));
                 }
                 Some(_) => {}
                 None => self.lead_on(*scope),
@@ -319,13 +319,13 @@ impl Client {
         if state.rejected == Permit::No {
             self.name_two_histories(scope, state.last_commit);
         }
-        self.session.blocked.remove(&scope);
+        self.stream.blocked.remove(&scope);
     }
 
     /// One scope at a time.
     pub(crate) fn load_parting(&mut self) {
         if self.load.is_none() {
-            let next = self.session.parting.pop_front();
+            let next = self.stream.parting.pop_front();
             self.load = next.map(|(scope, after)| Loading::Parting { scope, after });
         }
     }

@@ -29,16 +29,16 @@ impl Client {
                 s.unaudited.is_some()
                     && s.standing == Standing::Member
                     && !self.parted.contains_key(id)
-                    && !self.session.blocked.contains(id)
-                    && !self.session.still.contains(&(**id, ContentWork::Reread))
-                    && !self.session.waits_for(&Sent::History(**id))
+                    && !self.stream.blocked.contains(id)
+                    && !self.stream.still.contains(&(**id, ContentWork::Reread))
+                    && !self.stream.waits_for(&Sent::History(**id))
             })
             .map(|(id, _)| *id)
             .collect();
         for scope in waiting {
             let seq = self.rebuilt.get(&scope).map_or(0, |s| s.replica.state().position.seq);
             let after = ScopePosition { scope, seq };
-            self.session.send(self.home_of(scope), Request::History(after), Sent::History(scope));
+            self.stream.send(self.home_of(scope), Request::History(after), Sent::History(scope));
         }
         Ok(())
     }
@@ -62,7 +62,7 @@ impl Client {
         if result.is_err() {
             // The scope stays marked, and is read again on the next connection.
             self.rebuilt.remove(&scope);
-            self.session.still.insert((scope, ContentWork::Reread));
+            self.stream.still.insert((scope, ContentWork::Reread));
         }
         result
     }
@@ -192,12 +192,12 @@ impl Client {
             s.opened = fresh.opened;
             s.unaudited = None;
             s.stopped = false;
-            self.session.counts.given_up += self.keep_drafts(scope, &drafts, "founded-anew");
+            self.stream.counts.given_up += self.keep_drafts(scope, &drafts, "founded-anew");
             self.open_contents(scope);
         } else {
             // What is shown stays as it was, and is not made anew on this connection.
             s.stop(&self.table);
-            self.session.still.insert((scope, ContentWork::Reread));
+            self.stream.still.insert((scope, ContentWork::Reread));
             self.report(&standing_still());
         }
         self.save_scope(scope)

@@ -58,10 +58,10 @@ impl Client {
 
     /// Keeps a problem where `log show` and support find it; never silently.
     pub(crate) fn report(&mut self, problem: &Problem) {
-        self.session.counts.refused += 1;
+        self.stream.counts.refused += 1;
         let said = (problem.code.clone(), problem.message.clone());
-        if self.session.problems.len() < PROBLEMS && !self.session.problems.contains(&said) {
-            self.session.problems.push(said);
+        if self.stream.problems.len() < PROBLEMS && !self.stream.problems.contains(&said) {
+            self.stream.problems.push(said);
         }
         let line = json!({"code": problem.code, "message": problem.message, "at": self.now});
         self.table.write(crate::rows::Space::State, b"problem/last", line.to_string().into_bytes());

@@ -145,7 +145,7 @@ impl Client {
         let begun = self.begin_resync(home);
         if begun.is_err() {
             // Not again on this connection; the other scopes go on.
-            self.session
+            self.stream
                 .unplanned
                 .extend(self.scopes.iter().filter(|(_, s)| s.standing == Standing::Resyncing).map(|(id, _)| *id));
         }
@@ -154,7 +154,7 @@ impl Client {
 
     fn begin_resync(&mut self, home: Municipality) -> Result<bool, Problem> {
         let next = self.scopes.iter().find(|(id, s)| {
-            let free = !self.session.busy(**id) && !self.session.unplanned.contains(id);
+            let free = !self.stream.busy(**id) && !self.stream.unplanned.contains(id);
             s.standing == Standing::Resyncing && free && self.home_of(**id) == home
         });
         let Some((scope, s)) = next.map(|(id, s)| (*id, s)) else { return Ok(false) };
@@ -195,7 +195,7 @@ impl Client {
     /// Where the key chain has a gap, or what was published there is junk, a member who knows both keys publishes the
     /// link. What another has published meanwhile does not wait to be sent any more.
     pub(crate) fn plan_link_repairs(&mut self) {
-        let scopes: Vec<ScopeId> = self.scopes.keys().copied().filter(|s| !self.session.busy(*s)).collect();
+        let scopes: Vec<ScopeId> = self.scopes.keys().copied().filter(|s| !self.stream.busy(*s)).collect();
         for scope in scopes {
             let repairs = self.link_repairs(scope);
             self.drop_statements(scope, |s| matches!(s, Statement::LinkRepair(r) if !repairs.contains(r)));

@@ -33,14 +33,14 @@ impl Client {
             return self.histories_part(scope, stands.seq);
         }
         let Some((signed, receipt)) = self.receipt_of_home(scope).filter(|_| member) else { return };
-        if receipt.position.seq > stands.unwrap_or_default().seq && self.session.shown_to_home.insert(scope) {
+        if receipt.position.seq > stands.unwrap_or_default().seq && self.stream.shown_to_home.insert(scope) {
             self.give_back(scope, vec![], signed);
         }
     }
 
     fn give_back(&mut self, scope: ScopeId, records: Vec<Record>, receipt: Signed<Receipt>) {
         let request = Request::Return(Records { scope, records, receipt });
-        self.session.send(self.home_of(scope), request, Sent::Return(scope));
+        self.stream.send(self.home_of(scope), request, Sent::Return(scope));
     }
 
     /// The home says where it stands: what is missing there is loaded, or, where nothing is, its news are asked for.
@@ -53,10 +53,10 @@ impl Client {
             }
             let stands = synced.position.unwrap_or_default().seq;
             if stands >= receipt.position.seq {
-                self.session.unblock(synced.scope);
+                self.stream.unblock(synced.scope);
                 self.sync_scope(synced.scope);
-            } else if self.session.asked_back.insert(synced.scope) {
-                self.session.owed.push_back((synced.scope, stands));
+            } else if self.stream.asked_back.insert(synced.scope) {
+                self.stream.owed.push_back((synced.scope, stands));
             }
         }
         self.load_owed();
@@ -65,7 +65,7 @@ impl Client {
     /// One scope at a time, in the order asked: cards come first.
     pub(crate) fn load_owed(&mut self) {
         if self.load.is_none() {
-            self.load = self.session.owed.pop_front().map(|(scope, after)| Loading::Return { scope, after });
+            self.load = self.stream.owed.pop_front().map(|(scope, after)| Loading::Return { scope, after });
         }
         self.load_parting();
     }

@@ -86,33 +86,33 @@ impl Client {
     /// Whether that municipality's server listens now; where it is another's and not open yet, it is asked for.
     pub(crate) fn reach(&mut self, to: Municipality) -> bool {
         let now = self.now;
-        match self.session.line(to).map_or(Stage::Closed, |l| l.stage) {
+        match self.stream.line(to).map_or(Stage::Closed, |l| l.stage) {
             Stage::Greeted => return true,
             Stage::Opening | Stage::Open => return false,
             Stage::Down { again_at } if now < again_at => return false,
             Stage::Closed | Stage::Down { .. } => {}
         }
         let Ok(me) = self.me() else { return false };
-        if to == me.number() || !self.session.line(me.number()).is_some_and(Line::is_open) {
+        if to == me.number() || !self.stream.line(me.number()).is_some_and(Line::is_open) {
             return false;
         }
         if me.trusted().key(to).is_none() {
-            self.session.line_mut(to).stage = Stage::Down { again_at: Millis::MAX };
+            self.stream.line_mut(to).stage = Stage::Down { again_at: Millis::MAX };
             self.report(&unknown_municipality(to));
             return false;
         }
-        *self.session.line_mut(to) = Line { stage: Stage::Opening, ..Line::default() };
-        self.session.relay(to, RelayPayload::Open);
+        *self.stream.line_mut(to) = Line { stage: Stage::Opening, ..Line::default() };
+        self.stream.relay(to, RelayPayload::Open);
         false
     }
 
     /// Whether something may still come of a line that is not open yet.
     pub(crate) fn is_opening(&self, to: Municipality) -> bool {
-        self.session.line(to).is_some_and(|l| matches!(l.stage, Stage::Opening | Stage::Open))
+        self.stream.line(to).is_some_and(|l| matches!(l.stage, Stage::Opening | Stage::Open))
     }
 
     pub(crate) fn has_greeted(&self, home: Municipality) -> bool {
-        self.session.line(home).is_some_and(|l| l.stage == Stage::Greeted)
+        self.stream.line(home).is_some_and(|l| l.stage == Stage::Greeted)
     }
 
     /// Opens the lines to every municipality that something here waits for.
@@ -127,10 +127,10 @@ impl Client {
         let from = frame.from;
         match frame.payload {
             RelayedPayload::Closed(problem) => self.line_down(from, &problem),
-            RelayedPayload::Message(bytes) => match self.session.line(from).map(|l| l.stage) {
+            RelayedPayload::Message(bytes) => match self.stream.line(from).map(|l| l.stage) {
                 Some(Stage::Opening) => {
                     if let Err(problem) = self.sign_in(from, bytes.as_slice()) {
-                        self.session.relay(from, RelayPayload::Close);
+                        self.stream.relay(from, RelayPayload::Close);
                         self.broken(from, &problem);
                     }
                 }
@@ -153,8 +153,8 @@ impl Client {
             credential: me.credential()?,
             letter_key: me.letter_public.clone(),
         };
-        self.session.line_mut(home).stage = Stage::Open;
-        self.session.relay(home, RelayPayload::Message(encode(&login).into()));
+        self.stream.line_mut(home).stage = Stage::Open;
+        self.stream.relay(home, RelayPayload::Message(encode(&login).into()));
         Ok(())
     }
 
@@ -166,10 +166,10 @@ impl Client {
 
     fn broken(&mut self, home: Municipality, problem: &Problem) {
         let again_at = self.now.saturating_add(AGAIN_MILLIS);
-        *self.session.line_mut(home) = Line { stage: Stage::Down { again_at }, ..Line::default() };
+        *self.stream.line_mut(home) = Line { stage: Stage::Down { again_at }, ..Line::default() };
         let its: BTreeSet<ScopeId> = self.scopes.keys().copied().filter(|s| self.home_of(*s) == home).collect();
-        let asked: Vec<_> = self.session.asked.iter().copied().filter(|p| self.person_home(*p) == home).collect();
-        self.session.forget(&its, &asked);
+        let asked: Vec<_> = self.stream.asked.iter().copied().filter(|p| self.person_home(*p) == home).collect();
+        self.stream.forget(&its, &asked);
         self.report(problem);
     }
 
@@ -180,7 +180,7 @@ impl Client {
         }
         let (home, own) = (i64::try_from(greeting.time), i64::try_from(self.now));
         let ahead = home.unwrap_or_default().saturating_sub(own.unwrap_or_default());
-        self.session.line_mut(from).stage = Stage::Greeted;
+        self.stream.line_mut(from).stage = Stage::Greeted;
         // Its scopes say what they say, each record by its own time; a greeting alone moves no clock here so far.
         let timely = self.check_time(greeting.time);
         if let Err(problem) = &timely {
@@ -196,9 +196,9 @@ impl Client {
                 me.unit = Some(unit);
                 me.save(&mut self.table);
             }
-            self.session.send(from, Request::Units, Sent::Units);
+            self.stream.send(from, Request::Units, Sent::Units);
         } else if self.is_interested(from) {
-            self.session.send(from, Request::Units, Sent::Units);
+            self.stream.send(from, Request::Units, Sent::Units);
         }
         self.present_tombstones(from);
         self.has_places(from, &greeting.scopes);

@@ -60,7 +60,7 @@ pub(crate) enum Sent {
 
 /// State of one connection: a line for each municipality, and what is shared by them.
 #[derive(Debug, Default)]
-pub(crate) struct Session {
+pub(crate) struct Stream {
     own: Municipality,
     lines: BTreeMap<Municipality, Line>,
     /// How far others were shown a scope when its news were asked for.
@@ -142,7 +142,7 @@ pub(crate) fn is_final(code: &str) -> bool {
 /// How often a lost race is run again in one session before it waits for the next.
 pub(crate) const RETRIES: u32 = 20;
 
-impl Session {
+impl Stream {
     pub fn close(&mut self) {
         *self = Self { counts: self.counts, problems: std::mem::take(&mut self.problems), ..Self::default() };
     }
@@ -237,13 +237,13 @@ impl Session {
 impl Client {
     pub(crate) fn connected(&mut self) {
         let own = self.me.as_ref().map(crate::client::me::Me::number).unwrap_or_default();
-        self.session.open(own);
+        self.stream.open(own);
     }
 
     pub(crate) fn sync_counts(&mut self) -> Value {
-        let c = self.session.counts;
+        let c = self.stream.counts;
         let problem = |(code, message): &(String, String)| json!({"code": code, "message": message});
-        let problems: Vec<Value> = self.session.problems.iter().map(problem).collect();
+        let problems: Vec<Value> = self.stream.problems.iter().map(problem).collect();
         json!({"sent": c.sent, "received": c.received, "refused": c.refused, "queued": self.queued(), "problems": problems,
             "given_up": c.given_up, "drafts": self.news_of_drafts()})
     }
@@ -253,14 +253,14 @@ impl Client {
         if self.wants(scope) {
             let positions = vec![ScopePosition { scope, seq: self.read_so_far(scope).seq }];
             self.expect(&positions);
-            self.session.send(self.home_of(scope), Request::Sync(positions), Sent::Sync);
+            self.stream.send(self.home_of(scope), Request::Sync(positions), Sent::Sync);
         }
     }
 
     /// Notes how far others were shown these scopes.
     fn expect(&mut self, positions: &[ScopePosition]) {
         let shown: Vec<_> = positions.iter().map(|p| (p.scope, self.shown_to_others(p.scope))).collect();
-        self.session.expected.extend(shown);
+        self.stream.expected.extend(shown);
     }
 
     /// Asks one home for the news of every scope that it has for us.
@@ -281,15 +281,15 @@ impl Client {
         let card = |id: &ScopeId| self.scopes.get(id).is_some_and(|s| s.kind() == ScopeKind::Card);
         positions.sort_by_key(|p| !card(&p.scope));
         if positions.is_empty() {
-            self.session.line_mut(home).synced = true;
+            self.stream.line_mut(home).synced = true;
             return;
         }
-        self.session.send(home, Request::SyncAhead(positions), Sent::Sync);
+        self.stream.send(home, Request::SyncAhead(positions), Sent::Sync);
     }
 
     pub(crate) fn frame(&mut self, bytes: &[u8]) {
         match decode(bytes) {
-            Ok(frame) => self.heard(self.session.own, frame),
+            Ok(frame) => self.heard(self.stream.own, frame),
             Err(e) => self.report(&Problem::data("server-frame", e.to_string())),
         }
     }
@@ -299,7 +299,7 @@ impl Client {
         let result = if frame.id == 0 {
             self.pushed(from, frame.reply)
         } else {
-            match self.session.line_mut(from).sent.remove(&frame.id) {
+            match self.stream.line_mut(from).sent.remove(&frame.id) {
                 Some(purpose) => self.answered(from, purpose, frame.reply),
                 None => Ok(()),
             }
@@ -317,8 +317,8 @@ impl Client {
             Reply::Checkpoint(checkpoint) => self.checkpoint_offered(&checkpoint),
             Reply::CheckpointPart(part) => self.checkpoint_part(&part),
             Reply::Moved(tombstone) => self.moved(tombstone),
-            Reply::Peers(keys) if from == self.session.own => self.learn_peers(&keys),
-            Reply::Relayed(frame) if from == self.session.own => {
+            Reply::Peers(keys) if from == self.stream.own => self.learn_peers(&keys),
+            Reply::Relayed(frame) if from == self.stream.own => {
                 self.relayed(frame);
                 Ok(())
             }
@@ -329,13 +329,13 @@ impl Client {
     fn answered(&mut self, from: Municipality, purpose: Sent, reply: Reply) -> Result<(), Problem> {
         match (purpose, reply) {
             (Sent::Sync, Reply::Synced(scopes)) => {
-                self.session.line_mut(from).synced = true;
+                self.stream.line_mut(from).synced = true;
                 self.synced(from, &scopes);
             }
             (Sent::Return(_), Reply::Synced(scopes)) => self.home_stands_at(&scopes),
             // What this device has does not follow what the home has.
             (Sent::Return(scope), Reply::Problem(problem)) if problem.code == "chain-broken" => {
-                let stands = self.session.stands.get(&scope).copied().unwrap_or(1);
+                let stands = self.stream.stands.get(&scope).copied().unwrap_or(1);
                 self.histories_part(scope, stands);
             }
             (Sent::Units, Reply::Units(units)) => self.learn_units(from, &units),
@@ -352,7 +352,7 @@ impl Client {
             (Sent::Row(key), Reply::Problem(problem)) => self.row_refused(&key, &problem),
             (Sent::OwnKeyPackages, Reply::Done) => self.packages_published(),
             (Sent::Event(_) | Sent::Bundle(_), Reply::Submitted(accepted)) => {
-                self.session.counts.sent += accepted.len() as u64;
+                self.stream.counts.sent += accepted.len() as u64;
                 return self.submitted(accepted);
             }
             (Sent::Bundle(_), Reply::TransferCommitted(done)) => return self.transfer_committed(from, done),
@@ -363,19 +363,19 @@ impl Client {
             (Sent::History(scope), Reply::Records(page)) => return self.take_history(scope, page),
             (Sent::History(scope), _) => {
                 self.parted.remove(&scope);
-                self.session.still.insert((scope, ContentWork::Reread));
+                self.stream.still.insert((scope, ContentWork::Reread));
             }
             (Sent::Checkpoint(scope, seq), Reply::Done) => self.checkpoint_stored(scope, seq),
             (Sent::Checkpoint(scope, _), _) => {
-                self.session.still.insert((scope, ContentWork::Condensed));
+                self.stream.still.insert((scope, ContentWork::Condensed));
             }
             (what @ (Sent::File(_) | Sent::FileWanted(..)), reply) => return self.file_answered(from, what, &reply),
             (Sent::Event(scope), Reply::Problem(problem)) => self.event_refused(scope, &problem),
             (Sent::Bundle(scopes), Reply::Problem(problem)) => self.bundle_refused(&scopes, &problem),
             (Sent::Relay(to), Reply::Problem(problem)) => self.line_down(to, &problem),
             (purpose, Reply::Problem(problem)) => {
-                self.session.published |= purpose == Sent::OwnKeyPackages;
-                self.session.line_mut(from).synced |= purpose == Sent::Sync;
+                self.stream.published |= purpose == Sent::OwnKeyPackages;
+                self.stream.line_mut(from).synced |= purpose == Sent::Sync;
                 return Err(Problem::rule(&problem.code, problem.detail));
             }
             _ => {}
@@ -385,14 +385,14 @@ impl Client {
 
     /// A lost race is run again after a sync; anything else is final. Answers whether it is run again.
     pub(crate) fn race_lost(&mut self, scope: ScopeId, problem: &WireProblem) -> bool {
-        let tries = self.session.retries.entry(scope).or_default();
+        let tries = self.stream.retries.entry(scope).or_default();
         *tries += 1;
         if *tries > RETRIES || !LOST.contains(&problem.code.as_str()) {
             return false;
         }
         if problem.code == "attachment-missing" {
             // The home has lost what it had: it is asked anew.
-            self.session.uploads.clear();
+            self.stream.uploads.clear();
         }
         self.sync_scope(scope);
         true

@@ -7,7 +7,7 @@ use crate::{live, percentile, show};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
 use serde_json::Value;
-use stafett_cli::host::session::Session;
+use stafett_cli::host::open_home::OpenHome;
 use stafett_client_core::client::input::{AccessWord, AttachTo, Command as Wish, NewAttachment, Who};
 use std::time::{Duration, Instant};
 
@@ -170,7 +170,7 @@ async fn attach(town: &mut Town) {
     }
 }
 
-async fn is_there(session: &mut Session, log: &str) -> bool {
+async fn is_there(session: &mut OpenHome, log: &str) -> bool {
     // Who has handed the log over may no longer open it.
     session.perform(Wish::LogShow { log: log.into() }).await.map_or(true, |shown| shown["home"] == NUMBER)
 }

@@ -2,7 +2,7 @@
 
 use crate::people::measure;
 use stafett_cli::host::live::Live;
-use stafett_cli::host::session::Session;
+use stafett_cli::host::open_home::OpenHome;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -32,11 +32,11 @@ async fn read(mut live: Live, from: u64, seen: UnboundedSender<(u64, Instant)>) 
 
 /// Latencies in milliseconds, sorted, of [`EDITS`] edits at [`PACE`], to every reader; and the sessions back.
 pub async fn paced(
-    writer: Session,
-    readers: Vec<Session>,
+    writer: OpenHome,
+    readers: Vec<OpenHome>,
     concern: &str,
     from: u64,
-) -> (Vec<f64>, Session, Vec<Session>) {
+) -> (Vec<f64>, OpenHome, Vec<OpenHome>) {
     let mut writer = Live::open(writer).await.expect("connects");
     let (tell, mut told) = unbounded_channel();
     let mut reading = vec![];

@@ -5,8 +5,8 @@ use crate::prose;
 use serde_json::Value;
 use stafett_cli::host::home::Home;
 use stafett_cli::host::live::Live;
+use stafett_cli::host::open_home::OpenHome;
 use stafett_cli::host::recording::Recording;
-use stafett_cli::host::session::Session;
 use stafett_client_core::client::input::{Command as Wish, Invitation, NewMeasure};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use std::time::Instant;
 pub struct Town {
     dir: tempfile::TempDir,
     pub here: Municipality,
-    people: BTreeMap<String, Session>,
+    people: BTreeMap<String, OpenHome>,
     pub log: String,
     pub concern: String,
 }
@@ -32,7 +32,7 @@ pub async fn measures(live: &mut Live, concern: &str) -> usize {
     count(&live.perform(Wish::ConcernShow { concern: concern.into() }).await.expect("is shown"))
 }
 
-pub async fn measures_of(session: &mut Session, concern: &str) -> usize {
+pub async fn measures_of(session: &mut OpenHome, concern: &str) -> usize {
     count(&session.perform(Wish::ConcernShow { concern: concern.into() }).await.expect("is shown"))
 }
 
@@ -89,10 +89,10 @@ impl Town {
         self.join(name, code).await
     }
 
-    async fn open(&self, name: &str) -> Session {
+    async fn open(&self, name: &str) -> OpenHome {
         let home = Home::hold_new(&self.dir.path().join(name)).expect("a home");
         let key = home.set_up(b"bench").expect("is set up");
-        Session::open(home, &key, Recording::none()).await.expect("opens")
+        OpenHome::open(home, &key, Recording::none()).await.expect("opens")
     }
 
     pub async fn join(&mut self, name: &str, code: String) -> String {
@@ -129,11 +129,11 @@ impl Town {
         self.dir.path()
     }
 
-    pub async fn take(&mut self, who: &str) -> Session {
+    pub async fn take(&mut self, who: &str) -> OpenHome {
         self.people.remove(who).expect("is here")
     }
 
-    pub fn give(&mut self, who: &str, session: Session) {
+    pub fn give(&mut self, who: &str, session: OpenHome) {
         self.people.insert(who.into(), session);
     }
 

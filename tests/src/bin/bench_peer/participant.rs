@@ -6,7 +6,7 @@ use crate::town::{self, Account, text};
 use serde_json::{Value, json};
 use stafett_cli::host::fault::Fault;
 use stafett_cli::host::live::Live;
-use stafett_cli::host::session::Session;
+use stafett_cli::host::open_home::OpenHome;
 use stafett_client_core::client::input::{AccessWord, Command as Wish, NewMeasure, Who, WithdrawTarget};
 use std::collections::HashSet;
 use std::io::BufRead as _;
@@ -42,9 +42,9 @@ struct Participant {
     /// While connected.
     live: Option<Live>,
     /// While not.
-    away: Option<Session>,
-    leader: Session,
-    guardian: Option<Session>,
+    away: Option<OpenHome>,
+    leader: OpenHome,
+    guardian: Option<OpenHome>,
     dir: tempfile::TempDir,
     person: String,
     unit: String,

@@ -4,8 +4,8 @@
 use crate::server::{home_in, stafettd};
 use serde_json::Value;
 use stafett_cli::host::home::Home;
+use stafett_cli::host::open_home::OpenHome;
 use stafett_cli::host::recording::Recording;
-use stafett_cli::host::session::Session;
 use stafett_client_core::client::input::{Command as Wish, Invitation};
 use std::path::Path;
 
@@ -13,20 +13,20 @@ pub fn text(value: &Value, key: &str) -> String {
     value[key].as_str().unwrap_or_else(|| panic!("no {key} in {value}")).to_owned()
 }
 
-async fn open(dir: &Path, name: &str) -> Session {
+async fn open(dir: &Path, name: &str) -> OpenHome {
     let home = Home::hold_new(&dir.join(name)).expect("a home");
     let key = home.set_up(b"bench").expect("is set up");
-    Session::open(home, &key, Recording::none()).await.expect("opens")
+    OpenHome::open(home, &key, Recording::none()).await.expect("opens")
 }
 
-async fn join(dir: &Path, name: &str, code: String) -> (Session, Value) {
+async fn join(dir: &Path, name: &str, code: String) -> (OpenHome, Value) {
     let mut session = open(dir, name).await;
     let joined = session.perform(Wish::Join { code, name: name.into() }).await.expect("joins");
     session.sync().await.expect("syncs");
     (session, joined)
 }
 
-async fn invited(dir: &Path, name: &str, by: &mut Session, invitation: Invitation) -> (Session, Value) {
+async fn invited(dir: &Path, name: &str, by: &mut OpenHome, invitation: Invitation) -> (OpenHome, Value) {
     let code = text(&by.perform(Wish::Invite(invitation)).await.expect("invites"), "code");
     by.sync().await.expect("syncs");
     let joined = join(dir, name, code).await;
@@ -36,8 +36,8 @@ async fn invited(dir: &Path, name: &str, by: &mut Session, invitation: Invitatio
 
 /// A person's account with the leader of its unit.
 pub struct Account {
-    pub me: Session,
-    pub leader: Session,
+    pub me: OpenHome,
+    pub leader: OpenHome,
     pub person: String,
     pub unit: String,
 }
@@ -56,13 +56,13 @@ impl Account {
 }
 
 /// A guardian, known to this person.
-pub async fn guardian(dir: &Path, by: &mut Session) -> (Session, String) {
+pub async fn guardian(dir: &Path, by: &mut OpenHome) -> (OpenHome, String) {
     let (guardian, joined) = invited(dir, "guardian", by, Invitation::Guardian).await;
     (guardian, text(&joined, "person"))
 }
 
 /// A guardian says yes to everything that was asked.
-pub async fn consent(guardian: &mut Session) {
+pub async fn consent(guardian: &mut OpenHome) {
     guardian.sync().await.expect("syncs");
     let pending = guardian.perform(Wish::ConsentPending).await.expect("answers");
     for request in pending["requests"].as_array().expect("a list") {

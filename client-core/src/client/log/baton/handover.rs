@@ -139,12 +139,12 @@ impl Client {
 
     fn is_sending(&self, scope: ScopeId) -> bool {
         // What cannot be sent or read on this connection is not waited for.
-        let still = |work| self.session.still.contains(&(scope, work)) || self.session.blocked.contains(&scope);
+        let still = |work| self.stream.still.contains(&(scope, work)) || self.stream.blocked.contains(&scope);
         self.scopes.get(&scope).is_none_or(|s| {
             s.standing != Standing::Member
                 || !s.facts_read()
                 || (s.unaudited.is_some() && !still(ContentWork::Reread))
-                || self.session.busy(scope)
+                || self.stream.busy(scope)
                 || (s.document.pending().len() > 0 && !s.stopped && !still(ContentWork::Sealed))
         })
     }
@@ -166,12 +166,12 @@ impl Client {
             if !scopes.iter().all(|s| self.home_of(*s) == home) {
                 continue;
             }
-            if scopes.iter().any(|s| self.session.unplanned.contains(s)) || !self.waiting(&baton).is_empty() {
+            if scopes.iter().any(|s| self.stream.unplanned.contains(s)) || !self.waiting(&baton).is_empty() {
                 continue;
             }
             let made = self.hand_over(&baton);
             if made.is_err() {
-                self.session.unplanned.extend(&scopes);
+                self.stream.unplanned.extend(&scopes);
             }
             return made;
         }
@@ -241,7 +241,7 @@ impl Client {
         }
         let vouchers = baton.voucher.iter().filter(|_| offer.part == Part::Moves).cloned().collect();
         let membership = Some(membership.sorted());
-        let plan = group::Plan { adds, removes, membership, vouchers, handover: Some(handover) };
+        let plan = group::MembershipChange { adds, removes, membership, vouchers, handover: Some(handover) };
         self.commit_envelope(offer.scope, plan)
     }
 
@@ -254,17 +254,17 @@ impl Client {
         let person = accepted.person;
         let scopes = baton.offers().filter(|(offer, _)| offer.part == Part::Moves).count();
         let home = self.person_home(person);
-        if !self.session.asked_packages.contains(&person) {
+        if !self.stream.asked_packages.contains(&person) {
             if !self.reach(home) {
                 return Ok(None);
             }
-            self.session.asked_packages.insert(person);
-            self.session.packages.remove(&person);
+            self.stream.asked_packages.insert(person);
+            self.stream.packages.remove(&person);
             for _ in 0..scopes {
-                self.session.send(home, Request::FetchKeyPackages(vec![person]), Sent::KeyPackages(vec![person]));
+                self.stream.send(home, Request::FetchKeyPackages(vec![person]), Sent::KeyPackages(vec![person]));
             }
         }
-        if self.session.waits_for(&Sent::KeyPackages(vec![person])) {
+        if self.stream.waits_for(&Sent::KeyPackages(vec![person])) {
             return Ok(None);
         }
         let packages = self.packages_of(person, &accepted.person_key);
@@ -276,8 +276,8 @@ impl Client {
             return Err(Problem::rule("no-key-package", "no device of the new holder can be added yet"));
         }
         // A key package serves once.
-        self.session.packages.clear();
-        self.session.asked_packages.clear();
+        self.stream.packages.clear();
+        self.stream.asked_packages.clear();
         Ok(Some(packages))
     }
 

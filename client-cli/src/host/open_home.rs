@@ -27,7 +27,7 @@ const HEARTBEAT: Duration = Duration::from_secs(20);
 type Tell = Box<dyn Fn(&Progress) + Send>;
 
 /// A home, open.
-pub struct Session {
+pub struct OpenHome {
     client: Client,
     store: Store,
     recording: Arc<Recording>,
@@ -56,7 +56,7 @@ pub(crate) struct Steps {
     pub settled: bool,
 }
 
-impl Session {
+impl OpenHome {
     /// Loads everything this device knows.
     pub async fn open(home: Home, home_key: &[u8; 32], recording: Recording) -> Result<Self, Fault> {
         let mut store = Store::open(&home.database()?, Seal::under(home_key)).await?;
