@@ -15,11 +15,12 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::host::door::SOCKET;
 use crate::host::passphrase::prepared;
 
 const FORMAT: u32 = 1;
 /// The files of a home.
-const OURS: [&str; 3] = ["lock", "home.json", "store.sqlite"];
+const OURS: [&str; 5] = ["lock", "home.json", "home.lock", "store.sqlite", SOCKET];
 const NEW_MEMORY_KIB: u32 = 47_104;
 const NEW_PASSES: u32 = 2;
 const MEMORY_KIB: std::ops::RangeInclusive<u32> = 19_456..=1_048_576;
@@ -68,12 +69,28 @@ struct Wrapping {
     wrapped_key: String,
 }
 
+/// A home by its directory, whoever works in it: what needs its key and nothing that is stored.
+pub struct Folder {
+    dir: PathBuf,
+}
+
 /// A directory that this process alone holds.
 pub struct Home {
-    dir: PathBuf,
+    folder: Folder,
     /// Held for its lock; released by the operating system when the process ends, however it ends.
     _lock: File,
 }
+
+impl std::ops::Deref for Home {
+    type Target = Folder;
+
+    fn deref(&self) -> &Folder {
+        &self.folder
+    }
+}
+
+/// Held while the wrapped key is read and written anew.
+pub struct KeyLock(#[allow(dead_code, reason = "held for its lock")] File);
 
 impl Home {
     /// Takes an existing home for this process.
@@ -94,10 +111,54 @@ impl Home {
         let path = dir.join("lock");
         let file = stafett_host::own_file(&path).map_err(|error| HomeError::Io(path.clone(), error))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { dir: dir.to_owned(), _lock: file }),
+            Ok(()) => Ok(Self { folder: Folder { dir: dir.to_owned() }, _lock: file }),
             Err(TryLockError::WouldBlock) => Err(HomeError::Busy(dir.to_owned())),
             Err(TryLockError::Error(error)) => Err(HomeError::Io(path, error)),
         }
+    }
+
+    /// Takes away a home that was made for nothing, and its directory where nothing else is in it.
+    pub fn discard(self) {
+        let Self { folder: Folder { dir }, _lock } = self;
+        for name in OURS {
+            for ending in ["", ".new", "-wal", "-shm", "-journal"] {
+                // What is not there need not go, and what cannot go does no harm.
+                let _ = std::fs::remove_file(dir.join(format!("{name}{ending}")));
+            }
+        }
+        let _ = std::fs::remove_dir(dir);
+    }
+
+    /// The database file, made with its mode before SQLite sees it (its WAL inherits the mode).
+    pub fn database(&self) -> Result<PathBuf, HomeError> {
+        let path = self.dir.join("store.sqlite");
+        stafett_host::own_file(&path).map_err(|error| HomeError::Io(path.clone(), error))?;
+        Ok(path)
+    }
+}
+
+impl Folder {
+    /// The home in this directory.
+    pub fn at(dir: &Path) -> Result<Self, HomeError> {
+        let folder = Self { dir: dir.to_owned() };
+        if folder.is_set_up() { Ok(folder) } else { Err(HomeError::Missing(dir.to_owned())) }
+    }
+
+    /// Where it is.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Nobody else changes the wrapping of the key until this is dropped. Another lock than the home's: a passphrase can be
+    /// changed while a process works in the home. It is held for moments, so it is waited for.
+    pub fn lock_key(&self) -> Result<KeyLock, HomeError> {
+        let path = self.dir.join("home.lock");
+        let lock = || {
+            let file = stafett_host::own_file(&path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        lock().map(KeyLock).map_err(|error| HomeError::Io(path.clone(), error))
     }
 
     /// Whether a key was made here already.
@@ -140,18 +201,6 @@ impl Home {
         self.write_whole("home.json", &wrapping)
     }
 
-    /// Takes away a home that was made for nothing, and its directory where nothing else is in it.
-    pub fn discard(self) {
-        let Self { dir, _lock } = self;
-        for name in OURS {
-            for ending in ["", ".new", "-wal", "-shm", "-journal"] {
-                // What is not there need not go, and what cannot go does no harm.
-                let _ = std::fs::remove_file(dir.join(format!("{name}{ending}")));
-            }
-        }
-        let _ = std::fs::remove_dir(dir);
-    }
-
     fn wrapping(&self) -> Result<Wrapping, HomeError> {
         let path = self.dir.join("home.json");
         let text = std::fs::read(&path).map_err(|error| HomeError::Io(path, error))?;
@@ -179,13 +228,6 @@ impl Home {
         <[u8; 32]>::try_from(plain.as_slice())
             .map(Zeroizing::new)
             .map_err(|_| HomeError::Damaged("the wrapped key has another length".to_owned()))
-    }
-
-    /// The database file, made with its mode before SQLite sees it (its WAL inherits the mode).
-    pub fn database(&self) -> Result<PathBuf, HomeError> {
-        let path = self.dir.join("store.sqlite");
-        stafett_host::own_file(&path).map_err(|error| HomeError::Io(path.clone(), error))?;
-        Ok(path)
     }
 
     /// A file is there whole or not at all, also after a crash.

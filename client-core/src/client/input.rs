@@ -2,6 +2,7 @@
 //! the world. Ids in commands are texts as people give them: whole, or a unique prefix.
 
 use crate::rows::Row;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stafett_protocol::ids::{LogId, ScopeId};
 
@@ -115,7 +116,7 @@ pub enum Blame {
 }
 
 /// Everything a person can ask for (`cli.md`). Answers are JSON with the keys of that page.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// First device of a person. → `person device unit role`
     Join {
@@ -330,7 +331,7 @@ pub enum Command {
 }
 
 /// What is written with the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AttachTo {
     /// A note in this log.
     Note(String),
@@ -339,10 +340,12 @@ pub enum AttachTo {
 }
 
 /// A PDF to hang on an entry.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewAttachment {
     /// As others see it.
     pub name: String,
+    /// Beside the words wherever a wish is handed on: in them it would be four times as long.
+    #[serde(skip)]
     pub bytes: Vec<u8>,
 }
 
@@ -353,14 +356,14 @@ impl core::fmt::Debug for NewAttachment {
 }
 
 /// For whom a code is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Invitation {
     Employee { may_hold: bool, may_act: bool },
     Guardian,
     Child,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WithdrawTarget {
     Grant(String),
     Unit(String),
@@ -368,14 +371,14 @@ pub enum WithdrawTarget {
     All,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Who {
     Unit(String),
     Person(String),
 }
 
 /// `--access`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AccessWord {
     Read,
     Contribute,
@@ -384,7 +387,7 @@ pub enum AccessWord {
 }
 
 /// The flags of `measure add`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NewMeasure {
     pub text: String,
     /// `service` (default), `home`, `child`.
