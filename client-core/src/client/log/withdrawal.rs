@@ -1,10 +1,9 @@
 //! Ending access: for the family as easy as giving it (GDPR 7(3)), one statement for each scope, told to everyone there.
 
-use crate::client::input::{Problem, WithdrawTarget};
-use crate::client::log::rfc3339;
-use crate::client::people;
+use crate::client::input::{Cause, Problem, WithdrawTarget};
 use crate::client::scope::{Scope, Standing};
-use crate::client::{Answer, Client};
+use crate::client::words::rfc3339;
+use crate::client::{Answer, Client, people};
 use crate::rows::Space;
 use serde_json::json;
 use stafett_protocol::codec::{decode, encode};
@@ -45,7 +44,10 @@ pub(crate) fn ends(state: &ScopeState, target: &Target, member: &Member) -> bool
 
 /// K3: nobody lets go of the baton, or is made to, before another has it.
 pub(crate) fn holder_stays() -> Problem {
-    Problem::rule("holder-by-handover", "the holder cannot leave or be removed; hand the baton over first: baton offer")
+    Problem::rule(
+        Cause::HolderByHandover,
+        "the holder cannot leave or be removed; hand the baton over first: baton offer",
+    )
 }
 
 /// Every `custody` grant in force of this grantee, scope by scope.
@@ -101,7 +103,7 @@ impl Client {
     pub(crate) fn extend_withdrawals(&mut self) -> Result<(), Problem> {
         let (me, now) = (self.me()?.person, self.home_now());
         let withdrawn = |(_, value): &(Vec<u8>, Vec<u8>)| {
-            let out = decode::<crate::client::outbox::OutStatement>(value).ok()?;
+            let out = decode::<crate::client::queue::OutStatement>(value).ok()?;
             matches!(out.statement, Statement::Withdrawal(_)).then_some(out.scope)
         };
         let said: Vec<ScopeId> = self.queued_rows("s").iter().filter_map(withdrawn).collect();
@@ -148,10 +150,8 @@ impl Client {
             let state = s.replica.state();
             let may = can(state, me, Action::Withdraw, now).is_ok() && self.informed(scope);
             let first_time = self.table.read(Space::State, &carried_key(key)).is_none();
-            let due = may
-                && first_time
-                && !self.stream.withdrawals_heard.contains(key)
-                && self.withdrawal_missing(state, signed);
+            let due =
+                may && first_time && !self.withdrawals_heard.contains(key) && self.withdrawal_missing(state, signed);
             due.then_some(scope)
         };
         let due: Vec<_> = told.filter_map(|one| Some((missing(&one)?, one))).collect();
@@ -166,7 +166,7 @@ impl Client {
     fn drop_unsent_grant(&mut self, target: &Target) {
         let Target::Grant(id) = target else { return };
         for (key, value) in self.queued_rows("s") {
-            let out = decode::<crate::client::outbox::OutStatement>(&value);
+            let out = decode::<crate::client::queue::OutStatement>(&value);
             if out.is_ok_and(|o| matches!(&o.statement, Statement::Grant(g) if g.grant.id() == *id)) {
                 self.table.delete(Space::Outbox, &key);
             }
@@ -271,7 +271,7 @@ impl Client {
                         || s.membership.member(person).is_some_and(|m| m.role.is_family())
                 };
                 if states.iter().any(family) {
-                    return Err(Problem::rule("family-stays", "guardians and the child cannot be withdrawn"));
+                    return Err(Problem::rule(Cause::FamilyStays, "guardians and the child cannot be withdrawn"));
                 }
                 if states.iter().any(|s| s.holder().is_some_and(|h| h.person == person)) {
                     return Err(holder_stays());
@@ -301,7 +301,7 @@ impl Client {
             }
         };
         if chosen.is_empty() {
-            return Err(Problem::rule("nothing-to-withdraw", "no consent or person here matches"));
+            return Err(Problem::rule(Cause::NothingToWithdraw, "no consent or person here matches"));
         }
         Ok(chosen)
     }

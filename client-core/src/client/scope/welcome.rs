@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::client::input::Problem;
-use crate::client::outbox::letters::mail_key;
+use crate::client::keys::mail_key;
 use crate::client::scope::{Scope, Standing, group};
 use crate::rows::Space;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes, decode, encode};
