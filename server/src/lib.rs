@@ -3,6 +3,7 @@
 //! Follow an event: [`accept`] → [`http`] → [`stream`] → [`intake`] → [`store`] → [`fanout`].
 
 pub mod accept;
+pub mod admission;
 pub mod backup;
 pub mod border;
 pub mod budget;

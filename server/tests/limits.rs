@@ -51,7 +51,7 @@ async fn one_address_joins_only_so_often() {
     let world = World::new();
     let server = Running::start(&world, None).await;
     assert_eq!(server.http("POST", "/v1/join", b"x").await.0, 400);
-    let greedy = Greedy::of(&server, |server| server.admit_address(Prefix::of([127, 0, 0, 1].into())).is_ok());
+    let greedy = Greedy::of(&server, |server| server.admission.address(Prefix::of([127, 0, 0, 1].into())).is_ok());
     let mut refused = 0;
     while refused == 0 {
         let (status, _) = server.http("POST", "/v1/join", b"x").await;
@@ -68,7 +68,7 @@ async fn one_device_asks_only_so_often_and_loses_nothing() {
     let server = Running::start(&world, None).await;
     let mut client = server.enter(&world, MOTHER).await;
     let device = world.device(MOTHER).id();
-    let mut greedy = Some(Greedy::of(&server, move |server| server.admit_request(device).is_ok()));
+    let mut greedy = Some(Greedy::of(&server, move |server| server.admission.request(device).is_ok()));
     let mut id = 0;
     // Refused once, and then let in again on the same stream.
     loop {

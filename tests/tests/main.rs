@@ -34,6 +34,7 @@ mod own_devices;
 mod race;
 mod refounding;
 mod restored;
+mod rooms;
 mod sabotage;
 mod scenario;
 mod set_back;

@@ -1,6 +1,7 @@
 //! What the host tells the client, and what the client answers: the whole border between the core and
 //! the world. Ids in commands are texts as people give them: whole, or a unique prefix.
 
+pub use crate::client::problem::{Blame, Cause, Problem};
 use crate::rows::Row;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -89,30 +90,6 @@ pub struct Account {
     pub ca: [u8; 32],
     /// Ed25519 secret key of the device, for the RFC 9421 signature.
     pub device_key: [u8; 32],
-}
-
-/// A refusal for people and scripts. `code` is stable and kebab-case; the host's catalogue has words for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    pub code: String,
-    /// English, for scripts and as a last resort.
-    pub message: String,
-    pub blame: Blame,
-    /// What the words name: how much is allowed, how much it is.
-    pub values: Vec<(&'static str, String)>,
-}
-
-/// Who can do something about a problem; decides the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blame {
-    /// A rule says no: exit code 1.
-    Rule,
-    /// The command was used wrongly: 2.
-    Caller,
-    /// The server cannot be reached: 3.
-    Net,
-    /// Stored or received data is damaged: 4.
-    Data,
 }
 
 /// Everything a person can ask for (`cli.md`). Answers are JSON with the keys of that page.
@@ -396,25 +373,4 @@ pub struct NewMeasure {
     pub responsible: Option<String>,
     /// YYYY-MM-DD; default: in six weeks.
     pub due: Option<String>,
-}
-
-impl Problem {
-    pub fn rule(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), blame: Blame::Rule, values: vec![] }
-    }
-    pub fn caller(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), blame: Blame::Caller, values: vec![] }
-    }
-    pub fn from_malformed(e: stafett_protocol::codec::Malformed) -> Self {
-        Self::data("malformed", e.to_string())
-    }
-    pub fn data(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), blame: Blame::Data, values: vec![] }
-    }
-}
-
-impl From<stafett_protocol::refusal::Refusal> for Problem {
-    fn from(refusal: stafett_protocol::refusal::Refusal) -> Self {
-        Self::rule(refusal.code(), refusal.to_string())
-    }
 }

@@ -1,6 +1,7 @@
 //! Who this device is: its own keys, its person's key, and what the municipality has certified.
 
-use super::input::{Account, Problem};
+use super::input::{Account, Cause, Problem};
+use crate::client::Client;
 use crate::letter;
 use crate::rows::{Space, Table};
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -8,6 +9,7 @@ use openmls::prelude::{BasicCredential, CredentialWithKey};
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::signatures::{Signer, SignerError};
 use openmls_traits::types::{HpkePrivateKey, SignatureScheme};
+use rand_core::RngCore as _;
 use stafett_protocol::code::Code;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes, decode, encode};
 use stafett_protocol::consent::EmployeeCertificate;
@@ -15,6 +17,7 @@ use stafett_protocol::credential::{
     Credential, DeviceCertificate, Identity, Municipalities, MunicipalityKey, PersonCertificate, PersonKind,
 };
 use stafett_protocol::ids::{DeviceId, Hash, Municipality, PersonId, PublicKey};
+use stafett_protocol::membership::Membership;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::Unit;
 
@@ -62,8 +65,8 @@ impl Me {
         device_secret: [u8; 32],
         letter_seed: &[u8; 32],
     ) -> Result<Self, Problem> {
-        let pair =
-            letter::key_pair(&RustCrypto::default(), letter_seed).map_err(|e| Problem::data("keys", e.to_string()))?;
+        let pair = letter::key_pair(&RustCrypto::default(), letter_seed)
+            .map_err(|e| Problem::data(Cause::Keys, e.to_string()))?;
         let person = match (&person_secret, code.person) {
             (_, Some(person)) => person,
             (Some(secret), None) => PersonId::of_first_key(&SigningKey::from_bytes(secret).verifying_key().to_bytes()),
@@ -95,7 +98,7 @@ impl Me {
         let Some(bytes) = table.read(Space::Identity, KEY) else {
             return Ok(None);
         };
-        decode(bytes).map(Some).map_err(|e| Problem::data("damaged", e.to_string()))
+        decode(bytes).map(Some).map_err(|e| Problem::data(Cause::Damaged, e.to_string()))
     }
 
     pub fn save(&self, table: &mut Table) {
@@ -118,7 +121,7 @@ impl Me {
     pub fn person_key(&self) -> Result<SigningKey, Problem> {
         self.person_secret.as_ref().map(SigningKey::from_bytes).ok_or_else(|| {
             Problem::rule(
-                "not-certified",
+                Cause::NotCertified,
                 "this device waits to be certified by your first device; sync that one first",
             )
         })
@@ -133,14 +136,14 @@ impl Me {
         match (&self.person_certificate, &self.device_certificate) {
             (Some(person), Some(device)) => Ok(Credential { person: person.clone(), device: device.clone() }),
             _ => Err(Problem::rule(
-                "not-certified",
+                Cause::NotCertified,
                 "this device is not certified yet; sync your first device, then this one",
             )),
         }
     }
 
     pub fn identity(&self) -> Result<Identity, Problem> {
-        self.credential()?.verify(&self.trusted()).map_err(|e| Problem::data("damaged", e.to_string()))
+        self.credential()?.verify(&self.trusted()).map_err(|e| Problem::data(Cause::Damaged, e.to_string()))
     }
 
     pub fn kind(&self) -> Option<PersonKind> {
@@ -182,5 +185,70 @@ impl Signer for LeafSigner {
 
     fn signature_scheme(&self) -> SignatureScheme {
         SignatureScheme::ED25519
+    }
+}
+
+pub(crate) fn own_device_key(device: DeviceId) -> Vec<u8> {
+    let mut key = b"device/".to_vec();
+    key.extend_from_slice(&device.0);
+    key
+}
+
+impl Client {
+    pub(crate) fn me(&self) -> Result<&Me, Problem> {
+        self.me.as_ref().ok_or_else(|| {
+            Problem::caller(Cause::NoAccount, "this home has no account yet; use join with a code first")
+        })
+    }
+
+    pub(crate) fn random<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    pub(crate) fn own_devices(&self) -> Vec<DeviceId> {
+        self.table
+            .scan(Space::State, b"device/")
+            .filter_map(|(key, _)| Some(DeviceId(key.strip_prefix(b"device/")?.try_into().ok()?)))
+            .collect()
+    }
+
+    pub(crate) fn removed_devices(&self) -> Vec<DeviceId> {
+        self.table
+            .scan(Space::State, b"gone/")
+            .filter_map(|(key, _)| Some(DeviceId(key.strip_prefix(b"gone/")?.try_into().ok()?)))
+            .collect()
+    }
+
+    /// A device of ours is no more: no leaf of it is added again, and those it has are removed.
+    pub(crate) fn device_gone(&mut self, device: DeviceId) {
+        self.table.delete(Space::State, &own_device_key(device));
+        self.table.write(Space::State, &[b"gone/".as_slice(), &device.0].concat(), vec![]);
+    }
+
+    /// What one of our devices adds to a scope or removes from it, all of them know, with or without its name.
+    pub(crate) fn note_own_devices(&mut self, author: DeviceId, before: &Membership, after: &Membership) {
+        let Ok(me) = self.me() else { return };
+        let (own, person) = (me.device(), me.person);
+        let devices = |m: &Membership| m.member(person).map_or_else(Vec::new, |m| m.devices.clone());
+        let (had, has) = (devices(before), devices(after));
+        // Where all of them left together, it was not a device that ended.
+        if has.is_empty() || !had.iter().any(|key| DeviceId::of_key(key) == author) {
+            return;
+        }
+        for gone in had.iter().filter(|key| !has.contains(key)).map(DeviceId::of_key).filter(|d| *d != own) {
+            self.device_gone(gone);
+        }
+        for new in has.iter().filter(|key| !had.contains(key)).map(|key| own_device_key(DeviceId::of_key(key))) {
+            if self.table.read(Space::State, &new).is_none() {
+                self.table.write(Space::State, &new, vec![]);
+            }
+        }
+    }
+
+    /// Whether this is a further device that its person's first device has not certified yet.
+    pub fn awaits_certificate(&self) -> bool {
+        self.me.as_ref().is_some_and(|m| m.credential().is_err())
     }
 }

@@ -1,40 +1,54 @@
 //! The client as a machine: inputs in, effects out. Everything it knows lives in rows; one call of
 //! [`Client::handle`] is one transaction of the host.
 //!
-//! Rooms from the ground up: `me`, `people`, `clock`; `stream`, the open connection; `scope`, how a chain is followed and its
-//! content opened; `outbox`, what waits and what must be done next; `joining`, how people and devices come; `log`, what
-//! people ask for and are shown.
+//! Rooms from the ground up: `me`, `people`, `clock`, `queue` and what all use; `stream`, the open connection; `scope`, how a
+//! chain is followed and its content opened; `outbox`, what goes and what must be done next; `joining`, how people and devices
+//! come; `log`, what people ask for and are shown. A room uses those before it and no other: what a lower one finds waits in
+//! a row, or is answered. Rooms meet here, in `frames` and `mail`, which hand on what comes, and in `steps`
+//! (`tests/tests/rooms.rs` holds it).
 
 pub mod input;
 
 mod clock;
+pub(crate) mod fate;
+pub(crate) mod frames;
 mod joining;
+pub(crate) mod keys;
 pub(crate) mod log;
+pub(crate) mod mail;
 mod me;
 pub(crate) mod outbox;
 mod people;
+pub mod problem;
+pub(crate) mod queue;
 pub(crate) mod scope;
+pub(crate) mod steps;
 pub(crate) mod stream;
+pub(crate) mod told;
+pub(crate) mod words;
 
 pub use joining::codes::{check_accept, check_join};
-pub(crate) use log::rfc3339;
 pub use me::Me;
 pub use people::Trust;
 pub use scope::Standing;
 pub use scope::report::Report;
+pub(crate) use words::rfc3339;
 
 use crate::mls::Provider;
 use crate::rows::{Mark, Row, Space, Table};
 use input::{Account, AttachTo, Call, Command, Effects, Input, News, Problem};
-use outbox::founding::Founding;
+use outbox::going::Going;
 use rand_chacha::ChaCha20Rng;
-use rand_core::{RngCore as _, SeedableRng as _};
+use rand_core::SeedableRng as _;
 use scope::Scope;
+use scope::following::Following;
 use scope::parted::Parted;
+use scope::planned::Founding;
 use serde_json::Value;
 use stafett_protocol::ids::{Millis, ScopeId};
 use std::collections::{BTreeMap, BTreeSet};
 use stream::Stream;
+use told::Told;
 
 /// Everything one device knows.
 pub struct Client {
@@ -45,6 +59,12 @@ pub struct Client {
     scopes: BTreeMap<ScopeId, Scope>,
     foundings: BTreeMap<ScopeId, Founding>,
     stream: Stream,
+    /// What `sync` tells of this connection.
+    told: Told,
+    following: Following,
+    going: Going,
+    /// Withdrawals of which a letter has told on this connection.
+    withdrawals_heard: BTreeSet<Vec<u8>>,
     now: Millis,
     call: Option<Call>,
     load: Option<Loading>,
@@ -65,7 +85,7 @@ pub(crate) enum Loading {
     /// A command's answer about a log.
     Answer(Wanted, stafett_protocol::ids::LogId),
     /// A file that somebody wants.
-    Attachment(log::attachments::FileAt),
+    Attachment(keys::FileAt),
     /// What a home lacks of a scope after this record.
     Return { scope: stafett_protocol::ids::ScopeId, after: u64 },
     /// What this device alone has of a scope, after this record.
@@ -102,6 +122,10 @@ impl Client {
             scopes: scopes.into_iter().map(|s| (s.id(), s)).collect(),
             foundings: foundings.into_iter().map(|f| (f.plan.scope, f)).collect(),
             stream: Stream::default(),
+            told: Told::default(),
+            following: Following::default(),
+            going: Going::default(),
+            withdrawals_heard: BTreeSet::new(),
             now: 0,
             call: None,
             load: None,
@@ -118,11 +142,6 @@ impl Client {
     /// Where and as whom to open the stream; `None` before `join`.
     pub fn account(&self) -> Option<Account> {
         self.me.as_ref().map(Me::account)
-    }
-
-    /// Whether this is a further device that its person's first device has not certified yet.
-    pub fn awaits_certificate(&self) -> bool {
-        self.me.as_ref().is_some_and(|m| m.credential().is_err())
     }
 
     /// What an entry says, as it stands now; `None` where it is gone or has no text.
@@ -145,7 +164,7 @@ impl Client {
                 None
             }
             Input::Disconnected => {
-                self.stream.close();
+                self.forget_connection();
                 self.rebuilt.clear();
                 self.parted.clear();
                 None
@@ -164,9 +183,17 @@ impl Client {
             load,
             file: self.file.take(),
             news: std::mem::take(&mut self.news),
-            progress: self.stream.moving.take(),
+            progress: self.going.moving.take(),
             settled: self.is_settled() && self.load.is_none(),
         }
+    }
+
+    /// What counts for one connection only.
+    fn forget_connection(&mut self) {
+        self.stream = Stream::default();
+        self.following = Following::default();
+        self.going = Going::default();
+        self.withdrawals_heard.clear();
     }
 
     fn provider_rows(&mut self) -> Vec<Row> {
@@ -272,17 +299,5 @@ impl Client {
             C::SyncCounts => Ok(self.sync_counts()),
         };
         Some(answer)
-    }
-
-    fn me(&self) -> Result<&Me, Problem> {
-        self.me
-            .as_ref()
-            .ok_or_else(|| Problem::caller("no-account", "this home has no account yet; use join with a code first"))
-    }
-
-    fn random<const N: usize>(&mut self) -> [u8; N] {
-        let mut bytes = [0; N];
-        self.rng.fill_bytes(&mut bytes);
-        bytes
     }
 }

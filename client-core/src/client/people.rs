@@ -1,6 +1,7 @@
 //! Who is who on this device: names and keys, and how each key came to be believed (design `protocol.md` 5).
 
-use super::input::Problem;
+use super::input::{Cause, Problem};
+use crate::client::{Client, people};
 use crate::rows::{Space, Table};
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes, decode, encode};
 use stafett_protocol::consent::EmployeeCertificate;
@@ -9,6 +10,7 @@ use stafett_protocol::credential::{
 };
 use stafett_protocol::ids::{DeviceId, Municipality, PersonId, PublicKey, UnitId};
 use stafett_protocol::signed::Signed;
+use stafett_protocol::wire::Unit;
 
 /// How a key came to be believed, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, TlsSerialize, TlsDeserialize, TlsSize)]
@@ -85,13 +87,13 @@ pub(crate) fn believe(
     let mut known = match pin(table, certificate.person) {
         Some(known) if known.person_key != certificate.person_key => {
             return Err(Problem::rule(
-                "key-changed",
+                Cause::KeyChanged,
                 "the person's key is another than before; meet and compare before you go on",
             ));
         }
         Some(known) => known,
         None if PersonId::of_first_key(&certificate.person_key) != certificate.person => {
-            return Err(Problem::rule("key-changed", "the person's id does not belong to this key"));
+            return Err(Problem::rule(Cause::KeyChanged, "the person's id does not belong to this key"));
         }
         None => Pin {
             person: certificate.person,
@@ -106,7 +108,7 @@ pub(crate) fn believe(
     };
     // An account stays where it is: another municipality that certifies the same key takes nobody over.
     if known.municipality != 0 && known.municipality != certificate.municipality {
-        return Err(Problem::rule("person-moved", "another municipality certifies this person than the one known"));
+        return Err(Problem::rule(Cause::PersonMoved, "another municipality certifies this person than the one known"));
     }
     known.municipality = certificate.municipality;
     known.kind = certificate.kind;
@@ -170,7 +172,7 @@ pub(crate) fn clean(name: &str) -> String {
 
 /// Takes in what the server answers of a person: verified down from the municipality's key.
 pub(crate) fn learn(table: &mut Table, trusted: &Municipalities, record: &PersonRecord) -> Result<PersonId, Problem> {
-    let refused = |e: &dyn core::fmt::Display| Problem::rule("not-identified", e.to_string());
+    let refused = |e: &dyn core::fmt::Display| Problem::rule(Cause::NotIdentified, e.to_string());
     let number = record.certificate.peek().map_err(|e| refused(&e))?.municipality;
     let key = trusted.key(number).ok_or_else(|| refused(&"the municipality is not known here"))?;
     let certificate = record.certificate.verify(key).map_err(|e| refused(&e))?;
@@ -199,7 +201,7 @@ pub(crate) fn unique<T: Clone + core::fmt::Display + Eq>(
 ) -> Result<T, Problem> {
     let prefix = prefix.trim().to_lowercase();
     if prefix.is_empty() {
-        return Err(Problem::caller("empty-id", format!("which {what}?")));
+        return Err(Problem::caller(Cause::EmptyId, format!("which {what}?")));
     }
     let mut found: Vec<T> = vec![];
     for id in all {
@@ -209,7 +211,37 @@ pub(crate) fn unique<T: Clone + core::fmt::Display + Eq>(
     }
     match found.as_slice() {
         [one] => Ok(one.clone()),
-        [] => Err(Problem::caller("unknown-id", format!("no {what} here begins with that; sync, or look at the list"))),
-        _ => Err(Problem::caller("ambiguous-id", format!("several {what}s begin with that; give more of the id"))),
+        [] => Err(Problem::caller(
+            Cause::UnknownId,
+            format!("no {what} here begins with that; sync, or look at the list"),
+        )),
+        _ => Err(Problem::caller(Cause::AmbiguousId, format!("several {what}s begin with that; give more of the id"))),
+    }
+}
+
+pub(crate) fn unknown_municipality(number: Municipality) -> Problem {
+    let why = format!("municipality {number:04} is not a peer of your own; its administrator adds it");
+    Problem::rule(Cause::UnknownMunicipality, why)
+}
+
+impl Client {
+    /// The name that this device was told, by the person, by who introduced them, or by their leader.
+    pub(crate) fn told_name(&self, person: PersonId) -> Option<String> {
+        if let Some(me) = self.me.as_ref().filter(|m| m.person == person) {
+            return Some(me.name.clone());
+        }
+        people::told_name(&self.table, person)
+    }
+
+    pub(crate) fn known_units(&self) -> Vec<Unit> {
+        self.table.scan(Space::State, b"unit/").filter_map(|(_, value)| decode(value).ok()).collect()
+    }
+
+    pub(crate) fn unit_name(&self, unit: UnitId) -> String {
+        let known = self.known_units().into_iter().find(|u| u.unit == unit).map(|u| u.name);
+        let known = known.filter(|name| !name.is_empty());
+        let told = || self.table.read(Space::State, &crate::client::keys::mail_key("unit-name", &[&unit.0]));
+        let told = || told().and_then(|name| String::from_utf8(name.to_vec()).ok());
+        known.or_else(told).unwrap_or_else(|| unit.to_string())
     }
 }

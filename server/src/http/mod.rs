@@ -87,7 +87,7 @@ async fn join_route(
     Extension(RemoteAddress(address)): Extension<RemoteAddress>,
     body: Body,
 ) -> Result<Response, Fault> {
-    server.admit_address(address)?;
+    server.admission.address(address)?;
     let mut held = unknown(&server, address);
     let request = decode(&body::of(body, &mut held, BODY_BYTES).await?)?;
     let reply = join::join(&server, request).await?;
@@ -103,7 +103,7 @@ async fn stream_route(
     headers: HeaderMap,
     upgrade: Result<Upgrade, Fault>,
 ) -> Result<Response, Fault> {
-    server.admit_address(address)?;
+    server.admission.address(address)?;
     let device = authenticate(&server, &headers, binding).await?;
     server.fanout.admit(device.device)?;
     // Only a known device learns whether its upgrade was well formed.

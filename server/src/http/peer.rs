@@ -50,7 +50,7 @@ pub async fn relay(
     Extension(meter): Extension<Arc<Meter>>,
     upgrade: Upgrade,
 ) -> Result<Response, Fault> {
-    let guest = server.admit_guest(peer.number)?;
+    let guest = server.admission.guest(peer.number)?;
     meter.begin(server.memory.nothing([Holder::Peer(peer.number)]));
     Ok(upgrade.accept(meter, move |socket| async move {
         // All guests of a municipality come from one address.
@@ -62,7 +62,7 @@ pub async fn relay(
 
 /// One request of a peer's; what it asks and is answered counts for that peer.
 fn asked(server: &Server, peer: &Peer) -> Result<Held, Fault> {
-    server.admit_peer(peer.number, 1)?;
+    server.admission.peer(peer.number, 1)?;
     Ok(server.memory.nothing([Holder::Peer(peer.number)]))
 }
 

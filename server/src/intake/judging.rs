@@ -29,8 +29,9 @@ use crate::federation::peers::Known;
 use crate::problem::Fault;
 use crate::signing;
 use crate::store::accounts::{self, Device};
-use crate::store::chain::{self, HomeStanding, Place};
+use crate::store::chain::{self, HomeStanding};
 use crate::store::mail::{self, Posted};
+use crate::store::readers::{self, Place};
 
 /// Does all of it, and keeps the replicas that are still true.
 pub(super) async fn run(
@@ -205,7 +206,7 @@ impl<'a> Judging<'a> {
         // A change alters nobody's place; the path of an edit does without the comparison.
         let before = match &decoded.event.body {
             Body::Change(change) if change.attachments.is_empty() => None,
-            _ => self.places.state(scope).map(|state| chain::readers(state, self.now)),
+            _ => self.places.state(scope).map(|state| readers::places(state, self.now)),
         };
         let changes = if position.is_some() {
             self.judge(scope, record.clone(), envelope.as_ref()).await?
@@ -246,7 +247,7 @@ impl<'a> Judging<'a> {
             Body::Genesis(_) | Body::Statement(_) => false,
         };
         match card.filter(|_| writes) {
-            Some(card) if !chain::is_on_card(self.conn, card, self.author.person, self.now).await? => {
+            Some(card) if !readers::is_on_card(self.conn, card, self.author.person, self.now).await? => {
                 Err(Refusal::Listed.into())
             }
             _ => Ok(()),
@@ -329,8 +330,8 @@ impl<'a> Judging<'a> {
         welcome: Option<Vec<u8>>,
     ) -> Result<bool, Fault> {
         let state = self.places.state(scope).ok_or(Refusal::UnknownScope)?;
-        let after = chain::readers(state, self.now);
-        let lost = chain::save_readers(self.conn, state, seq, before, &after).await?;
+        let after = readers::places(state, self.now);
+        let lost = readers::save(self.conn, state, seq, before, &after).await?;
         if let Some(welcome) = welcome {
             let had_leaf = |device: &DeviceId| before.get(device).is_some_and(|place| place.leaf);
             let added = after.iter().filter(|(device, place)| place.leaf && !had_leaf(device));
@@ -364,13 +365,13 @@ impl<'a> Judging<'a> {
     /// that a scope is here, held, moved, or how far it is.
     async fn refusal(&mut self, scope: ScopeId, refused: Refusal) -> Result<Fault, Fault> {
         let device = self.author.device;
-        let known_here = chain::reader(self.conn, scope, device, self.now).await?.is_some();
+        let known_here = readers::reader(self.conn, scope, device, self.now).await?.is_some();
         let state = self.places.state(scope);
         let is_stranger = state.is_some_and(|state| state.person_of(device).is_none()) && !known_here;
         // Whoever has a place on the card withdraws in the log's other scopes, too.
         let card = state.and_then(|state| state.card);
         let on_card = match card.filter(|_| is_stranger) {
-            Some(card) => chain::reader(self.conn, card, device, self.now).await?.is_some(),
+            Some(card) => readers::reader(self.conn, card, device, self.now).await?.is_some(),
             None => false,
         };
         if is_stranger && !on_card && self.places.stored_seq(scope) != 0 {

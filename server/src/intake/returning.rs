@@ -21,6 +21,7 @@ use crate::problem::Fault;
 use crate::restored;
 use crate::store::accounts::Device;
 use crate::store::chain::{self, HomeStanding};
+use crate::store::readers;
 use crate::store::transfers;
 
 impl Intake {
@@ -137,7 +138,7 @@ impl Judging<'_> {
     async fn again(&mut self, event: Event, record: Record, receipt: Option<Signed<Receipt>>) -> Result<(), Fault> {
         let (scope, seq) = (event.scope, record.seq);
         self.now = record.time;
-        let before = self.places.state(scope).map(|state| chain::readers(state, self.now));
+        let before = self.places.state(scope).map(|state| readers::places(state, self.now));
         let changes = match self.places.replica(scope) {
             Some(replica) => {
                 let judged = replica.judge(record.clone(), &self.then(replica.state(), &event))?;
@@ -196,9 +197,9 @@ impl Judging<'_> {
             return Ok(());
         }
         if standing == HomeStanding::Home {
-            let readers = chain::readers(state, receipt.time);
-            chain::forget_readers(self.conn, receipt.scope).await?;
-            chain::save_readers(self.conn, state, receipt.position.seq, &BTreeMap::new(), &readers).await?;
+            let readers = readers::places(state, receipt.time);
+            readers::forget(self.conn, receipt.scope).await?;
+            readers::save(self.conn, state, receipt.position.seq, &BTreeMap::new(), &readers).await?;
         }
         chain::set_standing(self.conn, receipt.scope, standing).await?;
         Ok(())

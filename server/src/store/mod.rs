@@ -7,4 +7,5 @@ pub mod checkpoints;
 pub mod mail;
 pub mod packages;
 pub mod peers;
+pub mod readers;
 pub mod transfers;

@@ -19,7 +19,7 @@ use crate::home::random;
 use crate::offers;
 use crate::problem::Fault;
 use crate::store::accounts::{self, Person, StoredCode};
-use crate::store::chain;
+use crate::store::readers;
 
 /// Codes that may wait for use, of one person.
 const OPEN_CODES: i64 = 500;
@@ -186,7 +186,7 @@ impl Connection {
                     let there_since = accounts::certified_at(conn, own).await?;
                     if lost == Permit::Yes {
                         accounts::end_codes(conn, person).await?;
-                    } else if chain::has_scope_without(conn, device, (own, there_since), now).await? {
+                    } else if readers::has_scope_without(conn, device, (own, there_since), now).await? {
                         return Err(Fault::DeviceNeeded);
                     }
                     accounts::remove_device(conn, device, person).await?;

@@ -11,7 +11,8 @@ use stafett_protocol::wire::{Greeting, Mail, Records, Reply, ScopePosition, Sync
 use super::{Connection, End, Follow};
 use crate::db::StoreError;
 use crate::federation::peers::Peer;
-use crate::store::chain::{HomeStanding, Reader};
+use crate::store::chain::HomeStanding;
+use crate::store::readers::{self, Reader};
 use crate::store::{accounts, chain, mail, packages, transfers};
 
 /// The store failed under a push: the connection ends, and the device syncs when it is back.
@@ -42,7 +43,7 @@ impl Connection {
             time: now,
             key_packages: packages::count(&mut conn, self.device.device, now).await?,
             unit,
-            scopes: chain::scopes_of(&mut conn, self.device.device, now).await?,
+            scopes: readers::scopes_of(&mut conn, self.device.device, now).await?,
         })
     }
 

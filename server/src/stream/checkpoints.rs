@@ -12,6 +12,7 @@ use super::requests::Failed;
 use crate::budget::table::SCOPES;
 use crate::db::Conn;
 use crate::problem::Fault;
+use crate::store::readers;
 use crate::store::{chain, checkpoints};
 
 impl Connection {
@@ -21,7 +22,7 @@ impl Connection {
             return Err(Refusal::UnknownScope.into());
         }
         let (device, now) = (self.device.device, self.server.clock.now());
-        let reader = chain::reader(&mut self.server.db.reader().await?, scope, device, now).await?;
+        let reader = readers::reader(&mut self.server.db.reader().await?, scope, device, now).await?;
         let reads =
             reader.is_some_and(|r| r.standing == chain::HomeStanding::Home && r.until > now && r.removed_at.is_none());
         if reads { Ok(()) } else { Err(Refusal::UnknownScope.into()) }

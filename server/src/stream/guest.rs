@@ -96,6 +96,6 @@ pub(super) fn may_ask(request: &Request) -> bool {
 impl Connection {
     /// Whatever a request costs beyond itself counts against the guest's municipality.
     pub(super) fn admit_guests(&self, count: usize) -> Result<(), Fault> {
-        self.guest_of.as_ref().map_or(Ok(()), |peer| self.server.admit_peer(peer.number, count))
+        self.guest_of.as_ref().map_or(Ok(()), |peer| self.server.admission.peer(peer.number, count))
     }
 }

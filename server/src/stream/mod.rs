@@ -256,9 +256,9 @@ impl Connection {
             return Err(Fault::TooLarge);
         }
         if let Some(peer) = &self.guest_of {
-            self.server.admit_peer(peer.number, 1)?;
+            self.server.admission.peer(peer.number, 1)?;
         }
-        self.server.admit_request(self.device.device)
+        self.server.admission.request(self.device.device)
     }
 
     fn payers(&self) -> Vec<budget::Payer> {

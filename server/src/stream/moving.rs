@@ -18,8 +18,8 @@ impl Connection {
             Request::CommitTransfer(moving) => {
                 let (events, letters) = (moving.bundle.envelopes.len(), moving.bundle.letters.len());
                 self.admit_guests(events + letters)?;
-                server.admit_events(self.device.device, events)?;
-                server.admit_letters(self.device.device, letters)?;
+                server.admission.events(self.device.device, events)?;
+                server.admission.letters(self.device.device, letters)?;
                 let taken = server.intake.transfer(&self.device, moving).await?;
                 self.owe(taken.copied_bytes);
                 Reply::TransferCommitted(taken.done)

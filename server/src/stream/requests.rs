@@ -12,13 +12,13 @@ use stafett_protocol::wire::{Accepted, Bundle, KeyPackageOffer, Reply, Request, 
 use tls_codec::Size as _;
 
 use super::{Connection, End, Follow, guest};
+use crate::admission::Asker;
 use crate::budget::Good;
 use crate::budget::table::{ANSWER_BYTES, FETCHED, PERSONS, SCOPES};
 use crate::db::Conn;
 use crate::intake::check_letters;
 use crate::offers;
 use crate::problem::Fault;
-use crate::server::Asker;
 use crate::store::mail::Posted;
 use crate::store::{accounts, mail, packages};
 
@@ -97,8 +97,8 @@ impl Connection {
 
     async fn submit(&mut self, _id: u32, bundle: Bundle) -> Result<Reply, Failed> {
         self.admit_guests(bundle.envelopes.len() + bundle.letters.len())?;
-        self.server.admit_events(self.device.device, bundle.envelopes.len())?;
-        self.server.admit_letters(self.device.device, bundle.letters.len())?;
+        self.server.admission.events(self.device.device, bundle.envelopes.len())?;
+        self.server.admission.letters(self.device.device, bundle.letters.len())?;
         let taken = self.server.intake.transfer(&self.device, Transfer { bundle, accepts: vec![] }).await?;
         self.owe(taken.copied_bytes);
         let accepted = taken.done.accepted;
@@ -173,7 +173,7 @@ impl Connection {
         let own = self.device.person;
         let persons: Vec<(PersonId, bool)> = persons
             .into_iter()
-            .map(|person| (person, person != own && !self.server.may_use_up(asker, person)))
+            .map(|person| (person, person != own && !self.server.admission.may_use_up(asker, person)))
             .collect();
         let packages = self
             .server
@@ -207,7 +207,7 @@ impl Connection {
     async fn letters(&mut self, letters: Vec<Letter>) -> Result<Reply, Failed> {
         check_letters(&letters)?;
         self.admit_guests(letters.len())?;
-        self.server.admit_letters(self.device.device, letters.len())?;
+        self.server.admission.letters(self.device.device, letters.len())?;
         let recipients: Vec<_> = letters.iter().map(|letter| letter.to).collect();
         let (from, now) = (self.device.person, self.server.clock.now());
         self.write(move |conn: &mut Conn| {

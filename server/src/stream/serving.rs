@@ -14,7 +14,7 @@ use crate::fanout::Listener;
 use crate::federation::peers::{Peer, Peers};
 use crate::problem::Fault;
 use crate::store::accounts;
-use crate::store::chain::{self, Reader};
+use crate::store::readers::{self, Reader};
 
 /// Returns once whoever is served is out: a device that was removed, a guest whose municipality is trusted no more.
 pub(super) async fn until_out(listener: &Listener, peers: &Peers, guest_of: Option<&Arc<Peer>>) {
@@ -72,7 +72,7 @@ impl Connection {
             if !is_guest && accounts::device(&mut conn, device).await?.is_none() {
                 return Ok(Err(End::Removed));
             }
-            chain::reader(&mut conn, scope, device, now).await.map(Ok)
+            readers::reader(&mut conn, scope, device, now).await.map(Ok)
         };
         reader.await.map_err(|e| lost(&e))?
     }

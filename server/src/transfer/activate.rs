@@ -29,6 +29,7 @@ use crate::problem::Fault;
 use crate::server::Server;
 use crate::store::chain::{self, Entry, HomeStanding};
 use crate::store::mail;
+use crate::store::readers;
 use crate::store::transfers::{self, Hither};
 
 /// How often old homes are asked while something is bound.
@@ -181,10 +182,10 @@ async fn welcome(
     told: &mut Vec<DeviceId>,
 ) -> Result<(), Fault> {
     let (scope, seq) = (state.scope(), receipt.position.seq);
-    let after = chain::readers(state, receipt.time);
+    let after = readers::places(state, receipt.time);
     // A scope that has been here before comes back with other readers.
-    chain::forget_readers(conn, scope).await?;
-    let listed = chain::save_readers(conn, state, seq, &BTreeMap::new(), &after).await?;
+    readers::forget(conn, scope).await?;
+    let listed = readers::save(conn, state, seq, &BTreeMap::new(), &after).await?;
     if let Some(welcome) = &envelope.welcome {
         let mail = Mail::Welcome(WelcomeMail { scope, seq, welcome: welcome.clone() });
         for (device, _) in after.iter().filter(|(device, place)| place.leaf && !before.contains(device)) {

@@ -23,6 +23,7 @@ use crate::intake::{Look, epoch_before};
 use crate::problem::Fault;
 use crate::server::Server;
 use crate::store::accounts::Device;
+use crate::store::readers;
 use crate::store::{attachments, chain, transfers};
 
 /// Longest pause in which a log takes no changes.
@@ -140,7 +141,7 @@ pub async fn abort(
             Box::pin(async move {
                 for signed in &aborts {
                     let scope = signed.abort.peek()?.scope;
-                    let is_known = chain::reader(look.conn, scope, device, look.now).await?.is_some();
+                    let is_known = readers::reader(look.conn, scope, device, look.now).await?.is_some();
                     // Whoever never had a place there does not learn that there is such a scope, or that it has moved.
                     take_back(look, signed).await.map_err(|fault| match fault {
                         Fault::Refused(..) if !is_known => Refusal::UnknownScope.into(),

@@ -1,8 +1,9 @@
 //! How people and devices come: codes given and used, claims proved under a code's secret, certificates
 //! issued on them (design `protocol.md` 5).
 
-use crate::client::input::{Call, CallFailed, Problem};
+use crate::client::input::{Call, CallFailed, Cause, Problem};
 use crate::client::me::Me;
+use crate::client::words::kind_word;
 use crate::client::{Answer, Client};
 use crate::rows::Space;
 use aes_gcm::aead::{Aead, KeyInit};
@@ -10,7 +11,7 @@ use aes_gcm::{Aes256Gcm, Nonce};
 use serde_json::json;
 use stafett_protocol::code::{Code, Proof, key_hash, proof};
 use stafett_protocol::codec::{decode, encode};
-use stafett_protocol::credential::{DeviceCertificate, PersonKind, letter_key_hash};
+use stafett_protocol::credential::{DeviceCertificate, letter_key_hash};
 use stafett_protocol::ids::PersonId;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::text;
@@ -44,7 +45,7 @@ pub fn check_accept(code: &str, name: &str) -> Result<(), Problem> {
 }
 
 fn read_code(text: &str) -> Result<Code, Problem> {
-    Code::from_text(text).map_err(|e| Problem::caller("code", e.to_string()))
+    Code::from_text(text).map_err(|e| Problem::caller(Cause::Code, e.to_string()))
 }
 
 fn person_code(text: &str) -> Result<Code, Problem> {
@@ -52,7 +53,7 @@ fn person_code(text: &str) -> Result<Code, Problem> {
     match code.person {
         None => Ok(code),
         Some(_) => Err(Problem::caller(
-            "device-code",
+            Cause::DeviceCode,
             "this code is for a further device of someone who has joined; use device accept",
         )),
     }
@@ -63,7 +64,7 @@ fn device_code(text: &str) -> Result<(Code, PersonId, [u8; 16]), Problem> {
     let code = read_code(text)?;
     match (code.person, code.secret) {
         (Some(person), Some(secret)) => Ok((code, person, secret)),
-        _ => Err(Problem::caller("join-code", "this code is for a new person; use join")),
+        _ => Err(Problem::caller(Cause::JoinCode, "this code is for a new person; use join")),
     }
 }
 
@@ -139,7 +140,7 @@ impl Client {
         match self.me {
             None => Ok(()),
             Some(_) => Err(Problem::rule(
-                "home-in-use",
+                Cause::HomeInUse,
                 "this home belongs to someone already; use another --home for another person or device",
             )),
         }
@@ -165,19 +166,19 @@ impl Client {
 
     pub(crate) fn join_answered(&mut self, reply: Result<Vec<u8>, CallFailed>) -> Answer {
         let stored = |key: &[u8]| self.table.read(Space::State, key).map(<[u8]>::to_vec).unwrap_or_default();
-        let damaged = |e: stafett_protocol::codec::Malformed| Problem::data("server-reply", e.to_string());
+        let damaged = |e: stafett_protocol::codec::Malformed| Problem::data(Cause::ServerReply, e.to_string());
         let code: Code = decode(&stored(JOINING)).map_err(damaged)?;
         let mut me: Me = decode(&stored(JOINING_ME)).map_err(damaged)?;
         let body = reply.map_err(|failed| match failed {
             CallFailed::Unreachable(why) => {
-                Problem { blame: crate::client::input::Blame::Net, ..Problem::rule("unreachable", why) }
+                Problem { blame: crate::client::input::Blame::Net, ..Problem::rule(Cause::Unreachable, why) }
             }
-            CallFailed::Refused { code, detail } => Problem::rule(&code, detail),
+            CallFailed::Refused { code, detail } => Problem::heard(&code, detail),
         })?;
         let reply: JoinReply = decode(&body).map_err(damaged)?;
         if key_hash(&reply.municipality_key) != code.municipality_key || reply.municipality != code.municipality {
             return Err(Problem::rule(
-                "wrong-municipality",
+                Cause::WrongMunicipality,
                 "the server is not the one that the code names; ask for a new code",
             ));
         }
@@ -185,14 +186,14 @@ impl Client {
         me.unit = reply.unit;
         if let Some(signed) = reply.certificate {
             let certificate =
-                signed.verify(&reply.municipality_key).map_err(|e| Problem::data("server-reply", e.to_string()))?;
+                signed.verify(&reply.municipality_key).map_err(|e| Problem::data(Cause::ServerReply, e.to_string()))?;
             if certificate.person != me.person || certificate.person_key != me.person_public()? {
-                return Err(Problem::rule("wrong-certificate", "the server certified another key than ours"));
+                return Err(Problem::rule(Cause::WrongCertificate, "the server certified another key than ours"));
             }
             me.person_certificate = Some(signed);
             self.table.write(
                 Space::State,
-                &crate::client::joining::devices::own_device_key(me.device()),
+                &crate::client::me::own_device_key(me.device()),
                 me.name.clone().into_bytes(),
             );
         }
@@ -205,16 +206,5 @@ impl Client {
             json!({"person": me.person.to_string(), "device": me.device().to_string(), "unit": unit, "role": role});
         self.me = Some(me);
         Ok(answer)
-    }
-}
-
-/// The word for a kind of account in `cli.md`.
-pub(crate) fn kind_word(kind: PersonKind) -> &'static str {
-    match kind {
-        PersonKind::Employee => "employee",
-        PersonKind::Leader => "leader",
-        PersonKind::Guardian => "guardian",
-        PersonKind::Child => "child",
-        PersonKind::Administrator => "administrator",
     }
 }

@@ -1,9 +1,9 @@
 //! The devices of one person: certified by the first, given the person's key by letter, removable by each other.
 
-use crate::client::input::Problem;
-use crate::client::outbox::letters::{OneDevice, OutLetter};
-use crate::client::people::{self};
-use crate::client::{Answer, Client};
+use crate::client::input::{Cause, Problem};
+use crate::client::me::own_device_key;
+use crate::client::queue::{OneDevice, OutLetter};
+use crate::client::{Answer, Client, people};
 use crate::rows::Space;
 use ed25519_dalek::SigningKey;
 use serde_json::json;
@@ -12,21 +12,8 @@ use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::credential::{DeviceCertificate, PersonCertificate, letter_key_hash};
 use stafett_protocol::ids::DeviceId;
 use stafett_protocol::letter::{BundledRow, Content, DeviceBundle, Opened};
-use stafett_protocol::membership::Membership;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{CertifiedDevice, CodeKind, DeviceClaim, DeviceRemoval, Request};
-
-pub(crate) fn own_device_key(device: DeviceId) -> Vec<u8> {
-    let mut key = b"device/".to_vec();
-    key.extend_from_slice(&device.0);
-    key
-}
-
-/// The device that a request is to register.
-fn certified(request: Request) -> Option<DeviceId> {
-    let Request::CertifyDevice(certified) = request else { return None };
-    certified.certificate.peek().ok().map(|certificate| DeviceId::of_key(&certificate.device_key))
-}
 
 impl Client {
     pub(crate) fn device_link(&mut self) -> Answer {
@@ -37,7 +24,7 @@ impl Client {
     /// A new device of ours asks: the proof under the code's secret is its authentication.
     pub(crate) fn device_asks(&mut self, signed: &Signed<DeviceClaim>) -> Result<(), Problem> {
         let forged = |e: &dyn core::fmt::Display| {
-            Problem::rule("forged-device", format!("somebody tried to add a device to your account: {e}"))
+            Problem::rule(Cause::ForgedDevice, format!("somebody tried to add a device to your account: {e}"))
         };
         let claim = signed.peek().map_err(|e| forged(&e))?;
         signed.verify(&claim.device_key).map_err(|e| forged(&e))?;
@@ -71,25 +58,7 @@ impl Client {
         Ok(())
     }
 
-    /// Whether the server has not taken a new device yet: until then nothing is told to it, the person's key least of all.
-    pub(crate) fn awaits_registration(&self, device: DeviceId) -> bool {
-        let rows = self.queued_rows("r").into_iter().filter_map(|(_, value)| decode::<Request>(&value).ok());
-        rows.filter_map(certified).any(|certified| certified == device)
-    }
-
-    /// A device that the server will never take is told nothing.
-    pub(crate) fn registration_refused(&mut self, row: &[u8]) {
-        let request = self.table.read(Space::Outbox, row).map(decode::<Request>);
-        let Some(device) = request.and_then(Result::ok).and_then(certified) else { return };
-        for (key, value) in self.queued_rows("l") {
-            let letter = decode::<OutLetter>(&value).ok().and_then(|letter| letter.device);
-            if letter.is_some_and(|to| to.device == device) {
-                self.table.delete(Space::Outbox, &key);
-            }
-        }
-    }
-
-    pub(crate) fn device_bundle(&self, certificate: &Signed<DeviceCertificate>) -> Result<DeviceBundle, Problem> {
+    fn device_bundle(&self, certificate: &Signed<DeviceCertificate>) -> Result<DeviceBundle, Problem> {
         let me = self.me()?;
         let row = |space: Space, key: &[u8], value: &[u8]| BundledRow {
             space: space as u8,
@@ -118,7 +87,7 @@ impl Client {
         bundle: &DeviceBundle,
         opened: &Opened,
     ) -> Result<(), Problem> {
-        let refused = |why: &str| Problem::rule("device-bundle", why);
+        let refused = |why: &str| Problem::rule(Cause::DeviceBundle, why);
         let me = self.me.as_mut().ok_or_else(|| refused("no account"))?;
         let by_inviter = key_hash(&from.person_key) == me.inviter && from.person == me.person;
         let secret: [u8; 32] = bundle.person_secret.as_slice().try_into().map_err(|_| refused("no key inside"))?;
@@ -160,55 +129,15 @@ impl Client {
         Ok(json!({"person": me.person.to_string(), "devices": devices, "used_up": used_up}))
     }
 
-    pub(crate) fn own_devices(&self) -> Vec<DeviceId> {
-        self.table
-            .scan(Space::State, b"device/")
-            .filter_map(|(key, _)| Some(DeviceId(key.strip_prefix(b"device/")?.try_into().ok()?)))
-            .collect()
-    }
-
     /// Ends a device of one's own, once the server agrees that another one has all that it has, or at once if it is lost:
     /// the server turns it away, and its leaves go with the next plan.
     pub(crate) fn device_remove(&mut self, device: &str, lost: bool) -> Answer {
         let own = self.me()?.device();
         let id = people::unique("device", device, self.own_devices())?;
         if id == own {
-            return Err(Problem::rule("own-device", "a device cannot remove itself; use another of your devices"));
+            return Err(Problem::rule(Cause::OwnDevice, "a device cannot remove itself; use another of your devices"));
         }
         self.queue_request(&Request::RemoveDevice(DeviceRemoval { device: id, lost: lost.into() }));
         Ok(json!({"device": id.to_string()}))
-    }
-
-    /// A device of ours is no more: no leaf of it is added again, and those it has are removed.
-    pub(crate) fn device_gone(&mut self, device: DeviceId) {
-        self.table.delete(Space::State, &own_device_key(device));
-        self.table.write(Space::State, &[b"gone/".as_slice(), &device.0].concat(), vec![]);
-    }
-
-    /// What one of our devices adds to a scope or removes from it, all of them know, with or without its name.
-    pub(crate) fn note_own_devices(&mut self, author: DeviceId, before: &Membership, after: &Membership) {
-        let Ok(me) = self.me() else { return };
-        let (own, person) = (me.device(), me.person);
-        let devices = |m: &Membership| m.member(person).map_or_else(Vec::new, |m| m.devices.clone());
-        let (had, has) = (devices(before), devices(after));
-        // Where all of them left together, it was not a device that ended.
-        if has.is_empty() || !had.iter().any(|key| DeviceId::of_key(key) == author) {
-            return;
-        }
-        for gone in had.iter().filter(|key| !has.contains(key)).map(DeviceId::of_key).filter(|d| *d != own) {
-            self.device_gone(gone);
-        }
-        for new in has.iter().filter(|key| !had.contains(key)).map(|key| own_device_key(DeviceId::of_key(key))) {
-            if self.table.read(Space::State, &new).is_none() {
-                self.table.write(Space::State, &new, vec![]);
-            }
-        }
-    }
-
-    pub(crate) fn removed_devices(&self) -> Vec<DeviceId> {
-        self.table
-            .scan(Space::State, b"gone/")
-            .filter_map(|(key, _)| Some(DeviceId(key.strip_prefix(b"gone/")?.try_into().ok()?)))
-            .collect()
     }
 }

@@ -1,7 +1,8 @@
 //! Codes given out, and what they bring: people whose keys are authenticated under the code's secret.
 
-use crate::client::input::{Invitation, Problem};
-use crate::client::people::{self, NameBy, Trust};
+use crate::client::input::{Cause, Invitation, Problem};
+use crate::client::people::{self, Trust};
+use crate::client::stream::Sent;
 use crate::client::{Answer, Client};
 use crate::rows::Space;
 use aes_gcm::Nonce;
@@ -12,10 +13,10 @@ use stafett_protocol::codec::{Malformed, TlsDeserialize, TlsSerialize, TlsSize, 
 use stafett_protocol::consent::{EmployeeCertificate, Permit};
 use stafett_protocol::credential::{PersonCertificate, PersonKind};
 use stafett_protocol::ids::{PersonId, UnitId};
-use stafett_protocol::letter::{Content, Employment, Introduction, NamedPerson};
+use stafett_protocol::letter::{Content, Employment, Introduction};
 use stafett_protocol::limits;
 use stafett_protocol::signed::Signed;
-use stafett_protocol::wire::{CodeKind, CodeOffer, JoinNotice, Request};
+use stafett_protocol::wire::{AddedUnit, CodeKind, CodeOffer, JoinNotice, Request};
 
 /// A code this device has given out.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
@@ -36,7 +37,7 @@ fn invite_key(ticket: &[u8; 16]) -> Vec<u8> {
 }
 
 /// The row of a leader's code that the server has made for an administrator.
-pub(crate) fn leader_invite(code: &str, now: u64) -> Vec<u8> {
+fn leader_invite(code: &str, now: u64) -> Vec<u8> {
     encode(&Invite {
         code: code.to_owned(),
         kind: CodeKind::Person(PersonKind::Leader),
@@ -88,7 +89,7 @@ impl Client {
     }
 
     pub(crate) fn invite(&mut self, invitation: &Invitation) -> Answer {
-        let kind = self.me()?.kind().ok_or_else(|| Problem::rule("not-certified", "sync first"))?;
+        let kind = self.me()?.kind().ok_or_else(|| Problem::rule(Cause::NotCertified, "sync first"))?;
         let (wanted, may) = match invitation {
             Invitation::Employee { may_hold, may_act } => (PersonKind::Employee, (*may_hold, *may_act)),
             Invitation::Guardian => (PersonKind::Guardian, (false, false)),
@@ -100,7 +101,7 @@ impl Client {
         };
         if !allowed {
             return Err(Problem::rule(
-                "not-yours",
+                Cause::NotYours,
                 "a leader invites employees; employees and guardians invite guardians and children",
             ));
         }
@@ -136,7 +137,7 @@ impl Client {
     }
 
     pub(crate) fn invite_of(&self, ticket: &[u8; 16]) -> Result<(Invite, [u8; 16]), Problem> {
-        let unknown = || Problem::rule("unknown-code", "somebody used a code that this device does not know");
+        let unknown = || Problem::rule(Cause::UnknownCode, "somebody used a code that this device does not know");
         let invite: Invite =
             self.table.read(Space::State, &invite_key(ticket)).and_then(|b| decode(b).ok()).ok_or_else(unknown)?;
         let secret = Code::from_text(&invite.code).ok().and_then(|c| c.secret).ok_or_else(unknown)?;
@@ -151,7 +152,7 @@ impl Client {
     /// Somebody used our code: the proof under its secret authenticates the key, whatever the server says.
     pub(crate) fn joined(&mut self, notice: &JoinNotice) -> Result<(), Problem> {
         let forged = |e: &dyn core::fmt::Display| {
-            Problem::rule("forged-join", format!("somebody stood between us and the invited person: {e}"))
+            Problem::rule(Cause::ForgedJoin, format!("somebody stood between us and the invited person: {e}"))
         };
         let claim = notice.claim.peek().map_err(|e| forged(&e))?;
         notice.claim.verify(&claim.device_key).map_err(|e| forged(&e))?;
@@ -182,9 +183,9 @@ impl Client {
         Ok(())
     }
 
-    pub(crate) fn employ(&mut self, certificate: &PersonCertificate, invite: &Invite) -> Result<(), Problem> {
+    fn employ(&mut self, certificate: &PersonCertificate, invite: &Invite) -> Result<(), Problem> {
         let me = self.me()?;
-        let unit = me.unit.clone().ok_or_else(|| Problem::rule("no-unit", "only a leader of a unit employs"))?;
+        let unit = me.unit.clone().ok_or_else(|| Problem::rule(Cause::NoUnit, "only a leader of a unit employs"))?;
         let issued_at = self.time_of_word();
         let me = self.me()?;
         let employee = EmployeeCertificate {
@@ -219,20 +220,8 @@ impl Client {
         }
     }
 
-    pub(crate) fn named(&self, which: impl Fn(&people::Pin) -> bool) -> Vec<NamedPerson> {
-        people::pins(&self.table)
-            .into_iter()
-            .filter(|p| which(p) && p.trust.counts())
-            .map(|p| NamedPerson {
-                person: p.person,
-                person_key: p.person_key,
-                name: self.told_name(p.person).unwrap_or_default(),
-            })
-            .collect()
-    }
-
     pub(crate) fn take_employment(&mut self, from: &PersonCertificate, employment: &Employment) -> Result<(), Problem> {
-        let refused = |e: &dyn core::fmt::Display| Problem::rule("employment", e.to_string());
+        let refused = |e: &dyn core::fmt::Display| Problem::rule(Cause::Employment, e.to_string());
         let certificate = employment.certificate.verify(&from.person_key).map_err(|e| refused(&e))?;
         let me = self.me()?;
         let own_unit = me.identity()?.unit();
@@ -254,61 +243,11 @@ impl Client {
         Ok(())
     }
 
-    /// What a server answers of a person: believed as far as its municipality and our inviter make it.
-    pub(crate) fn learn_person(&mut self, record: &stafett_protocol::credential::PersonRecord) -> Result<(), Problem> {
-        let trusted = self.me()?.trusted();
-        let person = people::learn(&mut self.table, &trusted, record)?;
-        let known = people::pin(&self.table, person).map_or(0, |p| p.devices.len());
-        if known < record.devices.len() {
-            let why = "the server shows a device that its person has not certified; it gets nothing";
-            self.report(&Problem::rule("strange-device", why));
-        }
-        let inviter = self.me()?.inviter;
-        if let Some(mut pin) = people::pin(&self.table, person).filter(|p| key_hash(&p.person_key) == inviter) {
-            pin.trust = pin.trust.max(people::Trust::Authenticated);
-            people::save(&mut self.table, &pin);
-        }
-        Ok(())
-    }
-
-    /// Somebody we trust names a person; the key must still be certified when we meet it.
-    pub(crate) fn introduce(&mut self, person: &NamedPerson, by: PersonId) {
-        if self.me.as_ref().is_some_and(|me| me.person == person.person) {
-            return;
-        }
-        match people::pin(&self.table, person.person) {
-            Some(mut pin) if pin.person_key == person.person_key => {
-                pin.trust = pin.trust.max(Trust::Introduced);
-                people::save(&mut self.table, &pin);
-            }
-            // An id that does not come from the key would take the place of its owner, who comes later.
-            known if known.is_some() || PersonId::of_first_key(&person.person_key) != person.person => {
-                let why = "somebody was introduced with another key than the one known, or that is theirs";
-                return self.report(&Problem::rule("key-changed", why));
-            }
-            _ => {
-                let pin = people::Pin {
-                    person: person.person,
-                    person_key: person.person_key,
-                    municipality: 0,
-                    kind: PersonKind::Guardian,
-                    unit: None,
-                    trust: Trust::Introduced,
-                    employee: None,
-                    devices: vec![],
-                };
-                people::save(&mut self.table, &pin);
-                self.note_person_home(person.person, self.person_home(by));
-            }
-        }
-        people::learn_name(&mut self.table, person.person, &person.name, NameBy::Introducer);
-    }
-
-    /// Who was introduced and has not been certified yet is asked for: letters come before the server can be asked.
-    pub(crate) fn ask_introduced(&mut self) -> Result<(), Problem> {
-        let new = people::pins(&self.table).into_iter().filter(|p| p.municipality == 0).map(|p| p.person);
-        let new: Vec<PersonId> = new.collect();
-        self.ask_persons(&new);
-        Ok(())
+    pub(crate) fn unit_added(&mut self, row: &[u8], added: &AddedUnit) {
+        self.row_done(row);
+        let value = crate::client::joining::invitations::leader_invite(&added.leader_code, self.now);
+        self.table.write(Space::State, &[b"invite/".as_slice(), &added.unit.0].concat(), value);
+        let own = self.me.as_ref().map(crate::client::me::Me::number).unwrap_or_default();
+        self.stream.send(own, Request::Units, Sent::Units);
     }
 }

@@ -3,8 +3,10 @@
 //! keep it, sealed as it came, until they leave the scope.
 
 use crate::attachment::{self, FileError, parts_of};
-use crate::client::input::{NewAttachment, Problem};
+use crate::client::input::{Cause, NewAttachment, Problem};
+use crate::client::keys::FileAt;
 use crate::client::scope::Standing;
+use crate::client::scope::files::{Held, Waiting, waiting_key, waiting_part_key};
 use crate::client::{Answer, Client, Loading};
 use crate::document::attached::Attached;
 use crate::document::edit;
@@ -12,84 +14,29 @@ use crate::rows::{Row, Space};
 use automerge::AutomergeError;
 use automerge::transaction::Transaction;
 use serde_json::{Value, json};
-use stafett_protocol::attachment::AttachmentManifest;
-use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
+use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::consent::Permit;
-use stafett_protocol::ids::{Hash, ScopeId, to_hex};
+use stafett_protocol::ids::{ScopeId, to_hex};
 use stafett_protocol::limits::{ATTACHMENT_BYTES, CHANGE_ATTACHMENTS};
 use stafett_protocol::text::file_name;
 
 /// How every PDF begins.
 const PDF: &[u8] = b"%PDF-";
 
-/// A sealed file that waits to be sent.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
-pub(crate) struct Waiting {
-    pub manifest: AttachmentManifest,
-    pub section: String,
-    pub entry: String,
-}
-
-/// What of a file is on this device.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
-pub(crate) struct Held {
-    pub count: u16,
-    /// Of the parts that are here, in order.
-    pub parts: Vec<Hash>,
-    /// What came is not what the change names.
-    pub damaged: Permit,
-}
-
-impl Held {
-    pub fn is_whole(&self) -> bool {
-        self.parts.len() == usize::from(self.count)
-    }
-}
-
-/// Which file, where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FileAt {
-    pub scope: ScopeId,
-    pub id: Hash,
-}
-
-/// Where the outbox keeps the manifest, and the parts behind it. Neither is an edit of its own.
-const WAITING: &[u8] = b"file/";
-const WAITING_PART: &[u8] = b"file-part/";
-
-pub(crate) fn waiting_key(at: FileAt) -> Vec<u8> {
-    [WAITING, &at.scope.0, &at.id.0].concat()
-}
-
-pub(crate) fn waiting_part_key(id: &Hash, part: u16) -> Vec<u8> {
-    [WAITING_PART, &id.0, &part.to_be_bytes()].concat()
-}
-
-fn held_key(at: FileAt) -> Vec<u8> {
-    [b"attachment/".as_slice(), &at.scope.0, &at.id.0].concat()
-}
-
-/// Among the rows on demand: as an event's, the last eight bytes count.
-pub(crate) fn part_key(id: &Hash, part: u16) -> Vec<u8> {
-    [id.0.as_slice(), &u64::from(part).to_be_bytes()].concat()
-}
-
-fn damaged(e: FileError) -> Problem {
-    Problem::data("attachment-damaged", e.to_string())
-}
-
-/// Rows of the outbox that are no edit of their own.
-pub(crate) fn is_file(key: &[u8]) -> bool {
-    key.starts_with(WAITING) || key.starts_with(WAITING_PART)
+pub(crate) fn damaged(e: FileError) -> Problem {
+    Problem::data(Cause::AttachmentDamaged, e.to_string())
 }
 
 fn checked(file: &NewAttachment) -> Result<String, Problem> {
     if file.bytes.len() > ATTACHMENT_BYTES {
-        return Err(Problem::rule("attachment-too-large", "an attachment has 25 MiB at most; make the file smaller"));
+        return Err(Problem::rule(
+            Cause::AttachmentTooLarge,
+            "an attachment has 25 MiB at most; make the file smaller",
+        ));
     }
     if !file.bytes.starts_with(PDF) {
         return Err(Problem::rule(
-            "attachment-not-pdf",
+            Cause::AttachmentNotPdf,
             "only PDF files are attached; export the document as PDF first",
         ));
     }
@@ -97,12 +44,6 @@ fn checked(file: &NewAttachment) -> Result<String, Problem> {
 }
 
 impl Client {
-    pub(crate) fn waiting_files(&self, scope: ScopeId) -> Vec<(FileAt, Waiting)> {
-        let prefix = [WAITING, &scope.0].concat();
-        let rows = self.table.scan(Space::Outbox, &prefix).filter_map(|(_, value)| decode::<Waiting>(value).ok());
-        rows.map(|w| (FileAt { scope, id: w.manifest.id() }, w)).collect()
-    }
-
     /// Writes an entry, with a file on it or without: both are saved, or nothing.
     pub(crate) fn edit_with_file(
         &mut self,
@@ -137,7 +78,10 @@ impl Client {
     ) -> Result<Attached, Problem> {
         let name = checked(file)?;
         if self.waiting_files(scope).len() >= CHANGE_ATTACHMENTS {
-            return Err(Problem::rule("attachments-waiting", "other attachments wait to be sent there; sync first"));
+            return Err(Problem::rule(
+                Cause::AttachmentsWaiting,
+                "other attachments wait to be sent there; sync first",
+            ));
         }
         let key: [u8; 32] = self.random();
         let sealed = attachment::seal(&key, scope, &file.bytes).map_err(damaged)?;
@@ -148,52 +92,6 @@ impl Client {
         let waiting = Waiting { manifest: sealed.manifest, section: section.into(), entry: entry.into() };
         self.table.write(Space::Outbox, &waiting_key(FileAt { scope, id }), encode(&waiting));
         Ok(Attached { id, key, name, size: file.bytes.len() })
-    }
-
-    pub(crate) fn drop_waiting(&mut self, at: FileAt, manifest: &AttachmentManifest) {
-        for (part, _) in (0..).zip(&manifest.parts) {
-            self.table.delete(Space::Outbox, &waiting_part_key(&at.id, part));
-        }
-        self.table.delete(Space::Outbox, &waiting_key(at));
-    }
-
-    pub(crate) fn hold(&mut self, at: FileAt, held: &Held) {
-        self.table.write(Space::State, &held_key(at), encode(held));
-    }
-
-    pub(crate) fn held(&self, at: FileAt) -> Option<Held> {
-        self.table.read(Space::State, &held_key(at)).and_then(|row| decode(row).ok())
-    }
-
-    /// The parts go, and what was known of them.
-    pub(crate) fn erase_file(&mut self, at: FileAt, held: &Held) {
-        (0..held.count).for_each(|part| self.table.erase(&part_key(&at.id, part)));
-        self.table.delete(Space::State, &held_key(at));
-    }
-
-    /// Access has ended: files go with the rest.
-    pub(crate) fn wipe_files(&mut self, scope: ScopeId) {
-        for (at, waiting) in self.waiting_files(scope) {
-            self.drop_waiting(at, &waiting.manifest);
-        }
-        for (at, held) in self.held_files(scope) {
-            self.erase_file(at, &held);
-        }
-    }
-
-    pub(crate) fn held_files(&self, scope: ScopeId) -> Vec<(FileAt, Held)> {
-        let prefix = [b"attachment/".as_slice(), &scope.0].concat();
-        let rows = self.table.scan(Space::State, &prefix);
-        let read = |(key, value): (&[u8], &[u8])| {
-            let id = Hash(key.get(prefix.len()..)?.try_into().ok()?);
-            Some((FileAt { scope, id }, decode(value).ok()?))
-        };
-        rows.filter_map(read).collect()
-    }
-
-    pub(crate) fn file_of(&self, at: FileAt) -> Option<Attached> {
-        let files = self.document(at.scope)?.attached().into_iter();
-        files.map(|(_, _, file)| file).find(|file| file.id == at.id)
     }
 
     /// Every file that is shown on this device.
@@ -224,7 +122,7 @@ impl Client {
             Some(held) if held.damaged == Permit::Yes => {
                 // Told once; who asks again has it fetched again.
                 self.erase_file(at, &held);
-                Some(Err(Problem::data("attachment-damaged", "what the home has is not what was attached")))
+                Some(Err(Problem::data(Cause::AttachmentDamaged, "what the home has is not what was attached")))
             }
             Some(held) if held.is_whole() => {
                 self.load_for_command(Loading::Attachment(at));
@@ -234,7 +132,7 @@ impl Client {
                 let fresh = Held { count: parts_of(file.size), parts: vec![], damaged: Permit::No };
                 self.hold(at, &held.unwrap_or(fresh));
                 Some(Err(Problem::rule(
-                    "attachment-away",
+                    Cause::AttachmentAway,
                     "the attachment is not on this device yet; sync, and ask again",
                 )))
             }
@@ -244,23 +142,25 @@ impl Client {
     fn find_file(&self, prefix: &str) -> Result<(FileAt, Attached), Problem> {
         let prefix = prefix.trim().to_lowercase();
         if prefix.is_empty() {
-            return Err(Problem::caller("empty-id", "which attachment?"));
+            return Err(Problem::caller(Cause::EmptyId, "which attachment?"));
         }
         let mut found = self.shown_files();
         found.retain(|(at, _)| to_hex(&at.id.0).starts_with(&prefix));
         found.dedup_by_key(|(at, _)| at.id);
         match (found.pop(), found.is_empty()) {
             (Some(one), true) => Ok(one),
-            (None, _) => Err(Problem::caller("unknown-id", "no attachment here begins with that; look at log show")),
+            (None, _) => {
+                Err(Problem::caller(Cause::UnknownId, "no attachment here begins with that; look at log show"))
+            }
             (Some(_), false) => {
-                Err(Problem::caller("ambiguous-id", "several attachments begin with that; give more of the id"))
+                Err(Problem::caller(Cause::AmbiguousId, "several attachments begin with that; give more of the id"))
             }
         }
     }
 
     /// The parts of a file that is here have been loaded.
     pub(crate) fn file_loaded(&mut self, at: FileAt, rows: Vec<Row>) -> Answer {
-        let file = self.file_of(at).ok_or_else(|| Problem::caller("unknown-id", "the attachment is gone"))?;
+        let file = self.file_of(at).ok_or_else(|| Problem::caller(Cause::UnknownId, "the attachment is gone"))?;
         let mut rows: Vec<Row> = rows.into_iter().filter(|row| row.key.starts_with(&at.id.0)).collect();
         rows.sort_by(|a, b| a.key.cmp(&b.key));
         let parts: Vec<Vec<u8>> = rows.into_iter().filter_map(|row| row.value).collect();

@@ -1,9 +1,8 @@
 //! What is asked of the disk, and what comes of it: answers about a log's records, files, records that a home lacks.
 
 use crate::audit;
-use crate::client::input::Problem;
-use crate::client::log::rfc3339;
-use crate::client::scope::{Scope, Standing};
+use crate::client::input::{Cause, Problem};
+use crate::client::words::rfc3339;
 use crate::client::{Answer, Client, Loading, Wanted};
 use crate::rows::{Row, Space};
 use serde_json::{Value, json};
@@ -23,8 +22,8 @@ impl Client {
     /// A command goes before what a home is owed; that is loaded after it.
     pub(crate) fn load_for_command(&mut self, loading: Loading) {
         match self.load.replace(loading) {
-            Some(Loading::Return { scope, after }) => self.stream.owed.push_front((scope, after)),
-            Some(Loading::Parting { scope, after }) => self.stream.parting.push_front((scope, after)),
+            Some(Loading::Return { scope, after }) => self.following.owed.push_front((scope, after)),
+            Some(Loading::Parting { scope, after }) => self.following.parting.push_front((scope, after)),
             _ => {}
         }
     }
@@ -35,14 +34,6 @@ impl Client {
             Loading::Attachment(at) => vec![at.id.0.to_vec()],
             Loading::Answer(_, log) => self.audited_scopes(*log).map(|s| s.id().0.to_vec()).collect(),
         }
-    }
-
-    /// The parts of a log that are held against each other. One that this device had to leave, while it stays in the
-    /// log, is as it was then, and says nothing of the others as they are now.
-    pub(crate) fn audited_scopes(&self, log: LogId) -> impl Iterator<Item = &Scope> {
-        let left = |s: &Scope| s.standing == Standing::Withdrawn;
-        let stays = self.card_of(log).and_then(|card| self.scopes.get(&card)).is_some_and(|card| !left(card));
-        self.scopes.values().filter(move |s| s.replica.state().log() == log && !(stays && left(s)))
     }
 
     /// The records that were asked for are here: by a command, or for a home that lacks them.
@@ -60,7 +51,7 @@ impl Client {
             }
             Some(Loading::Attachment(at)) => Some(self.file_loaded(at, rows)),
             Some(Loading::Answer(wanted, log)) => Some(self.answer_loaded(wanted, log, &rows)),
-            None => Some(Err(Problem::caller("nothing-asked", "no rows were asked for"))),
+            None => Some(Err(Problem::caller(Cause::NothingAsked, "no rows were asked for"))),
         };
         self.load_owed();
         answer

@@ -1,13 +1,13 @@
 //! What people write: concerns, measures, evaluations, glimpses. Every command is saved on this device at
 //! once and sent when it can be; the rules of the content are the document's.
 
-use crate::client::input::{NewAttachment, NewMeasure, Problem};
-use crate::client::log::{date, date_after, date_text, rfc3339, withdrawn};
-use crate::client::outbox::OutStatement;
-use crate::client::outbox::founding::Plan;
-use crate::client::people;
+use crate::client::input::{Cause, NewAttachment, NewMeasure, Problem};
+use crate::client::queue::OutStatement;
 use crate::client::scope::Standing;
-use crate::client::{Answer, Client};
+use crate::client::scope::find::withdrawn;
+use crate::client::scope::planned::Plan;
+use crate::client::words::{date, date_after, date_text, rfc3339};
+use crate::client::{Answer, Client, people};
 use crate::document::edit::{self, Arena, Colour, Responsible};
 use serde_json::json;
 use stafett_protocol::codec::decode;
@@ -44,7 +44,7 @@ impl Client {
             let most = (LOG_SCOPES - 2).to_string();
             return Err(Problem {
                 values: vec![("most", most.clone())],
-                ..Problem::rule("log-full", format!("a log has {most} concerns at most, closed ones among them"))
+                ..Problem::rule(Cause::LogFull, format!("a log has {most} concerns at most, closed ones among them"))
             });
         }
         let scope = ScopeId(self.random());
@@ -91,15 +91,15 @@ impl Client {
         can(state, me, Action::Change, self.home_now())?;
         let holder = state.holder().filter(|h| h.person == me);
         let holder = holder
-            .ok_or_else(|| Problem::rule("not-yours", "the holder of the log publishes concerns; use propose"))?;
+            .ok_or_else(|| Problem::rule(Cause::NotYours, "the holder of the log publishes concerns; use propose"))?;
         Ok((card, state.authority().clone(), holder.basis))
     }
 
     fn new_measure(&mut self, measure: NewMeasure) -> Result<edit::NewMeasure, Problem> {
         let text = text::MEASURE.take(&measure.text)?;
         let arena = measure.arena.as_deref().unwrap_or("service");
-        let arena =
-            Arena::from_word(arena).ok_or_else(|| Problem::caller("arena", "the arena is service, home or child"))?;
+        let arena = Arena::from_word(arena)
+            .ok_or_else(|| Problem::caller(Cause::Arena, "the arena is service, home or child"))?;
         let responsible = match (measure.responsible.as_deref(), arena) {
             (Some("family"), _) => Responsible::Family,
             (Some("child"), _) => Responsible::Child,
@@ -130,7 +130,7 @@ impl Client {
     fn measure(&self, prefix: &str) -> Result<(ScopeId, String), Problem> {
         let prefix = prefix.trim().to_lowercase();
         if prefix.is_empty() {
-            return Err(Problem::caller("empty-id", "which measure?"));
+            return Err(Problem::caller(Cause::EmptyId, "which measure?"));
         }
         let mut found: Vec<(ScopeId, String)> = vec![];
         for log in self.logs() {
@@ -144,9 +144,11 @@ impl Client {
         }
         match (found.pop(), found.is_empty()) {
             (Some(one), true) => Ok(one),
-            (None, _) => Err(Problem::caller("unknown-id", "no measure here begins with that; look at concern show")),
+            (None, _) => {
+                Err(Problem::caller(Cause::UnknownId, "no measure here begins with that; look at concern show"))
+            }
             (Some(_), false) => {
-                Err(Problem::caller("ambiguous-id", "several measures begin with that; give more of the id"))
+                Err(Problem::caller(Cause::AmbiguousId, "several measures begin with that; give more of the id"))
             }
         }
     }
@@ -181,8 +183,8 @@ impl Client {
     /// G1: once. The family's word (G3) is a mark of its own, and the last one.
     pub(crate) fn evaluate(&mut self, measure: &str, result: &str, text: String, family_agrees: bool) -> Answer {
         let (scope, id) = self.measure(measure)?;
-        let result =
-            Colour::from_word(result).ok_or_else(|| Problem::caller("result", "the result is green, yellow or red"))?;
+        let result = Colour::from_word(result)
+            .ok_or_else(|| Problem::caller(Cause::Result, "the result is green, yellow or red"))?;
         let (author, entry) = (self.me()?.person, self.entry_id());
         let text = text::EVALUATION.take_some(&text)?;
         let family = self.role_in(scope).is_some_and(Role::is_family);
@@ -228,7 +230,7 @@ impl Client {
             return Err(withdrawn());
         }
         let journal =
-            self.journal_of(log).ok_or_else(|| Problem::rule("not-yours", "you are not in this log's journal"))?;
+            self.journal_of(log).ok_or_else(|| Problem::rule(Cause::NotYours, "you are not in this log's journal"))?;
         let text = text::NOTE.take(&text)?;
         let (author, id) = (self.me()?.person, self.entry_id());
         self.edit_with_file(journal, ("notes", id), file, |to, id| edit::add_text(to, author, "notes", id, &text))
@@ -239,12 +241,12 @@ impl Client {
         let scope = self.concern(concern)?;
         let state = self.scopes.get(&scope).map(|s| s.replica.state());
         let state =
-            state.ok_or_else(|| Problem::rule("not-active", "the concern has not been sent yet; sync first"))?;
+            state.ok_or_else(|| Problem::rule(Cause::NotActive, "the concern has not been sent yet; sync first"))?;
         can(state, self.me()?.person, Action::Close, self.home_now())?;
         let waits = self.queued_rows("s").into_iter().filter_map(|(_, v)| decode::<OutStatement>(&v).ok());
         let closing = |o: OutStatement| o.scope == scope && matches!(o.statement, Statement::Close(_));
         if state.status_at(self.home_now()) == Status::Closed || waits.into_iter().any(closing) {
-            return Err(Problem::rule("unchanged", "the concern is closed already"));
+            return Err(Problem::rule(Cause::Unchanged, "the concern is closed already"));
         }
         let log = state.log();
         self.queue_statement(scope, Statement::Close(Closing::Closed));

@@ -1,12 +1,13 @@
 //! The family's switch: requests made and answered, signatures, and what each does to the membership.
 
-use crate::client::input::{AccessWord, Problem, Who};
+use crate::client::input::{AccessWord, Cause, Problem, Who};
+use crate::client::keys::mail_key;
 use crate::client::log::request::request_id;
-use crate::client::log::{Words, custody_text, rfc3339, withdrawn};
-use crate::client::outbox::letters::mail_key;
-use crate::client::people;
+use crate::client::log::{Words, custody_text};
 use crate::client::scope::Standing;
-use crate::client::{Answer, Client};
+use crate::client::scope::find::withdrawn;
+use crate::client::words::rfc3339;
+use crate::client::{Answer, Client, people};
 use crate::rows::Space;
 use serde_json::json;
 use stafett_protocol::codec::encode;
@@ -82,7 +83,7 @@ impl Client {
         }
         for signed in &answer.signed {
             if signed.signer != from {
-                return Err(Problem::rule("consent-answer", "the signature is another person's"));
+                return Err(Problem::rule(Cause::ConsentAnswer, "the signature is another person's"));
             }
             let Ok(grant) = signed.grant.peek() else {
                 continue;
@@ -92,7 +93,7 @@ impl Client {
             let offered = || self.offered_authority(grant.log, grant.scope);
             let key = founded.or(planned).or_else(offered).and_then(|authority| authority.key(from)).copied();
             if key.is_none_or(|key| signed.grant.verify(&key).is_err()) {
-                return Err(Problem::rule("consent-answer", "the signature does not hold"));
+                return Err(Problem::rule(Cause::ConsentAnswer, "the signature does not hold"));
             }
             self.keep_grant(signed);
             let Some(founding) = self.foundings.get_mut(&grant.scope) else {
@@ -160,7 +161,7 @@ impl Client {
             }
         }
         if grants.is_empty() {
-            return Err(Problem::rule("already-granted", "they have this access already"));
+            return Err(Problem::rule(Cause::AlreadyGranted, "they have this access already"));
         }
         let Words { text, salt } = words;
         let request = ConsentRequest { log, draft: None, authority, grants, text, salt };
@@ -196,7 +197,7 @@ impl Client {
         let own = state.hold_grant().map(|f| f.grant.grantee);
         match grantee {
             Grantee::Unit(unit) if own.is_some_and(|own| own.is_same_party(grantee)) => Ok(self.name_of(unit.leader)),
-            _ => Err(Problem::rule("custody-own-unit", "custody is for the leader of the unit that holds the log")),
+            _ => Err(Problem::rule(Cause::CustodyOwnUnit, "custody is for the leader of the unit that holds the log")),
         }
     }
 
@@ -211,7 +212,7 @@ impl Client {
         let chosen: Vec<ScopeId> =
             scopes.iter().map(|s| people::unique("concern", s, concerns.iter().copied())).collect::<Result<_, _>>()?;
         if chosen.is_empty() {
-            return Err(Problem::caller("scope", "which concerns? give --scope, or --scope all"));
+            return Err(Problem::caller(Cause::Scope, "which concerns? give --scope, or --scope all"));
         }
         Ok(chosen)
     }

@@ -11,25 +11,24 @@ pub(crate) mod units;
 pub(crate) mod waiting;
 pub(crate) mod withdrawal;
 
-use crate::client::input::Problem;
-use crate::client::outbox::founding::Plan;
+use crate::client::input::{Cause, Problem};
 use crate::client::people::{self, Pin};
 use crate::client::scope::Standing;
+use crate::client::scope::planned::Plan;
+use crate::client::words::{date, date_after, date_text};
 use crate::client::{Answer, Client};
 use crate::document::edit;
 use crate::rows::Space;
 use serde_json::json;
-use stafett_protocol::POLICY_VERSION;
-use stafett_protocol::codec::{decode, encode};
+use stafett_protocol::codec::encode;
 use stafett_protocol::consent::{Access, ConsentGrant, Grantee, Permit, UnitGrantee, text_hash};
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::ids::{LogId, Municipality, PersonId, ScopeId, UnitId};
 use stafett_protocol::letter::{ConsentRequest, Content, LogDraft, NamedPerson, RequestedGrant};
-use stafett_protocol::limits;
 use stafett_protocol::membership::{AuthorityPerson, ConsentAuthority, Role, ScopeKind};
 use stafett_protocol::signed::id_of;
-use stafett_protocol::text;
 use stafett_protocol::wire::Unit;
+use stafett_protocol::{POLICY_VERSION, limits, text};
 
 /// Nobody is older than this.
 const OLDEST_DAYS: i64 = 120 * 366;
@@ -40,14 +39,15 @@ impl Client {
     pub(crate) fn log_new(&mut self, child: String, born: String, guardians: &[String], level: u8) -> Answer {
         let employee = self.may_hold()?;
         if !(1..=3).contains(&level) {
-            return Err(Problem::caller("level", "a log has level 1, 2 or 3; on level 0 there is no log yet"));
+            return Err(Problem::caller(Cause::Level, "a log has level 1, 2 or 3; on level 0 there is no log yet"));
         }
         let child = text::CHILD.take(&child)?;
         let born = self.born(&born)?;
         let guardians = self.guardians(guardians)?;
         let authority = ConsentAuthority {
             guardians: guardians.iter().map(|g| AuthorityPerson { person: g.person, key: g.person_key }).collect(),
-            quorum: u8::try_from(guardians.len()).map_err(|_| Problem::caller("guardians", "too many guardians"))?,
+            quorum: u8::try_from(guardians.len())
+                .map_err(|_| Problem::caller(Cause::Guardians, "too many guardians"))?,
             child: None,
             youth_from: 0,
         };
@@ -104,7 +104,7 @@ impl Client {
             true => Ok(born),
             false => Err(Problem {
                 values: vec![("given", born.clone()), ("today", date_after(self.home_now(), 0))],
-                ..Problem::caller("born", format!("nobody who has a log was born on {born}"))
+                ..Problem::caller(Cause::Born, format!("nobody who has a log was born on {born}"))
             }),
         }
     }
@@ -130,7 +130,7 @@ impl Client {
     fn may_hold(&self) -> Result<UnitId, Problem> {
         let refused = || {
             Problem::rule(
-                "not-a-holder",
+                Cause::NotAHolder,
                 "your leader must register you as both holder and actor before you can begin a log",
             )
         };
@@ -139,7 +139,10 @@ impl Client {
             return Err(refused());
         }
         if self.home_now() >= certificate.expires_at {
-            return Err(Problem::rule("registration-expired", "your registration has run out; your leader renews it"));
+            return Err(Problem::rule(
+                Cause::RegistrationExpired,
+                "your registration has run out; your leader renews it",
+            ));
         }
         Ok(certificate.unit)
     }
@@ -149,7 +152,7 @@ impl Client {
         people::pins(&self.table)
             .into_iter()
             .find(|p| p.unit == Some(unit) && p.kind == PersonKind::Leader && p.trust.counts())
-            .ok_or_else(|| Problem::rule("leader-unknown", "your leader's key is not here yet; sync first"))
+            .ok_or_else(|| Problem::rule(Cause::LeaderUnknown, "your leader's key is not here yet; sync first"))
     }
 
     fn named_person(&self, pin: &Pin) -> NamedPerson {
@@ -167,9 +170,9 @@ impl Client {
             let person = self.person(id)?;
             let pin = people::pin(&self.table, person)
                 .filter(|p| p.kind == PersonKind::Guardian)
-                .ok_or_else(|| Problem::caller("not-a-guardian", "that person is not a guardian"))?;
+                .ok_or_else(|| Problem::caller(Cause::NotAGuardian, "that person is not a guardian"))?;
             if !pin.trust.counts() {
-                return Err(Problem::rule("key-not-compared", "compare keys with the guardian first: verify"));
+                return Err(Problem::rule(Cause::KeyNotCompared, "compare keys with the guardian first: verify"));
             }
             if !found.iter().any(|p| p.person == pin.person) {
                 found.push(pin);
@@ -177,7 +180,7 @@ impl Client {
         }
         if found.is_empty() {
             return Err(Problem::caller(
-                "guardians",
+                Cause::Guardians,
                 "a log needs at least one guardian until the child is sixteen (B7); give --guardian",
             ));
         }
@@ -235,67 +238,8 @@ impl Client {
                 devices: vec![],
             })
         };
-        let unknown = || Problem::caller("unknown-id", "that person is not known here");
+        let unknown = || Problem::caller(Cause::UnknownId, "that person is not known here");
         people::pin(&self.table, person).or_else(in_log).ok_or_else(unknown)
-    }
-
-    pub(crate) fn logs(&self) -> Vec<LogId> {
-        let mut logs: Vec<LogId> = self
-            .scopes
-            .values()
-            .map(|s| s.replica.state().log())
-            .chain(self.foundings.values().map(|f| f.plan.log))
-            .filter(|log| *log != LogId::default())
-            .collect();
-        logs.sort_unstable();
-        logs.dedup();
-        logs
-    }
-
-    pub(crate) fn log(&self, prefix: &str) -> Result<LogId, Problem> {
-        people::unique("log", prefix, self.logs())
-    }
-
-    /// Scopes of a log on this device, of one kind, founded or about to be.
-    pub(crate) fn scopes_of(&self, log: LogId, kind: ScopeKind) -> Vec<ScopeId> {
-        let founded =
-            self.scopes.values().filter(|s| s.replica.state().log() == log && s.kind() == kind).map(|s| s.id());
-        let planned =
-            self.foundings.values().filter(|f| f.plan.log == log && f.plan.kind == kind).map(|f| f.plan.scope);
-        founded.chain(planned).collect()
-    }
-
-    pub(crate) fn card_of(&self, log: LogId) -> Option<ScopeId> {
-        self.scopes_of(log, ScopeKind::Card).into_iter().next()
-    }
-
-    pub(crate) fn journal_of(&self, log: LogId) -> Option<ScopeId> {
-        // A log that has moved has left one behind, closed.
-        let all = self.scopes_of(log, ScopeKind::Journal);
-        let closed = |scope: &ScopeId| {
-            self.scopes.get(scope).is_some_and(|s| s.replica.state().status == stafett_protocol::state::Status::Closed)
-        };
-        all.iter().find(|s| !closed(s)).or(all.first()).copied()
-    }
-
-    /// The founded card of a log that this device is in.
-    pub(crate) fn member_card(&self, log: LogId) -> Result<ScopeId, Problem> {
-        let card = self.card_of(log).ok_or_else(|| Problem::caller("unknown-id", "there is no such log here"))?;
-        match self.scopes.get(&card) {
-            Some(s) if s.standing == Standing::Withdrawn => Err(withdrawn()),
-            Some(_) => Ok(card),
-            None => Err(Problem::rule("no-consent-yet", "the log does not exist until everyone has signed")),
-        }
-    }
-
-    /// A concern by id or unique prefix.
-    pub(crate) fn concern(&self, prefix: &str) -> Result<ScopeId, Problem> {
-        let all = self.logs().into_iter().flat_map(|log| self.scopes_of(log, ScopeKind::Concern)).collect::<Vec<_>>();
-        let scope = people::unique("concern", prefix, all)?;
-        match self.scopes.get(&scope) {
-            Some(s) if s.standing == Standing::Withdrawn => Err(withdrawn()),
-            _ => Ok(scope),
-        }
     }
 
     pub(crate) fn learn_units(&mut self, from: Municipality, units: &[Unit]) {
@@ -311,22 +255,6 @@ impl Client {
         let leaders: Vec<PersonId> = units.iter().filter_map(|u| u.leader).collect();
         self.ask_persons_at(from, &leaders);
     }
-
-    pub(crate) fn known_units(&self) -> Vec<Unit> {
-        self.table.scan(Space::State, b"unit/").filter_map(|(_, value)| decode(value).ok()).collect()
-    }
-
-    pub(crate) fn unit_name(&self, unit: UnitId) -> String {
-        let known = self.known_units().into_iter().find(|u| u.unit == unit).map(|u| u.name);
-        let known = known.filter(|name| !name.is_empty());
-        let told = || self.table.read(Space::State, &crate::client::outbox::letters::mail_key("unit-name", &[&unit.0]));
-        let told = || told().and_then(|name| String::from_utf8(name.to_vec()).ok());
-        known.or_else(told).unwrap_or_else(|| unit.to_string())
-    }
-}
-
-pub(crate) fn withdrawn() -> Problem {
-    Problem::rule("withdrawn", "access to this has been withdrawn; its content is no longer on this device")
 }
 
 /// What a leader's custody means, for those who sign it.
@@ -341,49 +269,4 @@ pub(crate) fn custody_text(leader: &str) -> String {
 pub(crate) struct Words {
     pub text: String,
     pub salt: [u8; 32],
-}
-
-/// A calendar date as people write it, YYYY-MM-DD or D.M.YYYY; kept as the former.
-pub(crate) fn date(text: &str) -> Result<time::Date, Problem> {
-    let bad = || Problem::caller("date", "give dates as YYYY-MM-DD");
-    let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    let (year, month, day) =
-        match *compact.split(['-', '\u{2010}', '\u{2011}', '\u{2013}', '.', '/']).collect::<Vec<_>>() {
-            [year, month, day] if year.len() == 4 => (year, month, day),
-            [day, month, year] if year.len() == 4 && compact.contains('.') => (year, month, day),
-            _ => return Err(bad()),
-        };
-    let number = |digits: &str| match digits.bytes().all(|b| b.is_ascii_digit()) {
-        true => digits.parse::<u16>().map_err(|_| bad()),
-        false => Err(bad()),
-    };
-    let month =
-        u8::try_from(number(month)?).ok().and_then(|month| time::Month::try_from(month).ok()).ok_or_else(bad)?;
-    let day = u8::try_from(number(day)?).map_err(|_| bad())?;
-    time::Date::from_calendar_date(number(year)?.into(), month, day).map_err(|_| bad())
-}
-
-/// A date as it is kept.
-pub(crate) fn date_text(date: time::Date) -> String {
-    format!("{:04}-{:02}-{:02}", date.year(), u8::from(date.month()), date.day())
-}
-
-/// A moment as RFC 3339 UTC.
-pub(crate) fn rfc3339(millis: u64) -> String {
-    let seconds = i64::try_from(millis / 1000).unwrap_or_default();
-    time::OffsetDateTime::from_unix_timestamp(seconds)
-        .ok()
-        .and_then(|t| t.format(&time::format_description::well_known::Rfc3339).ok())
-        .unwrap_or_default()
-}
-
-/// The date so many days after a moment, as YYYY-MM-DD.
-pub(crate) fn date_after(millis: u64, days: i64) -> String {
-    let seconds = i64::try_from(millis / 1000).unwrap_or_default();
-    let format = time::macros::format_description!("[year]-[month]-[day]");
-    time::OffsetDateTime::from_unix_timestamp(seconds)
-        .ok()
-        .and_then(|t| t.checked_add(time::Duration::days(days)))
-        .and_then(|t| t.date().format(format).ok())
-        .unwrap_or_default()
 }

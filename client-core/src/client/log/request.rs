@@ -1,11 +1,12 @@
 //! A request for consent as it lies with whoever signs: every key in it held to the one known here, judged anew each
 //! time by what this device knows, and shown whole, as it will bind.
 
-use crate::client::input::Problem;
+use crate::client::input::{Cause, Problem};
+use crate::client::keys::mail_key;
 use crate::client::log::consent::{access_word, kind_word};
-use crate::client::log::{rfc3339, withdrawn};
-use crate::client::outbox::letters::mail_key;
 use crate::client::people::{self, NameBy};
+use crate::client::scope::find::withdrawn;
+use crate::client::words::rfc3339;
 use crate::client::{Answer, Client};
 use crate::rows::Space;
 use serde_json::{Value, json};
@@ -32,7 +33,7 @@ pub(crate) fn request_id(request: &ConsentRequest) -> Hash {
 }
 
 fn differs(why: &str) -> Problem {
-    Problem::rule("authority-differs", why)
+    Problem::rule(Cause::AuthorityDiffers, why)
 }
 
 /// The same people with the same keys, in whatever order.
@@ -88,7 +89,7 @@ impl Client {
         let place = request.grants.iter().find(moves).and_then(|g| g.grant.moves_to);
         let placed = request.grants.iter().all(|g| g.grant.moves_to == place.filter(|_| moves(&g)));
         if request.grants.is_empty() || !request.grants.iter().all(whole) || !alike_all || !placed {
-            return Err(Problem::rule("consent-request", "what is to be signed is not what is shown"));
+            return Err(Problem::rule(Cause::ConsentRequest, "what is to be signed is not what is shown"));
         }
         for grant in &request.grants {
             let (person, key) = grantee_key(&grant.grant.grantee);
@@ -99,7 +100,7 @@ impl Client {
         drafted.clone().try_for_each(|g| self.check_key(g.person, &g.person_key))?;
         // Key for key as above: it is this person's own.
         if request.authority.key(self.me()?.person).is_none() {
-            return Err(Problem::rule("not-an-authority", "this consent is not yours to give"));
+            return Err(Problem::rule(Cause::NotAnAuthority, "this consent is not yours to give"));
         }
         // Whoever asks for a log of their own would hold what they decide about.
         let asker = if request.draft.is_some() { from } else { PersonId::default() };
@@ -117,7 +118,7 @@ impl Client {
     pub(crate) fn check_request(&self, from: PersonId, request: &ConsentRequest) -> Result<(), Problem> {
         self.check_form(from, request)?;
         if !request.authority.may_sign(self.me()?.person, self.home_now()) {
-            return Err(Problem::rule("not-an-authority", "this consent is not yours to give now"));
+            return Err(Problem::rule(Cause::NotAnAuthority, "this consent is not yours to give now"));
         }
         match self.knows_log(request.log) {
             true => self.check_known_log(from, request)?,
@@ -129,14 +130,14 @@ impl Client {
     /// A log that begins: in parts of its own.
     fn check_new_log(&self, request: &ConsentRequest) -> Result<(), Problem> {
         if request.draft.is_none() {
-            return Err(Problem::rule("unknown-scope", "this part of the log is not here yet; sync first"));
+            return Err(Problem::rule(Cause::UnknownScope, "this part of the log is not here yet; sync first"));
         }
         let begins = |g: &RequestedGrant| {
             matches!(g.kind, ScopeKind::Card | ScopeKind::Journal) && !self.scopes.contains_key(&g.grant.scope)
         };
         match request.grants.iter().all(begins) {
             true => Ok(()),
-            false => Err(Problem::rule("grant-mismatch", "the request is not about the log that it names")),
+            false => Err(Problem::rule(Cause::GrantMismatch, "the request is not about the log that it names")),
         }
     }
 
@@ -152,10 +153,10 @@ impl Client {
             if self.offered_authority(request.log, scope).is_some() {
                 continue;
             }
-            let unknown = || Problem::rule("unknown-scope", "this part of the log is not here yet; sync first");
+            let unknown = || Problem::rule(Cause::UnknownScope, "this part of the log is not here yet; sync first");
             let state = self.scopes.get(&scope).map(|s| s.replica.state()).ok_or_else(unknown)?;
             if state.log() != request.log || *state.authority() != request.authority {
-                return Err(Problem::rule("grant-mismatch", "the request is not about the log that it names"));
+                return Err(Problem::rule(Cause::GrantMismatch, "the request is not about the log that it names"));
             }
         }
         if holds(request) {
@@ -175,8 +176,8 @@ impl Client {
         let pin = people::pin(&self.table, unit.leader).filter(|p| p.municipality != 0);
         match pin {
             Some(pin) if pin.kind == PersonKind::Leader && pin.unit == Some(unit.unit) => Ok(()),
-            Some(_) => Err(Problem::rule("not-the-leader", "the person whom it names does not lead that unit")),
-            None => Err(Problem::rule("leader-unknown", "the leader's key is not here yet; sync first")),
+            Some(_) => Err(Problem::rule(Cause::NotTheLeader, "the person whom it names does not lead that unit")),
+            None => Err(Problem::rule(Cause::LeaderUnknown, "the leader's key is not here yet; sync first")),
         }
     }
 
@@ -306,7 +307,9 @@ impl Client {
         };
         match fits {
             true => Ok(()),
-            false => Err(Problem::rule("key-differs", "somebody is named with another key than the one known here")),
+            false => {
+                Err(Problem::rule(Cause::KeyDiffers, "somebody is named with another key than the one known here"))
+            }
         }
     }
 
@@ -320,7 +323,7 @@ impl Client {
     }
 
     /// How this key of a person is believed here. Another key than the pinned one never shares its trust.
-    pub(crate) fn key_trust(&self, person: PersonId, key: &PublicKey) -> &'static str {
+    fn key_trust(&self, person: PersonId, key: &PublicKey) -> &'static str {
         if self.me.as_ref().is_some_and(|m| m.person == person && m.person_public().is_ok_and(|own| own == *key)) {
             return "self";
         }

@@ -1,48 +1,19 @@
 //! What people are shown: plain JSON with the keys of `cli.md`.
 
-use crate::client::input::Problem;
-use crate::client::joining::codes::kind_word;
-use crate::client::log::rfc3339;
-use crate::client::people;
-use crate::client::scope::{Standing, role_word};
-use crate::client::stream::Sent;
-use crate::client::{Answer, Client};
+use crate::client::input::{Cause, Problem};
+use crate::client::scope::Standing;
+use crate::client::words::{kind_word, rfc3339, role_word};
+use crate::client::{Answer, Client, people};
 use crate::document::view::{Entry, GlimpseView, MeasureView};
-use crate::rows::Space;
 use serde_json::{Value, json};
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::ids::{LogId, Municipality, PersonId, ScopeId};
 use stafett_protocol::membership::{Role, ScopeKind};
 use stafett_protocol::state::{ScopeState, Status};
 use stafett_protocol::text;
-use stafett_protocol::wire::{AddedUnit, NewUnit, Request};
+use stafett_protocol::wire::{NewUnit, Request};
 
 impl Client {
-    /// The name by which this device knows a person, where somebody has told one.
-    pub(crate) fn known_name(&self, person: PersonId) -> Option<String> {
-        // The card of a log that they are in says it before any other does.
-        let on_card = || {
-            let cards = || self.scopes.values().filter(|s| s.kind() == ScopeKind::Card);
-            let inside = cards().filter(|s| s.replica.state().membership.member(person).is_some());
-            let mut people = inside.chain(cards()).flat_map(|s| s.document.people("people"));
-            people.find(|p| p.person == person).map(|p| p.name)
-        };
-        self.told_name(person).or_else(on_card)
-    }
-
-    /// The name by which this device knows a person; the id's beginning where nobody has told one.
-    pub(crate) fn name_of(&self, person: PersonId) -> String {
-        self.known_name(person).unwrap_or_else(|| person.to_string().chars().take(8).collect())
-    }
-
-    /// The name that this device was told, by the person, by who introduced them, or by their leader.
-    pub(crate) fn told_name(&self, person: PersonId) -> Option<String> {
-        if let Some(me) = self.me.as_ref().filter(|m| m.person == person) {
-            return Some(me.name.clone());
-        }
-        people::told_name(&self.table, person)
-    }
-
     pub(crate) fn scope_title(&self, scope: ScopeId) -> String {
         let kind = self
             .scopes
@@ -101,19 +72,11 @@ impl Client {
 
     pub(crate) fn unit_add(&mut self, name: String, kind: String) -> Answer {
         if self.me()?.kind() != Some(PersonKind::Administrator) {
-            return Err(Problem::rule("not-yours", "the municipality's administrator adds units"));
+            return Err(Problem::rule(Cause::NotYours, "the municipality's administrator adds units"));
         }
         let (name, kind) = (text::UNIT.take(&name)?, text::UNIT_KIND.take(&kind)?);
         self.queue_request(&Request::AddUnit(NewUnit { name, kind }));
         Ok(json!({"queued": true}))
-    }
-
-    pub(crate) fn unit_added(&mut self, row: &[u8], added: &AddedUnit) {
-        self.row_done(row);
-        let value = crate::client::joining::invitations::leader_invite(&added.leader_code, self.now);
-        self.table.write(Space::State, &[b"invite/".as_slice(), &added.unit.0].concat(), value);
-        let own = self.me.as_ref().map(crate::client::me::Me::number).unwrap_or_default();
-        self.stream.send(own, Request::Units, Sent::Units);
     }
 
     pub(crate) fn log_list(&mut self) -> Answer {
@@ -154,7 +117,7 @@ impl Client {
 
     pub(crate) fn log_show(&mut self, log: &str) -> Answer {
         let log = self.log(log)?;
-        let card = self.card_of(log).ok_or_else(crate::client::log::withdrawn)?;
+        let card = self.card_of(log).ok_or_else(crate::client::scope::find::withdrawn)?;
         if self.keeps_archive(log) {
             return Ok(self.archived_log(log));
         }
@@ -162,7 +125,7 @@ impl Client {
             self.member_card(log)?;
         }
         let (status, holder, home) = self.log_status(log);
-        let view = self.document(card).map(|d| d.card()).ok_or_else(crate::client::log::withdrawn)?;
+        let view = self.document(card).map(|d| d.card()).ok_or_else(crate::client::scope::find::withdrawn)?;
         Ok(json!({
             "log": log.to_string(),
             "status": status,
@@ -263,7 +226,7 @@ impl Client {
 
     pub(crate) fn concern_show(&mut self, concern: &str) -> Answer {
         let scope = self.concern(concern)?;
-        let view = self.document(scope).map(|d| d.concern()).ok_or_else(crate::client::log::withdrawn)?;
+        let view = self.document(scope).map(|d| d.concern()).ok_or_else(crate::client::scope::find::withdrawn)?;
         let measures: Vec<Value> = view.measures.iter().map(|m| self.measure_view(m)).collect();
         let glimpses: Vec<Value> = view.glimpses.iter().map(|g| self.glimpse_view(g)).collect();
         let comments: Vec<Value> = view.comments.iter().map(|comment| self.entry_view(comment)).collect();
@@ -333,9 +296,10 @@ impl Client {
         let of_log = |s: &&crate::client::scope::Scope| s.replica.state().log() == log;
         match self.scopes.values().filter(of_log).all(crate::client::scope::Scope::facts_read) {
             true => Ok(()),
-            false => {
-                Err(Problem::rule("not-audited", "the events behind what is shown have not all been read; sync first"))
-            }
+            false => Err(Problem::rule(
+                Cause::NotAudited,
+                "the events behind what is shown have not all been read; sync first",
+            )),
         }
     }
 }

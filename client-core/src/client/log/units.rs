@@ -1,20 +1,21 @@
 //! Units as grantees: who stands for one, the notice of a grant, and the leader's word on who acts for it.
 
-use crate::client::input::{Problem, Who};
-use crate::client::log::withdrawn;
-use crate::client::outbox::letters::mail_key;
-use crate::client::people;
+use crate::client::input::{Cause, Problem, Who};
+use crate::client::keys::mail_key;
+use crate::client::people::{NameBy, Trust};
 use crate::client::scope::Standing;
-use crate::client::{Answer, Client};
+use crate::client::scope::find::withdrawn;
+use crate::client::scope::home::interest_key;
+use crate::client::{Answer, Client, people};
 use crate::document::edit;
 use crate::rows::Space;
 use serde_json::json;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::consent::{
-    Access, EmployeeEnd, Grantee, Permit, PersonGrantee, SignedEmployeeEnd, UnitAssignment, UnitGrantee,
+    Access, EmployeeEnd, Grantee, Permit, PersonGrantee, SignedEmployeeEnd, UnitAssignment, UnitGrantee, Voucher,
 };
 use stafett_protocol::credential::{PersonCertificate, PersonKind};
-use stafett_protocol::ids::{LogId, Millis, PersonId, ScopeId, UnitId};
+use stafett_protocol::ids::{LogId, Municipality, PersonId, ScopeId, UnitId};
 use stafett_protocol::letter::{Assignment, Content, GrantNotice};
 use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::policy::{Action, can};
@@ -33,17 +34,20 @@ impl Client {
                 };
                 let leader = leader.filter(certified);
                 let leader = leader.ok_or_else(|| {
-                    Problem::rule("no-leader", "the unit's leader has not joined, or is not known here yet; sync first")
+                    Problem::rule(
+                        Cause::NoLeader,
+                        "the unit's leader has not joined, or is not known here yet; sync first",
+                    )
                 })?;
                 let grantee = UnitGrantee { unit: unit.unit, leader: leader.person, leader_key: leader.person_key };
                 Ok((Grantee::Unit(grantee), unit.name))
             }
             Who::Person(prefix) => {
                 let pin = people::pin(&self.table, self.person(prefix)?);
-                let pin = pin.ok_or_else(|| Problem::caller("unknown-id", "that person is not known here"))?;
+                let pin = pin.ok_or_else(|| Problem::caller(Cause::UnknownId, "that person is not known here"))?;
                 if pin.unit.is_some() {
                     return Err(Problem::rule(
-                        "ask-the-unit",
+                        Cause::AskTheUnit,
                         "consent is given to the unit, not to an employee; use --unit",
                     ));
                 }
@@ -113,7 +117,7 @@ impl Client {
         for s in self.scopes.values().filter(|s| s.standing == Standing::Member && s.kind() == ScopeKind::Card) {
             let state = s.replica.state();
             let holds = state.holder().is_some_and(|h| h.person == me);
-            let stale = self.stream.blocked.contains(&s.id()) || !self.informed(s.id());
+            let stale = self.following.blocked.contains(&s.id()) || !self.informed(s.id());
             if !holds || can(state, me, Action::Change, self.home_now()).is_err() || stale {
                 continue;
             }
@@ -133,7 +137,7 @@ impl Client {
     /// Word of a grant to the own unit, from whoever says to hold. Nobody's word takes the place of another's: who holds
     /// stands on a chain that is not here.
     pub(crate) fn take_notice(&mut self, from: &PersonCertificate, notice: &GrantNotice) -> Result<(), Problem> {
-        let refused = |why: &str| Problem::rule("grant-notice", why);
+        let refused = |why: &str| Problem::rule(Cause::GrantNotice, why);
         if notice.holder != from.person || notice.holder_key != from.person_key {
             return Err(refused("it is not from the holder it names"));
         }
@@ -151,21 +155,11 @@ impl Client {
         Ok(())
     }
 
-    pub(crate) fn notices(&self, log: &str) -> Result<Vec<GrantNotice>, Problem> {
+    fn notices(&self, log: &str) -> Result<Vec<GrantNotice>, Problem> {
         let all: Vec<GrantNotice> =
             self.table.scan(Space::Mail, b"notice/").filter_map(|(_, v)| decode(v).ok()).collect();
         let log = people::unique("log", log, all.iter().map(|n| n.log))?;
         Ok(all.into_iter().filter(|n| n.log == log && self.home_now() < n.expires_at).collect())
-    }
-
-    /// The leader's own time for a word on an employee: later than every one before, whatever the clocks do.
-    pub(crate) fn time_of_word(&mut self) -> Millis {
-        const LAST: &[u8] = b"leader's word";
-        let last =
-            self.table.read(Space::State, LAST).and_then(|row| row.try_into().ok()).map_or(0, Millis::from_be_bytes);
-        let at = self.home_now().max(last.saturating_add(1));
-        self.table.write(Space::State, LAST, at.to_be_bytes().to_vec());
-        at
     }
 
     /// A leader says who acts for the granted unit: signed, by letter to the holder.
@@ -175,18 +169,18 @@ impl Client {
         let me = self.me()?;
         let key = me.person_key()?;
         let pin = people::pin(&self.table, person)
-            .ok_or_else(|| Problem::caller("unknown-id", "that person is not known here"))?;
+            .ok_or_else(|| Problem::caller(Cause::UnknownId, "that person is not known here"))?;
         let employee = pin
             .employee
             .clone()
-            .ok_or_else(|| Problem::rule("not-an-employee", "you have not registered that person as an employee"))?;
+            .ok_or_else(|| Problem::rule(Cause::NotAnEmployee, "you have not registered that person as an employee"))?;
         let Ok(certificate) = employee.verify(&me.person_public()?) else {
-            return Err(Problem::rule("not-an-employee", "that person is not an employee of your unit"));
+            return Err(Problem::rule(Cause::NotAnEmployee, "that person is not an employee of your unit"));
         };
         let said_at = self.time_of_word();
         if certificate.may_act != Permit::Yes {
             return Err(Problem::rule(
-                "may-not-act",
+                Cause::MayNotAct,
                 "you have registered that person as one who does not act in logs",
             ));
         }
@@ -213,7 +207,7 @@ impl Client {
         }
         if by_holder.is_empty() {
             return Err(Problem::rule(
-                "grant-missing",
+                Cause::GrantMissing,
                 "no consent for your unit in that log is known here; sync first",
             ));
         }
@@ -254,10 +248,63 @@ impl Client {
         }
         if ended == 0 {
             return Err(Problem::rule(
-                "grant-missing",
+                Cause::GrantMissing,
                 "no consent for your unit in that log is known here; sync first",
             ));
         }
         Ok(json!({"log": log, "person": person.to_string()}))
+    }
+
+    /// Asks for another municipality's units with every sync from now on; answers what is known so far.
+    pub(crate) fn units_of(&mut self, municipality: &str) -> Answer {
+        let known: Vec<Municipality> = self.me()?.trusted().0.iter().map(|m| m.number).collect();
+        let wanted = municipality.trim().parse().ok().filter(|n| known.contains(n));
+        let wanted: Municipality = wanted.ok_or_else(|| {
+            Problem::rule(
+                Cause::UnknownMunicipality,
+                "that municipality is not a peer of your own; sync, or ask for it there",
+            )
+        })?;
+        if wanted != self.own_number() && !self.is_interested(wanted) {
+            self.table.write(Space::State, &interest_key(wanted), vec![]);
+        }
+        self.unit_list(Some(wanted))
+    }
+
+    /// A leader's word on who acts for a granted unit, kept until the grant lets the person in.
+    pub(crate) fn keep_assignment(
+        &mut self,
+        from: &PersonCertificate,
+        assignment: &stafett_protocol::letter::Assignment,
+    ) -> Result<(), Problem> {
+        let refused = |e: &dyn core::fmt::Display| Problem::rule(Cause::Assignment, e.to_string());
+        let employee = assignment.employee.verify(&from.person_key).map_err(|e| refused(&e))?;
+        if from.kind != PersonKind::Leader || from.unit != Some(employee.unit) {
+            return Err(refused(&"it is not from the leader of that unit"));
+        }
+        self.check_key(employee.person, &employee.person_key)?;
+        // Nobody is another unit's, or nobody's, because a leader says so.
+        let pin = people::pin(&self.table, employee.person).filter(|p| p.municipality != 0);
+        if pin.is_some_and(|p| p.kind != PersonKind::Employee && p.kind != PersonKind::Leader || p.unit != from.unit) {
+            return Err(refused(&"whom it names does not work in that unit"));
+        }
+        self.note_person_home(employee.person, from.municipality);
+        for signed in &assignment.assignments {
+            let assigned = signed.verify(&from.person_key).map_err(|e| refused(&e))?;
+            if assigned.person != employee.person || assigned.unit != employee.unit {
+                return Err(refused(&"certificate and assignment name different people"));
+            }
+            let scope = assigned.scope;
+            let voucher = Voucher { employee: assignment.employee.clone(), assignment: Some(signed.clone()) };
+            self.table.write(
+                Space::Mail,
+                &mail_key("voucher", &[&scope.0, &employee.person.0, &from.person.0]),
+                encode(&voucher),
+            );
+        }
+        let believed = people::pin(&self.table, from.person).is_some_and(|p| p.trust >= Trust::Authenticated);
+        let by = if believed { NameBy::Introducer } else { NameBy::Leader };
+        people::learn_name(&mut self.table, employee.person, &assignment.person_name, by);
+        Ok(())
     }
 }

@@ -1,11 +1,10 @@
 //! Ending access: for the family as easy as giving it (GDPR 7(3)), one statement for each scope, told to everyone there.
 
-use crate::client::input::{Problem, WithdrawTarget};
-use crate::client::log::rfc3339;
-use crate::client::outbox::letters::mail_key;
-use crate::client::people;
+use crate::client::input::{Cause, Problem, WithdrawTarget};
+use crate::client::keys::mail_key;
 use crate::client::scope::{Scope, Standing};
-use crate::client::{Answer, Client};
+use crate::client::words::rfc3339;
+use crate::client::{Answer, Client, people};
 use crate::rows::Space;
 use serde_json::json;
 use stafett_protocol::codec::{decode, encode};
@@ -24,11 +23,6 @@ const GIVER_PATIENCE_MILLIS: u64 = 10 * 60_000;
 /// Withdrawals of others that this device has carried to the chain: once, for the home's answer stands.
 fn carried_key(letter: &[u8]) -> Vec<u8> {
     [b"carried/".as_slice(), letter].concat()
-}
-
-/// A withdrawal that came while a scope's chain was being read, judged when all of it that counts is here.
-fn unheeded_key(scope: ScopeId, id: &[u8]) -> Vec<u8> {
-    mail_key("unheeded", &[&scope.0, id])
 }
 
 /// Which withdrawal made this device leave a scope, where a letter told it before the chain did.
@@ -51,7 +45,10 @@ pub(crate) fn ends(state: &ScopeState, target: &Target, member: &Member) -> bool
 
 /// K3: nobody lets go of the baton, or is made to, before another has it.
 pub(crate) fn holder_stays() -> Problem {
-    Problem::rule("holder-by-handover", "the holder cannot leave or be removed; hand the baton over first: baton offer")
+    Problem::rule(
+        Cause::HolderByHandover,
+        "the holder cannot leave or be removed; hand the baton over first: baton offer",
+    )
 }
 
 /// Every `custody` grant in force of this grantee, scope by scope.
@@ -75,7 +72,7 @@ impl Client {
         };
         // Read for a place in it, the chain as far as it is here may be from before it: an old story or not, it will say.
         if s.standing == Standing::Joining && self.welcome(withdrawal.scope).is_some() {
-            let key = unheeded_key(withdrawal.scope, &signed.withdrawal.id().0);
+            let key = mail_key("unheeded", &[&signed.withdrawal.id().0]);
             self.table.write(Space::Mail, &key, encode(signed));
             return Ok(());
         }
@@ -101,13 +98,18 @@ impl Client {
         Ok(())
     }
 
-    /// This device is in: what it was told meanwhile counts now.
-    pub(crate) fn heed_what_waited(&mut self, scope: ScopeId) -> Result<(), Problem> {
-        let all = unheeded_key(scope, &[]);
-        let waited = self.table.scan(Space::Mail, &all).filter_map(|(_, value)| decode(value).ok());
-        let waited: Vec<SignedWithdrawal> = waited.collect();
-        self.table.delete_all(Space::Mail, &all);
-        waited.iter().try_for_each(|signed| self.heed_withdrawal(signed))
+    /// What this device was told while it read a chain for a place in it counts as soon as it has read it.
+    pub(crate) fn heed_what_waited(&mut self) -> Result<(), Problem> {
+        let all = mail_key("unheeded", &[]);
+        let waited = self.table.scan(Space::Mail, &all).map(|(key, value)| (key.to_vec(), decode(value)));
+        let waited: Vec<(Vec<u8>, SignedWithdrawal)> =
+            waited.filter_map(|(key, said)| Some((key, said.ok()?))).collect();
+        for (key, signed) in waited {
+            // Put back where the chain is still being read.
+            self.table.delete(Space::Mail, &key);
+            self.heed_withdrawal(&signed)?;
+        }
+        Ok(())
     }
 
     /// Whether the withdrawal for which this device left a scope is in these facts, and others than this device's seat are
@@ -148,7 +150,7 @@ impl Client {
     fn said_and_granted(&self) -> (Vec<ScopeId>, Vec<ScopeId>) {
         let (mut said, mut granted) = (vec![], vec![]);
         for (_, value) in self.queued_rows("s") {
-            match decode::<crate::client::outbox::OutStatement>(&value).map(|out| (out.statement, out.scope)) {
+            match decode::<crate::client::queue::OutStatement>(&value).map(|out| (out.statement, out.scope)) {
                 Ok((Statement::Withdrawal(_), scope)) => said.push(scope),
                 Ok((Statement::Grant(_), scope)) => granted.push(scope),
                 _ => {}
@@ -199,10 +201,8 @@ impl Client {
             let state = s.replica.state();
             let may = can(state, me, Action::Withdraw, now).is_ok() && self.informed(scope);
             let first_time = self.table.read(Space::State, &carried_key(key)).is_none();
-            let due = may
-                && first_time
-                && !self.stream.withdrawals_heard.contains(key)
-                && self.withdrawal_missing(state, signed);
+            let due =
+                may && first_time && !self.withdrawals_heard.contains(key) && self.withdrawal_missing(state, signed);
             due.then_some(scope)
         };
         let due: Vec<_> = told.filter_map(|one| Some((missing(&one)?, one))).collect();
@@ -217,7 +217,7 @@ impl Client {
     fn drop_unsent_grant(&mut self, target: &Target) {
         let Target::Grant(id) = target else { return };
         for (key, value) in self.queued_rows("s") {
-            let out = decode::<crate::client::outbox::OutStatement>(&value);
+            let out = decode::<crate::client::queue::OutStatement>(&value);
             if out.is_ok_and(|o| matches!(&o.statement, Statement::Grant(g) if g.grant.id() == *id)) {
                 self.table.delete(Space::Outbox, &key);
             }
@@ -322,7 +322,7 @@ impl Client {
                         || s.membership.member(person).is_some_and(|m| m.role.is_family())
                 };
                 if states.iter().any(family) {
-                    return Err(Problem::rule("family-stays", "guardians and the child cannot be withdrawn"));
+                    return Err(Problem::rule(Cause::FamilyStays, "guardians and the child cannot be withdrawn"));
                 }
                 if states.iter().any(|s| s.holder().is_some_and(|h| h.person == person)) {
                     return Err(holder_stays());
@@ -352,7 +352,7 @@ impl Client {
             }
         };
         if chosen.is_empty() {
-            return Err(Problem::rule("nothing-to-withdraw", "no consent or person here matches"));
+            return Err(Problem::rule(Cause::NothingToWithdraw, "no consent or person here matches"));
         }
         Ok(chosen)
     }

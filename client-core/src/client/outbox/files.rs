@@ -3,10 +3,12 @@
 
 use crate::attachment;
 use crate::client::Client;
-use crate::client::input::Problem;
-use crate::client::log::attachments::{FileAt, Held, Waiting, part_key, waiting_key, waiting_part_key};
+use crate::client::fate::Fate;
+use crate::client::input::{Cause, Problem};
+use crate::client::keys::FileAt;
+use crate::client::scope::files::{Held, Waiting, part_key, waiting_key, waiting_part_key};
 use crate::client::scope::{Scope, Standing};
-use crate::client::stream::{RETRIES, Sent, is_final};
+use crate::client::stream::{RETRIES, Sent};
 use crate::rows::Space;
 use stafett_protocol::attachment::{
     AttachmentManifest, AttachmentPart, AttachmentPartContext, AttachmentPlace, AttachmentWants, attachment_part_hash,
@@ -33,7 +35,7 @@ impl Client {
     /// Whether the home has every file that the waiting edits of a scope refer to.
     pub(crate) fn files_sent(&self, scope: ScopeId) -> bool {
         let home = self.home_of(scope);
-        let sent = |at: &FileAt| self.stream.uploads.get(&(home, at.id)) == Some(&Upload::Whole);
+        let sent = |at: &FileAt| self.going.uploads.get(&(home, at.id)) == Some(&Upload::Whole);
         self.waiting_files(scope).iter().all(|(at, _)| sent(at))
     }
 
@@ -47,7 +49,7 @@ impl Client {
         let open = |s: &Scope| s.standing == Standing::Member && s.unaudited.is_none();
         let scopes: Vec<ScopeId> = self.scopes.iter().filter(|(_, s)| open(s)).map(|(id, _)| *id).collect();
         for scope in scopes {
-            if !self.informed(scope) || self.stream.blocked.contains(&scope) || self.forked(scope) {
+            if !self.informed(scope) || self.following.blocked.contains(&scope) || self.forked(scope) {
                 continue;
             }
             let home = self.home_of(scope);
@@ -56,7 +58,7 @@ impl Client {
                 if !stands {
                     // The edit has become a draft; the file is where its author took it from.
                     self.drop_waiting(at, &waiting.manifest);
-                } else if let Entry::Vacant(first) = self.stream.uploads.entry((home, at.id)) {
+                } else if let Entry::Vacant(first) = self.going.uploads.entry((home, at.id)) {
                     first.insert(Upload::Asked { missing: usize::MAX, tries: 0 });
                     self.stream.send(home, Request::PutAttachment(waiting.manifest), Sent::File(at));
                 }
@@ -82,18 +84,18 @@ impl Client {
         let row = self.table.read(Space::Outbox, &waiting_key(at)).and_then(|row| decode::<Waiting>(row).ok());
         let (Some(Waiting { manifest, .. }), true) = (row, wants.attachment == at.id) else { return };
         if wants.parts.is_empty() {
-            self.stream.uploads.insert((home, at.id), Upload::Whole);
+            self.going.uploads.insert((home, at.id), Upload::Whole);
             return;
         }
         // What a home wants is among what there is, each part once: else it could have the same part brought for ever.
         let ascends = wants.parts.is_sorted_by(|one, next| one < next);
         if !ascends || wants.parts.iter().any(|part| usize::from(*part) >= manifest.parts.len()) {
-            self.stream.uploads.insert((home, at.id), Upload::Refused);
-            self.report(&Problem::data("attachment-wanted", "the home wants what was not announced"));
+            self.going.uploads.insert((home, at.id), Upload::Refused);
+            self.report(&Problem::data(Cause::AttachmentWanted, "the home wants what was not announced"));
             return;
         }
         let missing = wants.parts.len();
-        let next = match self.stream.uploads.get(&(home, at.id)) {
+        let next = match self.going.uploads.get(&(home, at.id)) {
             // What was lost before is not forgiven: all uploads of a file together are bounded.
             Some(Upload::Asked { missing: before, tries }) if missing < *before => {
                 Upload::Asked { missing, tries: *tries }
@@ -101,7 +103,7 @@ impl Client {
             Some(Upload::Asked { tries, .. }) if *tries < RETRIES => Upload::Asked { missing, tries: tries + 1 },
             _ => Upload::Refused,
         };
-        self.stream.uploads.insert((home, at.id), next);
+        self.going.uploads.insert((home, at.id), next);
         let part = wants.parts.first().copied().filter(|part| usize::from(*part) < manifest.parts.len());
         let bytes = part.and_then(|part| self.table.read(Space::Outbox, &waiting_part_key(&at.id, part)));
         let (Some(part), Some(bytes), true) = (part, bytes, next != Upload::Refused) else { return };
@@ -114,29 +116,11 @@ impl Client {
 
     /// A rule's last word makes a draft of the edit; anything else is tried on the next connection.
     fn file_refused(&mut self, home: Municipality, at: FileAt, problem: &WireProblem) {
-        self.stream.uploads.insert((home, at.id), Upload::Refused);
-        if is_final(&problem.code) {
+        self.going.uploads.insert((home, at.id), Upload::Refused);
+        if Fate::of(&problem.code).is_last_word() {
             self.refuse_pending(at.scope, &problem.code);
         }
-        self.report(&Problem::rule(&problem.code, problem.detail.clone()));
-    }
-
-    /// A change of ours stands: the files that it names are kept here as everyone keeps them.
-    pub(crate) fn files_stand(&mut self, scope: ScopeId, named: &[Hash]) {
-        for (at, Waiting { manifest, .. }) in self.waiting_files(scope) {
-            if !named.contains(&at.id) {
-                continue;
-            }
-            for (part, _) in (0..).zip(&manifest.parts) {
-                if let Some(bytes) = self.table.read(Space::Outbox, &waiting_part_key(&at.id, part)) {
-                    let bytes = bytes.to_vec();
-                    self.table.write(Space::Event, &part_key(&at.id, part), bytes);
-                }
-            }
-            let count = u16::try_from(manifest.parts.len()).unwrap_or(u16::MAX);
-            self.hold(at, &Held { count, parts: manifest.parts.clone(), damaged: Permit::No });
-            self.drop_waiting(at, &manifest);
-        }
+        self.report(&Problem::heard(&problem.code, problem.detail.clone()));
     }
 
     /// Asks for the next part of each file that somebody wants.
@@ -167,7 +151,7 @@ impl Client {
         if !fits || (held.is_whole() && manifest.id() != at.id) {
             self.erase_file(at, &held);
             self.hold(at, &Held { parts: vec![], damaged: Permit::Yes, ..held });
-            return Err(Problem::data("attachment-damaged", "what the home has is not what was attached"));
+            return Err(Problem::data(Cause::AttachmentDamaged, "what the home has is not what was attached"));
         }
         self.table.write(Space::Event, &part_key(&at.id, part), bytes.to_vec());
         self.hold(at, &held);
@@ -179,6 +163,6 @@ impl Client {
         if let Some(held) = self.held(at) {
             self.erase_file(at, &held);
         }
-        self.report(&Problem::rule(&problem.code, problem.detail.clone()));
+        self.report(&Problem::heard(&problem.code, problem.detail.clone()));
     }
 }

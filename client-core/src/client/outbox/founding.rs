@@ -1,190 +1,21 @@
 //! Scopes that this device is about to found: written and readable here at once, sent when the family has
 //! signed (B1) and the net is there. Nothing of them leaves the device before.
 
-use crate::client::input::Problem;
-use crate::client::scope::Standing;
+use crate::client::Client;
+use crate::client::input::{Cause, Problem};
 use crate::client::scope::group;
-use crate::client::{Client, Me};
-use crate::document::{Document, Editor, Reason};
+use crate::client::scope::planned::{Founding, Plan};
 use crate::keychain::KeyChain;
-use crate::rows::{Space, Table};
-use stafett_protocol::POLICY_VERSION;
-use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
+use crate::rows::Space;
+use stafett_protocol::codec::decode;
 use stafett_protocol::consent::{Access, SignedGrant, Voucher};
 use stafett_protocol::event::{Body, Event, Position};
-use stafett_protocol::ids::{Hash, LogId, Millis, Municipality, PersonId, ScopeId};
-use stafett_protocol::membership::{ConsentAuthority, Member, Membership, Role, ScopeKind};
-use stafett_protocol::policy::{Action, allows, can};
-use stafett_protocol::refusal::Refusal;
+use stafett_protocol::ids::{Hash, Municipality, ScopeId};
+use stafett_protocol::membership::{ConsentAuthority, ScopeKind};
 use stafett_protocol::signed::Signed;
-use stafett_protocol::state::{GrantStanding, ScopeState, Status};
 use stafett_protocol::wire::{Bundle, Envelope};
 
-/// A scope before its genesis.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
-pub(crate) struct Plan {
-    pub scope: ScopeId,
-    pub kind: ScopeKind,
-    pub log: LogId,
-    /// In the card's plan only.
-    pub log_salt: Option<[u8; 16]>,
-    /// The card, for journal and concerns.
-    pub card: Option<ScopeId>,
-    pub authority: ConsentAuthority,
-    /// The `hold` grant under which the founder holds; for a concern the card's.
-    pub basis: Hash,
-    /// The `custody` grant for the leader, asked for together with it.
-    pub custody: Option<Hash>,
-    /// Signatures that have come.
-    pub grants: Vec<SignedGrant>,
-}
-
-/// A planned scope with its document.
-#[derive(Debug)]
-pub(crate) struct Founding {
-    pub plan: Plan,
-    pub document: Document,
-}
-
-fn key(scope: ScopeId) -> Vec<u8> {
-    [b"founding/".as_slice(), &scope.0].concat()
-}
-
-impl Founding {
-    pub fn load_all(table: &Table) -> Result<Vec<Self>, Problem> {
-        table
-            .scan(Space::State, b"founding/")
-            .map(|(_, value)| {
-                let plan: Plan = decode(value).map_err(|e| Problem::data("damaged", e.to_string()))?;
-                let (document, _) = crate::client::scope::load_or_salvage(table, plan.scope, plan.kind)?;
-                Ok(Self { plan, document })
-            })
-            .collect()
-    }
-
-    /// Back to the document as its rows have it.
-    pub fn reload_document(&mut self, table: &Table) {
-        if let Ok((document, _)) = crate::client::scope::load_or_salvage(table, self.plan.scope, self.plan.kind) {
-            self.document = document;
-        }
-    }
-
-    /// A scope of a log that exists is founded where the log is.
-    fn membership(&self, me: &Me, card: Option<&Membership>) -> Result<Membership, Problem> {
-        let holder = Member {
-            person: me.person,
-            person_key: me.person_public()?,
-            role: Role::Holder,
-            devices: vec![me.device_public()],
-            basis: self.plan.basis,
-        };
-        Ok(Membership {
-            scope: self.plan.scope,
-            kind: self.plan.kind,
-            log: self.plan.log,
-            generation: 1,
-            home: card.map_or_else(|| me.number(), |c| c.home),
-            home_epoch: card.map_or(1, |c| c.home_epoch),
-            policy_version: POLICY_VERSION,
-            authority: self.plan.authority.clone(),
-            members: vec![holder],
-        })
-    }
-}
-
-/// Whether the consent to hold has come to its end, and nothing else has happened.
-fn has_run_out(state: &ScopeState, now: Millis) -> bool {
-    let basis = state.holder().and_then(|holder| state.grant(&holder.basis));
-    state.status == Status::Active && basis.is_some_and(|fact| fact.standing(now) == GrantStanding::Expired)
-}
-
-/// Whether a person who is not back yet after a re-founding will be able to write.
-fn may_write_again(state: &ScopeState, person: PersonId, now: Millis) -> bool {
-    let youth = state.authority().youth_decides(now);
-    let back = state.readmit.iter().find(|m| m.person == person);
-    back.is_some_and(|m| allows(m.role, Action::Change, state.status_at(now), youth).is_ok())
-}
-
 impl Client {
-    pub(crate) fn plan_scope(&mut self, plan: Plan) -> Result<(), Problem> {
-        let document = Document::new(plan.kind).map_err(|e| Problem::data("document", e.to_string()))?;
-        self.table.write(Space::State, &key(plan.scope), encode(&plan));
-        self.foundings.insert(plan.scope, Founding { plan, document });
-        Ok(())
-    }
-
-    pub(crate) fn save_founding(&mut self, scope: ScopeId) -> Result<(), Problem> {
-        let Some(founding) = self.foundings.get_mut(&scope) else {
-            return Ok(());
-        };
-        self.table.write(Space::State, &key(scope), encode(&founding.plan));
-        founding.document.save(&mut self.table, &scope.0).map_err(|e| Problem::data("document", e.to_string()))
-    }
-
-    pub(crate) fn forget_founding(&mut self, scope: ScopeId) {
-        self.table.delete(Space::State, &key(scope));
-        Document::delete_rows(&mut self.table, &scope.0);
-        self.foundings.remove(&scope);
-    }
-
-    /// Edits a document that this device has: a scope's, or one that waits to be founded. The change is
-    /// saved with it and sent when it can be.
-    pub(crate) fn edit<T>(
-        &mut self,
-        scope: ScopeId,
-        edit: impl FnOnce(&mut automerge::transaction::Transaction<'_>) -> Result<T, automerge::AutomergeError>,
-    ) -> Result<T, Problem> {
-        let fresh = self.random();
-        let (me, now) = (self.me()?, self.home_now());
-        let (person, device) = (me.person, me.device());
-        let (document, role) = match (self.scopes.get_mut(&scope), self.foundings.get_mut(&scope)) {
-            (Some(s), _) if s.stopped => return Err(crate::client::scope::open::standing_still()),
-            (Some(s), _) => {
-                let state = s.replica.state();
-                let comes_back = state.membership.member(person).is_none() && s.standing == Standing::Joining;
-                match can(state, person, Action::Change, now) {
-                    // Access may return, and until the home says otherwise the edit waits.
-                    Ok(()) => {}
-                    Err(_) if comes_back && may_write_again(state, person, now) => {}
-                    // It was in use, and would be: its time is over, which is another matter than a closing.
-                    Err(Refusal::NotActive) if has_run_out(state, now) => {
-                        return Err(Problem::rule("consent-expired", "the consent to hold this log has run out"));
-                    }
-                    Err(refusal) => return Err(refusal.into()),
-                }
-                let role = state.present().find(|m| m.person == person).map(|m| m.role);
-                (
-                    &mut s.document,
-                    role.ok_or_else(|| Problem::rule("not-a-member", "you are not in this part of the log"))?,
-                )
-            }
-            (None, Some(founding)) => (&mut founding.document, Role::Holder),
-            (None, None) => {
-                return Err(Problem::caller("unknown-id", "there is no such part of a log here"));
-            }
-        };
-        let editor = Editor { person, device, role, now_ms: now, fresh };
-        let (value, _) = document.edit(&editor, edit).map_err(|e| match e {
-            crate::document::EditError::Refused(Reason::Room) => Problem::rule(
-                "document-full",
-                "you have written as much here as one person may; a new concern has room for more",
-            ),
-            crate::document::EditError::Refused(reason) => Problem::rule("content-rule", reason.to_string()),
-            crate::document::EditError::Nothing => Problem::rule("unchanged", "it stands like that already"),
-            other => Problem::data("document", other.to_string()),
-        })?;
-        self.edited.insert(scope);
-        self.save_founding(scope)?;
-        self.save_scope(scope)?;
-        Ok(value)
-    }
-
-    /// The document of a scope here, founded or not.
-    pub(crate) fn document(&self, scope: ScopeId) -> Option<&Document> {
-        let founded = self.scopes.get(&scope).map(|s| &s.document);
-        founded.or_else(|| self.foundings.get(&scope).map(|f| &f.document))
-    }
-
     /// The next scopes that can be founded now: a log's card and journal together, or one concern.
     fn ready_to_found(&self, home: Municipality) -> Vec<ScopeId> {
         for founding in self.foundings.values().filter(|f| self.home_of(f.plan.scope) == home) {
@@ -206,8 +37,8 @@ impl Client {
                 ScopeKind::Journal if self.stands_alone(&founding.plan) => return vec![founding.plan.scope],
                 ScopeKind::Concern => {
                     let card = founding.plan.card.and_then(|card| self.scopes.get(&card));
-                    if card.is_some_and(|c| !self.stream.unplanned.contains(&c.id()))
-                        && !self.stream.unplanned.contains(&founding.plan.scope)
+                    if card.is_some_and(|c| !self.following.unplanned.contains(&c.id()))
+                        && !self.following.unplanned.contains(&founding.plan.scope)
                     {
                         return vec![founding.plan.scope];
                     }
@@ -224,7 +55,7 @@ impl Client {
 
     fn quorum_signed(&self, plan: &Plan) -> bool {
         let signers: Vec<_> = plan.grants.iter().filter(|g| g.grant.id() == plan.basis).map(|g| g.signer).collect();
-        plan.authority.quorum_met(&signers, self.home_now()) && !self.stream.unplanned.contains(&plan.scope)
+        plan.authority.quorum_met(&signers, self.home_now()) && !self.following.unplanned.contains(&plan.scope)
     }
 
     /// Founds what can be founded, in one bundle. Answers whether one is under way now.
@@ -235,7 +66,7 @@ impl Client {
             match self.genesis(*scope) {
                 Ok(envelope) => envelopes.push(envelope),
                 Err(problem) => {
-                    self.stream.unplanned.extend(&scopes);
+                    self.following.unplanned.extend(&scopes);
                     return Err(problem);
                 }
             }
@@ -250,7 +81,7 @@ impl Client {
     fn genesis(&mut self, scope: ScopeId) -> Result<Envelope, Problem> {
         let me = self.me()?;
         let founding =
-            self.foundings.get(&scope).ok_or_else(|| Problem::data("founding", "nothing is planned there"))?;
+            self.foundings.get(&scope).ok_or_else(|| Problem::data(Cause::Founding, "nothing is planned there"))?;
         let card = founding.plan.card.and_then(|card| self.scopes.get(&card)).map(|c| &c.replica.state().membership);
         let (plan, membership) = (founding.plan.clone(), founding.membership(me, card)?);
         let grants = match plan.kind {
@@ -292,18 +123,5 @@ impl Client {
             .filter_map(|(_, value)| decode::<SignedGrant>(value).ok())
             .filter(|g| authority.key(g.signer).is_some_and(|key| g.grant.verify(key).is_ok()))
             .collect()
-    }
-
-    /// Keeps a signature of a grant where [`Client::card_grants`] finds it.
-    pub(crate) fn keep_grant(&mut self, signed: &SignedGrant) {
-        let key = [b"grant/".as_slice(), &signed.grant.id().0, &signed.signer.0].concat();
-        self.table.write(Space::State, &key, encode(signed));
-    }
-
-    /// Keys and document of a scope whose genesis this device has made and the home has now confirmed.
-    pub(crate) fn founded_here(&mut self, scope: ScopeId) -> Option<(KeyChain, Document)> {
-        let founding = self.foundings.remove(&scope)?;
-        self.table.delete(Space::State, &key(scope));
-        Some((KeyChain::load(&self.table, scope, 1), founding.document))
     }
 }

@@ -6,23 +6,25 @@ pub(crate) mod bundle;
 pub(crate) mod drafts;
 pub(crate) mod files;
 pub(crate) mod founding;
+pub(crate) mod going;
 pub(crate) mod letters;
 pub(crate) mod next;
 pub(crate) mod packages;
+pub(crate) mod persons;
 pub(crate) mod refound;
 pub(crate) mod transfer;
 
 use crate::client::Client;
-use crate::client::clock::WRONG_CLOCK;
-use crate::client::input::Problem;
-use crate::client::log::attachments::is_file;
-use crate::client::scope::Standing;
-use crate::client::scope::group;
+use crate::client::fate::Fate;
+use crate::client::input::{Cause, Problem};
+use crate::client::queue::{OutStatement, sent_key};
+use crate::client::scope::files::is_file;
 use crate::client::scope::open::ContentWork;
-use crate::client::stream::{Sent, is_final};
+use crate::client::scope::{Standing, group};
+use crate::client::stream::{RETRIES, Sent};
 use crate::rows::Space;
 use crate::seal;
-use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
+use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::consent::Permit;
 use stafett_protocol::event::{Body, Change, Event, Record, SealContext};
 use stafett_protocol::ids::ScopeId;
@@ -32,36 +34,10 @@ use stafett_protocol::signed::Signed;
 use stafett_protocol::statement::Statement;
 use stafett_protocol::wire::{Accepted, Bundle, Envelope, Problem as WireProblem, Records, Request};
 
-/// A statement that waits.
-#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
-pub(crate) struct OutStatement {
-    pub scope: ScopeId,
-    pub statement: Statement,
-}
-
-/// Where the one event under way in a scope is kept, as it was sent.
-fn sent_key(scope: ScopeId) -> Vec<u8> {
-    [b"sent/".as_slice(), &scope.0].concat()
-}
-
 /// Room in one change event for plain changes: the seal rounds up by an eighth at most.
 const PLAIN_BYTES: usize = 200 * 1024;
 
 impl Client {
-    /// Puts a row into the outbox under `kind`, behind those already there.
-    pub(crate) fn queue(&mut self, kind: &str, value: Vec<u8>) {
-        let counter =
-            self.table.read(Space::State, b"outbox").and_then(|b| b.try_into().ok()).map_or(0, u64::from_be_bytes);
-        self.table.write(Space::State, b"outbox", (counter + 1).to_be_bytes().to_vec());
-        let key = [kind.as_bytes(), b"/", &counter.to_be_bytes()].concat();
-        self.table.write(Space::Outbox, &key, value);
-    }
-
-    pub(crate) fn queued_rows(&self, kind: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let prefix = [kind.as_bytes(), b"/"].concat();
-        self.table.scan(Space::Outbox, &prefix).map(|(k, v)| (k.to_vec(), v.to_vec())).collect()
-    }
-
     /// Everything that waits on this device.
     pub(crate) fn queued(&self) -> usize {
         let changes: usize = self
@@ -73,42 +49,8 @@ impl Client {
         self.table.scan(Space::Outbox, b"").filter(|(key, _)| !is_file(key)).count() + changes
     }
 
-    pub(crate) fn queue_request(&mut self, request: &Request) {
-        self.queue("r", encode(request));
-    }
-
-    pub(crate) fn queue_statement(&mut self, scope: ScopeId, statement: Statement) {
-        let value = encode(&OutStatement { scope, statement });
-        if !self.queued_rows("s").iter().any(|(_, v)| *v == value) {
-            self.queue("s", value);
-        }
-    }
-
-    fn drop_statement(&mut self, scope: ScopeId, statement: Statement) {
-        let value = encode(&OutStatement { scope, statement });
-        if let Some((key, _)) = self.queued_rows("s").into_iter().find(|(_, v)| *v == value) {
-            self.table.delete(Space::Outbox, &key);
-        }
-    }
-
-    /// What waited for a scope that this device has left.
-    pub(crate) fn drop_queue(&mut self, scope: ScopeId, reason: &str) {
-        let waits = self.queued_rows("s").into_iter().filter_map(|(_, value)| decode::<OutStatement>(&value).ok());
-        let here: Vec<Statement> = waits.filter(|o| o.scope == scope).map(|o| o.statement).collect();
-        here.iter().for_each(|statement| self.keep_statement(scope, statement, reason));
-        self.drop_statements(scope, |_| true);
-    }
-
-    pub(crate) fn drop_statements(&mut self, scope: ScopeId, over: impl Fn(&Statement) -> bool) {
-        for (key, value) in self.queued_rows("s") {
-            if decode::<OutStatement>(&value).is_ok_and(|o| o.scope == scope && over(&o.statement)) {
-                self.table.delete(Space::Outbox, &key);
-            }
-        }
-    }
-
     pub(crate) fn row_done(&mut self, key: &[u8]) {
-        self.stream.counts.sent += 1;
+        self.told.counts.sent += 1;
         let row = self.table.read(Space::Outbox, key).map(decode::<Request>);
         self.table.delete(Space::Outbox, key);
         if let Some(Ok(Request::RemoveDevice(removal))) = row {
@@ -118,33 +60,23 @@ impl Client {
 
     /// What the server will never take goes, and the problem stays; everything else waits for the next time.
     pub(crate) fn row_refused(&mut self, key: &[u8], problem: &WireProblem) {
-        const FINAL: &[&str] = &[
-            "not-allowed",
-            "inconsistent",
-            "code-invalid",
-            "malformed",
-            "too-large",
-            "name",
-            "device-needed",
-            "too-many-devices",
-            "unit-exists",
-        ];
         // An offer that is taken back too late stands: the log has moved.
         let too_late = key.starts_with(b"t/") && problem.code == "moved";
-        if FINAL.contains(&problem.code.as_str()) || is_final(&problem.code) || too_late {
+        let fate = Fate::of(&problem.code);
+        if fate == Fate::RequestEnds || fate.is_last_word() || too_late {
             self.keep_row(key, &problem.code);
             self.registration_refused(key);
             self.table.delete(Space::Outbox, key);
         } else {
-            self.stream.parked.insert(key.to_vec());
+            self.going.parked.insert(key.to_vec());
         }
-        self.report(&Problem::rule(&problem.code, problem.detail.clone()));
+        self.report(&Problem::heard(&problem.code, problem.detail.clone()));
     }
 
     pub(crate) fn send_requests(&mut self) {
         let Ok(own) = self.me().map(crate::client::me::Me::number) else { return };
         for (key, value) in self.queued_rows("r") {
-            if self.stream.waits_for(&Sent::Row(key.clone())) || self.stream.parked.contains(&key) {
+            if self.stream.waits_for(&Sent::Row(key.clone())) || self.going.parked.contains(&key) {
                 continue;
             }
             match decode::<Request>(&value) {
@@ -152,21 +84,6 @@ impl Client {
                 Err(_) => self.table.delete(Space::Outbox, &key),
             }
         }
-    }
-
-    /// The event that comes next from this device in a scope.
-    pub(crate) fn next_event(&self, scope: ScopeId, body: Body) -> Result<Event, Problem> {
-        let s = self.scopes.get(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
-        let (state, device) = (s.replica.state(), self.me()?.device());
-        Ok(Event {
-            scope,
-            generation: state.membership.generation,
-            epoch: state.epoch,
-            device,
-            counter: state.counter(device) + 1,
-            seen: state.position,
-            body,
-        })
     }
 
     fn submit_event(&mut self, scope: ScopeId, event: &Event) -> Result<(), Problem> {
@@ -188,7 +105,7 @@ impl Client {
             if matches!(out.statement, Statement::Close(_)) && self.can_seal(out.scope) {
                 continue;
             }
-            let free = !self.stream.busy(out.scope) && !self.stream.blocked.contains(&out.scope);
+            let free = !self.stream.busy(out.scope) && !self.following.blocked.contains(&out.scope);
             if here && free && self.informed(out.scope) {
                 let event = self.next_event(out.scope, Body::Statement(out.statement))?;
                 self.submit_event(out.scope, &event)?;
@@ -204,10 +121,10 @@ impl Client {
             s.standing == Standing::Member
                 && s.unaudited.is_none()
                 && !s.stopped
-                && !self.stream.still.contains(&(id, ContentWork::Sealed))
+                && !self.following.still.contains(&(id, ContentWork::Sealed))
                 && s.document.pending().len() > 0
                 && !self.stream.busy(id)
-                && !self.stream.blocked.contains(&id)
+                && !self.following.blocked.contains(&id)
                 && self.informed(id)
                 && state.listed_at(self.home_now()).is_empty()
                 // What is written now waits for a key that not everybody may have.
@@ -226,7 +143,7 @@ impl Client {
                 Ok(event) => self.submit_event(scope, &event)?,
                 Err(problem) => {
                     // The other scopes' words go out all the same.
-                    self.stream.still.insert((scope, ContentWork::Sealed));
+                    self.following.still.insert((scope, ContentWork::Sealed));
                     self.report(&problem);
                 }
             }
@@ -236,7 +153,7 @@ impl Client {
 
     fn seal_pending(&mut self, scope: ScopeId) -> Result<Event, Problem> {
         let salt: [u8; 32] = self.random();
-        let s = self.scopes.get(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let s = self.scopes.get(&scope).ok_or_else(|| Problem::data(Cause::Scope, "no such scope"))?;
         let mut changes: Vec<Vec<u8>> = vec![];
         let (mut bytes, mut operations) = (0, 0);
         for pending in s.document.pending() {
@@ -254,7 +171,7 @@ impl Client {
         let key = s.keys.key(event.epoch).ok_or_else(|| group::mls_problem("the present key is missing"))?;
         let header = encode(&SealContext::of(&event, count));
         let binding = seal::Binding { salt, device: event.device, counter: event.counter, header: &header };
-        let sealed = seal::seal(key, &binding, &changes).map_err(|e| Problem::data("seal", e.to_string()))?;
+        let sealed = seal::seal(key, &binding, &changes).map_err(|e| Problem::data(Cause::Seal, e.to_string()))?;
         let tag = seal::change_tag(key, &salt, &changes);
         event.body = Body::Change(Change { salt, count, tag, attachments, sealed: sealed.into() });
         Ok(event)
@@ -283,8 +200,8 @@ impl Client {
                 // chain says which. Without this the edit would be sent, and answered, for ever.
                 if let Err(problem) = self.take_records(ours) {
                     let overtaken = WireProblem { code: "counter-used".into(), detail: String::new(), scope: None };
-                    if problem.code == WRONG_CLOCK || !self.race_lost(one.scope, &overtaken) {
-                        self.stream.blocked.insert(one.scope);
+                    if problem.is(Cause::Clock) || !self.race_lost(one.scope, &overtaken) {
+                        self.following.blocked.insert(one.scope);
                         self.report(&problem);
                     }
                 }
@@ -295,11 +212,6 @@ impl Client {
             }
         }
         Ok(())
-    }
-
-    /// What was under way in a scope comes to nothing.
-    pub(crate) fn forget_sent(&mut self, scope: ScopeId) {
-        self.table.delete(Space::Outbox, &sent_key(scope));
     }
 
     fn sent_event(&self, scope: ScopeId, counter: u64) -> Option<Signed<Event>> {
@@ -313,28 +225,6 @@ impl Client {
             .find(|e| e.peek().is_ok_and(|e| e.scope == scope && e.counter == counter))
     }
 
-    /// An event of ours stands in the chain, however we came to know it.
-    pub(crate) fn own_event_stands(&mut self, scope: ScopeId, event: &Event) {
-        self.stream.retries.remove(&scope);
-        self.table.delete(Space::Outbox, &sent_key(scope));
-        if let Body::Statement(statement) = &event.body {
-            self.drop_statement(scope, statement.clone());
-        }
-        if let Body::Change(change) = &event.body {
-            self.files_stand(scope, &change.attachments);
-        }
-        for (home, bundle) in self.bundles() {
-            let events = || bundle.envelopes.iter().filter_map(|e| e.event.peek().ok());
-            let this = |e: &Event| (e.scope, e.counter) == (scope, event.counter);
-            if events().any(|e| this(&e)) && events().all(|e| this(&e) || self.stands_here(&e)) {
-                self.drop_bundle(home);
-            }
-        }
-        if matches!(&event.body, Body::Commit(commit) if commit.welcome.is_some()) {
-            self.announce_welcomes(scope);
-        }
-    }
-
     /// A refused change becomes a draft with its reason, a refused statement is dropped and reported, a
     /// lost race is run again.
     pub(crate) fn event_refused(&mut self, scope: ScopeId, problem: &WireProblem) {
@@ -345,15 +235,15 @@ impl Client {
         let event = self.table.read(Space::Outbox, &sent).and_then(|b| decode::<Bundle>(b).ok());
         let event = event.and_then(|b| b.envelopes.into_iter().next()).map(|e| e.event);
         self.table.delete(Space::Outbox, &sent);
-        let last_word = is_final(&problem.code);
+        let last_word = Fate::of(&problem.code).is_last_word();
         match event.as_ref().and_then(|e| e.peek().ok()).map(|e| e.body) {
             Some(Body::Change(_)) => {
                 // What is written waits; a statement or commit of this device need not wait for it.
-                self.stream.still.insert((scope, ContentWork::Sealed));
+                self.following.still.insert((scope, ContentWork::Sealed));
                 if last_word {
                     self.refuse_pending(scope, &problem.code);
                 }
-                return self.report(&Problem::rule(&problem.code, problem.detail.clone()));
+                return self.report(&Problem::heard(&problem.code, problem.detail.clone()));
             }
             // A statement is given up only where our own copy of the scope refuses it too: no home makes us
             // forget a withdrawal by a word.
@@ -364,14 +254,14 @@ impl Client {
                     return;
                 }
                 self.keep_statement(scope, &statement, &problem.code);
-                self.stream.counts.given_up += 1;
+                self.told.counts.given_up += 1;
                 self.drop_statement(scope, statement);
-                return self.report(&Problem::rule(&problem.code, problem.detail.clone()));
+                return self.report(&Problem::heard(&problem.code, problem.detail.clone()));
             }
             _ => {}
         }
-        self.stream.blocked.insert(scope);
-        self.report(&Problem::rule(&problem.code, problem.detail.clone()));
+        self.following.blocked.insert(scope);
+        self.report(&Problem::heard(&problem.code, problem.detail.clone()));
     }
 
     /// Whether the policy refuses an event of ours on what this device knows.
@@ -381,5 +271,20 @@ impl Client {
         let (now, trusted) = (self.home_now().max(state.time), me.trusted());
         let context = Context { now, home: state.membership.home, trusted: &trusted, card: None };
         s.replica.judge(Record { seq: state.position.seq.saturating_add(1), time: now, event }, &context).is_err()
+    }
+
+    /// A lost race is run again after a sync; anything else is final. Answers whether it is run again.
+    pub(crate) fn race_lost(&mut self, scope: ScopeId, problem: &WireProblem) -> bool {
+        let tries = self.stream.retries.entry(scope).or_default();
+        *tries += 1;
+        if *tries > RETRIES || Fate::of(&problem.code) != Fate::Lost {
+            return false;
+        }
+        if problem.code == "attachment-missing" {
+            // The home has lost what it had: it is asked anew.
+            self.going.uploads.clear();
+        }
+        self.sync_scope(scope);
+        true
     }
 }

@@ -2,11 +2,8 @@
 //! commits. A lost race needs no repair; the next plan simply starts from the new state.
 
 use crate::client::Client;
-use crate::client::input::Problem;
-use crate::client::scope::Standing;
-use crate::client::scope::group;
-use crate::client::stream::Sent;
-use crate::client::stream::line::{Line, Stage};
+use crate::client::input::{Cause, Problem};
+use crate::client::scope::{Standing, group};
 use stafett_protocol::codec::decode;
 use stafett_protocol::consent::{Access, Grantee, Permit, SignedWithdrawal, Voucher};
 use stafett_protocol::event::{Body, Commit};
@@ -19,30 +16,6 @@ use stafett_protocol::signed::Signed;
 use stafett_protocol::state::ScopeState;
 use stafett_protocol::wire::{Bundle, Envelope};
 
-/// One step of a plan.
-type Step = fn(&mut Client) -> Result<(), Problem>;
-
-/// What is done once the chains have been read, in this order.
-const PLANNED: &[Step] = &[
-    Client::tell_heads,
-    Client::ask_introduced,
-    Client::ask_requested,
-    Client::settle_batons,
-    Client::announce_grants,
-    Client::present_members,
-    Client::send_letters,
-    Client::plan_statements,
-    Client::draft_left_behind,
-    Client::send_statements,
-    Client::send_cancellations,
-    Client::plan_commits,
-    Client::send_files,
-    Client::send_changes,
-    Client::plan_other_histories,
-    Client::plan_rebuilds,
-    Client::plan_checkpoint,
-];
-
 /// Somebody who may come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seat {
@@ -54,73 +27,13 @@ pub(crate) struct Seat {
 }
 
 impl Client {
-    /// After every input: sends what can be sent and begins what must be done.
-    pub(crate) fn next_steps(&mut self) {
-        let own = self.stream.own_line();
-        if own.is_none_or(|l| l.stage != Stage::Greeted) || self.me.as_ref().is_none_or(|m| m.credential().is_err()) {
-            return;
-        }
-        // While news are asked for, what would be planned on the old state waits: an edit whose answer was
-        // overtaken must not be sealed again before the chain has said whether it stands.
-        let informed = own.is_some_and(Line::is_informed);
-        self.publish_key_packages();
-        self.send_requests();
-        self.open_lines();
-        let steps: &[Step] = if informed { PLANNED } else { &[Client::send_letters] };
-        // One step's failure is reported and silences no other.
-        for step in steps {
-            if let Err(problem) = step(self) {
-                self.report(&problem);
-            }
-        }
-    }
-
-    /// Nothing is under way and nothing more can be begun alone.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.stream.is_settled()
-    }
-
-    fn plan_statements(&mut self) -> Result<(), Problem> {
-        self.plan_link_repairs();
-        self.plan_witnesses();
-        self.reject_lonely_foundings();
-        self.carry_withdrawals()?;
-        self.extend_withdrawals()
-    }
-
-    fn plan_commits(&mut self) -> Result<(), Problem> {
-        for home in self.stream.informed_homes() {
-            self.plan_commits_at(home)?;
-        }
-        Ok(())
-    }
-
-    /// One bundle at a time at every home.
-    fn plan_commits_at(&mut self, home: Municipality) -> Result<(), Problem> {
-        let under_way = self.stream.line(home).is_some_and(|l| l.sent.values().any(|s| matches!(s, Sent::Bundle(_))));
-        if under_way {
-            return Ok(());
-        }
-        if self.open_bundle(home).is_some() {
-            return self.resume_bundle(home);
-        }
-        if !self.plan_resync(home)?
-            && !self.found_ready(home)?
-            && !self.plan_refounding(home)?
-            && !self.plan_handover(home)?
-        {
-            self.plan_membership(home)?;
-        }
-        Ok(())
-    }
-
     /// One commit for one scope, if any scope of this home needs one.
-    fn plan_membership(&mut self, home: Municipality) -> Result<(), Problem> {
+    pub(crate) fn plan_membership(&mut self, home: Municipality) -> Result<(), Problem> {
         let scopes: Vec<ScopeId> = self
             .scopes
             .iter()
             .filter(|(id, s)| {
-                let free = !self.stream.busy(**id) && !self.stream.unplanned.contains(id) && !self.forked(**id);
+                let free = !self.stream.busy(**id) && !self.following.unplanned.contains(id) && !self.forked(**id);
                 let halted = s.replica.state().rejected == Permit::Yes;
                 s.standing == Standing::Member && s.facts_read() && free && !halted && self.home_of(**id) == home
             })
@@ -131,7 +44,7 @@ impl Client {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(problem) => {
-                    self.stream.unplanned.insert(scope);
+                    self.following.unplanned.insert(scope);
                     self.report(&problem);
                 }
             }
@@ -231,7 +144,7 @@ impl Client {
             return Ok(false);
         }
         // A key package serves once.
-        self.stream.packages.clear();
+        self.going.packages.clear();
         self.stream.asked_packages.clear();
         self.commit(
             scope,
@@ -363,7 +276,7 @@ impl Client {
         plan: group::MembershipChange,
     ) -> Result<Envelope, Problem> {
         let me = self.me()?;
-        let s = self.scopes.get(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let s = self.scopes.get(&scope).ok_or_else(|| Problem::data(Cause::Scope, "no such scope"))?;
         let mut mls = group::load(&self.provider, &s.replica.state().membership)
             .ok_or_else(|| group::mls_problem("the group is missing here"))?;
         let (commit, welcome): (Commit, Option<Vec<u8>>) = group::commit(&self.provider, me, &mut mls, plan, &s.keys)?;
@@ -379,7 +292,7 @@ impl Client {
             return false;
         };
         self.table
-            .scan(crate::rows::Space::Mail, &crate::client::outbox::letters::mail_key("withdrawal", &[&scope.0]))
+            .scan(crate::rows::Space::Mail, &crate::client::keys::mail_key("withdrawal", &[&scope.0]))
             .filter_map(|(_, value)| decode::<SignedWithdrawal>(value).ok())
             .any(|signed| self.withdrawal_missing(state, &signed))
     }

@@ -24,14 +24,14 @@ const USED_UP: &[u8] = b"packages/used-up";
 
 impl Client {
     pub(crate) fn packages_published(&mut self) {
-        self.stream.published = true;
+        self.going.published = true;
         self.table.write(Space::State, PUBLISHED, self.now.to_be_bytes().to_vec());
     }
 
     /// None are left of those that were laid out and are not too old yet: others have fetched all of them, and until now got
     /// the one of last resort. The owner can see it.
     pub(crate) fn note_packages_left(&mut self, left: u32) {
-        self.stream.key_packages_left = left;
+        self.going.key_packages_left = left;
         let published = self.moment(PUBLISHED).unwrap_or_default();
         if left == 0 && published > 0 && self.now < published.saturating_add(KEY_PACKAGE_MAX_MILLIS) {
             self.table.write(Space::State, USED_UP, self.now.to_be_bytes().to_vec());
@@ -49,14 +49,14 @@ impl Client {
     /// Whether this person's devices may still be let in on this connection: nobody has said yet that they left no key
     /// package, or there is one.
     pub(crate) fn can_be_asked_in(&self, person: PersonId) -> bool {
-        let left = self.stream.packages.get(&person).is_some_and(|packages| !packages.is_empty());
+        let left = self.going.packages.get(&person).is_some_and(|packages| !packages.is_empty());
         left || !self.stream.asked_packages.contains(&person) || self.packages_under_way()
     }
 
     pub(crate) fn publish_key_packages(&mut self) {
         let Ok(own) = self.me().map(crate::client::me::Me::number) else { return };
-        let enough = self.stream.key_packages_left as usize >= KEY_PACKAGES / 2;
-        if self.stream.published || enough || self.stream.waits_for(&Sent::OwnKeyPackages) {
+        let enough = self.going.key_packages_left as usize >= KEY_PACKAGES / 2;
+        if self.going.published || enough || self.stream.waits_for(&Sent::OwnKeyPackages) {
             return;
         }
         match self.key_package_offers() {
@@ -65,7 +65,7 @@ impl Client {
         }
     }
 
-    pub(crate) fn key_package_offers(&self) -> Result<Vec<Signed<KeyPackageOffer>>, Problem> {
+    fn key_package_offers(&self) -> Result<Vec<Signed<KeyPackageOffer>>, Problem> {
         let me = self.me()?;
         (0..=KEY_PACKAGES)
             .map(|n| {
@@ -120,11 +120,11 @@ impl Client {
             let Some(person) = leaf.credential.person.peek().ok().map(|c| c.person) else {
                 continue;
             };
-            self.stream.packages.entry(person).or_default().push(offer);
+            self.going.packages.entry(person).or_default().push(offer);
         }
     }
 
-    pub(crate) fn leaf_of(&self, package: &[u8]) -> Result<Leaf, Problem> {
+    fn leaf_of(&self, package: &[u8]) -> Result<Leaf, Problem> {
         let package = group::read_key_package(&self.provider, package)?;
         Ok(Leaf::of(package.leaf_node())?)
     }
@@ -141,7 +141,7 @@ impl Client {
         let Ok(me) = self.me() else { return BTreeMap::new() };
         let trusted = me.trusted();
         let gone = self.removed_devices();
-        let offers = self.stream.packages.get(&person).map(Vec::as_slice).unwrap_or_default();
+        let offers = self.going.packages.get(&person).map(Vec::as_slice).unwrap_or_default();
         let mut found: BTreeMap<PublicKey, Vec<KeyPackage>> = BTreeMap::new();
         for offer in offers.iter().filter_map(|o| o.peek().ok()) {
             let Ok(package) = group::read_key_package(&self.provider, offer.package.as_slice()) else {

@@ -3,17 +3,15 @@
 //! one, so that the document goes on.
 
 use crate::client::Client;
-use crate::client::input::Problem;
-use crate::client::scope::group;
-use crate::client::scope::{Scope, Standing};
-use crate::keychain::{KeyChain, check};
+use crate::client::input::{Cause, Problem};
+use crate::client::scope::{Scope, Standing, group};
+use crate::keychain::KeyChain;
 use stafett_protocol::consent::Permit;
 use stafett_protocol::event::{Body, Event};
 use stafett_protocol::ids::{Municipality, ScopeId};
 use stafett_protocol::limits;
 use stafett_protocol::membership::{Member, Membership};
 use stafett_protocol::policy::{Action, can};
-use stafett_protocol::replica::Judged;
 use stafett_protocol::signed::Signed;
 use stafett_protocol::statement::{Reject, RejectReason, Statement};
 use stafett_protocol::wire::{Bundle, Envelope};
@@ -33,7 +31,7 @@ impl Client {
             Ok(envelope) => self.submit_bundle(Bundle { envelopes: vec![envelope], letters: vec![] }, vec![scope]),
             Err(problem) => {
                 // Not again on this connection; the other scopes go on.
-                self.stream.unplanned.insert(scope);
+                self.following.unplanned.insert(scope);
                 return Err(problem);
             }
         }
@@ -59,8 +57,8 @@ impl Client {
     fn may_refound(&self, scope: ScopeId) -> bool {
         let (Ok(me), Some(s)) = (self.me().map(|m| m.person), self.scopes.get(&scope)) else { return false };
         let free = !self.stream.busy(scope)
-            && !self.stream.unplanned.contains(&scope)
-            && !self.stream.blocked.contains(&scope);
+            && !self.following.unplanned.contains(&scope)
+            && !self.following.blocked.contains(&scope);
         let state = s.replica.state();
         free && s.facts_read()
             && state.before_last_commit.iter().any(|m| m.person == me)
@@ -92,10 +90,10 @@ impl Client {
 
     fn refounding(&mut self, scope: ScopeId) -> Result<Envelope, Problem> {
         let me = self.me()?;
-        let s = self.scopes.get(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let s = self.scopes.get(&scope).ok_or_else(|| Problem::data(Cause::Scope, "no such scope"))?;
         let state = s.replica.state();
         let seat = state.before_last_commit.iter().find(|m| m.person == me.person);
-        let seat = seat.ok_or_else(|| Problem::rule("not-a-member", "you are not in this part of the log"))?;
+        let seat = seat.ok_or_else(|| Problem::rule(Cause::NotAMember, "you are not in this part of the log"))?;
         let membership = Membership {
             generation: state.membership.generation.saturating_add(1),
             members: vec![Member { devices: vec![me.device_public()], ..seat.clone() }],
@@ -111,53 +109,5 @@ impl Client {
         KeyChain::forget_generation(&mut self.table, scope, membership.generation);
         keys.save(&mut self.table);
         Ok(Envelope { event: Signed::sign(&event, &self.me()?.device_key()), welcome: None })
-    }
-
-    /// The chain shows the next generation. Who founded it has its group; others wait for their Welcome and
-    /// read on from there.
-    pub(crate) fn refounded(&mut self, scope: ScopeId, judged: Judged, own: bool) -> Result<(), Problem> {
-        let event: Event = judged.event().clone();
-        let Body::Genesis(genesis) = &event.body else { return Ok(()) };
-        let me = self.me()?.person;
-        let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
-        let reads_anew = s.standing == Standing::Joining;
-        group::forget(&self.provider, &s.replica.state().membership)?;
-        s.keys.save(&mut self.table);
-        let made = KeyChain::load(&self.table, scope, event.generation);
-        let ours = own && made.key(0).is_some_and(|key| check(key, &made.place(0)) == genesis.check.0);
-        s.standing = match (own, ours) {
-            (_, true) => Standing::Member,
-            // Founded by a device whose backup is older than that: it comes back like any that is behind.
-            (true, false) => Standing::Resyncing,
-            (false, false) => Standing::Joining,
-        };
-        if ours {
-            s.keys = made;
-        } else {
-            // A try of our own that lost the race is worth nothing.
-            KeyChain::forget_generation(&mut self.table, scope, event.generation);
-            let before = std::mem::replace(&mut s.keys, KeyChain::new(scope, event.generation));
-            s.keys = before.next(genesis.carries.as_ref(), event.device);
-        }
-        s.keys.learn_check(0, genesis.check.0).map_err(group::mls_problem)?;
-        self.apply(scope, judged)?;
-        let Some(s) = self.scopes.get_mut(&scope) else { return Ok(()) };
-        if !ours {
-            group::forget(&self.provider, &s.replica.state().membership)?;
-        }
-        // What this device took in before a founder who carries nothing on must go.
-        if s.opened.generation != 0 && !s.keys.counts(s.opened.generation) {
-            s.read_again();
-        }
-        let is_out = !s.replica.state().present().any(|m| m.person == me);
-        // Who reads the past on the way to a Welcome, or to a place, comes in later than this. To leave here would be to
-        // begin reading anew, for ever.
-        if is_out && !(reads_anew && self.welcome(scope).is_some()) {
-            return self.leave(scope);
-        }
-        if own {
-            self.own_event_stands(scope, &event);
-        }
-        Ok(())
     }
 }

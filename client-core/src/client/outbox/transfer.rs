@@ -5,6 +5,7 @@
 use crate::client::Client;
 use crate::client::input::{Problem, Progress};
 use crate::client::outbox::bundle::envelope_scope;
+use crate::client::queue::moving_key;
 use crate::client::stream::{RETRIES, Sent};
 use crate::rows::Space;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
@@ -38,10 +39,6 @@ struct TakenBack {
     cancellation: Cancellation,
     /// The old home's answer.
     freed: Vec<Signed<TransferAbort>>,
-}
-
-pub(crate) fn moving_key(home: Municipality) -> Vec<u8> {
-    [b"moving/".as_slice(), &home.to_be_bytes()].concat()
 }
 
 impl Moving {
@@ -120,12 +117,12 @@ impl Client {
         let of = offers().map(|o| events(o.scope)).sum();
         let fetched: u64 = prepared.fetched.iter().map(|at| at.seq).sum();
         if let Some(log) = offers().next().map(|o| o.log) {
-            self.stream.moving = Some(Progress { log, fetched: fetched.min(of), of });
+            self.going.moving = Some(Progress { log, fetched: fetched.min(of), of });
         }
     }
 
     pub(crate) fn transfer_committed(&mut self, from: Municipality, done: Transferred) -> Result<(), Problem> {
-        self.stream.counts.sent += done.accepted.len() as u64;
+        self.told.counts.sent += done.accepted.len() as u64;
         self.table.delete(Space::State, &moving_key(from));
         self.submitted(done.accepted)?;
         done.tombstones.into_iter().try_for_each(|tombstone| self.moved(tombstone))
@@ -167,7 +164,7 @@ impl Client {
                 self.table.delete(Space::Outbox, &key);
                 continue;
             };
-            if self.stream.waits_for(&Sent::Row(key.clone())) || self.stream.parked.contains(&key) {
+            if self.stream.waits_for(&Sent::Row(key.clone())) || self.going.parked.contains(&key) {
                 continue;
             }
             let (at, request) = match back.freed.is_empty() {

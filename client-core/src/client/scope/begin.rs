@@ -1,10 +1,9 @@
 //! A chain's first record: founded here, or read by whoever was welcomed.
 
 use crate::client::Client;
-use crate::client::input::Problem;
-use crate::client::scope::group;
+use crate::client::input::{Cause, Problem};
 use crate::client::scope::resync::info_key;
-use crate::client::scope::{Scope, Standing, save_record};
+use crate::client::scope::{Scope, Standing, group, save_record};
 use crate::rows::Space;
 use stafett_protocol::event::{Body, Record};
 use stafett_protocol::ids::ScopeId;
@@ -20,7 +19,7 @@ impl Client {
         }
         let own = judged.event().device == self.me()?.device();
         if !own && self.welcome(scope).is_none() {
-            return Err(Problem::rule("unasked-scope", "the server sent a scope that nobody let us into"));
+            return Err(Problem::rule(Cause::UnaskedScope, "the server sent a scope that nobody let us into"));
         }
         self.check_belongs(replica.state(), judged.record().time)?;
         let founded = self.founded_here(scope);
@@ -66,7 +65,7 @@ impl Client {
         state: &stafett_protocol::state::ScopeState,
         founded_at: u64,
     ) -> Result<(), Problem> {
-        let alien = || Problem::rule("alien-scope", "the scope does not stand on the consents of its log");
+        let alien = || Problem::rule(Cause::AlienScope, "the scope does not stand on the consents of its log");
         match state.card.and_then(|card| self.scopes.get(&card)) {
             Some(card) => {
                 let card = card.replica.state();

@@ -3,11 +3,10 @@
 //! would take long to show. What was read so is marked until [`crate::client::scope::rebuild`] has read those events.
 
 use crate::client::Client;
-use crate::client::input::{News, Problem};
-use crate::client::scope::group;
+use crate::client::input::{Cause, News, Problem};
 use crate::client::scope::open::{ContentWork, standing_still};
 use crate::client::scope::resync::info_key;
-use crate::client::scope::{Scope, Standing};
+use crate::client::scope::{Scope, Standing, group};
 use crate::client::stream::Sent;
 use crate::document::{CheckpointError, Document, Editor};
 use crate::rows::Space;
@@ -49,7 +48,7 @@ pub(crate) fn state_hash(state: &ScopeState) -> Hash {
 }
 
 fn refused(why: impl core::fmt::Display) -> Problem {
-    Problem::rule("checkpoint-refused", why.to_string())
+    Problem::rule(Cause::CheckpointRefused, why.to_string())
 }
 
 fn damaged(e: &CheckpointError) -> Problem {
@@ -86,16 +85,16 @@ impl Client {
                 Some(Role::Guardian | Role::Child) => 4,
                 _ => return false,
             };
-            let runs = !s.stopped && !self.stream.still.contains(&(**id, ContentWork::Condensed));
+            let runs = !s.stopped && !self.following.still.contains(&(**id, ContentWork::Condensed));
             let idle = runs && s.standing == Standing::Member && s.unaudited.is_none() && s.unopened.is_empty();
             idle && s.changes.saturating_sub(written) > patience * due
                 && s.document.pending().len() == 0
-                && !self.stream.blocked.contains(id)
-                && !self.stream.unplanned.contains(id)
+                && !self.following.blocked.contains(id)
+                && !self.following.unplanned.contains(id)
         });
         let Some(scope) = due.map(|(id, _)| *id) else { return Ok(()) };
         if let Err(problem) = self.write_checkpoint(scope) {
-            self.stream.still.insert((scope, ContentWork::Condensed));
+            self.following.still.insert((scope, ContentWork::Condensed));
             return Err(problem);
         }
         Ok(())
@@ -105,7 +104,7 @@ impl Client {
         let salt: [u8; 32] = self.random();
         let (author, device_key) = (self.me()?.device_public(), self.me()?.device_key());
         let Some(info) = self.table.read(Space::State, &info_key(scope)).map(<[u8]>::to_vec) else { return Ok(()) };
-        let s = self.scopes.get(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let s = self.scopes.get(&scope).ok_or_else(|| Problem::data(Cause::Scope, "no such scope"))?;
         let state = s.replica.state();
         let tree = tls_codec::Serialize::tls_serialize_detached(&s.replica.tree()).map_err(group::mls_problem)?;
         let facts =
@@ -122,7 +121,8 @@ impl Client {
         };
         let key = s.keys.key(state.epoch).ok_or_else(|| group::mls_problem("the present key is missing"))?;
         let plain = s.document.checkpoint().map_err(|e| damaged(&e))?;
-        let sealed = seal::seal_checkpoint(key, &head, &plain).map_err(|e| Problem::data("seal", e.to_string()))?;
+        let sealed =
+            seal::seal_checkpoint(key, &head, &plain).map_err(|e| Problem::data(Cause::Seal, e.to_string()))?;
         let home = self.home_of(scope);
         for part in sealed.chunks(CHECKPOINT_PART_BYTES) {
             head.parts.push(part_hash(part));
@@ -161,7 +161,7 @@ impl Client {
         };
         match checked() {
             Ok(incoming) => {
-                self.stream.incoming.insert(scope, incoming);
+                self.following.incoming.insert(scope, incoming);
                 Ok(())
             }
             Err(problem) => self.without_checkpoint(scope, problem),
@@ -170,13 +170,13 @@ impl Client {
 
     /// The events are the truth: they are asked for as if there were no checkpoint.
     fn without_checkpoint(&mut self, scope: ScopeId, problem: Problem) -> Result<(), Problem> {
-        self.stream.incoming.remove(&scope);
+        self.following.incoming.remove(&scope);
         self.sync_scope(scope);
         Err(problem)
     }
 
     pub(crate) fn checkpoint_part(&mut self, part: &CheckpointPart) -> Result<(), Problem> {
-        let Some(incoming) = self.stream.incoming.get_mut(&part.scope) else { return Ok(()) };
+        let Some(incoming) = self.following.incoming.get_mut(&part.scope) else { return Ok(()) };
         if incoming.head.parts.get(incoming.parts) != Some(&part_hash(part.bytes.as_slice())) {
             return self.without_checkpoint(part.scope, refused("a part is not the one that was signed"));
         }
@@ -185,7 +185,7 @@ impl Client {
         if incoming.parts < incoming.head.parts.len() {
             return Ok(());
         }
-        let Some(incoming) = self.stream.incoming.remove(&part.scope) else { return Ok(()) };
+        let Some(incoming) = self.following.incoming.remove(&part.scope) else { return Ok(()) };
         match self.adopt(incoming) {
             Ok(()) => Ok(()),
             Err(problem) => self.without_checkpoint(part.scope, problem),
@@ -211,7 +211,7 @@ impl Client {
         s.unaudited = Some(claim);
         self.table.write(Space::State, &info_key(scope), incoming.facts.group_info.as_slice().to_vec());
         self.scopes.insert(scope, s);
-        self.stream.sealed.insert(scope, incoming);
+        self.following.sealed.insert(scope, incoming);
         self.save_scope(scope)
     }
 
@@ -219,7 +219,7 @@ impl Client {
     fn skip_ahead(&mut self, incoming: Incoming, mut claim: Claim) -> Result<(), Problem> {
         let (scope, state) = (incoming.head.scope, incoming.state.clone());
         let editor = self.editor(scope)?;
-        let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data(Cause::Scope, "no such scope"))?;
         let own = s.replica.state();
         let same = s.standing == Standing::Member
             && !s.stopped
@@ -244,14 +244,14 @@ impl Client {
         s.unaudited = Some(claim);
         s.facts_changed = true;
         let changes = s.changes;
-        self.stream.counts.given_up += self.keep_drafts(scope, &drafts, "quarantined");
+        self.told.counts.given_up += self.keep_drafts(scope, &drafts, "quarantined");
         self.checkpoint_stored(scope, changes);
         self.save_scope(scope)
     }
 
     /// The Welcome has brought the key of a checkpoint that this device joined by.
     pub(crate) fn open_checkpoint(&mut self, scope: ScopeId) {
-        let Some(incoming) = self.stream.sealed.remove(&scope) else { return };
+        let Some(incoming) = self.following.sealed.remove(&scope) else { return };
         let (Ok(me), now) = (self.me().map(|m| m.person), self.home_now()) else { return };
         let Some(s) = self.scopes.get_mut(&scope) else { return };
         // Who the author is, the Welcome has now confirmed.

@@ -3,13 +3,12 @@
 //! home can.
 
 use crate::client::Client;
-use crate::client::input::Problem;
-use crate::client::outbox::founding::Founding;
-use crate::client::scope::group;
+use crate::client::input::{Cause, Problem};
 use crate::client::scope::group::Followed;
 use crate::client::scope::heads::row_key;
+use crate::client::scope::planned::Founding;
 use crate::client::scope::resync::info_key;
-use crate::client::scope::{Scope, Standing, Unopened, save_record};
+use crate::client::scope::{Scope, Standing, Unopened, group, save_record};
 use crate::rows::{self, Space};
 use openmls_traits::OpenMlsProvider as _;
 use stafett_protocol::event::{Body, Change, Commit, Receipt, Record, SealContext};
@@ -38,16 +37,15 @@ pub(crate) fn unopened_of(replica: &Replica, judged: &Judged, change: &Change) -
 }
 
 impl Client {
-    pub(crate) fn synced(&mut self, from: Municipality, scopes: &[SyncedScope]) {
-        // A home that no longer shows a scope has removed us, or hides it: either way we ask no more now.
-        let device = self.me.as_ref().map(crate::client::me::Me::device_public).unwrap_or_default();
+    /// Answers which scopes the home no longer shows: either way we ask no more now.
+    pub(crate) fn synced(&mut self, from: Municipality, scopes: &[SyncedScope]) -> Vec<ScopeId> {
         // Another server's word, or silence, says nothing.
         let scopes: Vec<&SyncedScope> = scopes.iter().filter(|s| self.home_of(s.scope) == from).collect();
         for (scope, position) in scopes.iter().filter_map(|s| Some((s.scope, s.position?))) {
             self.served(from, scope);
-            self.stream.stands.insert(scope, position.seq);
+            self.following.stands.insert(scope, position.seq);
             // The home has signed for others what it does not show us: nothing is sealed on an old state.
-            let behind = self.stream.expected.get(&scope).is_some_and(|seq| *seq > position.seq);
+            let behind = self.following.expected.get(&scope).is_some_and(|seq| *seq > position.seq);
             if behind && !self.going_on(scope) && !self.is_other(scope, position) {
                 self.withheld(scope, position.seq);
             }
@@ -58,17 +56,17 @@ impl Client {
                 self.report(&problem);
             }
         }
-        for synced in scopes.iter().filter(|s| s.position.is_none()) {
-            self.stream.blocked.insert(synced.scope);
-            // Our own copy says so too: the consent has run out, or we are listed.
-            let over = self.scopes.get(&synced.scope).is_some_and(|s| {
-                s.standing == Standing::Member && s.replica.state().listed_at(self.both_now()).contains(&device)
-            });
-            let over = over || self.relieved_of(synced.scope) || self.has_handed_over(synced.scope);
-            if over && let Err(problem) = self.leave(synced.scope) {
-                self.report(&problem);
-            }
-        }
+        let unseen: Vec<ScopeId> = scopes.iter().filter(|s| s.position.is_none()).map(|s| s.scope).collect();
+        self.following.blocked.extend(&unseen);
+        unseen
+    }
+
+    /// Whether our own copy says that access has ended: the consent has run out, or we are listed.
+    pub(crate) fn is_over(&self, scope: ScopeId) -> bool {
+        let device = self.me.as_ref().map(crate::client::me::Me::device_public).unwrap_or_default();
+        self.scopes.get(&scope).is_some_and(|s| {
+            s.standing == Standing::Member && s.replica.state().listed_at(self.both_now()).contains(&device)
+        })
     }
 
     /// Records of one scope. Either all of them stand in the chain that the receipt signs, or none counts.
@@ -86,7 +84,7 @@ impl Client {
         self.check_times(scope, &fresh)?;
         let (signer, receipt) = self.signer_of(scope, &records.receipt)?;
         if !self.may_sign(scope, signer, &fresh) {
-            return Err(Problem::rule("bad-receipt", "the receipt is another municipality's than the log's home"));
+            return Err(Problem::rule(Cause::BadReceipt, "the receipt is another municipality's than the log's home"));
         }
         if first.seq != known.seq + 1 {
             return self.out_of_turn(scope, first.clone(), &receipt);
@@ -112,7 +110,7 @@ impl Client {
         let mut followed = Ok(());
         let mut left = false;
         for record in fresh {
-            self.stream.counts.received += 1;
+            self.told.counts.received += 1;
             let here = self.scopes.contains_key(&scope);
             followed = self.follow(scope, record);
             // What comes after this device's removal is not its to follow; if it is let in again, it reads all anew.
@@ -147,8 +145,8 @@ impl Client {
     fn undo(&mut self, scope: ScopeId, before: (rows::Mark, rows::Mark)) {
         self.provider.storage().rollback(before.0);
         self.table.rollback(before.1);
-        self.stream.blocked.insert(scope);
-        self.stream.unplanned.insert(scope);
+        self.following.blocked.insert(scope);
+        self.following.unplanned.insert(scope);
         match Scope::load(&self.table, scope) {
             Ok(before) => self.scopes.insert(scope, before),
             Err(_) => self.scopes.remove(&scope),
@@ -301,7 +299,7 @@ impl Client {
     }
 
     pub(crate) fn apply(&mut self, scope: ScopeId, judged: Judged) -> Result<(), Problem> {
-        let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data(Cause::Scope, "no such scope"))?;
         s.facts_changed |= judged.changes_facts();
         let author = judged.event().device;
         let before = matches!(judged.event().body, Body::Commit(_)).then(|| s.replica.state().membership.clone());
@@ -319,7 +317,7 @@ impl Client {
 
     fn follow_commit(&mut self, scope: ScopeId, judged: Judged, commit: &Commit, own: bool) -> Result<(), Problem> {
         let event = judged.event().clone();
-        let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data(Cause::Scope, "no such scope"))?;
         let Some(mut mls) = group::load(&self.provider, &s.replica.state().membership) else {
             return self.follow_keyless(scope, judged, commit, own);
         };
@@ -365,10 +363,10 @@ impl Client {
         }
     }
 
-    /// The chain shows what the rules forbid: nothing after it is read in this session, and everybody is told
+    /// The chain shows what the rules forbid: nothing after it is read on this connection, and everybody is told
     /// where `log show` says so. A home that mends its chain is followed again.
     pub(crate) fn halt(&mut self, scope: ScopeId, problem: &Problem) {
-        self.stream.blocked.insert(scope);
+        self.following.blocked.insert(scope);
         self.table.write(
             Space::State,
             &halted_key(scope),
@@ -380,7 +378,7 @@ impl Client {
 
 /// The records form the chain that the receipt signs.
 pub(crate) fn check_order(before: &Hash, records: &[Record], receipt: &Receipt, scope: ScopeId) -> Result<(), Problem> {
-    let broken = |why| Err(Problem::rule("chain-broken", why));
+    let broken = |why| Err(Problem::rule(Cause::ChainBroken, why));
     if receipt.scope != scope {
         return broken("the receipt is for another scope");
     }

@@ -1,7 +1,7 @@
 //! The MLS side of a scope: founding, committing, following, joining. MLS decides who; content keys come
 //! out of it and go into the key chain (design `protocol.md` 2).
 
-use crate::client::input::Problem;
+use crate::client::input::{Cause, Problem};
 use crate::client::me::{LeafSigner, Me};
 use crate::keychain::{ContentKey, EXPORTER_LABEL, KeyChain, check};
 use crate::mls::Provider;
@@ -18,7 +18,7 @@ use stafett_protocol::wire::welcome_hash;
 use tls_codec::{Deserialize as _, Serialize as _};
 
 pub(crate) fn mls_problem(e: impl core::fmt::Display) -> Problem {
-    Problem::data("mls", e.to_string())
+    Problem::data(Cause::Mls, e.to_string())
 }
 
 pub(crate) fn capabilities() -> Capabilities {

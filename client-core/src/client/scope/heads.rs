@@ -3,7 +3,7 @@
 //! receipt of each scope goes by letter to its other members, and at once to whoever has seen another head.
 
 use crate::client::Client;
-use crate::client::input::Problem;
+use crate::client::input::{Cause, Problem};
 use crate::client::scope::moved::receipt_key;
 use crate::client::scope::{Scope, Standing};
 use crate::rows::Space;
@@ -66,7 +66,10 @@ impl Client {
         let Some(s) = self.scopes.get(&scope) else { return };
         let author = s.replica.state().membership.member_of_device(event.device).map(|m| m.person);
         let (Compared::Other, Some(author)) = (compare(s, event.seen), author) else { return };
-        self.report(&Problem::rule("two-histories", "a member has seen another history of the log than this device"));
+        self.report(&Problem::rule(
+            Cause::TwoHistories,
+            "a member has seen another history of the log than this device",
+        ));
         self.tell(scope, &[author]);
     }
 
@@ -77,7 +80,7 @@ impl Client {
             let waiting = self
                 .queued_rows("l")
                 .into_iter()
-                .filter_map(|(_, v)| decode::<crate::client::outbox::letters::OutLetter>(&v).ok());
+                .filter_map(|(_, v)| decode::<crate::client::queue::OutLetter>(&v).ok());
             let told = waiting.into_iter().any(|l| l.to == *person && l.content == Content::Seen(receipt.clone()));
             if !told {
                 self.write_letter(*person, Content::Seen(receipt.clone()));
@@ -126,8 +129,8 @@ impl Client {
             return Ok(());
         }
         let (trusted, home) = (self.me()?.trusted(), membership.home);
-        let key = trusted.key(home).ok_or_else(|| Problem::rule("bad-receipt", "the home is not known"))?;
-        let receipt = signed.verify(key).map_err(|e| Problem::rule("bad-receipt", e.to_string()))?;
+        let key = trusted.key(home).ok_or_else(|| Problem::rule(Cause::BadReceipt, "the home is not known"))?;
+        let receipt = signed.verify(key).map_err(|e| Problem::rule(Cause::BadReceipt, e.to_string()))?;
         match compare(s, receipt.position) {
             Compared::Same => {}
             Compared::Other => {
@@ -158,7 +161,7 @@ impl Client {
         let fork = Fork { ours, theirs: theirs.clone() };
         self.table.write(Space::State, &row_key("fork", scope), encode(&fork));
         let problem = Problem::rule(
-            "two-histories",
+            Cause::TwoHistories,
             "the home has signed two histories; both signatures are kept, audit verify names them",
         );
         self.halt(scope, &problem);
@@ -175,7 +178,7 @@ impl Client {
             self.table.delete(Space::State, &row_key(kind, scope));
         }
         self.table.delete_all(Space::State, &row_key("seen", scope));
-        self.stream.expected.remove(&scope);
+        self.following.expected.remove(&scope);
     }
 
     fn shown(&self, scope: ScopeId) -> Vec<(Vec<u8>, Signed<Receipt>)> {
@@ -216,8 +219,8 @@ impl Client {
 
     /// The home stops short of what it has signed for others: they get our own receipt to compare.
     pub(crate) fn withheld(&mut self, scope: ScopeId, upto: u64) {
-        self.stream.unplanned.insert(scope);
-        self.halt(scope, &Problem::rule("withheld", "the home keeps back what it has shown to other members"));
+        self.following.unplanned.insert(scope);
+        self.halt(scope, &Problem::rule(Cause::Withheld, "the home keeps back what it has shown to other members"));
         let beyond = |r: &Signed<Receipt>| r.peek().is_ok_and(|r| r.position.seq > upto);
         let shown = self.shown(scope).into_iter().filter(|(_, r)| beyond(r));
         let senders: Vec<PersonId> = shown.filter_map(|(key, _)| key.last_chunk().map(|p| PersonId(*p))).collect();

@@ -1,21 +1,22 @@
 //! Which municipality has what: the home of a scope, of a person, of a unit; and whose keys are believed. The
 //! own municipality vouches for its peers; a key that differs from the one known is never taken silently.
 
-use crate::client::input::Problem;
-use crate::client::outbox::letters::mail_key;
-use crate::client::people;
+use crate::client::input::{Cause, Problem};
+use crate::client::keys::mail_key;
 use crate::client::scope::Standing;
-use crate::client::{Answer, Client};
+use crate::client::stream::line::Line;
+use crate::client::{Client, people};
 use crate::rows::Space;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::federation::PeerKeys;
-use stafett_protocol::ids::{Municipality, PersonId, ScopeId, UnitId};
+use stafett_protocol::ids::{Millis, Municipality, PersonId, ScopeId, UnitId};
 use stafett_protocol::letter::WelcomeAt;
 use stafett_protocol::signed::Signed;
+use stafett_protocol::wire::Problem as WireProblem;
 use std::collections::BTreeSet;
 
 /// The municipality whose units were asked for.
-fn interest_key(municipality: Municipality) -> Vec<u8> {
+pub(crate) fn interest_key(municipality: Municipality) -> Vec<u8> {
     [b"interest/".as_slice(), &municipality.to_be_bytes()].concat()
 }
 
@@ -27,12 +28,15 @@ fn person_home_key(person: PersonId) -> Vec<u8> {
     [b"person-home/".as_slice(), &person.0].concat()
 }
 
-fn number(bytes: &[u8]) -> Option<Municipality> {
+pub(crate) fn number(bytes: &[u8]) -> Option<Municipality> {
     bytes.try_into().ok().map(Municipality::from_be_bytes)
 }
 
+/// A home that could not be reached is tried again after so long, when something happens.
+const AGAIN_MILLIS: Millis = 60_000;
+
 impl Client {
-    fn own_number(&self) -> Municipality {
+    pub(crate) fn own_number(&self) -> Municipality {
         self.me.as_ref().map(crate::client::me::Me::number).unwrap_or_default()
     }
 
@@ -73,7 +77,7 @@ impl Client {
     }
 
     /// Municipalities with which something here is under way.
-    pub(crate) fn wanted_homes(&self) -> BTreeSet<Municipality> {
+    fn wanted_homes(&self) -> BTreeSet<Municipality> {
         let scopes = self.scopes.values().filter(|s| s.standing != Standing::Withdrawn);
         let mut wanted: BTreeSet<Municipality> = scopes.map(|s| s.replica.state().membership.home).collect();
         wanted.extend(self.welcomed().into_iter().map(|scope| self.home_of(scope)));
@@ -93,7 +97,7 @@ impl Client {
 
     /// The municipalities that ours has agreed with. What is known stays: chains of the past hang on it.
     pub(crate) fn learn_peers(&mut self, signed: &Signed<PeerKeys>) -> Result<(), Problem> {
-        let refused = |why: String| Problem::rule("peer-keys", why);
+        let refused = |why: String| Problem::rule(Cause::PeerKeys, why);
         let me = self.me.as_mut().ok_or_else(|| refused("no account".into()))?;
         let keys = signed.verify(&me.municipality.key).map_err(|e| refused(e.to_string()))?;
         if keys.by != me.number() {
@@ -115,7 +119,7 @@ impl Client {
             let why = format!(
                 "municipality {number:04} is shown with another key than before; the one known stays until you have asked your municipality"
             );
-            self.report(&Problem::rule("municipality-key-changed", why));
+            self.report(&Problem::rule(Cause::MunicipalityKeyChanged, why));
         }
         Ok(())
     }
@@ -124,27 +128,11 @@ impl Client {
         self.table.read(Space::State, &interest_key(municipality)).is_some()
     }
 
-    /// Asks for another municipality's units with every sync from now on; answers what is known so far.
-    pub(crate) fn units_of(&mut self, municipality: &str) -> Answer {
-        let known: Vec<Municipality> = self.me()?.trusted().0.iter().map(|m| m.number).collect();
-        let wanted = municipality.trim().parse().ok().filter(|n| known.contains(n));
-        let wanted: Municipality = wanted.ok_or_else(|| {
-            Problem::rule(
-                "unknown-municipality",
-                "that municipality is not a peer of your own; sync, or ask for it there",
-            )
-        })?;
-        if wanted != self.own_number() && !self.is_interested(wanted) {
-            self.table.write(Space::State, &interest_key(wanted), vec![]);
-        }
-        self.unit_list(Some(wanted))
-    }
-
     /// Notes where a unit belongs. A peer cannot take over what is known as another's.
     pub(crate) fn claim_unit(&mut self, from: Municipality, unit: UnitId) -> bool {
         let known = self.known_units().iter().any(|u| u.unit == unit);
         if known && self.unit_home(unit) != from {
-            self.report(&Problem::rule("unit-taken", "a municipality shows a unit that is known as another's"));
+            self.report(&Problem::rule(Cause::UnitTaken, "a municipality shows a unit that is known as another's"));
             return false;
         }
         if from != self.own_number() {
@@ -157,7 +145,7 @@ impl Client {
     pub(crate) fn welcome_waits(&mut self, at: &WelcomeAt) -> Result<(), Problem> {
         if self.me()?.trusted().key(at.home).is_none() {
             return Err(Problem::rule(
-                "unknown-municipality",
+                Cause::UnknownMunicipality,
                 "somebody invites us to a municipality that is not a peer",
             ));
         }
@@ -174,5 +162,28 @@ impl Client {
         let told = mail_key("welcome-at", &[&scope.0]);
         let told: Vec<Vec<u8>> = self.table.scan(Space::Mail, &told).map(|(key, _)| key.to_vec()).collect();
         told.iter().for_each(|key| self.table.delete(Space::Mail, key));
+    }
+
+    /// Opens the lines to every municipality that something here waits for.
+    pub(crate) fn open_lines(&mut self) {
+        for home in self.wanted_homes() {
+            self.reach(home);
+        }
+    }
+
+    /// Another municipality's server is out of reach: its own scopes wait, everything else goes on.
+    pub(crate) fn line_down(&mut self, home: Municipality, problem: &WireProblem) {
+        let message = format!("municipality {home:04} cannot be reached now: {}", problem.detail);
+        self.broken(home, &Problem::heard(&problem.code, message));
+    }
+
+    pub(crate) fn broken(&mut self, home: Municipality, problem: &Problem) {
+        let again_at = self.now.saturating_add(AGAIN_MILLIS);
+        *self.stream.line_mut(home) = Line::down(again_at);
+        let its: BTreeSet<ScopeId> = self.scopes.keys().copied().filter(|s| self.home_of(*s) == home).collect();
+        let asked: Vec<_> = self.stream.asked.iter().copied().filter(|p| self.person_home(*p) == home).collect();
+        self.following.forget(&its);
+        self.stream.forget(&its, &asked);
+        self.report(problem);
     }
 }

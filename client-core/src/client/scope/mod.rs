@@ -1,22 +1,32 @@
 //! One scope as this device has it: the replica that judges, the key chain, the document, and what of the
 //! chain is still unopened. Saved so that a restart goes on exactly where the last transaction ended.
 
+pub(crate) mod ask;
 pub(crate) mod begin;
 pub(crate) mod checkpoint;
+pub(crate) mod edit;
+pub(crate) mod files;
+pub(crate) mod find;
 pub(crate) mod follow;
+pub(crate) mod following;
 pub(crate) mod group;
 pub(crate) mod heads;
 pub(crate) mod home;
+pub(crate) mod kept;
+pub(crate) mod leave;
 pub(crate) mod moved;
 pub(crate) mod open;
+pub(crate) mod own;
 pub(crate) mod parted;
+pub(crate) mod planned;
 pub(crate) mod rebuild;
+pub(crate) mod refounded;
 pub(crate) mod report;
 pub(crate) mod resync;
 pub(crate) mod returning;
 pub(crate) mod welcome;
 
-use crate::client::input::Problem;
+use crate::client::input::{Cause, Problem};
 use crate::client::scope::checkpoint::Claim;
 use crate::document::Document;
 use crate::keychain::KeyChain;
@@ -136,7 +146,7 @@ impl Scope {
     pub fn new(replica: Replica, standing: Standing) -> Result<Self, Problem> {
         let state = replica.state();
         let (scope, generation, kind) = (state.scope(), state.membership.generation, state.kind());
-        let document = Document::new(kind).map_err(|e| Problem::data("document", e.to_string()))?;
+        let document = Document::new(kind).map_err(|e| Problem::data(Cause::Document, e.to_string()))?;
         Ok(Self {
             replica,
             keys: KeyChain::new(scope, generation),
@@ -205,7 +215,7 @@ impl Scope {
 
     /// Reads one scope as the last transaction left it.
     pub fn load(table: &Table, id: ScopeId) -> Result<Self, Problem> {
-        let damaged = |e: &dyn core::fmt::Display| Problem::data("damaged", e.to_string());
+        let damaged = |e: &dyn core::fmt::Display| Problem::data(Cause::Damaged, e.to_string());
         let row = |part| table.read(Space::Scope, &row_key(id, part)).ok_or_else(|| damaged(&"a scope is incomplete"));
         let mut replica = Replica::restore(row(SNAPSHOT)?).map_err(|e| damaged(&e))?;
         let cursor: Cursor = decode(row(CURSOR)?).map_err(|e| damaged(&e))?;
@@ -317,7 +327,7 @@ impl Scope {
     pub fn wipe(&mut self, table: &mut Table) -> Result<(), Problem> {
         let id = self.id();
         self.keys.wipe();
-        self.document = Document::new(self.kind()).map_err(|e| Problem::data("document", e.to_string()))?;
+        self.document = Document::new(self.kind()).map_err(|e| Problem::data(Cause::Document, e.to_string()))?;
         self.unopened.clear();
         self.unaudited = None;
         self.stopped = false;
@@ -332,7 +342,7 @@ impl Scope {
 
 /// The document of a scope from its rows; an empty one where there are none.
 fn load_document(table: &Table, scope: ScopeId, kind: ScopeKind) -> Result<Document, Problem> {
-    let damaged = |e: &dyn core::fmt::Display| Problem::data("damaged", e.to_string());
+    let damaged = |e: &dyn core::fmt::Display| Problem::data(Cause::Damaged, e.to_string());
     match Document::load(table, &scope.0, kind).map_err(|e| damaged(&e))? {
         Some(document) => Ok(document),
         None => Document::new(kind).map_err(|e| damaged(&e)),
@@ -345,7 +355,7 @@ pub(crate) fn load_or_salvage(table: &Table, scope: ScopeId, kind: ScopeKind) ->
         Ok(document) => Ok((document, false)),
         Err(_) => {
             let saved = Document::salvage(table, &scope.0, kind);
-            Ok((saved.map_err(|e| Problem::data("damaged", e.to_string()))?, true))
+            Ok((saved.map_err(|e| Problem::data(Cause::Damaged, e.to_string()))?, true))
         }
     }
 }
@@ -353,20 +363,4 @@ pub(crate) fn load_or_salvage(table: &Table, scope: ScopeId, kind: ScopeKind) ->
 /// Stores a record as the chain has it.
 pub(crate) fn save_record(table: &mut Table, scope: ScopeId, record: &Record) {
     table.write(Space::Event, &event_key(scope, record.seq), encode(record));
-}
-
-/// A role that the row format of a receipt or view can carry, in the words of `cli.md`.
-pub(crate) fn role_word(role: Role) -> &'static str {
-    match role {
-        Role::Guardian => "guardian",
-        Role::Child => "child",
-        Role::Holder => "holder",
-        Role::Actor => "actor",
-        Role::Reader => "reader",
-        Role::Custodian => "custodian",
-        Role::Archivist => "archivist",
-        Role::Leader => "leader",
-        Role::Employee => "employee",
-        Role::Own => "own",
-    }
 }

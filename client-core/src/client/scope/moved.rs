@@ -2,7 +2,7 @@
 //! against a home that goes on signing after it has let go.
 
 use crate::client::Client;
-use crate::client::input::Problem;
+use crate::client::input::{Cause, Problem};
 use crate::client::scope::Standing;
 use crate::client::stream::Sent;
 use crate::rows::Space;
@@ -51,7 +51,9 @@ impl Client {
         let mut known: Vec<_> = trusted.0.iter().collect();
         known.sort_by_key(|m| m.number != home);
         let signer = known.into_iter().find_map(|m| signed.verify(&m.key).ok().map(|receipt| (m.number, receipt)));
-        signer.ok_or_else(|| Problem::rule("bad-receipt", "no municipality that is known here has signed the receipt"))
+        signer.ok_or_else(|| {
+            Problem::rule(Cause::BadReceipt, "no municipality that is known here has signed the receipt")
+        })
     }
 
     /// Whether this municipality can have signed these records at all: as a home of the scope, of the past,
@@ -89,7 +91,7 @@ impl Client {
         if now || then || soon {
             return Ok(());
         }
-        Err(Problem::rule("bad-receipt", "the receipt is not by whoever was the home of the log then"))
+        Err(Problem::rule(Cause::BadReceipt, "the receipt is not by whoever was the home of the log then"))
     }
 
     /// F7: a home that signs on after it has let the scope go is refused, and its two signatures are kept.
@@ -109,7 +111,7 @@ impl Client {
             self.table.write(Space::State, &key, encode(signed));
         }
         let why = format!("municipality {:04} has signed for this log after it moved; the proof is kept", past.from);
-        Err(Problem::rule("receipt-after-move", why))
+        Err(Problem::rule(Cause::ReceiptAfterMove, why))
     }
 
     fn kept_tombstone(&self, scope: ScopeId) -> Option<Kept> {
@@ -122,14 +124,14 @@ impl Client {
         let Some(last) = state.filter(|s| s.moves.len() > moves_before).and_then(|s| s.moves.last()).copied() else {
             return;
         };
-        self.stream.unblock(scope);
+        self.following.unblock(scope);
         let position = stafett_protocol::wire::ScopePosition { scope, seq: last.seq };
         self.stream.send(last.from, Request::Sync(vec![position]), Sent::Sync);
     }
 
     /// "It moved": checked against both municipalities' keys and kept for whoever needs it.
     pub(crate) fn moved(&mut self, signed: Signed<Tombstone>) -> Result<(), Problem> {
-        let refused = |e: &dyn core::fmt::Display| Problem::rule("tombstone", e.to_string());
+        let refused = |e: &dyn core::fmt::Display| Problem::rule(Cause::Tombstone, e.to_string());
         let claim = signed.peek().map_err(|e| refused(&e))?;
         let trusted = self.me()?.trusted();
         let key = |of| trusted.key(of).ok_or_else(|| refused(&"of a municipality that is not known here"));
@@ -168,7 +170,7 @@ impl Client {
         let for_home: Vec<Signed<Tombstone>> = waiting.filter(|t| t.peek().is_ok_and(|t| t.to == home)).collect();
         for tombstone in &for_home {
             if let Ok(t) = tombstone.peek() {
-                self.stream.unblock(t.scope);
+                self.following.unblock(t.scope);
             }
         }
         if !for_home.is_empty() {

@@ -2,20 +2,15 @@
 //! go forgets all of it and says so.
 
 use crate::client::Client;
-use crate::client::input::{News, Problem};
-use crate::client::scope::group;
+use crate::client::input::{Cause, News, Problem};
 use crate::client::scope::{OpenedUpTo, Scope, Standing, Unopened};
 use crate::document::{Delivered, Outcome, Received, Writer};
 use crate::keychain::ContentKey;
 use crate::rows::Space;
 use crate::seal;
-use automerge::AutomergeError;
-use automerge::transaction::Transaction;
-use openmls_traits::OpenMlsProvider as _;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::consent::DeletionReceipt;
-use stafett_protocol::ids::{DeviceId, PersonId, ScopeId};
-use stafett_protocol::letter::Content;
+use stafett_protocol::ids::{DeviceId, ScopeId};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::statement::Statement;
 
@@ -30,14 +25,6 @@ pub(crate) enum ContentWork {
     Condensed,
     /// What goes along with a commit or statement is written: names, reasons.
     Noted,
-}
-
-impl crate::client::stream::Stream {
-    /// What was refused in a scope may be tried again.
-    pub fn unblock(&mut self, scope: ScopeId) {
-        self.blocked.remove(&scope);
-        self.still.retain(|(at, _)| *at != scope);
-    }
 }
 
 fn open_one(s: &Scope, sealed: &Unopened) -> Result<Vec<Vec<u8>>, String> {
@@ -117,7 +104,7 @@ pub(crate) fn open_ready(s: &mut Scope) -> Option<Opening> {
 
 pub(crate) fn standing_still() -> Problem {
     Problem::data(
-        "document-stopped",
+        Cause::DocumentStopped,
         "the content of this part of the log stands still on this device; all else goes on",
     )
 }
@@ -140,68 +127,16 @@ impl Client {
         };
         if let Some(delivered) = delivered {
             let refused = delivered.outcomes.iter().filter(|o| matches!(o, Outcome::Quarantined(_))).count();
-            self.stream.counts.refused += refused as u64;
+            self.told.counts.refused += refused as u64;
             let news = delivered.entries.into_iter().map(|(section, entry)| News { scope, section, entry });
             self.news.extend(news);
-            self.stream.counts.given_up += self.keep_drafts(scope, &delivered.drafts, "quarantined");
+            self.told.counts.given_up += self.keep_drafts(scope, &delivered.drafts, "quarantined");
         }
         for (seq, why) in unreadable {
             let key = [b"unreadable/".as_slice(), &scope.0, &seq.to_be_bytes()].concat();
             self.table.write(Space::State, &key, why.into_bytes());
-            self.stream.counts.refused += 1;
+            self.told.counts.refused += 1;
         }
-    }
-
-    /// Writes what goes along with a commit or statement. Where it cannot be written that is told, and holds nothing up.
-    pub(crate) fn edit_beside(
-        &mut self,
-        scope: ScopeId,
-        edit: impl FnOnce(&mut Transaction<'_>) -> Result<(), AutomergeError>,
-    ) -> bool {
-        if self.stream.still.contains(&(scope, ContentWork::Noted)) {
-            return false;
-        }
-        let written = self.edit(scope, edit);
-        if let Err(problem) = &written {
-            self.stream.still.insert((scope, ContentWork::Noted));
-            self.report(problem);
-        }
-        written.is_ok()
-    }
-
-    /// Access has ended: keys and content go, the family gets a signed word of it.
-    pub(crate) fn leave(&mut self, scope: ScopeId) -> Result<(), Problem> {
-        let me = self.me()?;
-        let (device, key) = (me.device(), me.device_key());
-        let Some(s) = self.scopes.get_mut(&scope) else {
-            return Ok(());
-        };
-        let state = s.replica.state();
-        let left_at = state.position.seq;
-        let receipt = DeletionReceipt { scope, device, seq: left_at, wiped_at: self.now };
-        let family: Vec<PersonId> = state.authority().persons().map(|p| p.person).collect();
-        if let Some(mut mls) = group::load(&self.provider, &state.membership) {
-            mls.delete(self.provider.storage()).map_err(group::mls_problem)?;
-        }
-        // One's own words that nobody has received stay with their writer, as drafts.
-        let unsent = s.document.pending().next().map(|p| p.hash);
-        let drafts = unsent.map_or_else(Vec::new, |hash| s.document.refuse(&hash).unwrap_or_default());
-        s.wipe(&mut self.table)?;
-        self.table.delete(Space::State, &[b"resync/".as_slice(), &scope.0].concat());
-        self.forget_handed_over(scope);
-        self.keep_drafts(scope, &drafts, "withdrawn");
-        self.drop_queue(scope, "withdrawn");
-        self.draft_foundings_under(scope, "withdrawn");
-        self.wipe_files(scope);
-        let receipt = Signed::sign(&receipt, &key);
-        for person in family {
-            self.write_letter(person, Content::Deletion(receipt.clone()));
-        }
-        match self.welcome(scope).is_some_and(|w| !w.is_lost() && w.seq > left_at) {
-            true => self.read_anew(scope),
-            false => self.welcome_used(scope),
-        }
-        Ok(())
     }
 
     pub(crate) fn take_deletion(
@@ -209,12 +144,12 @@ impl Client {
         device_key: [u8; 32],
         signed: &Signed<DeletionReceipt>,
     ) -> Result<(), Problem> {
-        let receipt = signed.verify(&device_key).map_err(|e| Problem::rule("deletion", e.to_string()))?;
+        let receipt = signed.verify(&device_key).map_err(|e| Problem::rule(Cause::Deletion, e.to_string()))?;
         let device = DeviceId::of_key(&device_key);
         if receipt.device != device || !self.scopes.contains_key(&receipt.scope) {
             return Ok(());
         }
-        let key = crate::client::outbox::letters::mail_key("deletion", &[&receipt.scope.0, &device.0]);
+        let key = crate::client::keys::mail_key("deletion", &[&receipt.scope.0, &device.0]);
         let witness = stafett_protocol::consent::DeletionWitness { device_key, receipt: signed.clone() };
         self.table.write(Space::Mail, &key, encode(&witness));
         Ok(())

@@ -4,12 +4,11 @@
 //! another history comes over then: own words wait to be sent again, and signed statements, withdrawals first of all, are
 //! carried over (`docs/protocol.md`, Two histories).
 
-use crate::client::input::Problem;
+use crate::client::input::{Cause, Problem};
 use crate::client::scope::follow::check_order;
-use crate::client::scope::group;
 use crate::client::scope::heads::row_key;
 use crate::client::scope::open::ContentWork;
-use crate::client::scope::{Scope, Standing, event_key, save_record};
+use crate::client::scope::{Scope, Standing, event_key, group, save_record};
 use crate::client::{Answer, Client, Loading};
 use crate::keychain::KeyChain;
 use crate::rows::{Row, Space};
@@ -103,7 +102,7 @@ impl Client {
     /// What the home has is read from its first record, beside what is here.
     pub(crate) fn histories_part(&mut self, scope: ScopeId, until: u64) {
         if self.followed(scope).is_some() {
-            self.stream.blocked.insert(scope);
+            self.following.blocked.insert(scope);
             self.parted.entry(scope).or_insert(Parted { until, ..Parted::default() });
         }
     }
@@ -140,10 +139,10 @@ impl Client {
         let before = other.copy.as_ref().map(|s| s.replica.state().position).unwrap_or_default();
         let (_, receipt) = self.signer_of(scope, &page.receipt)?;
         if page.scope != scope || page.records.first().map(|r| r.seq) != before.seq.checked_add(1) {
-            return Err(Problem::rule("chain-broken", "the home has left out records"));
+            return Err(Problem::rule(Cause::ChainBroken, "the home has left out records"));
         }
         check_order(&before.head, &page.records, &receipt, scope)?;
-        let here = self.scopes.get(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let here = self.scopes.get(&scope).ok_or_else(|| Problem::data(Cause::Scope, "no such scope"))?;
         for record in page.records {
             let (record, event) = self.follow_past(&mut other.copy, record)?;
             let seq = record.seq;
@@ -167,7 +166,9 @@ impl Client {
         let fresh = !self.forked(scope);
         match &other.proof {
             Some(proof) => self.note_fork(scope, proof),
-            None => self.halt(scope, &Problem::rule("two-histories", "the home has another history than this device")),
+            None => {
+                self.halt(scope, &Problem::rule(Cause::TwoHistories, "the home has another history than this device"))
+            }
         }
         // Everybody there is told, or those who know less would write on what others never see.
         if fresh && let Some(s) = self.scopes.get(&scope) {
@@ -176,7 +177,7 @@ impl Client {
         }
         other.leaving |= self.going_on(scope);
         if other.leaving {
-            self.stream.parting.push_back((scope, other.common));
+            self.following.parting.push_back((scope, other.common));
         }
     }
 
@@ -194,9 +195,9 @@ impl Client {
         for statement in carried {
             self.queue_statement(scope, statement);
         }
-        self.stream.blocked.remove(&scope);
-        self.stream.unplanned.remove(&scope);
-        self.stream.still.retain(|(s, _): &(ScopeId, ContentWork)| *s != scope);
+        self.following.blocked.remove(&scope);
+        self.following.unplanned.remove(&scope);
+        self.following.still.retain(|(s, _): &(ScopeId, ContentWork)| *s != scope);
         self.sync_scope(scope);
         Ok(())
     }
@@ -282,7 +283,10 @@ impl Client {
         let (me, now) = (self.me()?.person, self.home_now());
         let stopped: Vec<ScopeId> = self.scopes_in(log).filter(|scope| self.has_two_histories(*scope)).collect();
         if stopped.is_empty() {
-            return Err(Problem::rule("nothing-stopped", "no part of this log has stopped because of two histories"));
+            return Err(Problem::rule(
+                Cause::NothingStopped,
+                "no part of this log has stopped because of two histories",
+            ));
         }
         let may = |scope: &ScopeId| {
             self.scopes.get(scope).is_some_and(|s| can(s.replica.state(), me, Action::Refound, now).is_ok())
@@ -290,19 +294,19 @@ impl Client {
         let ours: Vec<ScopeId> = stopped.into_iter().filter(may).collect();
         if ours.is_empty() {
             return Err(Problem::rule(
-                "not-yours",
+                Cause::NotYours,
                 "a guardian or whoever holds the baton says from where the log goes on",
             ));
         }
         for scope in &ours {
             self.table.write(Space::State, &row_key(GOING_ON, *scope), vec![]);
-            self.stream.unplanned.remove(scope);
+            self.following.unplanned.remove(scope);
             match self.parted.get_mut(scope) {
                 // It is read already, and this device has read something else.
                 Some(other) if other.over => {
                     other.leaving = true;
                     let common = other.common;
-                    self.stream.parting.push_back((*scope, common));
+                    self.following.parting.push_back((*scope, common));
                 }
                 Some(_) => {}
                 None => self.lead_on(*scope),
@@ -319,13 +323,13 @@ impl Client {
         if state.rejected == Permit::No {
             self.name_two_histories(scope, state.last_commit);
         }
-        self.stream.blocked.remove(&scope);
+        self.following.blocked.remove(&scope);
     }
 
     /// One scope at a time.
     pub(crate) fn load_parting(&mut self) {
         if self.load.is_none() {
-            let next = self.stream.parting.pop_front();
+            let next = self.following.parting.pop_front();
             self.load = next.map(|(scope, after)| Loading::Parting { scope, after });
         }
     }

@@ -3,12 +3,11 @@
 //! that has ended nothing is committed, sealed, consented to or exported from the scope.
 
 use crate::client::Client;
-use crate::client::input::Problem;
+use crate::client::input::{Cause, Problem};
 use crate::client::scope::checkpoint::state_hash;
 use crate::client::scope::follow::{check_order, unopened_of};
-use crate::client::scope::group;
 use crate::client::scope::open::{ContentWork, open_ready, standing_still};
-use crate::client::scope::{Scope, Standing, save_record};
+use crate::client::scope::{Scope, Standing, group, save_record};
 use crate::client::stream::Sent;
 use crate::rows::Space;
 use stafett_protocol::codec::encode;
@@ -29,8 +28,8 @@ impl Client {
                 s.unaudited.is_some()
                     && s.standing == Standing::Member
                     && !self.parted.contains_key(id)
-                    && !self.stream.blocked.contains(id)
-                    && !self.stream.still.contains(&(**id, ContentWork::Reread))
+                    && !self.following.blocked.contains(id)
+                    && !self.following.still.contains(&(**id, ContentWork::Reread))
                     && !self.stream.waits_for(&Sent::History(**id))
             })
             .map(|(id, _)| *id)
@@ -56,13 +55,15 @@ impl Client {
         let read = self.rebuilt.get(&scope).map(|s| s.replica.state().position).unwrap_or_default();
         let result = match result {
             Ok(()) if read == goal => self.rebuilding_ends(scope),
-            Ok(()) if read.seq >= goal.seq => Err(Problem::rule("chain-broken", "the home has shown two histories")),
+            Ok(()) if read.seq >= goal.seq => {
+                Err(Problem::rule(Cause::ChainBroken, "the home has shown two histories"))
+            }
             result => result,
         };
         if result.is_err() {
             // The scope stays marked, and is read again on the next connection.
             self.rebuilt.remove(&scope);
-            self.stream.still.insert((scope, ContentWork::Reread));
+            self.following.still.insert((scope, ContentWork::Reread));
         }
         result
     }
@@ -71,7 +72,7 @@ impl Client {
         let before = self.rebuilt.get(&scope).map(|s| s.replica.state().position).unwrap_or_default();
         let (_, receipt) = self.signer_of(scope, &page.receipt)?;
         if page.scope != scope || page.records.first().map(|r| r.seq) != Some(before.seq + 1) {
-            return Err(Problem::rule("chain-broken", "the home has left out records"));
+            return Err(Problem::rule(Cause::ChainBroken, "the home has left out records"));
         }
         check_order(&before.head, &page.records, &receipt, scope)?;
         for record in page.records.into_iter().filter(|r| r.seq <= until) {
@@ -167,7 +168,7 @@ impl Client {
         let author = signed.peek().ok().and_then(|h| s.replica.state().membership.member_of_device(h.device()));
         let author = author.map(|m| self.name_of(m.person)).unwrap_or_default();
         self.report(&Problem::rule(
-            "false-checkpoint",
+            Cause::FalseCheckpoint,
             format!(
                 "a checkpoint signed by {author} does not say what the events say; the proof is kept, the events count"
             ),
@@ -192,12 +193,12 @@ impl Client {
             s.opened = fresh.opened;
             s.unaudited = None;
             s.stopped = false;
-            self.stream.counts.given_up += self.keep_drafts(scope, &drafts, "founded-anew");
+            self.told.counts.given_up += self.keep_drafts(scope, &drafts, "founded-anew");
             self.open_contents(scope);
         } else {
             // What is shown stays as it was, and is not made anew on this connection.
             s.stop(&self.table);
-            self.stream.still.insert((scope, ContentWork::Reread));
+            self.following.still.insert((scope, ContentWork::Reread));
             self.report(&standing_still());
         }
         self.save_scope(scope)

@@ -3,10 +3,9 @@
 //! mend the key chain.
 
 use crate::client::Client;
-use crate::client::input::Problem;
-use crate::client::scope::group;
+use crate::client::input::{Cause, Problem};
 use crate::client::scope::welcome::WelcomeFrom;
-use crate::client::scope::{Scope, Standing, event_key};
+use crate::client::scope::{Scope, Standing, event_key, group};
 use crate::keychain::{ContentKey, KeyChain};
 use crate::rows::Space;
 use stafett_protocol::consent::Permit;
@@ -38,7 +37,7 @@ impl Client {
         if !scopes.is_empty() && self.awaits_certificate() {
             let why = "this device was set back to before it was certified, and cannot be used any more; \
                        remove it on another device of yours, and link it anew in an empty home";
-            return self.report(&Problem::rule("set-back-too-far", why));
+            return self.report(&Problem::rule(Cause::SetBackTooFar, why));
         }
         for scope in scopes {
             if let Err(problem) = self.miss_welcome(*scope) {
@@ -118,7 +117,7 @@ impl Client {
         if stafett_protocol::replica::claimed_membership(commit).is_ok_and(|m| m.device_key(device).is_none()) {
             self.check_over(scope, &event, judged.record().time)?;
         }
-        let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let s = self.scopes.get_mut(&scope).ok_or_else(|| Problem::data(Cause::Scope, "no such scope"))?;
         s.standing = Standing::Resyncing;
         s.facts_changed = true;
         let (epoch, place) = (event.epoch + 1, s.keys.place(event.epoch + 1));
@@ -145,7 +144,7 @@ impl Client {
         let begun = self.begin_resync(home);
         if begun.is_err() {
             // Not again on this connection; the other scopes go on.
-            self.stream
+            self.following
                 .unplanned
                 .extend(self.scopes.iter().filter(|(_, s)| s.standing == Standing::Resyncing).map(|(id, _)| *id));
         }
@@ -154,7 +153,7 @@ impl Client {
 
     fn begin_resync(&mut self, home: Municipality) -> Result<bool, Problem> {
         let next = self.scopes.iter().find(|(id, s)| {
-            let free = !self.stream.busy(**id) && !self.stream.unplanned.contains(id);
+            let free = !self.stream.busy(**id) && !self.following.unplanned.contains(id);
             s.standing == Standing::Resyncing && free && self.home_of(**id) == home
         });
         let Some((scope, s)) = next.map(|(id, s)| (*id, s)) else { return Ok(false) };
@@ -162,7 +161,7 @@ impl Client {
         let info = self.table.read(Space::State, &info_key(scope)).map(<[u8]>::to_vec);
         let info = info.ok_or_else(|| group::mls_problem("no GroupInfo has been published"))?;
         group::forget(&self.provider, &membership)?;
-        let s = self.scopes.get(&scope).ok_or_else(|| Problem::data("scope", "no such scope"))?;
+        let s = self.scopes.get(&scope).ok_or_else(|| Problem::data(Cause::Scope, "no such scope"))?;
         let (commit, secret) = group::resync(&self.provider, self.me()?, &info, tree, &s.keys)?;
         self.table.write(Space::State, &secret_key(scope), secret);
         let event = self.next_event(scope, Body::Commit(commit))?;

@@ -2,7 +2,7 @@
 //! home then signs nothing more, says where it stands, and is given the records behind the receipt, byte for byte
 //! (`docs/protocol.md`, Two histories).
 
-use crate::client::input::Problem;
+use crate::client::input::{Cause, Problem};
 use crate::client::scope::Standing;
 use crate::client::stream::Sent;
 use crate::client::{Client, Loading};
@@ -33,7 +33,7 @@ impl Client {
             return self.histories_part(scope, stands.seq);
         }
         let Some((signed, receipt)) = self.receipt_of_home(scope).filter(|_| member) else { return };
-        if receipt.position.seq > stands.unwrap_or_default().seq && self.stream.shown_to_home.insert(scope) {
+        if receipt.position.seq > stands.unwrap_or_default().seq && self.following.shown_to_home.insert(scope) {
             self.give_back(scope, vec![], signed);
         }
     }
@@ -53,10 +53,10 @@ impl Client {
             }
             let stands = synced.position.unwrap_or_default().seq;
             if stands >= receipt.position.seq {
-                self.stream.unblock(synced.scope);
+                self.following.unblock(synced.scope);
                 self.sync_scope(synced.scope);
-            } else if self.stream.asked_back.insert(synced.scope) {
-                self.stream.owed.push_back((synced.scope, stands));
+            } else if self.following.asked_back.insert(synced.scope) {
+                self.following.owed.push_back((synced.scope, stands));
             }
         }
         self.load_owed();
@@ -65,7 +65,7 @@ impl Client {
     /// One scope at a time, in the order asked: cards come first.
     pub(crate) fn load_owed(&mut self) {
         if self.load.is_none() {
-            self.load = self.stream.owed.pop_front().map(|(scope, after)| Loading::Return { scope, after });
+            self.load = self.following.owed.pop_front().map(|(scope, after)| Loading::Return { scope, after });
         }
         self.load_parting();
     }
@@ -79,7 +79,8 @@ impl Client {
             let mut records: Vec<Record> = records.collect();
             records.sort_by_key(|record| record.seq);
             if records.is_empty() {
-                let problem = Problem::data("not-returned", "the home lacks events that are not here any more either");
+                let problem =
+                    Problem::data(Cause::NotReturned, "the home lacks events that are not here any more either");
                 self.report(&problem);
             }
             for part in parts(records) {

@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::client::input::Problem;
-use crate::client::outbox::letters::mail_key;
+use crate::client::keys::mail_key;
 use crate::client::scope::{Scope, Standing, group};
 use crate::rows::Space;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes, decode, encode};
@@ -108,7 +108,7 @@ impl Client {
             Err(problem) => self.report(&problem),
         }
         self.welcome_used(scope);
-        self.heed_what_waited(scope)
+        Ok(())
     }
 
     /// The home has a leaf of this device, its chain here shows it, and all mail that waited has come: without a Welcome
@@ -134,7 +134,6 @@ impl Client {
         s.standing = Standing::Resyncing;
         s.facts_changed = true;
         self.save_scope(scope)?;
-        self.heed_what_waited(scope)?;
         Ok(true)
     }
 

@@ -2,19 +2,14 @@
 //! own server passes the frames on unread, and the peer serves this device as its guest (design `protocol.md` 7).
 
 use crate::client::Client;
-use crate::client::clock::CLOCK;
 use crate::client::input::Problem;
-use crate::client::outbox::letters::unknown_municipality;
+use crate::client::people::unknown_municipality;
 use crate::client::stream::Sent;
-use crate::rows::Space;
 use stafett_protocol::codec::{decode, encode};
-use stafett_protocol::federation::{
-    RelayChallenge, RelayHello, RelayLogin, RelayPayload, RelayedFrame, RelayedPayload,
-};
-use stafett_protocol::ids::{Millis, Municipality, ScopeId};
+use stafett_protocol::federation::{RelayChallenge, RelayHello, RelayLogin, RelayPayload};
+use stafett_protocol::ids::{Millis, Municipality};
 use stafett_protocol::signed::Signed;
-use stafett_protocol::wire::{Greeting, Problem as WireProblem, Request, ServerFrame};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// How far a line has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,12 +36,15 @@ pub(crate) struct Line {
     pub sent: BTreeMap<u32, Sent>,
 }
 
-/// A home that could not be reached is tried again after so long, when something happens.
-const AGAIN_MILLIS: Millis = 60_000;
 /// Frames for other municipalities whose refusal is still recognized.
 const RELAYED_REMEMBERED: u32 = 64;
 
 impl Line {
+    /// It broke, or could not be opened.
+    pub fn down(again_at: Millis) -> Self {
+        Self { stage: Stage::Down { again_at }, ..Self::default() }
+    }
+
     pub fn is_open(&self) -> bool {
         matches!(self.stage, Stage::Open | Stage::Greeted)
     }
@@ -115,36 +113,8 @@ impl Client {
         self.stream.line(home).is_some_and(|l| l.stage == Stage::Greeted)
     }
 
-    /// Opens the lines to every municipality that something here waits for.
-    pub(crate) fn open_lines(&mut self) {
-        for home in self.wanted_homes() {
-            self.reach(home);
-        }
-    }
-
-    /// What the own server passes on from another.
-    pub(crate) fn relayed(&mut self, frame: RelayedFrame) {
-        let from = frame.from;
-        match frame.payload {
-            RelayedPayload::Closed(problem) => self.line_down(from, &problem),
-            RelayedPayload::Message(bytes) => match self.stream.line(from).map(|l| l.stage) {
-                Some(Stage::Opening) => {
-                    if let Err(problem) = self.sign_in(from, bytes.as_slice()) {
-                        self.stream.relay(from, RelayPayload::Close);
-                        self.broken(from, &problem);
-                    }
-                }
-                Some(Stage::Open | Stage::Greeted) => match decode::<ServerFrame>(bytes.as_slice()) {
-                    Ok(frame) => self.heard(from, frame),
-                    Err(e) => self.report(&Problem::data("server-frame", e.to_string())),
-                },
-                _ => {}
-            },
-        }
-    }
-
     /// The peer's challenge: answered with the device key, for this home and this connection alone.
-    fn sign_in(&mut self, home: Municipality, challenge: &[u8]) -> Result<(), Problem> {
+    pub(crate) fn sign_in(&mut self, home: Municipality, challenge: &[u8]) -> Result<(), Problem> {
         let RelayChallenge { challenge } = decode(challenge).map_err(Problem::from_malformed)?;
         let me = self.me()?;
         let hello = RelayHello { challenge, home, device: me.device() };
@@ -155,54 +125,6 @@ impl Client {
         };
         self.stream.line_mut(home).stage = Stage::Open;
         self.stream.relay(home, RelayPayload::Message(encode(&login).into()));
-        Ok(())
-    }
-
-    /// Another municipality's server is out of reach: its own scopes wait, everything else goes on.
-    pub(crate) fn line_down(&mut self, home: Municipality, problem: &WireProblem) {
-        let message = format!("municipality {home:04} cannot be reached now: {}", problem.detail);
-        self.broken(home, &Problem::rule(&problem.code, message));
-    }
-
-    fn broken(&mut self, home: Municipality, problem: &Problem) {
-        let again_at = self.now.saturating_add(AGAIN_MILLIS);
-        *self.stream.line_mut(home) = Line { stage: Stage::Down { again_at }, ..Line::default() };
-        let its: BTreeSet<ScopeId> = self.scopes.keys().copied().filter(|s| self.home_of(*s) == home).collect();
-        let asked: Vec<_> = self.stream.asked.iter().copied().filter(|p| self.person_home(*p) == home).collect();
-        self.stream.forget(&its, &asked);
-        self.report(problem);
-    }
-
-    /// The first words of a server: on the own stream, or through the relay as its guest.
-    pub(crate) fn greeted(&mut self, from: Municipality, greeting: Greeting) -> Result<(), Problem> {
-        if greeting.municipality != from {
-            return Err(Problem::data("server-frame", "another municipality answers than the one that was called"));
-        }
-        let (home, own) = (i64::try_from(greeting.time), i64::try_from(self.now));
-        let ahead = home.unwrap_or_default().saturating_sub(own.unwrap_or_default());
-        self.stream.line_mut(from).stage = Stage::Greeted;
-        // Its scopes say what they say, each record by its own time; a greeting alone moves no clock here so far.
-        let timely = self.check_time(greeting.time);
-        if let Err(problem) = &timely {
-            self.report(problem);
-        }
-        if from == self.me()?.number() {
-            if timely.is_ok() {
-                self.table.write(Space::State, CLOCK, ahead.to_be_bytes().to_vec());
-                self.tell_clock(ahead);
-            }
-            self.note_packages_left(greeting.key_packages);
-            if let (Some(me), Some(unit)) = (&mut self.me, greeting.unit) {
-                me.unit = Some(unit);
-                me.save(&mut self.table);
-            }
-            self.stream.send(from, Request::Units, Sent::Units);
-        } else if self.is_interested(from) {
-            self.stream.send(from, Request::Units, Sent::Units);
-        }
-        self.present_tombstones(from);
-        self.has_places(from, &greeting.scopes);
-        self.sync_home(from);
         Ok(())
     }
 }

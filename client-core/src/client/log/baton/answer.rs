@@ -1,7 +1,7 @@
 //! Answers to an offer: seen, passed on to an employee, accepted, declined; and the letters of offers, in.
 
 use super::{Baton, Progress, Side};
-use crate::client::input::Problem;
+use crate::client::input::{Cause, Problem};
 use crate::client::{Answer, Client, people};
 use serde_json::json;
 use stafett_protocol::consent::{Permit, UnitGrantee, Voucher};
@@ -43,17 +43,18 @@ impl Client {
         }
         let me = self.me()?;
         let (person, person_key, key) = (me.person, me.person_public()?, me.person_key()?);
-        let to = baton.card().map(|o| o.to).ok_or_else(|| Problem::data("offer", "the offer cannot be read"))?;
+        let to = baton.card().map(|o| o.to).ok_or_else(|| Problem::data(Cause::Offer, "the offer cannot be read"))?;
         let leads = to.unit.is_some_and(|u| u.leader == person);
         let own = me.employee.clone().map(|employee| Voucher { employee, assignment: None });
         let voucher = baton.letter.voucher.clone().or(own).filter(|_| !leads);
         if !fits(&to, voucher.as_ref(), person, &person_key, self.home_now()) {
             return Err(Problem::rule(
-                "not-a-holder",
+                Cause::NotAHolder,
                 "your leader must register you as holder, or pass the offer on to you",
             ));
         }
-        let certificate = me.person_certificate.clone().ok_or_else(|| Problem::rule("not-certified", "sync first"))?;
+        let certificate =
+            me.person_certificate.clone().ok_or_else(|| Problem::rule(Cause::NotCertified, "sync first"))?;
         let moving = baton.offers().filter(|(offer, _)| offer.part == Part::Moves);
         let acceptances = moving.map(|(offer, s)| {
             let certificate = certificate.clone();
@@ -75,14 +76,14 @@ impl Client {
         let unit = to.filter(|to| to.person.is_none()).and_then(|to| to.unit);
         let unit = unit.filter(|u| u.leader == own && u.leader_key == own_key);
         let unit = unit.ok_or_else(|| {
-            Problem::rule("not-yours", "only the leader to whose unit the baton is offered names an employee")
+            Problem::rule(Cause::NotYours, "only the leader to whose unit the baton is offered names an employee")
         })?;
         let person = self.person(employee)?;
         let pin = people::pin(&self.table, person);
         let voucher = pin.as_ref().and_then(|p| p.employee.clone()).map(|e| Voucher { employee: e, assignment: None });
         let key = pin.map(|p| p.person_key).unwrap_or_default();
         if !voucher.as_ref().is_some_and(|v| may_hold(v, &unit, person, &key, self.home_now())) {
-            return Err(Problem::rule("not-a-holder", "you have not registered that person as one who may hold"));
+            return Err(Problem::rule(Cause::NotAHolder, "you have not registered that person as one who may hold"));
         }
         let letter = OfferLetter { voucher, ..baton.letter.clone() };
         self.write_letter(person, Content::HandoverOffer(letter));
@@ -103,7 +104,7 @@ impl Client {
 
     /// An offer has come: to take, or to know of. What is signed must be what is shown.
     pub(crate) fn take_offer(&mut self, from: &PersonCertificate, letter: OfferLetter) -> Result<(), Problem> {
-        let refused = |why: &str| Problem::rule("handover-offer", why);
+        let refused = |why: &str| Problem::rule(Cause::HandoverOffer, why);
         let me = self.me()?.person;
         let mut baton = Baton {
             side: Side::Told,
@@ -194,7 +195,7 @@ impl Client {
         baton: &Baton,
         accepted: &Acceptances,
     ) -> Result<(), Problem> {
-        let refused = |why: &str| Problem::rule("handover-answer", why);
+        let refused = |why: &str| Problem::rule(Cause::HandoverAnswer, why);
         for (offer, scope) in baton.offers().filter(|(offer, _)| offer.part == Part::Moves) {
             let id = scope.offer.offer.id();
             let ours = |a: &&Signed<HandoverAcceptance>| a.peek().is_ok_and(|a| a.offer == id);

@@ -2,12 +2,11 @@
 //! soon as acceptance and consents are there. Until the home has received it the old holder is the holder.
 
 use super::{Baton, Progress, Side};
-use crate::client::input::Problem;
+use crate::client::input::{Cause, Problem};
 use crate::client::outbox::next::without;
 use crate::client::outbox::transfer::Moving;
-use crate::client::scope::group;
 use crate::client::scope::open::ContentWork;
-use crate::client::scope::{Scope, Standing};
+use crate::client::scope::{Scope, Standing, group};
 use crate::client::stream::Sent;
 use crate::client::{Client, people};
 use crate::document::edit;
@@ -139,7 +138,7 @@ impl Client {
 
     fn is_sending(&self, scope: ScopeId) -> bool {
         // What cannot be sent or read on this connection is not waited for.
-        let still = |work| self.stream.still.contains(&(scope, work)) || self.stream.blocked.contains(&scope);
+        let still = |work| self.following.still.contains(&(scope, work)) || self.following.blocked.contains(&scope);
         self.scopes.get(&scope).is_none_or(|s| {
             s.standing != Standing::Member
                 || !s.facts_read()
@@ -166,12 +165,12 @@ impl Client {
             if !scopes.iter().all(|s| self.home_of(*s) == home) {
                 continue;
             }
-            if scopes.iter().any(|s| self.stream.unplanned.contains(s)) || !self.waiting(&baton).is_empty() {
+            if scopes.iter().any(|s| self.following.unplanned.contains(s)) || !self.waiting(&baton).is_empty() {
                 continue;
             }
             let made = self.hand_over(&baton);
             if made.is_err() {
-                self.stream.unplanned.extend(&scopes);
+                self.following.unplanned.extend(&scopes);
             }
             return made;
         }
@@ -183,7 +182,7 @@ impl Client {
             // The edit is sent first: with the card's next epoch the old holder writes no more.
             return Ok(true);
         }
-        let accepted = baton.acceptance().ok_or_else(|| Problem::data("offer", "nobody has accepted"))?;
+        let accepted = baton.acceptance().ok_or_else(|| Problem::data(Cause::Offer, "nobody has accepted"))?;
         let to = baton.card().map(|card| card.to.municipality);
         let away = to.filter(|to| baton.offers().next().is_some_and(|(card, _)| self.home_of(card.scope) != *to));
         if let Some(to) = away.filter(|to| !self.reach(*to)) {
@@ -259,7 +258,7 @@ impl Client {
                 return Ok(None);
             }
             self.stream.asked_packages.insert(person);
-            self.stream.packages.remove(&person);
+            self.going.packages.remove(&person);
             for _ in 0..scopes {
                 self.stream.send(home, Request::FetchKeyPackages(vec![person]), Sent::KeyPackages(vec![person]));
             }
@@ -273,10 +272,10 @@ impl Client {
             offer.part != Part::Moves || member.is_some()
         };
         if packages.is_empty() && !baton.offers().all(inside) {
-            return Err(Problem::rule("no-key-package", "no device of the new holder can be added yet"));
+            return Err(Problem::rule(Cause::NoKeyPackage, "no device of the new holder can be added yet"));
         }
         // A key package serves once.
-        self.stream.packages.clear();
+        self.going.packages.clear();
         self.stream.asked_packages.clear();
         Ok(Some(packages))
     }

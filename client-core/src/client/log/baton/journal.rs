@@ -3,10 +3,10 @@
 
 use super::Baton;
 use crate::client::Client;
-use crate::client::input::Problem;
-use crate::client::outbox::founding::Plan;
-use crate::client::outbox::letters::mail_key;
+use crate::client::input::{Cause, Problem};
+use crate::client::keys::mail_key;
 use crate::client::scope::Standing;
+use crate::client::scope::planned::Plan;
 use crate::document::edit;
 use crate::document::view::Entry;
 use crate::rows::Space;
@@ -37,7 +37,7 @@ impl Client {
         }
         if !leaves {
             return Err(Problem::caller(
-                "note",
+                Cause::Note,
                 "the journal goes along whole; notes are chosen for another municipality",
             ));
         }
@@ -49,13 +49,18 @@ impl Client {
             let found: Vec<&Entry> = notes.iter().filter(|n| n.id.starts_with(&prefix)).collect();
             match found.as_slice() {
                 [one] if !prefix.is_empty() => chosen.extend(Some(*one).filter(|one| !chosen.contains(one))),
-                [] => return Err(Problem::caller("unknown-id", "no note here begins with that; look at the log")),
-                _ => return Err(Problem::caller("ambiguous-id", "several notes begin with that; give more of the id")),
+                [] => return Err(Problem::caller(Cause::UnknownId, "no note here begins with that; look at the log")),
+                _ => {
+                    return Err(Problem::caller(
+                        Cause::AmbiguousId,
+                        "several notes begin with that; give more of the id",
+                    ));
+                }
             }
         }
         let words: Vec<String> = chosen.into_iter().filter_map(|n| n.text("text")).collect();
         match words.iter().map(String::len).sum::<usize>() > NOTES_BYTES {
-            true => Err(Problem::caller("too-large", "so many words do not go along at once; choose fewer notes")),
+            true => Err(Problem::caller(Cause::TooLarge, "so many words do not go along at once; choose fewer notes")),
             false => Ok(words),
         }
     }
@@ -104,7 +109,7 @@ impl Client {
                 && b.card().is_some_and(|offer| offer.scope == letter.card)
         });
         if !ours {
-            return Err(Problem::rule("handover-done", "it is not from whoever offered us the baton"));
+            return Err(Problem::rule(Cause::HandoverDone, "it is not from whoever offered us the baton"));
         }
         self.table.write(Space::Mail, &mail_key("done", &[&letter.offer.0]), encode(letter));
         Ok(())
@@ -146,7 +151,7 @@ impl Client {
             grants.iter().find(of).map(|g| g.grant.id())
         };
         let basis =
-            id(Access::Hold).ok_or_else(|| Problem::rule("grant-missing", "nobody has agreed to the journal"))?;
+            id(Access::Hold).ok_or_else(|| Problem::rule(Cause::GrantMissing, "nobody has agreed to the journal"))?;
         let (scope, me) = (journal.scope, self.me()?.person);
         self.plan_scope(Plan {
             scope,

@@ -8,15 +8,13 @@ mod offer;
 mod takeover;
 mod view;
 
-use crate::client::input::Problem;
-use crate::client::people;
+use crate::client::input::{Cause, Problem};
 use crate::client::scope::Standing;
-use crate::client::{Answer, Client};
+use crate::client::{Answer, Client, people};
 use crate::rows::Space;
 use serde_json::json;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
 use stafett_protocol::consent::Voucher;
-use stafett_protocol::event::{Body, Event};
 use stafett_protocol::handover::{HandoverAcceptance, HandoverOffer, Part, Reason};
 use stafett_protocol::ids::{Hash, Millis, PersonId, ScopeId};
 use stafett_protocol::letter::{Answer as Word, Content, HandoverAnswer, OfferLetter, OfferedScope};
@@ -52,7 +50,7 @@ enum Progress {
 }
 
 impl Progress {
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Seen => "seen",
@@ -64,7 +62,7 @@ impl Progress {
         }
     }
 
-    fn is_under_way(self) -> bool {
+    pub(crate) fn is_under_way(self) -> bool {
         self <= Self::Accepted
     }
 }
@@ -87,21 +85,21 @@ struct Baton {
 
 impl Baton {
     /// What people call it by: the card's offer.
-    fn id(&self) -> Hash {
+    pub(crate) fn id(&self) -> Hash {
         self.letter.scopes.first().map_or_else(Hash::default, |s| s.offer.offer.id())
     }
 
     /// Offers that can be read, with the words that stand beside them.
-    fn offers(&self) -> impl Iterator<Item = (HandoverOffer, &OfferedScope)> {
+    pub(crate) fn offers(&self) -> impl Iterator<Item = (HandoverOffer, &OfferedScope)> {
         self.letter.scopes.iter().filter_map(|s| Some((s.offer.offer.peek().ok()?, s)))
     }
 
-    fn card(&self) -> Option<HandoverOffer> {
+    pub(crate) fn card(&self) -> Option<HandoverOffer> {
         self.offers().next().map(|(offer, _)| offer)
     }
 
     /// Who has accepted.
-    fn acceptance(&self) -> Option<HandoverAcceptance> {
+    pub(crate) fn acceptance(&self) -> Option<HandoverAcceptance> {
         self.acceptances.first().and_then(|a| a.peek().ok())
     }
 }
@@ -110,15 +108,10 @@ fn key(id: &Hash) -> Vec<u8> {
     [b"baton/".as_slice(), &id.0].concat()
 }
 
-/// That this device has given a scope away, and has not read so.
-fn handed_key(scope: ScopeId) -> Vec<u8> {
-    [b"handed/".as_slice(), &scope.0].concat()
-}
-
 impl Client {
-    fn reason(&mut self, words: &str) -> Result<Reason, Problem> {
+    pub(crate) fn reason(&mut self, words: &str) -> Result<Reason, Problem> {
         match text::REASON.take_some(words)? {
-            None => Err(Problem::caller("reason-missing", "give the reason; the family reads it")),
+            None => Err(Problem::caller(Cause::ReasonMissing, "give the reason; the family reads it")),
             Some(text) => Ok(Reason { text, salt: self.random() }),
         }
     }
@@ -141,7 +134,7 @@ impl Client {
         let id = people::unique("offer", prefix, all.iter().map(Baton::id))?;
         let baton = all.into_iter().find(|b| b.id() == id);
         baton.filter(|b| b.progress.is_under_way()).ok_or_else(|| {
-            Problem::rule("offer-closed", "this offer no longer stands: it was declined, taken back, or is done")
+            Problem::rule(Cause::OfferClosed, "this offer no longer stands: it was declined, taken back, or is done")
         })
     }
 
@@ -204,25 +197,6 @@ impl Client {
         baton.progress = Progress::HandedOver;
         self.keep_baton(&baton);
         true
-    }
-
-    /// The home has taken in a handover of ours, in a scope where we know of less than stands before it.
-    pub(crate) fn note_handed_over(&mut self, scope: ScopeId, event: &Signed<Event>) {
-        let Ok(Body::Commit(commit)) = event.peek().map(|event| event.body) else { return };
-        let me = self.me().map(|me| me.person).unwrap_or_default();
-        let offer = commit.handover.and_then(|handover| handover.offer.offer.peek().ok());
-        if offer.is_some_and(|offer| offer.part == Part::Moves && offer.from == me) {
-            self.table.write(Space::State, &handed_key(scope), vec![]);
-        }
-    }
-
-    /// Whether this device has given a scope away, by the home's own word.
-    pub(crate) fn has_handed_over(&self, scope: ScopeId) -> bool {
-        self.table.read(Space::State, &handed_key(scope)).is_some()
-    }
-
-    pub(crate) fn forget_handed_over(&mut self, scope: ScopeId) {
-        self.table.delete(Space::State, &handed_key(scope));
     }
 
     /// Whether the baton was offered to us with this scope, and accepted: the commit may be there already.

@@ -2,7 +2,7 @@
 //! is asked for at once; nothing changes hands before the new holder has accepted (K3).
 
 use super::{Baton, Progress, Side};
-use crate::client::input::{Problem, Who};
+use crate::client::input::{Cause, Problem, Who};
 use crate::client::log::{Words, custody_text};
 use crate::client::scope::Standing;
 use crate::client::{Answer, Client, people};
@@ -54,13 +54,16 @@ impl Client {
         let holder = state.holder().map(|h| h.person).unwrap_or_default();
         let recipient = self.recipient(to, &state)?;
         if municipality.is_some_and(|m| m.parse() != Ok(recipient.to.municipality)) {
-            return Err(Problem::caller("unknown-municipality", "whom you name belongs to another municipality"));
+            return Err(Problem::caller(Cause::UnknownMunicipality, "whom you name belongs to another municipality"));
         }
         let leaves = recipient.to.municipality != state.membership.home;
         let journal = leaves.then(|| ScopeId(self.random()));
         let family = state.authority().key(recipient.addressee).is_some();
         if recipient.addressee == holder || family {
-            return Err(Problem::rule("not-a-holder", "offer the baton to somebody else, and to nobody of the family"));
+            return Err(Problem::rule(
+                Cause::NotAHolder,
+                "offer the baton to somebody else, and to nobody of the family",
+            ));
         }
         let present = state.hold_grant().map(|f| f.grant.grantee);
         let same_unit = state.status_at(self.home_now()) == Status::Active
@@ -93,13 +96,13 @@ impl Client {
 
     pub(crate) fn card_state(&self, card: ScopeId) -> Result<ScopeState, Problem> {
         let state = self.scopes.get(&card).map(|s| s.replica.state().clone());
-        state.ok_or_else(crate::client::log::withdrawn)
+        state.ok_or_else(crate::client::scope::find::withdrawn)
     }
 
     fn check_no_offer(&self, log: LogId) -> Result<(), Problem> {
         let open = |b: &Baton| b.letter.log == log && b.side == Side::Offered && b.progress.is_under_way();
         match self.batons().iter().any(open) {
-            true => Err(Problem::rule("offer-open", "an offer is under way; abort it before you make another")),
+            true => Err(Problem::rule(Cause::OfferOpen, "an offer is under way; abort it before you make another")),
             false => Ok(()),
         }
     }
@@ -113,12 +116,12 @@ impl Client {
                 let to = Destination { municipality, unit: Some(unit), person: None };
                 Ok(Recipient { to, unit, addressee: unit.leader, name })
             }
-            Err(problem) if problem.code == "ambiguous-id" => Err(problem),
+            Err(problem) if problem.is(Cause::AmbiguousId) => Err(problem),
             Err(_) => {
                 let pin = self.acquaintance(self.person(to)?)?;
                 let works = matches!(pin.kind, PersonKind::Employee | PersonKind::Leader);
                 let unit = pin.unit.filter(|_| works).ok_or_else(|| {
-                    Problem::rule("not-a-holder", "the baton is carried by an employee or leader of a unit")
+                    Problem::rule(Cause::NotAHolder, "the baton is carried by an employee or leader of a unit")
                 })?;
                 let municipality = self.unit_home(unit);
                 let (unit, _) = self.pinned_unit(&unit.to_string(), card)?;
@@ -136,7 +139,7 @@ impl Client {
             Some(Grantee::Unit(present)) if present.unit == unit.unit => Ok((present, unit.name)),
             _ => match self.grantee(&Who::Unit(unit.unit.to_string()))? {
                 (Grantee::Unit(pinned), name) => Ok((pinned, name)),
-                (Grantee::Person(_), _) => Err(Problem::rule("no-leader", "the unit has no leader here")),
+                (Grantee::Person(_), _) => Err(Problem::rule(Cause::NoLeader, "the unit has no leader here")),
             },
         }
     }
@@ -151,7 +154,7 @@ impl Client {
         (same_unit, leaves): (bool, bool),
     ) -> Result<Vec<Handed>, Problem> {
         if self.foundings.values().any(|f| f.plan.log == log) {
-            return Err(Problem::rule("concern-unsent", "a part of the log has not been sent yet; sync first"));
+            return Err(Problem::rule(Cause::ConcernUnsent, "a part of the log has not been sent yet; sync first"));
         }
         let me = self.me()?.person;
         let can = |scope: &ScopeId, part| self.check_hands_over(*scope, me, part);
@@ -162,7 +165,7 @@ impl Client {
         let chosen = match concerns {
             [] if !same_unit && !all.is_empty() => {
                 return Err(Problem::caller(
-                    "concern",
+                    Cause::Concern,
                     "which concerns go along? name them with --concern, or say all or none",
                 ));
             }

@@ -1,9 +1,9 @@
 //! The leader steps in for a holder who is ill, on leave or gone (K8): said on the card with a reason, before
 //! anything else, so that the family sees it.
 
-use crate::client::input::Problem;
-use crate::client::log::rfc3339;
-use crate::client::outbox::letters::mail_key;
+use crate::client::input::{Cause, Problem};
+use crate::client::keys::mail_key;
+use crate::client::words::rfc3339;
 use crate::client::{Answer, Client};
 use crate::rows::Space;
 use serde_json::{Value, json};
@@ -14,8 +14,7 @@ use stafett_protocol::letter::{Content, TakeoverLetter};
 use stafett_protocol::membership::Role;
 use stafett_protocol::policy::{Context, may_hand_over};
 use stafett_protocol::refusal::Refusal;
-use stafett_protocol::statement::Statement;
-use stafett_protocol::statement::Takeover;
+use stafett_protocol::statement::{Statement, Takeover};
 
 impl Client {
     /// From the home's receipt on the leader may hand over in the holder's place, and the family knows why.
@@ -26,10 +25,10 @@ impl Client {
         let state = self.card_state(card)?;
         let me = self.me()?.person;
         if state.membership.member(me).is_none_or(|m| m.role != Role::Custodian) {
-            return Err(Problem::rule("not-yours", "only the leader to whom the family gave custody takes over"));
+            return Err(Problem::rule(Cause::NotYours, "only the leader to whom the family gave custody takes over"));
         }
         if self.check_hands_over(card, me, Part::Moves).is_ok() {
-            return Err(Problem::rule("unchanged", "you have taken over already; offer the baton now"));
+            return Err(Problem::rule(Cause::Unchanged, "you have taken over already; offer the baton now"));
         }
         let reason = self.reason(words)?;
         self.keep_reason(log, &reason);

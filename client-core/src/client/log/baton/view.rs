@@ -1,8 +1,8 @@
 //! What people see of the baton: offers, why it passed, and what a former holder still has.
 
 use super::{Baton, Side};
-use crate::client::log::rfc3339;
 use crate::client::scope::Standing;
+use crate::client::words::rfc3339;
 use crate::client::{Client, people};
 use crate::document::view::{CardView, Entry};
 use serde_json::{Value, json};
