@@ -68,3 +68,43 @@ fn k5_a_dormant_concern_under_an_active_card_keeps_no_baton_from_passing() {
     assert_eq!((shown["holder_verified"].as_str(), flagged(&shown)), (Some("compared"), false), "{shown}");
     sound(&mut cast, &log);
 }
+
+/// The family takes the log from its new holder before anything could be written on the card: they see a name all the same,
+/// not a key. Found by world 4000000044.
+#[test]
+fn k5_a_holder_who_never_wrote_on_the_card_has_a_name_there() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let (mut nes_leader, mut nils, nils_id) = other_school(&mut cast);
+    let mut teacher = std::mem::replace(&mut cast.teacher, Device::new(0));
+    let (unit, leader) = known_unit(&mut teacher, &mut cast, "Nes skole");
+    compare(&mut teacher, &mut cast, &leader);
+    teacher.ask(&mut cast.home, offer(&unit, &log, &["all"])).unwrap();
+    teacher.sync(&mut cast.home);
+    nes_leader.sync(&mut cast.home);
+    let offers = nes_leader.ask(&mut cast.home, C::BatonList).unwrap();
+    let offered = text(list(&offers, "offers").iter().find(|o| o["side"] == "received").unwrap(), "offer");
+    nes_leader.ask(&mut cast.home, C::BatonAccept { offer: offered.clone(), person: Some(nils_id.clone()) }).unwrap();
+    nes_leader.sync(&mut cast.home);
+    nils.sync(&mut cast.home);
+    nils.ask(&mut cast.home, C::BatonAccept { offer: offered, person: None }).unwrap();
+    nils.sync(&mut cast.home);
+    sign(&mut cast.home, &mut cast.mother);
+    sign(&mut cast.home, &mut cast.father);
+    teacher.sync(&mut cast.home);
+    cast.mother.sync(&mut cast.home);
+    assert_eq!(holder(&mut cast, &log), nils_id, "{}", teacher.last_problem());
+
+    let Cast { home, mother, .. } = &mut cast;
+    let unit = text(&nes_leader.ask(home, C::Units).unwrap()["units"][1], "unit");
+    mother.ask(home, C::ConsentWithdraw { log: log.clone(), target: WithdrawTarget::Unit(unit) }).unwrap();
+    mother.sync(home);
+    for _ in 0..2 {
+        nils.sync(home);
+        mother.sync(home);
+    }
+    let shown = mother.ask(home, C::LogShow { log }).unwrap();
+    assert_eq!(shown["status"], "dormant", "{shown}");
+    let seat = list(&shown, "participants").iter().find(|p| p["role"] == "holder").unwrap_or_else(|| panic!("{shown}"));
+    assert_eq!(seat["name"], "Nils Nes", "{shown} {}", nils.last_problem());
+}

@@ -16,7 +16,7 @@ use stafett_protocol::consent::{
 };
 use stafett_protocol::credential::{PersonCertificate, PersonKind};
 use stafett_protocol::ids::{LogId, Municipality, PersonId, ScopeId, UnitId};
-use stafett_protocol::letter::{Assignment, Content, GrantNotice};
+use stafett_protocol::letter::{Assignment, Content, GrantNotice, Introduction};
 use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::policy::{Action, can};
 use stafett_protocol::signed::Signed;
@@ -110,14 +110,20 @@ impl Client {
         Ok(())
     }
 
-    /// Whoever holds writes on the card who has come in: the family sees names, not keys.
+    /// Whoever holds writes on the card who has come in: the family sees names, not keys. Who has got the baton also says so
+    /// by letter, for the card may be at rest before it can be written on.
     pub(crate) fn present_members(&mut self) -> Result<(), Problem> {
         let me = self.me()?.person;
+        let mut unmet: Vec<(ScopeId, PersonId)> = vec![];
         let mut newcomers: Vec<(ScopeId, PersonId, String, Option<String>)> = vec![];
         for s in self.scopes.values().filter(|s| s.standing == Standing::Member && s.kind() == ScopeKind::Card) {
             let state = s.replica.state();
             let holds = state.holder().is_some_and(|h| h.person == me);
             let stale = self.following.blocked.contains(&s.id()) || !self.informed(s.id());
+            if holds && !stale && state.tenures.len() > 1 {
+                let others = state.present().map(|m| m.person).filter(|person| *person != me);
+                unmet.extend(others.map(|person| (s.id(), person)));
+            }
             if !holds || can(state, me, Action::Change, self.home_now()).is_err() || stale {
                 continue;
             }
@@ -126,6 +132,16 @@ impl Client {
                 let unit =
                     state.grant(&member.basis).and_then(|g| g.grant.grantee.unit()).map(|u| self.unit_name(u.unit));
                 newcomers.extend(self.told_name(member.person).map(|name| (s.id(), member.person, name, unit)));
+            }
+        }
+        for (card, person) in unmet {
+            let met = [b"met/".as_slice(), &card.0, &person.0].concat();
+            if self.table.read(Space::State, &met).is_none() {
+                self.table.write(Space::State, &met, vec![]);
+                self.write_letter(
+                    person,
+                    Content::Introduction(Introduction { persons: vec![], municipalities: vec![] }),
+                );
             }
         }
         for (card, person, name, unit) in newcomers {
