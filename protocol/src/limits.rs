@@ -1,4 +1,4 @@
-//! Every limit of the protocol in one table, unit in the name (`quality.md`). Change a number here only.
+//! Every limit of the protocol in one table, unit in the name (`docs/protocol.md` 16). Change a number here only.
 
 /// A sealed change event.
 pub const CHANGE_EVENT_BYTES: usize = 256 * 1024;

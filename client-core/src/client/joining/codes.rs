@@ -1,5 +1,5 @@
 //! How people and devices come: codes given and used, claims proved under a code's secret, certificates
-//! issued on them (design `protocol.md` 5).
+//! issued on them (`docs/protocol.md` 12).
 
 use crate::client::input::{Call, CallFailed, Cause, Problem};
 use crate::client::me::Me;

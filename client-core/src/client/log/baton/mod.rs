@@ -1,5 +1,5 @@
 //! The baton (stafettpinnen) as this device knows it: offers that it made, received or was told of. Each is a
-//! row; what is next is worked out anew from the row, the letters and the chains (design `protocol.md` 6).
+//! row; what is next is worked out anew from the row, the letters and the chains (`docs/protocol.md` 18).
 
 mod answer;
 mod handover;
