@@ -94,12 +94,14 @@ fn a_passphrase_opens_from_any_keyboard_and_can_be_changed() {
 }
 
 #[test]
-fn one_process_a_home() {
+fn one_process_a_home_and_patience_ends() {
     let dir = tempfile::tempdir().unwrap();
     run(dir.path(), &["join", "--code", &nowhere(), "--name", "Anne"]);
     let lock = fs::File::open(dir.path().join("lock")).unwrap();
     lock.try_lock().unwrap();
-    let (exit, value) = run(dir.path(), &["log", "list"]);
+    let mut hasty = stafett();
+    hasty.env("STAFETT_WAIT", "1").args(["--json", "log", "list", "--home"]).arg(dir.path());
+    let (exit, value) = said(&hasty.output().unwrap());
     assert_eq!((exit, code(&value)), (2, "home-busy"), "{value}");
     drop(lock);
     assert_ne!(code(&run(dir.path(), &["log", "list"]).1), "home-busy");

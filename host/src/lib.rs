@@ -7,4 +7,6 @@ mod files;
 mod process;
 
 pub use files::{NewFile, append_own, free_bytes, own_file, read_bounded, replace, write_new};
+#[cfg(unix)]
+pub use process::is_us;
 pub use process::keep_to_ourselves;

@@ -21,3 +21,9 @@ pub fn keep_to_ourselves() -> io::Result<()> {
 pub fn keep_to_ourselves() -> io::Result<()> {
     Ok(())
 }
+
+/// Whether somebody at the other end of a socket works as the same user.
+#[cfg(unix)]
+pub fn is_us(user: u32) -> bool {
+    rustix::process::geteuid().as_raw() == user
+}

@@ -142,7 +142,8 @@ pub enum Target {
     All,
 }
 
-/// A leader says what an employee of the unit may do (C15, C16).
+/// A leader says what an employee of the unit may do (C15, C16). `issued_at`, like the times of the two words below, is by
+/// the leader's own reckoning, which never goes back: what was said before an end is over with it.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
 pub struct EmployeeCertificate {
     pub unit: UnitId,
@@ -150,6 +151,7 @@ pub struct EmployeeCertificate {
     pub person_key: PublicKey,
     pub may_hold: Permit,
     pub may_act: Permit,
+    pub issued_at: Millis,
     pub expires_at: Millis,
 }
 
@@ -173,6 +175,7 @@ pub struct UnitAssignment {
     pub unit: UnitId,
     pub person: PersonId,
     pub scope: ScopeId,
+    pub assigned_at: Millis,
     pub salt: [u8; 16],
 }
 
@@ -182,6 +185,7 @@ pub struct EmployeeEnd {
     pub unit: UnitId,
     pub person: PersonId,
     pub scope: ScopeId,
+    pub ended_at: Millis,
     pub salt: [u8; 16],
 }
 

@@ -82,6 +82,9 @@ pub struct Ended {
     pub unit: UnitId,
     pub person: PersonId,
     pub at: Millis,
+    /// The leader's own time of the end: nothing that the leader said until then lets the person in again. 0 where a
+    /// withdrawal named them, which a later grant gets over.
+    pub word: Millis,
 }
 
 /// A leaf that lost its place: for judging what a card's other scopes received before that, and whose
@@ -98,10 +101,12 @@ pub struct Gone {
     pub wiped: Permit,
 }
 
-/// Until when the leader's certificate lets an employee stand in the scope.
+/// Until when the leader's certificate lets an employee stand in the scope, in the seat that they have on this basis: another
+/// seat of theirs, to which a rejected commit sends them back, has an end of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
 pub struct Employment {
     pub person: PersonId,
+    pub basis: Hash,
     pub until: Millis,
 }
 

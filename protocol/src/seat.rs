@@ -5,7 +5,7 @@ use crate::consent::{Access, Grantee};
 use crate::ids::{DeviceId, Millis, PersonId, PublicKey, UnitId};
 use crate::membership::{ConsentAuthority, Member, Membership, Role};
 use crate::refusal::Refusal;
-use crate::state::{GrantFact, GrantStanding, ScopeState, Status, Veto};
+use crate::state::{Ended, GrantFact, GrantStanding, ScopeState, Status, Veto};
 
 impl ScopeState {
     /// Who is here, and who may come back after a re-founding.
@@ -129,20 +129,30 @@ impl ScopeState {
                 if let Some(unit) = fact.grant.grantee.unit() {
                     self.not_ended(unit.unit, member.person, fact.in_force_since)?;
                 }
-                if self.unemployed(member.person, now) { Err(Refusal::VoucherInvalid) } else { Ok(()) }
+                if self.unemployed(member, now) { Err(Refusal::VoucherInvalid) } else { Ok(()) }
             }
             // Losing `hold` freezes the holder, losing everything ends the seat.
             Role::Holder if self.status == Status::Withdrawn => Err(Refusal::GrantWithdrawn),
             Role::Holder if self.holder().is_some_and(|h| h.person != member.person) => Err(Refusal::HolderByHandover),
-            Role::Employee if self.unemployed(member.person, now) => Err(Refusal::VoucherInvalid),
+            Role::Employee if self.unemployed(member, now) => Err(Refusal::VoucherInvalid),
             _ => Ok(()),
         }
     }
 
     /// Whether the unit's leader, or a withdrawal, has ended this person's part since then.
     pub(crate) fn not_ended(&self, unit: UnitId, person: PersonId, since: Millis) -> Result<(), Refusal> {
-        let ended = self.ended.iter().any(|e| e.unit == unit && e.person == person && e.at >= since);
+        let ended = self.ends_of(unit, person).any(|e| e.at >= since);
         if ended { Err(Refusal::VoucherMissing) } else { Ok(()) }
+    }
+
+    /// Whether this person may act on a word that the unit's leader said at `said`, under a grant in force since `since`:
+    /// what a withdrawal has ended begins again with a later grant, what the leader has ended with a later word of theirs.
+    pub fn employs(&self, unit: UnitId, person: PersonId, since: Millis, said: Millis) -> bool {
+        self.ends_of(unit, person).all(|e| if e.word == 0 { e.at < since } else { e.word < said })
+    }
+
+    fn ends_of(&self, unit: UnitId, person: PersonId) -> impl Iterator<Item = &Ended> {
+        self.ended.iter().filter(move |e| e.unit == unit && e.person == person)
     }
 }
 

@@ -53,7 +53,7 @@ pub struct ScopeState {
     pub spent: Vec<Hash>,
     /// Leaves that lost their place, oldest first.
     pub gone: Vec<Gone>,
-    /// In order of person id.
+    /// In order of person id, then of basis.
     pub employments: Vec<Employment>,
     /// Pending-removal list: signature keys of leaves that must go with the next commit.
     pub listed: Vec<PublicKey>,
@@ -142,17 +142,30 @@ impl ScopeState {
     fn lapsed(&self, member: &Member, now: Millis) -> bool {
         match member.role {
             Role::Actor | Role::Reader | Role::Custodian => {
-                self.unemployed(member.person, now)
+                self.unemployed(member, now)
                     || self.grant(&member.basis).is_some_and(|g| g.standing(now) != GrantStanding::InForce)
             }
-            Role::Employee => self.unemployed(member.person, now),
+            Role::Employee => self.unemployed(member, now),
             _ => false,
         }
     }
 
     /// Whether the certificate under which this employee came in has expired.
-    pub(crate) fn unemployed(&self, person: PersonId, now: Millis) -> bool {
-        self.employments.iter().any(|e| e.person == person && now >= e.until)
+    pub(crate) fn unemployed(&self, member: &Member, now: Millis) -> bool {
+        self.employed_until(member).is_some_and(|until| now >= until)
+    }
+
+    /// Until when a leader's certificate holds this seat, if one does.
+    pub fn employed_until(&self, member: &Member) -> Option<Millis> {
+        self.employments.iter().find(|e| (e.person, e.basis) == (member.person, member.basis)).map(|e| e.until)
+    }
+
+    /// What is known of seats that nobody has, or may come back to, goes.
+    pub(crate) fn settle_employments(&mut self) {
+        let seats = self.membership.members.iter().chain(&self.before_last_commit).chain(&self.readmit);
+        let seats: Vec<(PersonId, Hash)> = seats.map(|m| (m.person, m.basis)).collect();
+        self.employments.retain(|e| seats.contains(&(e.person, e.basis)));
+        self.employments.sort_by_key(|e| (e.person, e.basis));
     }
 
     /// The key that counts for a person since their last key change, if there was one.

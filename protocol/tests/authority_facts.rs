@@ -4,14 +4,14 @@
 
 use crate::common::*;
 use stafett_protocol::consent::{
-    AuthorityChange, AuthoritySignature, Grantee, KeyChangeSignature, PersonKeyChange, SignedAuthorityChange,
-    SignedPersonKeyChange,
+    AuthorityChange, AuthoritySignature, Grantee, KeyChangeSignature, Permit, PersonGrantee, PersonKeyChange,
+    SignedAuthorityChange, SignedPersonKeyChange, UnitGrantee,
 };
 use stafett_protocol::ids::{Hash, LogId};
 use stafett_protocol::membership::Role;
 use stafett_protocol::refusal::Refusal as R;
 use stafett_protocol::signed::Signed;
-use stafett_protocol::state::{ScopeState, Status};
+use stafett_protocol::state::{Gone, GrantFact, ScopeState, Status};
 use stafett_protocol::statement::Statement;
 
 /// A signature over `change` in the name of the first, with the key of the second.
@@ -74,6 +74,32 @@ fn c10_a_change_of_authority_is_signed_by_those_who_decide_over_this_very_change
     present.membership.members.push(world.founder(PPT_LEADER, Role::Reader, Hash::default()));
     let inside = by(&decided, &[TEACHER, LEADER, PPT_LEADER]);
     assert_eq!(decides(&world, &present, inside), Err(R::NotAnAuthority), "somebody with a part in the log");
+    // Whoever had one, or whose unit the family has let in, is no outsider either.
+    let inside = || by(&decided, &[TEACHER, LEADER, PPT_LEADER]);
+    let mut put_out = state.clone();
+    let device = world.device(PPT_LEADER).public();
+    let (person, person_key) = (world.id(PPT_LEADER), world.person(PPT_LEADER).public());
+    put_out.gone.push(Gone { person, person_key, role: Role::Reader, device, at: START, wiped: Permit::No });
+    assert_eq!(decides(&world, &put_out, inside()), Err(R::NotAnAuthority), "somebody who was put out");
+    let named = |grantee| {
+        let mut granted = state.clone();
+        let mut fact = granted.grants[0].clone();
+        fact.grant.grantee = grantee;
+        granted.grants.push(fact.clone());
+        let answer = decides(&world, &granted, inside());
+        granted.grants.pop();
+        granted.grants.push(GrantFact { in_force_since: 0, ..fact });
+        assert_eq!(decides(&world, &granted, inside()), Ok(()), "one guardian's word alone makes nobody a party");
+        answer
+    };
+    let Grantee::Unit(unit) = world.unit_of(PPT_LEADER) else { panic!() };
+    assert_eq!(named(Grantee::Unit(unit)), Err(R::NotAnAuthority), "whose unit was let in");
+    assert_eq!(
+        named(Grantee::Unit(UnitGrantee { leader: world.id(PPT), ..unit })),
+        Err(R::NotAnAuthority),
+        "led before"
+    );
+    assert_eq!(named(Grantee::Person(PersonGrantee { person, person_key })), Err(R::NotAnAuthority), "by name");
     let no_reason = AuthorityChange { decision: Hash::default(), ..decided };
     assert_eq!(decides(&world, state, by(&no_reason, &[TEACHER, LEADER, PPT_LEADER])), Err(R::DecisionMissing));
 }

@@ -85,7 +85,12 @@ fn what_a_commit_leaves_for_those_who_must_go_back_to_before_it() {
     father.devices.push(world.device_n(FATHER, 1).public());
     state.readmit = vec![awaited.clone(), mother, father.clone()];
     state.listed = vec![ppt];
-    let employed = |who: Who| Employment { person: world.id(who), until: START + 900 * DAY };
+    let basis_of = |who: Who| state.membership.member(world.id(who)).map_or(reader.basis, |m| m.basis);
+    let bases = [PPT, TEACHER].map(|who| (world.id(who), basis_of(who)));
+    let employed = |who: Who| {
+        let (person, basis) = *bases.iter().find(|(person, _)| *person == world.id(who)).unwrap();
+        Employment { person, basis, until: START + 900 * DAY }
+    };
     state.employments = vec![employed(PPT), employed(TEACHER)];
     state.gaps = vec![3];
     let membership = Some(without(state.membership.clone(), &[ppt]));
@@ -209,7 +214,7 @@ fn who_comes_back_keeps_the_certificate_and_a_new_seat_has_its_own() {
     let enters = |who: Who, basis, awaited: bool| {
         let mut state = card.state().clone();
         let seat = world.founder(who, Role::Reader, basis);
-        state.employments = vec![Employment { person: seat.person, until: START + 900 * DAY }];
+        state.employments = vec![Employment { person: seat.person, basis, until: START + 900 * DAY }];
         state.readmit = vec![if awaited { seat } else { world.founder(STRANGER, Role::Guardian, basis) }];
         let membership = Some(card.with(&world, who, &[0], Role::Reader, basis));
         let adds = vec![leaf(world.device(who))];

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use crate::common::*;
-use stafett_protocol::consent::{Access, Target};
+use stafett_protocol::consent::{Access, Target, UnitAssignment};
 use stafett_protocol::membership::Role;
 use stafett_protocol::refusal::Refusal as R;
 
@@ -23,8 +23,17 @@ fn a_unit_leaders_end_of_an_employment_acts_as_a_withdrawal() {
     assert!(!card.state().may_read(world.device(PPT).id(), card.now));
     card.remove_listed(&world, mother).unwrap();
     let grant = card.state().grants.iter().find(|g| g.grant.access == Access::Read).unwrap().id;
-    let voucher = vec![world.voucher(PPT_LEADER, PPT, CARD)];
-    assert_eq!(card.admit(&world, world.device(TEACHER), PPT, Role::Reader, grant, voucher), Err(R::VoucherMissing));
+    let voucher = || vec![world.voucher(PPT_LEADER, PPT, CARD)];
+    let teacher = world.device(TEACHER);
+    assert_eq!(card.admit(&world, teacher, PPT, Role::Reader, grant, voucher()), Err(R::VoucherMissing));
+    // The family consents to the unit anew: that says nothing of who works there, and whoever kept the old word stays out.
+    card.now += DAY;
+    let again = world.give(&mut card, world.unit_of(PPT_LEADER), Access::Contribute);
+    assert_eq!(card.admit(&world, teacher, PPT, Role::Actor, again, voucher()), Err(R::VoucherMissing));
+    let later = UnitAssignment { assigned_at: START + 1, ..world.assignment(PPT_LEADER, PPT, CARD) };
+    let later = world.voucher_of(PPT_LEADER, &world.certificate(PPT_LEADER, PPT), Some(&later));
+    assert_eq!(card.admit(&world, teacher, PPT, Role::Actor, again, vec![later]), Ok(()));
+    assert_eq!(card.state().ended, [], "and with it the end is over");
 }
 
 #[test]

@@ -4,7 +4,9 @@
 
 use crate::common::*;
 use stafett_protocol::commit_view::{CommitView, Leaf};
-use stafett_protocol::consent::{Access, ConsentGrant, Grantee, Permit, PersonGrantee, UnitGrantee, Voucher};
+use stafett_protocol::consent::{
+    Access, ConsentGrant, Grantee, Permit, PersonGrantee, UnitAssignment, UnitGrantee, Voucher,
+};
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::event::Body;
 use stafett_protocol::ids::Hash;
@@ -168,11 +170,30 @@ fn c3_an_ended_employment_keeps_out_until_a_later_grant() {
     let world = World::new();
     let door = Door::reader(&world);
     let since = door.state.grant(&door.member.basis).unwrap().in_force_since;
-    let ended =
-        |unit, who: Who, at| door.with(|door| door.state.ended = vec![Ended { unit, person: world.id(who), at }]);
+    let ended = |unit, who: Who, at| {
+        door.with(|door| door.state.ended = vec![Ended { unit, person: world.id(who), at, word: 0 }])
+    };
     assert_eq!(ended(PPT_UNIT, PPT, since), Err(R::VoucherMissing));
     assert_eq!(ended(PPT_UNIT, PPT, since - 1), Ok(()));
     assert_eq!([ended(SCHOOL, PPT, since), ended(PPT_UNIT, PPT_TWO, since)], [Ok(()), Ok(())]);
+}
+
+#[test]
+fn c3_what_the_leader_has_ended_begins_again_with_a_later_word_of_theirs() {
+    let world = World::new();
+    let door = Door::reader(&world);
+    let since = door.state.grant(&door.member.basis).unwrap().in_force_since;
+    let assignment = world.assignment(PPT_LEADER, PPT, door.state.scope());
+    let ended = |word, said| {
+        door.with(|door| {
+            door.state.ended = vec![Ended { unit: PPT_UNIT, person: world.id(PPT), at: since - 1, word }];
+            let later = UnitAssignment { assigned_at: said, ..assignment.clone() };
+            door.vouchers = vec![world.voucher_of(PPT_LEADER, &world.certificate(PPT_LEADER, PPT), Some(&later))];
+        })
+    };
+    // However new the family's consent to the unit is, the old word does not count any more.
+    assert_eq!([ended(START, START - 1), ended(START, START)], [Err(R::VoucherMissing), Err(R::VoucherMissing)]);
+    assert_eq!(ended(START, START + 1), Ok(()));
 }
 
 #[test]
@@ -266,9 +287,10 @@ fn who_comes_back_after_a_refounding_takes_the_very_seat_and_only_while_it_stand
     assert_eq!(back(&|m| m.person_key = [9; 32]), Err(R::VoucherMissing));
     // What has ended meanwhile lets nobody back.
     let (person, now) = (world.id(PPT), door.state.time + 1);
-    let expired = |until| door.with(|door| door.state.employments = vec![Employment { person, until }]);
+    let expired =
+        |until| door.with(|door| door.state.employments = vec![Employment { person, basis: door.member.basis, until }]);
     assert_eq!([expired(now), expired(now + 1)], [Err(R::VoucherInvalid), Ok(())]);
-    let ended = Ended { unit: PPT_UNIT, person, at: now };
+    let ended = Ended { unit: PPT_UNIT, person, at: now, word: 0 };
     assert_eq!(door.with(|door| door.state.ended = vec![ended]), Err(R::VoucherMissing));
     let holder = |status| {
         door.with(|door| {
@@ -314,7 +336,7 @@ fn in_a_unit_the_leaders_certificate_or_the_municipalitys_lets_in() {
     let until = |until| {
         door.with(|door| {
             door.state.readmit = vec![door.member.clone()];
-            door.state.employments = vec![Employment { person: door.member.person, until }];
+            door.state.employments = vec![Employment { person: door.member.person, basis: door.member.basis, until }];
         })
     };
     let now = unit.state().time + 1;

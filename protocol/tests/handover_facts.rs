@@ -212,7 +212,7 @@ fn after_it_who_has_no_seat_has_no_certificate_either_and_who_is_back_is_awaited
         state.readmit = vec![awaited.clone(), mother, father.clone()];
         let all = [COACH, TEACHER, COLLEAGUE, PPT];
         state.employments =
-            all.map(|who| Employment { person: world.id(who), until: START + 900 * DAY }).into_iter().collect();
+            all.map(|who| Employment { person: world.id(who), basis, until: START + 900 * DAY }).into_iter().collect();
     });
     let after = case.judge(case.view()).unwrap();
     let employed: Vec<_> = after.employments.iter().map(|e| e.person).collect();
@@ -302,11 +302,13 @@ fn c3_whose_employment_ended_holds_nothing_until_a_later_grant() {
     let card = world.family_card();
     let inside = Case::inside(&world, &card);
     let since = card.state().grant(&card.basis()).unwrap().in_force_since;
-    let ended = |at| {
-        let ended = Ended { unit: SCHOOL, person: world.id(COLLEAGUE), at };
+    let ended = |at, word| {
+        let ended = Ended { unit: SCHOOL, person: world.id(COLLEAGUE), at, word };
         inside.bent(|state| state.ended = vec![ended]).answer()
     };
-    assert_eq!([ended(since), ended(since - 1)], [Err(R::VoucherMissing), Ok(())]);
+    assert_eq!([ended(since, 0), ended(since - 1, 0)], [Err(R::VoucherMissing), Ok(())]);
+    let issued = world.certificate(LEADER, COLLEAGUE).issued_at;
+    assert_eq!([ended(since - 1, issued), ended(since - 1, issued - 1)], [Err(R::VoucherMissing), Ok(())]);
 }
 
 #[test]

@@ -229,6 +229,19 @@ fn a9_an_employee_does_not_come_back_without_a_voucher() {
     assert_eq!(broken("reader", 2, &steps, Broken::Reads), None);
 }
 
+/// An employee who is let in by name, too, and sent back to the seat of before by a rejection, is there no longer than the
+/// leader's certificate says.
+#[test]
+fn a9_whom_a_rejection_sends_back_stays_no_longer_than_before() {
+    let steps = [
+        Sign { by: Mother, gift: Gift::ReadPptByName, nth: 1 },
+        LetIn { by: Father, who: Ppt, devices: 1, seat: Seat::Given(Gift::ReadPptByName) },
+        Reject { by: Ppt },
+        Wait { days: 31 },
+    ];
+    assert_eq!(broken("guardian and employee", 1, &steps, Broken::Reads), None);
+}
+
 /// One guardian of two says no, and the other, whose word is enough, yes.
 #[test]
 fn a10_whoever_withdrew_from_a_person_is_asked_before_they_come_back() {

@@ -50,10 +50,14 @@ fn who_must_go_has_a_leaf_here_and_nothing_that_holds_it() {
     let none: Vec<[u8; 32]> = vec![];
     assert_eq!(listed(&|_| ()), none);
     assert_eq!(listed(&|state| state.listed = vec![[9; 32], mother]), [mother], "a leaf that is here");
-    let employed = |who: Who, until| Employment { person: world.id(who), until };
+    let basis_of = |who: Who| card.membership().member(world.id(who)).map(|m| m.basis).unwrap_or_default();
+    let employed = |who: Who, until| Employment { person: world.id(who), basis: basis_of(who), until };
     assert_eq!(listed(&|state| state.employments = vec![employed(PPT, now)]), [ppt]);
     assert_eq!(listed(&|state| state.employments = vec![employed(PPT, now + 1)]), none);
-    assert_eq!(listed(&|state| state.employments = vec![employed(PPT_TWO, now)]), none, "another's certificate");
+    let other = Employment { person: world.id(PPT_TWO), ..employed(PPT, now) };
+    assert_eq!(listed(&|state| state.employments = vec![other]), none, "another's certificate");
+    let elsewhere = Employment { basis: card.basis(), ..employed(PPT, now) };
+    assert_eq!(listed(&|state| state.employments = vec![elsewhere]), none, "another seat's certificate");
     assert_eq!(listed(&|state| state.employments = vec![employed(TEACHER, now)]), none, "a holder is frozen, not out");
     let basis = card.membership().member(world.id(PPT)).unwrap().basis;
     let ended = |id: Hash| {
@@ -225,7 +229,11 @@ fn who_gains_a_leaf_and_another_seat_is_asked_for_the_new_seat_alone() {
     let (old, new) = (world.device(PPT).public(), world.device_n(PPT, 1));
     // The certificate on which the reader came in has run out; the leader has written another.
     let state = bent(card.state(), |state| {
-        state.employments = vec![Employment { person: world.id(PPT), until: state.time }];
+        state.employments = vec![Employment {
+            basis: state.membership.member(world.id(PPT)).unwrap().basis,
+            person: world.id(PPT),
+            until: state.time,
+        }];
     });
     let mut next = card.membership().clone();
     let seat = next.members.iter_mut().find(|m| m.person == world.id(PPT)).unwrap();

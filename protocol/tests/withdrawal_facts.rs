@@ -134,7 +134,7 @@ fn c3_a_leader_ends_employments_of_the_own_unit_alone_and_each_word_acts_once() 
     let school = card.membership.holder().unwrap().basis;
     let reader = bent(card, |state| state.membership.members.push(world.founder(COLLEAGUE, Role::Reader, school)));
     let by = |leader: Who, unit: UnitId, who: Who, scope: ScopeId| {
-        let end = EmployeeEnd { unit, person: world.id(who), scope, salt: [0; 16] };
+        let end = EmployeeEnd { unit, person: world.id(who), scope, ended_at: START, salt: [0; 16] };
         let end = Signed::sign(&end, &world.person(leader).key);
         Statement::EmployeeEnd(SignedEmployeeEnd { leader: world.id(leader), end })
     };

@@ -1,13 +1,13 @@
 //! Who has left a log and comes back, and what was ended while something new began. Found by the simulation.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use stafett_client_core::client::input::{Command as C, Input, NewMeasure, WithdrawTarget};
+use stafett_client_core::client::input::{AccessWord, Command as C, Input, NewMeasure, Who, WithdrawTarget};
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::event::Body;
 use stafett_protocol::ids::DeviceId;
 use stafett_protocol::statement::Statement;
 use stafett_protocol::wire::{ClientFrame, Request};
-use stafett_tests::model::cast::{Cast, cast, colleague, concern, list, log, telephone, text};
+use stafett_tests::model::cast::{Cast, cast, colleague, concern, list, log, other_school, sign, telephone, text};
 use stafett_tests::model::net::Net as _;
 use stafett_tests::model::people::Device;
 use stafett_tests::model::picky::Picky;
@@ -261,4 +261,68 @@ fn c4_who_leaves_on_a_letter_shows_it_to_the_family() {
     everyone(&mut cast, &mut none);
     let chain = &cast.home.scopes[&homework.parse().unwrap()];
     assert!(!chain.replica.state().may_read(leader, cast.home.now), "{}", cast.mother.last_problem());
+}
+
+/// C4: a word of the family's comes late to the home, by the one member who was told, after they have consented again and a
+/// new part was begun. What it ends on the card ends in that part, too, which it does not name. Found by world 10.
+#[test]
+fn c4_a_late_withdrawal_reaches_what_was_consented_to_since() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let homework = concern(&mut cast, &log);
+    let (mut their_leader, mut nils, nils_id) = other_school(&mut cast);
+    everyone(&mut cast, &mut nils);
+    let units = cast.teacher.ask(&mut cast.home, C::Units).unwrap();
+    let unit = text(list(&units, "units").iter().find(|u| u["name"] == "Nes skole").unwrap(), "unit");
+    let mut let_in = |cast: &mut Cast, nils: &mut Device, concern: &str| {
+        let Cast { home, teacher, mother, father, .. } = cast;
+        let (who, scopes) = (Who::Unit(unit.clone()), vec![concern.to_owned()]);
+        teacher.ask(home, C::AccessRequest { log: log.clone(), who, scopes, access: AccessWord::Read }).unwrap();
+        teacher.sync(home);
+        for guardian in [mother, father] {
+            sign(home, guardian);
+        }
+        teacher.sync(home);
+        their_leader.sync(home);
+        their_leader.ask(home, C::UnitAssign { log: log.clone(), person: nils_id.clone(), scopes: vec![] }).unwrap();
+        their_leader.sync(home);
+        teacher.sync(home);
+        nils.sync(home);
+        let shown = nils.ask(home, C::ConcernShow { concern: concern.to_owned() });
+        shown.unwrap_or_else(|e| panic!("{e:?} {} {}", teacher.last_problem(), nils.last_problem()));
+    };
+    let_in(&mut cast, &mut nils, &homework);
+    let backup = cast.mother.disk.clone();
+    let target = WithdrawTarget::Unit(unit.clone());
+    cast.mother.ask(&mut cast.home, C::ConsentWithdraw { log: log.clone(), target }).unwrap();
+    cast.mother.sync(&mut Picky(&mut cast.home, |body| matches!(body, Body::Statement(Statement::Withdrawal(_)))));
+    let leader: DeviceId = cast.leader.id.unwrap();
+    cast.home.mail.retain(|device, _| *device == leader);
+    cast.mother.disk = backup;
+    cast.mother.restart();
+
+    let Cast { home, teacher, mother, father, .. } = &mut cast;
+    let measure = NewMeasure { text: "Tiltak".into(), ..NewMeasure::default() };
+    let (title, goal) = ("Fravær".to_owned(), "Mål".to_owned());
+    let new = C::ConcernNew { log: log.clone(), title, goal, category: None, measure };
+    let absence = text(&teacher.ask(home, new).unwrap(), "concern");
+    for device in [teacher, mother, father] {
+        device.sync(home);
+    }
+    let_in(&mut cast, &mut nils, &absence);
+
+    everyone(&mut cast, &mut nils);
+    everyone(&mut cast, &mut nils);
+    for concern in [&homework, &absence] {
+        let shown = nils.ask(&mut cast.home, C::ConcernShow { concern: concern.clone() });
+        assert_eq!(
+            shown.unwrap_err().code,
+            "withdrawn",
+            "{} {}",
+            cast.leader.last_problem(),
+            cast.mother.last_problem()
+        );
+    }
+    let audit = cast.mother.ask(&mut cast.home, C::AuditVerify { log }).unwrap();
+    assert_eq!(list(&audit, "violations").len(), 0, "{audit}");
 }

@@ -53,6 +53,11 @@ def outsider_key(judge, facts, change, leader, signature):
     elsewhere = said.kind.name == "Leader" and said.unit and not (leader and said.unit == leader.unit)
     refuse(elsewhere or said.kind.name == "Administrator", "not-an-authority")
     refuse(not facts.seat(said.person) and not authority_key(change.to, said.person), "not-an-authority")
+    refuse(all(g["person"] != said.person for g in facts.gone), "not-an-authority")
+    parties = [g.grant.grantee.value for g in facts.grants if g.since]
+    named = [p.person if hasattr(p, "person") else p.leader for p in parties]
+    units = [p.unit for p in parties if hasattr(p, "unit")]
+    refuse(said.person not in named and (not said.unit or said.unit not in units), "not-an-authority")
     return said.person_key
 
 

@@ -104,9 +104,12 @@ def rewrite(judge, facts, author, commit, view, removed, new, listed):
         narrowed = step.one(was, is_, seats)
         gentle = gentle and not narrowed
     for person, until in seats.items():
-        facts.employments.pop(person, None)
-        if until is not None:
-            facts.employments[person] = until
+        seat = next((m for m in new.members if m.person == person), None)
+        if seat:
+            facts.employments.pop((person, seat.basis), None)
+        if seat and until is not None:
+            facts.employments[person, seat.basis] = until
+            facts.lift_end(seat)
     facts.gentle, facts.membership = gentle, new
     refuse(sum(m.role.name == "Holder" for m in new.members) <= 1, "holder-by-handover")
     facts.settle_who_waits(step.facts)

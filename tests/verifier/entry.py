@@ -90,7 +90,7 @@ def employee(judge, voucher, unit, leader_key, member):
     return said if fits and judge.now < said.expires_at else None
 
 
-def may_hold(judge, grant, member, vouchers):
+def may_hold(judge, facts, grant, member, vouchers):
     """By name, as the unit's leader, or as an employee whose leader says so."""
     refuse(grant.grant.access.name == "Hold", "grant-mismatch")
     to = grant.grant.grantee.value
@@ -99,12 +99,19 @@ def may_hold(judge, grant, member, vouchers):
     if (to.leader, to.leader_key) == (member.person, member.person_key):
         return None
     said = [employee(judge, v, to.unit, to.leader_key, member) for v in vouchers]
-    return refuse(any(e and e.may_hold.name == "Yes" for e in said), "voucher-missing")
+    still = [e for e in said if e and employs(facts, to.unit, member, grant.since, e.issued_at)]
+    return refuse(any(e.may_hold.name == "Yes" for e in still), "voucher-missing")
 
 
 def not_ended(facts, unit, member, since):
-    ended = any((u, p) == (unit, member.person) and at >= since for u, p, at in facts.ended)
+    ended = any((u, p) == (unit, member.person) and at >= since for u, p, at, _ in facts.ended)
     refuse(not ended, "voucher-missing")
+
+
+def employs(facts, unit, member, since, said):
+    """Whether a word that the leader said at `said` counts under a grant in force since `since`."""
+    ends = [(at, word) for u, p, at, word in facts.ended if (u, p) == (unit, member.person)]
+    return all(word < said if word else at < since for at, word in ends)
 
 
 def family(authority, member):
@@ -126,7 +133,7 @@ def seat_stands(judge, facts, member):
     refuse(role != "Holder" or facts.status != "Withdrawn", "grant-withdrawn")
     other = any(m.role.name == "Holder" and m.person != member.person for m in facts.membership.members)
     refuse(role != "Holder" or not other, "holder-by-handover")
-    refuse(role not in ("Actor", "Reader", "Custodian", "Employee") or not facts.unemployed(member.person, judge.now), "voucher-invalid")
+    refuse(role not in ("Actor", "Reader", "Custodian", "Employee") or not facts.unemployed(member, judge.now), "voucher-invalid")
 
 
 def pinned(facts, member):
@@ -193,16 +200,17 @@ def granted(judge, facts, fact, member, vouchers):
     refuse((grant.scope == facts.scope or by_card) and ROLE_OF[grant.access.name] == member.role.name, "grant-mismatch")
     if grant.grantee.name == "Person":
         return refuse((to.person, to.person_key) == (member.person, member.person_key), "grant-mismatch")
-    not_ended(facts, to.unit, member, fact.since)
     if to.leader == member.person:
-        return refuse(to.leader_key == member.person_key, "key-not-pinned")
+        refuse(to.leader_key == member.person_key, "key-not-pinned")
+        return not_ended(facts, to.unit, member, fact.since)
     refuse(grant.access.name != "Custody", "grant-mismatch")
     for voucher in vouchers:
         said = employee(judge, voucher, to.unit, to.leader_key, member)
         assigned = voucher.assignment and holds(judge.page, voucher.assignment, to.leader_key)
         wanted = (to.unit, member.person, facts.scope)
         if said and said.may_act.name == "Yes" and assigned and (assigned.unit, assigned.person, assigned.scope) == wanted:
-            return said.expires_at
+            if employs(facts, to.unit, member, fact.since, assigned.assigned_at):
+                return said.expires_at
     raise Refused("voucher-missing")
 
 
@@ -214,6 +222,7 @@ def employed(judge, facts, member, certificates, vouchers):
         return refuse(certified, "voucher-invalid")
     leaders = [m for m in facts.membership.members if m.role.name == "Leader"]
     said = [employee(judge, v, facts.scope, m.person_key, member) for m in leaders for v in vouchers]
-    found = next((e for e in said if e), None)
+    # No consent is asked for here: withdrawals are over at once.
+    found = next((e for e in said if e and employs(facts, facts.scope, member, float("inf"), e.issued_at)), None)
     refuse(found, "voucher-missing")
     return found.expires_at

@@ -154,8 +154,9 @@ class Facts:
         refuse(standing == "in force", f"grant-{standing}")
         return grant
 
-    def unemployed(self, person, now):
-        return person in self.employments and now >= self.employments[person]
+    def unemployed(self, member, now):
+        until = self.employments.get((member.person, member.basis))
+        return until is not None and now >= until
 
     def listed_at(self, now):
         """Leaves that must go."""
@@ -164,9 +165,9 @@ class Facts:
             lapsed = False
             if m.role.name in ("Actor", "Reader", "Custodian"):
                 grant = self.grant(m.basis)
-                lapsed = self.unemployed(m.person, now) or (grant and grant.standing(now) != "in force")
+                lapsed = self.unemployed(m, now) or (grant and grant.standing(now) != "in force")
             elif m.role.name == "Employee":
-                lapsed = self.unemployed(m.person, now)
+                lapsed = self.unemployed(m, now)
             if lapsed:
                 out.update(m.devices)
         return out & set(self.devices())
@@ -219,6 +220,16 @@ class Facts:
             return had.get(m.person, set()) <= there and not (m.person in has and set(m.devices) <= there)
 
         self.readmit = [m for m in self.readmit if waits(m)]
+
+    def note_ended(self, unit, person, at, word):
+        """The latest end counts: one by withdrawals (`word` 0), one by the leader."""
+        same = [e for e in self.ended if e[:2] == (unit, person) and (e[3] == 0) == (word == 0)]
+        self.ended = [e for e in self.ended if e not in same]
+        self.ended.append((unit, person, at, max([word] + [e[3] for e in same])))
+
+    def lift_end(self, member):
+        """Who came in on a later word of the leader's is in again."""
+        self.ended = [e for e in self.ended if e[3] == 0 or e[:2] != (self.unit_of(member), member.person)]
 
     def unit_of(self, member):
         """The unit by whose grant, or in whose scope, a member is here."""

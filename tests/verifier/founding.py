@@ -95,7 +95,7 @@ def in_log(judge, facts, founder, genesis):
     refuse(hold.grant.moves_to in (None, m.home), "grant-mismatch")
     if kind == "Card":
         facts.tenures = [(founder.person, judge.now)]
-    entry.may_hold(judge, hold, founder, genesis.vouchers)
+    entry.may_hold(judge, facts, hold, founder, genesis.vouchers)
     if kind != "Card" and judge.card:
         under_card(judge, facts, founder, genesis)
 
@@ -154,7 +154,7 @@ def heir(judge, facts, device, genesis):
 def may_hold(judge, facts, grant, member, person, genesis):
     try:
         entry.unopposed(judge, facts, grant, member, [person])
-        entry.may_hold(judge, grant, member, genesis.vouchers)
+        entry.may_hold(judge, facts, grant, member, genesis.vouchers)
     except Refused:
         return False
     return True

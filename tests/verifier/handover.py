@@ -124,10 +124,10 @@ def new_holder(judge, facts, offer, taken, commit, view, was, member):
     card = judge.card if facts.kind != "Card" else None
     refuse(not card or card.held(taken.person, judge.now), "not-on-card")
     grant = facts.grant(member.basis)
-    if grant.grant.grantee.name == "Unit":
+    if grant.grant.grantee.name == "Unit" and grant.grant.grantee.value.leader == member.person:
         entry.not_ended(facts, grant.grant.grantee.value.unit, member, grant.since)
     entry.unopposed(judge, facts, grant, member, certificates)
-    entry.may_hold(judge, grant, member, commit.vouchers)
+    entry.may_hold(judge, facts, grant, member, commit.vouchers)
 
 
 def effect(judge, facts, offer, taken, new):
@@ -135,13 +135,8 @@ def effect(judge, facts, offer, taken, new):
     was, before, old_holder = facts.copy(), facts.membership, facts.holder()
     relieved = old_holder if old_holder and not (taken and old_holder.person == taken.person) else None
     facts.membership, facts.gentle = new, False
-    there = {m.person for m in new.members}
     facts.settle_who_waits(was)
     facts.forget(lambda m: m.role.name == "Holder" and not (taken and m.person == taken.person))
-    leaving = {m.person for m in before.members if m.person not in there}
-    leaving |= {relieved.person} if relieved else set()
-    leaving |= {taken.person} if taken else set()
-    facts.employments = {p: until for p, until in facts.employments.items() if p not in leaving}
     if not taken:
         facts.status = "Closed"
         return

@@ -132,7 +132,7 @@ def end_seats(judge, facts, target, what, signer):
     for m in going:
         unit = facts.unit_of(m)
         if unit:
-            facts.ended.append((unit, m.person, judge.now))
+            facts.note_ended(unit, m.person, judge.now, 0)
         facts.take_seat(m)
         if authority_key(facts.authority, signer):
             veto(facts, ("Person", m.person), signer)
@@ -155,7 +155,7 @@ def employee_end(judge, facts, _author, signed):
     refuse(end.scope == facts.scope and facts.unit_of(member) == end.unit, "voucher-invalid")
     refuse(member.role.name != "Holder", "holder-by-handover")
     spend(judge, facts, signed.end)
-    facts.ended.append((end.unit, end.person, judge.now))
+    facts.note_ended(end.unit, end.person, judge.now, max(end.ended_at, 1))
     facts.take_seat(member)
 
 

@@ -51,6 +51,7 @@ impl Clocks {
                 ("clock-off", vec![device, server, off, ("unit", unit.to_owned()), ("way", way.to_owned())])
             }
         };
+        let values = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         Fault { values, ..Fault::new(Exit::Unreachable, code, self) }
     }
 }
@@ -96,7 +97,7 @@ mod tests {
         let off = told(10_000, Some(at(20_000)));
         assert_eq!((off.exit, off.code.as_str()), (Exit::Unreachable, "clock-off"));
         for value in [("off", "10000"), ("unit", "days"), ("way", "behind"), ("device", "1997-05-19T00:00:00Z")] {
-            assert!(off.values.contains(&(value.0, value.1.to_owned())), "{value:?} {:?}", off.values);
+            assert!(off.values.contains(&(value.0.to_owned(), value.1.to_owned())), "{value:?} {:?}", off.values);
         }
         assert_eq!(told(20_000, Some(at(20_000))).code, "server-expired");
         assert_eq!(told(20_000, None).code, "clock-unknown");

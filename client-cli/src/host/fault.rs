@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use serde::{Deserialize, Serialize};
 use stafett_client_core::client::input::{Blame, Problem};
 
 use crate::host::home::HomeError;
@@ -10,7 +11,7 @@ use crate::host::store::StoreError;
 use crate::host::transport::TransportError;
 
 /// Exit codes of the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exit {
     /// Saved on this device.
     Done = 0,
@@ -31,7 +32,7 @@ impl From<Exit> for ExitCode {
 }
 
 /// Why a command ends without having done its work.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Fault {
     /// How the process ends.
     pub exit: Exit,
@@ -40,7 +41,7 @@ pub struct Fault {
     /// What fills `{detail}`: a path, an id, the technical reason. Never content of a log.
     pub detail: String,
     /// What fills the other places: how much is allowed, how much it is.
-    pub values: Vec<(&'static str, String)>,
+    pub values: Vec<(String, String)>,
 }
 
 impl Fault {
@@ -142,7 +143,8 @@ impl From<Problem> for Fault {
             Blame::Net => Exit::Unreachable,
             Blame::Data => Exit::Damaged,
         };
-        Self { exit, code: problem.code, detail: problem.message, values: problem.values }
+        let values = problem.values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Self { exit, code: problem.code, detail: problem.message, values }
     }
 }
 

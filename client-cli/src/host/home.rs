@@ -15,11 +15,12 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::host::door::SOCKET;
 use crate::host::passphrase::prepared;
 
 const FORMAT: u32 = 1;
 /// The files of a home.
-const OURS: [&str; 3] = ["lock", "home.json", "store.sqlite"];
+const OURS: [&str; 5] = ["lock", "home.json", "home.lock", "store.sqlite", SOCKET];
 const NEW_MEMORY_KIB: u32 = 47_104;
 const NEW_PASSES: u32 = 2;
 const MEMORY_KIB: std::ops::RangeInclusive<u32> = 19_456..=1_048_576;
@@ -68,12 +69,28 @@ struct Wrapping {
     wrapped_key: String,
 }
 
+/// A home by its directory, whoever works in it: what needs its key and nothing that is stored.
+pub struct Folder {
+    dir: PathBuf,
+}
+
 /// A directory that this process alone holds.
 pub struct Home {
-    dir: PathBuf,
+    folder: Folder,
     /// Held for its lock; released by the operating system when the process ends, however it ends.
     _lock: File,
 }
+
+impl std::ops::Deref for Home {
+    type Target = Folder;
+
+    fn deref(&self) -> &Folder {
+        &self.folder
+    }
+}
+
+/// Held while the wrapped key is read and written anew.
+pub struct KeyLock(#[allow(dead_code, reason = "held for its lock")] File);
 
 impl Home {
     /// Takes an existing home for this process.
@@ -94,10 +111,54 @@ impl Home {
         let path = dir.join("lock");
         let file = stafett_host::own_file(&path).map_err(|error| HomeError::Io(path.clone(), error))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { dir: dir.to_owned(), _lock: file }),
+            Ok(()) => Ok(Self { folder: Folder { dir: dir.to_owned() }, _lock: file }),
             Err(TryLockError::WouldBlock) => Err(HomeError::Busy(dir.to_owned())),
             Err(TryLockError::Error(error)) => Err(HomeError::Io(path, error)),
         }
+    }
+
+    /// Takes away a home that was made for nothing, and its directory where nothing else is in it.
+    pub fn discard(self) {
+        let Self { folder: Folder { dir }, _lock } = self;
+        for name in OURS {
+            for ending in ["", ".new", "-wal", "-shm", "-journal"] {
+                // What is not there need not go, and what cannot go does no harm.
+                let _ = std::fs::remove_file(dir.join(format!("{name}{ending}")));
+            }
+        }
+        let _ = std::fs::remove_dir(dir);
+    }
+
+    /// The database file, made with its mode before SQLite sees it (its WAL inherits the mode).
+    pub fn database(&self) -> Result<PathBuf, HomeError> {
+        let path = self.dir.join("store.sqlite");
+        stafett_host::own_file(&path).map_err(|error| HomeError::Io(path.clone(), error))?;
+        Ok(path)
+    }
+}
+
+impl Folder {
+    /// The home in this directory.
+    pub fn at(dir: &Path) -> Result<Self, HomeError> {
+        let folder = Self { dir: dir.to_owned() };
+        if folder.is_set_up() { Ok(folder) } else { Err(HomeError::Missing(dir.to_owned())) }
+    }
+
+    /// Where it is.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Nobody else changes the wrapping of the key until this is dropped. Another lock than the home's: a passphrase can be
+    /// changed while a process works in the home. It is held for moments, so it is waited for.
+    pub fn lock_key(&self) -> Result<KeyLock, HomeError> {
+        let path = self.dir.join("home.lock");
+        let lock = || {
+            let file = stafett_host::own_file(&path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        lock().map(KeyLock).map_err(|error| HomeError::Io(path.clone(), error))
     }
 
     /// Whether a key was made here already.
@@ -140,18 +201,6 @@ impl Home {
         self.write_whole("home.json", &wrapping)
     }
 
-    /// Takes away a home that was made for nothing, and its directory where nothing else is in it.
-    pub fn discard(self) {
-        let Self { dir, _lock } = self;
-        for name in OURS {
-            for ending in ["", ".new", "-wal", "-shm", "-journal"] {
-                // What is not there need not go, and what cannot go does no harm.
-                let _ = std::fs::remove_file(dir.join(format!("{name}{ending}")));
-            }
-        }
-        let _ = std::fs::remove_dir(dir);
-    }
-
     fn wrapping(&self) -> Result<Wrapping, HomeError> {
         let path = self.dir.join("home.json");
         let text = std::fs::read(&path).map_err(|error| HomeError::Io(path, error))?;
@@ -179,13 +228,6 @@ impl Home {
         <[u8; 32]>::try_from(plain.as_slice())
             .map(Zeroizing::new)
             .map_err(|_| HomeError::Damaged("the wrapped key has another length".to_owned()))
-    }
-
-    /// The database file, made with its mode before SQLite sees it (its WAL inherits the mode).
-    pub fn database(&self) -> Result<PathBuf, HomeError> {
-        let path = self.dir.join("store.sqlite");
-        stafett_host::own_file(&path).map_err(|error| HomeError::Io(path.clone(), error))?;
-        Ok(path)
     }
 
     /// A file is there whole or not at all, also after a crash.
@@ -309,68 +351,5 @@ fn only_ours(dir: &Path) -> io::Result<bool> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn opens_for_the_right_passphrase_only() {
-        let dir = tempfile::tempdir().unwrap();
-        let home = Home::hold_new(&dir.path().join("h")).unwrap();
-        let key = home.set_up(b"riktig").unwrap();
-        assert_eq!(*home.unlock(b"riktig").unwrap(), *key);
-        assert!(matches!(home.unlock(b"feil"), Err(HomeError::Passphrase)));
-        assert!(matches!(home.set_up(b"ny"), Err(HomeError::Exists(_))));
-    }
-
-    #[test]
-    fn one_process_at_a_time() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(matches!(Home::hold(dir.path()), Err(HomeError::Missing(_))));
-        let home = Home::hold_new(dir.path()).unwrap();
-        assert!(matches!(Home::hold_new(dir.path()), Err(HomeError::Busy(_))));
-        drop(home);
-        Home::hold_new(dir.path()).unwrap();
-    }
-
-    #[test]
-    fn the_file_cannot_weaken_its_parameters() {
-        let dir = tempfile::tempdir().unwrap();
-        let home = Home::hold_new(dir.path()).unwrap();
-        home.set_up(b"p").unwrap();
-        let path = dir.path().join("home.json");
-        let good = std::fs::read_to_string(&path).unwrap();
-        for (from, to) in
-            [("47104", "8"), ("47104", "4000000000"), ("\"passes\": 2", "\"passes\": 1"), ("argon2id", "none")]
-        {
-            std::fs::write(&path, good.replace(from, to)).unwrap();
-            assert!(matches!(home.unlock(b"p"), Err(HomeError::Damaged(_))), "{to}");
-        }
-        // Within the bounds, but not what was wrapped.
-        std::fs::write(&path, good.replace("47104", "19456")).unwrap();
-        assert!(matches!(home.unlock(b"p"), Err(HomeError::Passphrase)));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn nobody_else_may_read() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let dir = tempfile::tempdir().unwrap();
-        let place = dir.path().join("deep/home");
-        let home = Home::hold_new(&place).unwrap();
-        home.set_up(b"p").unwrap();
-        home.database().unwrap();
-        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&place), 0o700);
-        for name in ["lock", "home.json", "store.sqlite"] {
-            assert_eq!(mode(&place.join(name)), 0o600, "{name}");
-        }
-        // A directory with other things in it keeps its mode.
-        let shared = dir.path().join("shared");
-        std::fs::create_dir(&shared).unwrap();
-        std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o755)).unwrap();
-        std::fs::write(shared.join("oppgave.txt"), "x").unwrap();
-        Home::hold_new(&shared).unwrap();
-        assert_eq!((mode(&shared), mode(&shared.join("lock"))), (0o755, 0o600));
-    }
-}
+#[path = "home_tests.rs"]
+mod tests;

@@ -5,12 +5,12 @@ use keyring::{Entry, Error};
 use zeroize::Zeroizing;
 
 use crate::host::fault::{Exit, Fault};
-use crate::host::home::Home;
+use crate::host::home::Folder;
 
 const SERVICE: &str = "stafett";
 
 /// The entry of this very home: one that was made anew in the same folder has another name.
-fn entry(home: &Home) -> Result<Entry, Fault> {
+fn entry(home: &Folder) -> Result<Entry, Fault> {
     Entry::new(SERVICE, &home.name()?).map_err(|error| unusable(&error))
 }
 
@@ -19,13 +19,13 @@ fn unusable(error: &Error) -> Fault {
 }
 
 /// The home key, if it was kept. A keyring that is not there, or is locked, is no reason not to ask a person.
-pub fn recall(home: &Home) -> Option<Zeroizing<[u8; 32]>> {
+pub fn recall(home: &Folder) -> Option<Zeroizing<[u8; 32]>> {
     let kept = Zeroizing::new(entry(home).ok()?.get_secret().ok()?);
     <[u8; 32]>::try_from(kept.as_slice()).ok().map(Zeroizing::new)
 }
 
 /// Keeps the home key until it is forgotten; on Linux at most until the machine restarts.
-pub fn keep(home: &Home, key: &[u8; 32]) -> Result<(), Fault> {
+pub fn keep(home: &Folder, key: &[u8; 32]) -> Result<(), Fault> {
     let entry = entry(home)?;
     entry.set_secret(key).map_err(|error| {
         // Outside of a login session it may be stored half: better not at all.
@@ -35,7 +35,7 @@ pub fn keep(home: &Home, key: &[u8; 32]) -> Result<(), Fault> {
 }
 
 /// From now on the passphrase is asked again. Nothing was kept: that is fine, too.
-pub fn forget(home: &Home) -> Result<(), Fault> {
+pub fn forget(home: &Folder) -> Result<(), Fault> {
     match entry(home)?.delete_credential() {
         Ok(()) | Err(Error::NoEntry) => Ok(()),
         Err(error) => Err(unusable(&error)),

@@ -20,9 +20,9 @@ use crate::host::store::Store;
 use crate::host::transport::{FrameStream, ServerPlace, TransportError, post};
 
 /// How long the server may be silent while the client waits for something.
-const SILENCE: Duration = Duration::from_secs(60);
+pub(crate) const SILENCE: Duration = Duration::from_secs(60);
 /// How often a waiting client asks for a sign of life.
-const HEARTBEAT: Duration = Duration::from_secs(20);
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(20);
 
 type Tell = Box<dyn Fn(&Progress) + Send>;
 
@@ -111,36 +111,6 @@ impl OpenHome {
         self.perform(Wish::SyncCounts).await
     }
 
-    /// Stays connected; shows the counts whenever something has settled. Ends with the stream or a fault.
-    pub async fn watch(&mut self, mut show: impl FnMut(&Value)) -> Result<(), Fault> {
-        let mut stream = self.connect().await?;
-        let outcome = self.follow(&mut stream, &mut show).await;
-        stream.close().await;
-        self.step(Input::Disconnected).await?;
-        outcome
-    }
-
-    async fn follow(&mut self, stream: &mut FrameStream, show: &mut impl FnMut(&Value)) -> Result<(), Fault> {
-        self.settle(stream).await?;
-        let mut shown = self.perform(Wish::SyncCounts).await?;
-        show(&shown);
-        loop {
-            match stream.next(HEARTBEAT).await? {
-                None if stream.silence() > SILENCE => return Err(silent().into()),
-                None => stream.ping().await?,
-                Some(frame) => {
-                    let step = self.step(Input::Frame(frame)).await?;
-                    stream.send(step.frames).await?;
-                    let counts = self.perform(Wish::SyncCounts).await?;
-                    if step.settled && counts != shown {
-                        show(&counts);
-                        shown = counts;
-                    }
-                }
-            }
-        }
-    }
-
     /// Whether this device waits for its person's first one.
     pub fn awaits_certificate(&self) -> bool {
         self.client.awaits_certificate()
@@ -165,11 +135,19 @@ impl OpenHome {
     }
 
     pub(crate) async fn connect(&mut self) -> Result<FrameStream, Fault> {
+        Ok(self.road()?.await?)
+    }
+
+    /// The way to the server, to be gone without this session: others may use it meanwhile.
+    pub(crate) fn road(&self) -> Result<impl Future<Output = Result<FrameStream, TransportError>> + use<>, Fault> {
         let account = self.client.account().ok_or_else(|| Fault::usage("no-account", ""))?;
         let place = ServerPlace::new(&account.url, account.ca)?;
         let key = SigningKey::from_bytes(&account.device_key);
-        let sign = |path: &str, exporter: &[u8; 32]| http_signature::sign("GET", path, &[], exporter, &key);
-        Ok(FrameStream::open(&place, Arc::clone(&self.recording), sign).await?)
+        let recording = Arc::clone(&self.recording);
+        Ok(async move {
+            let sign = |path: &str, exporter: &[u8; 32]| http_signature::sign("GET", path, &[], exporter, &key);
+            FrameStream::open(&place, recording, sign).await
+        })
     }
 
     /// One input, and whatever it asks of the disk and of a server before it has an answer.
@@ -260,6 +238,6 @@ impl OpenHome {
     }
 }
 
-fn silent() -> TransportError {
+pub(crate) fn silent() -> TransportError {
     TransportError::Unreachable("the server does not answer".to_owned())
 }

@@ -15,14 +15,16 @@ use stafett_client_core::client::{check_accept, check_join};
 use stafett_protocol::code::Code;
 use zeroize::Zeroizing;
 
+use crate::host::desk::{self, Desk};
+use crate::host::door::{Door, DoorKey};
 use crate::host::fault::{Exit, Fault};
 use crate::host::files;
-use crate::host::home::{Home, default_dir, is_passphrase_given, new_passphrase, passphrase};
+use crate::host::home::{Folder, Home, default_dir, is_passphrase_given, new_passphrase, passphrase};
 use crate::host::keyring;
 use crate::host::open_home::OpenHome;
 use crate::host::recording::Recording;
+use crate::host::serving;
 use crate::host::tls::ca_hash;
-use crate::host::transport::Backoff;
 use crate::terminal::args::{Attachment, Audit, Command, CommandLine, Device, Invite, Join, Keyring};
 use crate::terminal::attachments;
 use crate::terminal::commands::{Asked, asked};
@@ -100,25 +102,28 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
     };
     knock(&command)?;
     let made_here = begins(&command) && !dir.join("home.json").exists();
-    let mut session = open(&dir, &command, recording, output).await?;
+    let (mut desk, key) = open(&dir, &command, recording, output).await?;
     if !output.is_json() && std::io::stderr().is_terminal() {
         let messages = Messages::of(Language::chosen());
-        session.tell_progress(move |progress| eprintln!("{}", moving_line(&messages, progress)));
+        desk.tell_progress(move |progress| eprintln!("{}", moving_line(&messages, progress)));
     }
     match command {
-        Command::Sync { watch: true } => watch(&mut session, output).await?,
+        Command::Sync { watch: true } => match &mut desk {
+            Desk::Own(session) => watch(session, &dir, key, output).await?,
+            Desk::Beside(_) => return Err(Fault::usage("already-watched", dir.display())),
+        },
         Command::Sync { watch: false } => {
-            let counts = session.sync().await?;
+            let counts = desk.sync().await?;
             let given_up = counts.get("given_up").and_then(Value::as_u64).is_some_and(|many| many > 0);
             say(output, "sync", counts)?;
-            if session.awaits_certificate() {
+            if desk.awaits_certificate() {
                 eprintln!("{}", output.messages().say("hint.not-authenticated", &[]));
             }
             // All else is done; but whoever wrote what was refused must not take it for sent.
             return Ok(if given_up { Exit::Refused } else { Exit::Done });
         }
         Command::Audit(Audit::Export { log, file }) => {
-            let exported = session.perform(Wish::AuditExport { log }).await?;
+            let exported = desk.perform(Wish::AuditExport { log }).await?;
             let written = write_export(&file, &exported)?;
             let broken = has_violations(&written);
             say(output, "audit.export", written)?;
@@ -126,32 +131,32 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
         }
         Command::Note { log, text, attach } => {
             let wish = attachments::written(AttachTo::Note(log), text, attach.as_deref())?;
-            say(output, "note", session.perform(wish).await?)?;
+            say(output, "note", desk.perform(wish).await?)?;
         }
         Command::Glimpse { concern, text, attach } => {
             let wish = attachments::written(AttachTo::Glimpse(concern), text, attach.as_deref())?;
-            say(output, "glimpse", session.perform(wish).await?)?;
+            say(output, "glimpse", desk.perform(wish).await?)?;
         }
         Command::Attachment(Attachment::Get { attachment, out }) => {
-            say(output, "attachment.get", attachments::get(&mut session, attachment, &out).await?)?;
+            say(output, "attachment.get", attachments::get(&mut desk, attachment, &out).await?)?;
         }
         other => {
             if let Command::Invite(Invite { unit: Some(unit), .. }) = &other {
-                own_unit(&mut session, unit).await?;
+                own_unit(&mut desk, unit).await?;
             }
             if let Some(Asked { wish, name }) = asked(other) {
-                let value = match session.perform(wish).await {
+                let value = match desk.perform(wish).await {
                     // A home that was made for a code which was refused is nobody's.
                     Err(fault) if made_here && fault.exit == Exit::Refused => {
-                        session.into_home().discard();
+                        discard(desk);
                         return Err(fault);
                     }
                     other => other?,
                 };
                 match name {
                     // Nobody can let this device in before its key packages are at the server.
-                    "join" => drop(session.sync().await?),
-                    "device.accept" => first_round(&mut session).await?,
+                    "join" => drop(desk.sync().await?),
+                    "device.accept" => first_round(&mut desk).await?,
                     _ => {}
                 }
                 let broken = name == "audit.verify" && has_violations(&value);
@@ -197,8 +202,8 @@ fn named(join: Join, output: &Output) -> Join {
 }
 
 /// `invite --unit U`: a leader's code is for her own unit, so another one is a mistake to be told.
-async fn own_unit(session: &mut OpenHome, unit: &str) -> Result<(), Fault> {
-    let people = session.perform(Wish::People { unit: None }).await?;
+async fn own_unit(desk: &mut Desk, unit: &str) -> Result<(), Fault> {
+    let people = desk.perform(Wish::People { unit: None }).await?;
     let of_me = |one: &&Value| one.get("verified").and_then(Value::as_str) == Some("self");
     let me = people.get("people").and_then(Value::as_array).and_then(|people| people.iter().find(of_me));
     match me.and_then(|me| me.get("unit")).and_then(Value::as_str) {
@@ -209,7 +214,8 @@ async fn own_unit(session: &mut OpenHome, unit: &str) -> Result<(), Fault> {
 
 /// `keyring keep`, `keyring forget`: the only commands that need the home and nothing in it.
 fn key_in_keyring(dir: &Path, command: Keyring, output: &Output) -> Result<Exit, Fault> {
-    let home = Home::hold(dir)?;
+    let home = Folder::at(dir)?;
+    let _lock = home.lock_key()?;
     let name = match command {
         Keyring::Keep => {
             let question = output.messages().say("ask.passphrase", &[]);
@@ -242,7 +248,8 @@ fn knock(command: &Command) -> Result<(), Fault> {
 
 /// `passphrase`: the same key under another passphrase.
 fn change_passphrase(dir: &Path, output: &Output) -> Result<Exit, Fault> {
-    let home = Home::hold(dir)?;
+    let home = Folder::at(dir)?;
+    let _lock = home.lock_key()?;
     let ask = |key: &str| output.messages().say(key, &[]);
     let key = home.unlock(passphrase(&ask("ask.passphrase"), None)?.as_bytes())?;
     let fresh = new_passphrase(&ask("ask.new_passphrase"), &ask("ask.again"))?;
@@ -260,51 +267,62 @@ fn change_passphrase(dir: &Path, output: &Output) -> Result<Exit, Fault> {
 }
 
 /// Opens the home; only `join` and `device accept` make one.
-async fn open(dir: &Path, command: &Command, recording: Recording, output: &Output) -> Result<OpenHome, Fault> {
-    let home = if begins(command) { Home::hold_new(dir)? } else { Home::hold(dir)? };
+async fn open(
+    dir: &Path,
+    command: &Command,
+    recording: Recording,
+    output: &Output,
+) -> Result<(Desk, Zeroizing<[u8; 32]>), Fault> {
+    let waits = || eprintln!("{}", output.messages().say("say.waiting", &[]));
+    if begins(command) {
+        // Whoever is served there is somebody already.
+        let home = desk::hold(|| Home::hold_new(dir), dir, waits).await?;
+        let home = home.ok_or_else(|| Fault::new(Exit::Refused, "home-in-use", dir.display()))?;
+        let key = home_key(&home, output)?;
+        return Ok((Desk::Own(Box::new(OpenHome::open(home, &key, recording).await?)), key));
+    }
+    // A person who is asked for the passphrase keeps nobody waiting.
+    let folder = Folder::at(dir)?;
+    let key = home_key(&folder, output)?;
+    Ok((Desk::open(&folder, &key, recording, waits).await?, key))
+}
+
+fn home_key(home: &Folder, output: &Output) -> Result<Zeroizing<[u8; 32]>, Fault> {
     let ask = |key: &str| output.messages().say(key, &[]);
-    let kept = || keyring::recall(&home).filter(|_| !is_passphrase_given());
-    let key: Zeroizing<[u8; 32]> = if !home.is_set_up() {
-        home.set_up(passphrase(&ask("ask.new_passphrase"), Some(&ask("ask.again")))?.as_bytes())?
-    } else if let Some(key) = kept() {
-        key
-    } else {
-        home.unlock(passphrase(&ask("ask.passphrase"), None)?.as_bytes())?
-    };
-    OpenHome::open(home, &key, recording).await
+    if !home.is_set_up() {
+        return Ok(home.set_up(passphrase(&ask("ask.new_passphrase"), Some(&ask("ask.again")))?.as_bytes())?);
+    }
+    if let Some(key) = keyring::recall(home).filter(|_| !is_passphrase_given()) {
+        return Ok(key);
+    }
+    Ok(home.unlock(passphrase(&ask("ask.passphrase"), None)?.as_bytes())?)
+}
+
+/// What was begun for a code that does not count is nobody's.
+fn discard(desk: Desk) {
+    if let Desk::Own(session) = desk {
+        session.into_home().discard();
+    }
 }
 
 /// A further device is nobody to the server until its person's first device has certified it.
-async fn first_round(session: &mut OpenHome) -> Result<(), Fault> {
-    match session.sync().await {
+async fn first_round(desk: &mut Desk) -> Result<(), Fault> {
+    match desk.sync().await {
         Err(fault) if fault.exit != Exit::Refused => Err(fault),
         _ => Ok(()),
     }
 }
 
-/// Follows the server until the person stops it or a rule ends it; lost connections are tried again.
-async fn watch(session: &mut OpenHome, output: &Output) -> Result<(), Fault> {
-    let mut backoff = Backoff::fresh();
-    loop {
-        let mut lived = false;
-        let outcome = tokio::select! {
-            outcome = session.watch(|counts| { lived = true; let _ = say(output, "sync", counts.clone()); }) => outcome,
-            _ = tokio::signal::ctrl_c() => return Ok(()),
-        };
-        match outcome {
-            Ok(()) => return Ok(()),
-            // A new device may watch for its certificate, too.
-            Err(fault) if fault.exit == Exit::Unreachable || session.awaits_certificate() => {
-                if lived {
-                    backoff = Backoff::fresh();
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(backoff.step()) => {}
-                    _ = tokio::signal::ctrl_c() => return Ok(()),
-                }
-            }
-            Err(fault) => return Err(fault),
-        }
+/// Follows the server, and serves the other commands, until the person stops it or a rule ends it.
+async fn watch(session: &mut OpenHome, dir: &Path, key: Zeroizing<[u8; 32]>, output: &Output) -> Result<(), Fault> {
+    let door = Door::open(dir, DoorKey::of(&key));
+    if let Err(error) = &door {
+        // It still watches; the others must wait until it ends.
+        eprintln!("{}", output.messages().say("say.no-door", &[("detail", &error.to_string())]));
+    }
+    tokio::select! {
+        outcome = serving::serve(session, door.ok(), |counts| { let _ = say(output, "sync", counts.clone()); }) => outcome,
+        _ = tokio::signal::ctrl_c() => Ok(()),
     }
 }
 

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use stafett_client_core::client::input::{AttachTo, Command as Wish, NewAttachment};
 use stafett_protocol::limits::ATTACHMENT_BYTES;
 
+use crate::host::desk::Desk;
 use crate::host::fault::{Exit, Fault};
 use crate::host::files;
 use crate::host::files::Unread;
-use crate::host::open_home::OpenHome;
 use crate::terminal::app::not_written;
 
 /// The wish to write a note or glimpse, with a file on it where one is named.
@@ -33,12 +33,12 @@ fn read(file: &Path) -> Result<NewAttachment, Fault> {
 }
 
 /// Writes an attachment to a file of one's own choice; one that is not on this device is fetched first.
-pub async fn get(session: &mut OpenHome, attachment: String, out: &Path) -> Result<Value, Fault> {
+pub async fn get(desk: &mut Desk, attachment: String, out: &Path) -> Result<Value, Fault> {
     let wish = Wish::AttachmentGet { attachment };
-    let mut got = session.fetch(wish.clone()).await;
+    let mut got = desk.fetch(wish.clone()).await;
     if got.as_ref().is_err_and(|fault| fault.code == "attachment-away") {
-        session.sync().await?;
-        got = session.fetch(wish).await;
+        desk.sync().await?;
+        got = desk.fetch(wish).await;
     }
     let (mut value, file) = got?;
     // Never over a file that is there: a name is easily mistyped.

@@ -71,10 +71,10 @@ impl Output {
 
     fn words(&self, fault: &Fault) -> (String, String) {
         let word = |kind: &str, value: &str| self.messages.say(&format!("{kind}.{value}"), &[]);
-        let more = fault.values.iter().map(|(name, value)| match *name {
-            "what" => (*name, word("field", value)),
-            "unit" | "way" => (*name, word("word", value)),
-            _ => (*name, value.clone()),
+        let more = fault.values.iter().map(|(name, value)| match name.as_str() {
+            "what" => (name.as_str(), word("field", value)),
+            "unit" | "way" => (name.as_str(), word("word", value)),
+            _ => (name.as_str(), value.clone()),
         });
         let more: Vec<(&str, String)> = more.collect();
         let values = more.iter().map(|(name, value)| (*name, value.as_str()));

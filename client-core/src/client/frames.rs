@@ -38,8 +38,8 @@ impl Client {
                 None => Ok(()),
             }
         };
-        if let Err(problem) = result {
-            self.report(&problem);
+        for outcome in [result, self.heed_what_waited()] {
+            outcome.unwrap_or_else(|problem| self.report(&problem));
         }
     }
 
@@ -115,7 +115,7 @@ impl Client {
             (purpose, Reply::Problem(problem)) => {
                 self.going.published |= purpose == Sent::OwnKeyPackages;
                 self.stream.line_mut(from).synced |= purpose == Sent::Sync;
-                return Err(Problem::heard(&problem.code, problem.detail));
+                return Err(Problem::quoting(&problem.code, problem.detail));
             }
             _ => {}
         }

@@ -3,6 +3,7 @@
 
 pub use crate::client::problem::{Blame, Cause, Problem};
 use crate::rows::Row;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stafett_protocol::ids::{LogId, ScopeId};
 
@@ -92,7 +93,7 @@ pub struct Account {
 }
 
 /// Everything a person can ask for. Answers are JSON with keys that scripts rely on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// First device of a person. → `person device unit role`
     Join {
@@ -307,7 +308,7 @@ pub enum Command {
 }
 
 /// What is written with the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AttachTo {
     /// A note in this log.
     Note(String),
@@ -316,10 +317,12 @@ pub enum AttachTo {
 }
 
 /// A PDF to hang on an entry.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewAttachment {
     /// As others see it.
     pub name: String,
+    /// Beside the words wherever a wish is handed on: in them it would be four times as long.
+    #[serde(skip)]
     pub bytes: Vec<u8>,
 }
 
@@ -330,14 +333,14 @@ impl core::fmt::Debug for NewAttachment {
 }
 
 /// For whom a code is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Invitation {
     Employee { may_hold: bool, may_act: bool },
     Guardian,
     Child,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WithdrawTarget {
     Grant(String),
     Unit(String),
@@ -345,14 +348,14 @@ pub enum WithdrawTarget {
     All,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Who {
     Unit(String),
     Person(String),
 }
 
 /// `--access`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AccessWord {
     Read,
     Contribute,
@@ -361,7 +364,7 @@ pub enum AccessWord {
 }
 
 /// The flags of `measure add`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NewMeasure {
     pub text: String,
     /// `service` (default), `home`, `child`.

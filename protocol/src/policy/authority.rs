@@ -2,7 +2,7 @@
 //! key. Both hold from their receipt on; the next commit that changes the membership writes them there.
 
 use crate::consent::{
-    AuthorityChange, AuthoritySignature, KeyChangeSignature, Objection, PersonKeyChange, UnitGrantee,
+    AuthorityChange, AuthoritySignature, Grantee, KeyChangeSignature, Objection, PersonKeyChange, UnitGrantee,
 };
 use crate::credential::PersonKind;
 use crate::ids::{Hash, Millis, PersonId, PublicKey};
@@ -172,8 +172,8 @@ impl Signers {
     }
 }
 
-/// The key of somebody who answers for another unit of the home's municipality, or for all of it, and has no part in
-/// this log: what the leader of the holder's unit cannot make herself.
+/// The key of somebody who answers for another unit of the home's municipality, or for all of it, and has and had no part
+/// in this log: what the leader of the holder's unit cannot make herself.
 fn outsider(
     state: &ScopeState,
     context: &Context<'_>,
@@ -188,7 +188,13 @@ fn outsider(
         PersonKind::Leader => other,
         kind => kind == PersonKind::Administrator,
     };
-    let apart = state.present().all(|m| m.person != certificate.person);
+    let apart = state.present().map(|m| m.person).chain(state.gone.iter().map(|g| g.person));
+    let granted = |g: &Grantee| match g {
+        Grantee::Person(named) => named.person == certificate.person,
+        Grantee::Unit(named) => named.leader == certificate.person || Some(named.unit) == certificate.unit,
+    };
+    let apart = apart.into_iter().all(|person| person != certificate.person)
+        && !state.grants.iter().any(|f| f.in_force_since != 0 && granted(&f.grant.grantee));
     let ours = certificate.municipality == context.home && certificate.person == signature.signer;
     if !ours || !answers || !apart {
         return Err(Refusal::NotAnAuthority);

@@ -7,7 +7,7 @@ use crate::event::{Commit, Event};
 use crate::ids::{DeviceId, Millis, Municipality, PersonId, PublicKey};
 use crate::limits;
 use crate::membership::{Member, Membership, Role, ScopeKind};
-use crate::policy::{Action, Author, Context, entry, handover, require};
+use crate::policy::{Action, Author, Context, entry, handover, require, withdrawal};
 use crate::refusal::Refusal;
 use crate::state::{Employment, ScopeState, Status};
 use std::collections::BTreeSet;
@@ -33,6 +33,7 @@ pub(super) fn decide(
     // A handover stands even where its commit cannot be processed: who comes back then is who it left.
     let before = if commit.handover.is_some() { &next.membership.members } else { &state.membership.members };
     next.before_last_commit = remaining(before, state, &next);
+    next.settle_employments();
     next.epoch = state.epoch.saturating_add(1);
     next.epoch_since = context.now;
     next.rejected = Permit::No;
@@ -167,12 +168,13 @@ fn rewrite(
         if outcome.narrowed {
             next.gentle = Permit::No;
         }
-        if let Some(until) = outcome.seat {
-            next.employments.retain(|e| e.person != person);
-            next.employments.extend(until.map(|until| Employment { person, until }));
+        let Some((until, after)) = outcome.seat.zip(new.member(person)) else { continue };
+        next.employments.retain(|e| (e.person, e.basis) != (person, after.basis));
+        if let Some(until) = until {
+            withdrawal::lift_end(&mut next, after);
+            next.employments.push(Employment { person, basis: after.basis, until });
         }
     }
-    next.employments.sort_by_key(|e| e.person);
     if next.next_authority.as_ref() == Some(&new.authority) {
         next.next_authority = None;
     }

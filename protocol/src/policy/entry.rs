@@ -107,15 +107,14 @@ fn granted(
     match grant.grantee {
         Grantee::Person(p) if p.person == member.person && p.person_key == member.person_key => Ok(None),
         Grantee::Person(_) => Err(Refusal::GrantMismatch),
-        Grantee::Unit(unit) => {
-            state.not_ended(unit.unit, member.person, fact.in_force_since)?;
-            match (unit.leader == member.person, grant.access) {
-                (true, _) if unit.leader_key == member.person_key => Ok(None),
-                (true, _) => Err(Refusal::KeyNotPinned),
-                (false, Access::Custody) => Err(Refusal::GrantMismatch),
-                (false, _) => vouched(state, context, &unit, member, vouchers).map(Some),
+        Grantee::Unit(unit) => match (unit.leader == member.person, grant.access) {
+            (true, _) if unit.leader_key == member.person_key => {
+                state.not_ended(unit.unit, member.person, fact.in_force_since).map(|()| None)
             }
-        }
+            (true, _) => Err(Refusal::KeyNotPinned),
+            (false, Access::Custody) => Err(Refusal::GrantMismatch),
+            (false, _) => vouched(state, context, (&unit, fact.in_force_since), member, vouchers).map(Some),
+        },
     }
 }
 
@@ -123,7 +122,7 @@ fn granted(
 fn vouched(
     state: &ScopeState,
     context: &Context<'_>,
-    unit: &UnitGrantee,
+    (unit, since): (&UnitGrantee, Millis),
     member: &Member,
     vouchers: &[Voucher],
 ) -> Result<Millis, Refusal> {
@@ -142,6 +141,7 @@ fn vouched(
             && assignment.unit == unit.unit
             && assignment.person == member.person
             && assignment.scope == state.scope()
+            && state.employs(unit.unit, member.person, since, assignment.assigned_at)
         {
             return Ok(employee.expires_at);
         }
@@ -187,7 +187,8 @@ fn employed(
     let leaders = state.membership.members.iter().filter(|m| m.role == Role::Leader);
     let grantees = leaders.map(|m| UnitGrantee { unit, leader: m.person, leader_key: m.person_key });
     let mut words = grantees
-        .flat_map(|grantee| vouchers.iter().filter_map(move |v| employee(v, &grantee, member, context.now).ok()));
+        .flat_map(|grantee| vouchers.iter().filter_map(move |v| employee(v, &grantee, member, context.now).ok()))
+        .filter(|e| state.employs(unit, member.person, Millis::MAX, e.issued_at));
     words.next().map(|e| Some(e.expires_at)).ok_or(Refusal::VoucherMissing)
 }
 
@@ -206,15 +207,17 @@ pub(super) fn check_new_holder(
         return Err(Refusal::NotOnCard);
     }
     let fact = state.grant(&member.basis).ok_or(Refusal::GrantMissing)?;
-    if let Some(unit) = fact.grant.grantee.unit() {
+    if let Some(unit) = fact.grant.grantee.unit().filter(|unit| unit.leader == member.person) {
         state.not_ended(unit.unit, member.person, fact.in_force_since)?;
     }
     state.reconciled(context.now, fact, member.person, &units(fact, identities))?;
-    check_holder(context, fact, member, vouchers)
+    check_holder(state, context, fact, member, vouchers)
 }
 
-/// Whether this member may hold the log under `fact`: by name, or as an employee whose leader says so.
+/// Whether this member may hold the log under `fact`: by name, or as an employee whose leader says so, and since they were
+/// ended here.
 pub(super) fn check_holder(
+    state: &ScopeState,
     context: &Context<'_>,
     fact: &GrantFact,
     member: &Member,
@@ -228,10 +231,12 @@ pub(super) fn check_holder(
         Grantee::Person(_) => Err(Refusal::GrantMismatch),
         Grantee::Unit(unit) if unit.leader == member.person && unit.leader_key == member.person_key => Ok(()),
         Grantee::Unit(unit) => {
+            let still =
+                |e: &EmployeeCertificate| state.employs(unit.unit, member.person, fact.in_force_since, e.issued_at);
             let held = vouchers
                 .iter()
                 .filter_map(|v| employee(v, &unit, member, context.now).ok())
-                .any(|e| e.may_hold == Permit::Yes);
+                .any(|e: EmployeeCertificate| e.may_hold == Permit::Yes && still(&e));
             if held { Ok(()) } else { Err(Refusal::VoucherMissing) }
         }
     }

@@ -161,7 +161,7 @@ fn hold(context: &Context<'_>, genesis: &Genesis, founder: &Member, state: &Scop
     if fact.grant.moves_to.is_some_and(|to| to != context.home) {
         return Err(Refusal::MoveNotConsented);
     }
-    entry::check_holder(context, fact, founder, &genesis.vouchers)
+    entry::check_holder(state, context, fact, founder, &genesis.vouchers)
 }
 
 /// Journal and concerns: founded by the card's holder under the card's authority. The journal has
@@ -278,7 +278,7 @@ fn heir(
         let (holder, _) = seat(Role::Holder, fact.id);
         let units = entry::units(fact, std::slice::from_ref(&identity));
         let reconciled = state.reconciled(context.now, fact, person, &units);
-        if reconciled.and_then(|()| entry::check_holder(context, fact, &holder, &genesis.vouchers)).is_ok() {
+        if reconciled.and_then(|()| entry::check_holder(state, context, fact, &holder, &genesis.vouchers)).is_ok() {
             return Ok((holder, key));
         }
     }

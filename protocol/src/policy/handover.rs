@@ -269,10 +269,7 @@ impl Terms<'_> {
         next.membership = new.clone();
         next.gentle = Permit::No;
         next.settle_readmit(&self.state.membership);
-        let gone = self.state.membership.members.iter().filter(|m| new.member(m.person).is_none());
         let relieved = Some(self.offer.from).filter(|from| Some(*from) != self.takes());
-        let seatless: Vec<_> = gone.map(|m| m.person).chain(relieved).chain(self.takes()).collect();
-        next.employments.retain(|e| !seatless.contains(&e.person));
         let Some(holder) = self.takes() else {
             next.status = Status::Closed;
             return next;

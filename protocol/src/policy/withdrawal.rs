@@ -127,7 +127,7 @@ fn end_seats(state: &ScopeState, next: &mut ScopeState, target: &Target, signer:
     }
     for member in &gone {
         if let Some(unit) = unit_of(state, member) {
-            note_ended(next, unit, member.person, now);
+            note_ended(next, Ended { unit, person: member.person, at: now, word: 0 });
         }
         // Whoever withdrew from this person, by name or with their unit, is asked before the person is
         // let in again on whatever grant.
@@ -140,10 +140,19 @@ fn end_seats(state: &ScopeState, next: &mut ScopeState, target: &Target, signer:
     !gone.is_empty()
 }
 
-/// The latest end counts.
-fn note_ended(next: &mut ScopeState, unit: UnitId, person: PersonId, at: Millis) {
-    next.ended.retain(|e| (e.unit, e.person) != (unit, person));
-    next.ended.push(Ended { unit, person, at });
+/// The latest end counts, of the family's and of the leader's each.
+fn note_ended(next: &mut ScopeState, ended: Ended) {
+    let same = |e: &Ended| (e.unit, e.person, e.word == 0) == (ended.unit, ended.person, ended.word == 0);
+    let before = next.ended.iter().filter(|e| same(e)).map(|e| e.word).max().unwrap_or(0);
+    next.ended.retain(|e| !same(e));
+    next.ended.push(Ended { word: ended.word.max(before), ..ended });
+}
+
+/// Who has come in on a word of the leader's that came after an end is in again.
+pub(super) fn lift_end(next: &mut ScopeState, member: &Member) {
+    if let Some(unit) = unit_of(next, member) {
+        next.ended.retain(|e| e.word == 0 || (e.unit, e.person) != (unit, member.person));
+    }
 }
 
 /// From now on a grant to this party needs `by`'s own signature.
@@ -210,7 +219,9 @@ pub(super) fn employee_ends(
     }
     let mut next = state.clone();
     spend(&mut next, signed.end.id())?;
-    note_ended(&mut next, end.unit, end.person, context.now);
+    // No end is without a time of the leader's: 0 is a withdrawal's.
+    let word = end.ended_at.max(1);
+    note_ended(&mut next, Ended { unit: end.unit, person: end.person, at: context.now, word });
     take_seat(&mut next, &member);
     Ok(next)
 }

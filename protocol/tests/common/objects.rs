@@ -85,12 +85,19 @@ impl World {
             person_key: self.person(who).public(),
             may_hold: Permit::Yes,
             may_act: Permit::Yes,
+            issued_at: START - DAY,
             expires_at: START + 700 * DAY,
         }
     }
 
     pub fn assignment(&self, leader: Who, who: Who, scope: ScopeId) -> UnitAssignment {
-        UnitAssignment { unit: self.person(leader).unit.unwrap(), person: self.id(who), scope, salt: [0; 16] }
+        UnitAssignment {
+            unit: self.person(leader).unit.unwrap(),
+            person: self.id(who),
+            scope,
+            assigned_at: START - DAY,
+            salt: [0; 16],
+        }
     }
 
     /// The leader's word for an employee in a scope.
@@ -109,7 +116,13 @@ impl World {
     }
 
     pub fn employee_end(&self, leader: Who, who: Who, scope: ScopeId) -> Statement {
-        let end = EmployeeEnd { unit: self.person(leader).unit.unwrap(), person: self.id(who), scope, salt: [0; 16] };
+        let end = EmployeeEnd {
+            unit: self.person(leader).unit.unwrap(),
+            person: self.id(who),
+            scope,
+            ended_at: START,
+            salt: [0; 16],
+        };
         Statement::EmployeeEnd(SignedEmployeeEnd {
             leader: self.id(leader),
             end: Signed::sign(&end, &self.person(leader).key),

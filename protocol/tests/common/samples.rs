@@ -170,7 +170,7 @@ impl Samples {
     }
 
     fn end(&self) -> EmployeeEnd {
-        EmployeeEnd { unit: SCHOOL, person: self.world.id(TEACHER), scope: CARD, salt: [1; 16] }
+        EmployeeEnd { unit: SCHOOL, person: self.world.id(TEACHER), scope: CARD, ended_at: START, salt: [1; 16] }
     }
 
     fn attested(&self) -> AttestedConsent {

@@ -58,11 +58,7 @@ fn until(state: &ScopeState, member: &Member) -> u64 {
     if !by_grant && member.role != Role::Employee {
         return ALWAYS;
     }
-    let employed = state
-        .employments
-        .iter()
-        .filter(|employment| employment.person == member.person)
-        .map(|employment| employment.until);
+    let employed = state.employed_until(member).into_iter();
     let granted = state.grant(&member.basis).filter(|_| by_grant).into_iter().flat_map(|fact| {
         let paper = fact.attested.iter().filter(|a| !fact.signers.contains(&a.person));
         paper.map(|a| a.until).chain([fact.grant.expires_at])

@@ -26,9 +26,10 @@ fn assignment(by: &Insider, person: PersonId, person_key: [u8; 32], unit: UnitId
         person_key,
         may_hold: Permit::Yes,
         may_act: Permit::Yes,
+        issued_at: 1,
         expires_at: u64::MAX,
     };
-    let assigned = UnitAssignment { unit, person, scope, salt: [1; 16] };
+    let assigned = UnitAssignment { unit, person, scope, assigned_at: 1, salt: [1; 16] };
     Content::Assignment(Assignment {
         log: stafett_protocol::ids::LogId::default(),
         person_name: "Mor Moen".into(),

@@ -173,7 +173,7 @@ impl Client {
             CallFailed::Unreachable(why) => {
                 Problem { blame: crate::client::input::Blame::Net, ..Problem::rule(Cause::Unreachable, why) }
             }
-            CallFailed::Refused { code, detail } => Problem::heard(&code, detail),
+            CallFailed::Refused { code, detail } => Problem::quoting(&code, detail),
         })?;
         let reply: JoinReply = decode(&body).map_err(damaged)?;
         if key_hash(&reply.municipality_key) != code.municipality_key || reply.municipality != code.municipality {

@@ -186,12 +186,15 @@ impl Client {
     fn employ(&mut self, certificate: &PersonCertificate, invite: &Invite) -> Result<(), Problem> {
         let me = self.me()?;
         let unit = me.unit.clone().ok_or_else(|| Problem::rule(Cause::NoUnit, "only a leader of a unit employs"))?;
+        let issued_at = self.time_of_word();
+        let me = self.me()?;
         let employee = EmployeeCertificate {
             unit: unit.unit,
             person: certificate.person,
             person_key: certificate.person_key,
             may_hold: invite.may_hold,
             may_act: invite.may_act,
+            issued_at,
             expires_at: self.home_now().saturating_add(limits::CONSENT_MAX_MILLIS),
         };
         let employee = Signed::sign(&employee, &me.person_key()?);

@@ -177,6 +177,7 @@ impl Client {
         let Ok(certificate) = employee.verify(&me.person_public()?) else {
             return Err(Problem::rule(Cause::NotAnEmployee, "that person is not an employee of your unit"));
         };
+        let said_at = self.time_of_word();
         if certificate.may_act != Permit::Yes {
             return Err(Problem::rule(
                 Cause::MayNotAct,
@@ -194,7 +195,13 @@ impl Client {
             };
             let wanted = scopes.is_empty() || notice.scope_kind == ScopeKind::Card || scopes.contains(&notice.scope);
             if wanted {
-                let assignment = UnitAssignment { unit: unit.unit, person, scope: notice.scope, salt: self.random() };
+                let assignment = UnitAssignment {
+                    unit: unit.unit,
+                    person,
+                    scope: notice.scope,
+                    assigned_at: said_at,
+                    salt: self.random(),
+                };
                 by_holder.entry((notice.holder, notice.log)).or_default().push(Signed::sign(&assignment, &key));
             }
         }
@@ -229,10 +236,12 @@ impl Client {
             return Err(crate::client::log::withdrawal::holder_stays());
         }
         let log = notices.first().map(|n| n.log.to_string());
+        let said_at = self.time_of_word();
         let mut ended = 0;
         for notice in notices.into_iter().filter(|n| n.holder != person) {
             let Grantee::Unit(unit) = notice.grantee else { continue };
-            let end = EmployeeEnd { unit: unit.unit, person, scope: notice.scope, salt: self.random() };
+            let end =
+                EmployeeEnd { unit: unit.unit, person, scope: notice.scope, ended_at: said_at, salt: self.random() };
             let signed = SignedEmployeeEnd { leader: own, end: Signed::sign(&end, &key) };
             self.write_letter(notice.holder, Content::EmployeeEnd(signed));
             ended += 1;

@@ -1,6 +1,7 @@
 //! Ending access: for the family as easy as giving it (GDPR 7(3)), one statement for each scope, told to everyone there.
 
 use crate::client::input::{Cause, Problem, WithdrawTarget};
+use crate::client::keys::mail_key;
 use crate::client::scope::{Scope, Standing};
 use crate::client::words::rfc3339;
 use crate::client::{Answer, Client, people};
@@ -13,7 +14,7 @@ use stafett_protocol::letter::Content;
 use stafett_protocol::membership::{Member, Role, ScopeKind};
 use stafett_protocol::policy::{Action, can};
 use stafett_protocol::signed::Signed;
-use stafett_protocol::state::{GrantFact, ScopeState, Veto};
+use stafett_protocol::state::{GrantFact, ScopeState};
 use stafett_protocol::statement::Statement;
 
 /// How long the holder waits for somebody of the family to end in a concern what they ended on the card.
@@ -69,6 +70,12 @@ impl Client {
         let Some(s) = self.scopes.get(&withdrawal.scope).filter(|s| s.standing != Standing::Withdrawn) else {
             return Ok(());
         };
+        // Read for a place in it, the chain as far as it is here may be from before it: an old story or not, it will say.
+        if s.standing == Standing::Joining && self.welcome(withdrawal.scope).is_some() {
+            let key = mail_key("unheeded", &[&signed.withdrawal.id().0]);
+            self.table.write(Space::Mail, &key, encode(signed));
+            return Ok(());
+        }
         let state = s.replica.state();
         let Some(member) = state.present().find(|m| m.person == me) else { return Ok(()) };
         let key = state
@@ -91,6 +98,20 @@ impl Client {
         Ok(())
     }
 
+    /// What this device was told while it read a chain for a place in it counts as soon as it has read it.
+    pub(crate) fn heed_what_waited(&mut self) -> Result<(), Problem> {
+        let all = mail_key("unheeded", &[]);
+        let waited = self.table.scan(Space::Mail, &all).map(|(key, value)| (key.to_vec(), decode(value)));
+        let waited: Vec<(Vec<u8>, SignedWithdrawal)> =
+            waited.filter_map(|(key, said)| Some((key, said.ok()?))).collect();
+        for (key, signed) in waited {
+            // Put back where the chain is still being read.
+            self.table.delete(Space::Mail, &key);
+            self.heed_withdrawal(&signed)?;
+        }
+        Ok(())
+    }
+
     /// Whether the withdrawal for which this device left a scope is in these facts, and others than this device's seat are
     /// what it has ended: a colleague's seat that the person has exchanged for the baton, which this device had not heard.
     pub(crate) fn was_told_too_much(&self, state: &ScopeState) -> bool {
@@ -98,33 +119,21 @@ impl Client {
         ended.and_then(|id| decode::<Hash>(id).ok()).is_some_and(|id| state.spent.contains(&id))
     }
 
-    /// A part of the log that was begun while we withdrew, and that we did not know of, stands on a copy of the
-    /// card's grant: what we ended on the card ends there, too, and what the family ended ends by the holder.
+    /// A part of the log that the family did not know of when they withdrew, or that was begun since on a word of theirs
+    /// that came after it: what they ended on the card ends there, too, by who said so, or by the holder.
     pub(crate) fn extend_withdrawals(&mut self) -> Result<(), Problem> {
-        let (me, now) = (self.me()?.person, self.home_now());
-        let withdrawn = |(_, value): &(Vec<u8>, Vec<u8>)| {
-            let out = decode::<crate::client::queue::OutStatement>(value).ok()?;
-            matches!(out.statement, Statement::Withdrawal(_)).then_some(out.scope)
-        };
-        let said: Vec<ScopeId> = self.queued_rows("s").iter().filter_map(withdrawn).collect();
-        let mut behind = vec![];
+        let (said, granted) = self.said_and_granted();
         let behind_card = |s: &&Scope| s.standing == Standing::Member && !said.contains(&s.id());
+        let mut behind = vec![];
         for s in self.scopes.values().filter(behind_card) {
             let state = s.replica.state();
             let card = state.card.and_then(|card| self.scopes.get(&card)).map(|c| c.replica.state());
-            let Some(card) = card.filter(|card| card.scope() != state.scope()) else { continue };
-            // Nobody is let into what is dormant: those of the family who can still come in go first.
-            let waits = |person: PersonId| state.present().all(|m| m.person != person) && self.can_be_asked_in(person);
-            let holds = state.holder().is_some_and(|h| h.person == me);
-            let holds = holds && !state.authority().persons().any(|p| waits(p.person));
-            let copies = state.grants.iter().filter(|f| f.ended_at == 0).filter(|f| {
-                let ended_at = card.grant(&f.id).map_or(0, |on_card| on_card.ended_at);
-                // Its giver says so everywhere, and may be lost or apart: then whoever holds passes it on.
-                let late = holds && now >= ended_at.saturating_add(GIVER_PATIENCE_MILLIS);
-                let by_family = |v: &Veto| (late || v.by == me) && v.grantee == f.grant.grantee;
-                ended_at != 0 && card.vetoes.iter().any(by_family)
-            });
-            behind.extend(copies.map(|f| (state.log(), state.scope(), f.id)));
+            let Some(card) = card.filter(|card| card.scope() != state.scope() && !granted.contains(&card.scope()))
+            else {
+                continue;
+            };
+            let over = state.grants.iter().filter(|f| f.ended_at == 0 && self.is_over_on(card, state, f));
+            behind.extend(over.map(|f| (state.log(), state.scope(), f.id)));
         }
         for (log, scope, grant) in behind {
             // Once: it waits in the outbox until the home has answered.
@@ -135,6 +144,48 @@ impl Client {
             }
         }
         Ok(())
+    }
+
+    /// Scopes for which a withdrawal of ours waits to be sent, and those for which a consent does.
+    fn said_and_granted(&self) -> (Vec<ScopeId>, Vec<ScopeId>) {
+        let (mut said, mut granted) = (vec![], vec![]);
+        for (_, value) in self.queued_rows("s") {
+            match decode::<crate::client::queue::OutStatement>(&value).map(|out| (out.statement, out.scope)) {
+                Ok((Statement::Withdrawal(_), scope)) => said.push(scope),
+                Ok((Statement::Grant(_), scope)) => granted.push(scope),
+                _ => {}
+            }
+        }
+        (said, granted)
+    }
+
+    /// Whether the card says that this grant of another scope of its log is over, and it is for us to say so there.
+    fn is_over_on(&self, card: &ScopeState, state: &ScopeState, fact: &GrantFact) -> bool {
+        let Ok(me) = self.me().map(|m| m.person) else { return false };
+        let grantee = &fact.grant.grantee;
+        let theirs = || card.grants.iter().filter(|f| f.grant.grantee.is_same_party(grantee));
+        let stands = |f: &GrantFact| f.ended_at == 0 && f.in_force_since != 0;
+        // A copy of the card's own ends with it; any other, where nothing on the card is left for the party.
+        let copied = card.grant(&fact.id);
+        let (ended_at, again) = match copied {
+            Some(on_card) => (on_card.ended_at, false),
+            None if theirs().any(stands) => return false,
+            None => {
+                let signed = theirs().any(|f| f.ended_at == 0 && f.signers.contains(&me));
+                (theirs().map(|f| f.ended_at).max().unwrap_or(0), signed)
+            }
+        };
+        // Nobody is let into what is dormant: those of the family who can still come in go first.
+        let waits = |person: PersonId| state.present().all(|m| m.person != person) && self.can_be_asked_in(person);
+        let holds =
+            || state.holder().is_some_and(|h| h.person == me) && !state.authority().persons().any(|p| waits(p.person));
+        // Its giver says so everywhere, and may be lost or apart: then whoever holds passes it on.
+        let late = || self.home_now() >= ended_at.saturating_add(GIVER_PATIENCE_MILLIS) && holds();
+        let mut by = card.vetoes.iter().filter(|v| match copied {
+            Some(_) => v.grantee == *grantee,
+            None => v.grantee.is_same_party(grantee),
+        });
+        ended_at != 0 && by.any(|v| (v.by == me && !again) || late())
     }
 
     /// Whoever withdrew may have lost the device that should have told the home, or had it set back: what the others were

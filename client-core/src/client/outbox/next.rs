@@ -238,12 +238,11 @@ impl Client {
                         let Ok(employee) = voucher.employee.verify(&unit.leader_key) else {
                             continue;
                         };
-                        let ended = state
-                            .ended
-                            .iter()
-                            .any(|e| e.person == *person && e.unit == unit.unit && e.at >= fact.in_force_since);
+                        let said = voucher.assignment.as_ref().and_then(|signed| signed.peek().ok());
+                        let said = said.map_or(0, |assignment| assignment.assigned_at);
+                        let employed = state.employs(unit.unit, *person, fact.in_force_since, said);
                         let acts = employee.may_act == Permit::Yes && self.home_now() < employee.expires_at;
-                        if employee.unit == unit.unit && acts && !ended {
+                        if employee.unit == unit.unit && acts && employed {
                             let voucher = Some(voucher.clone());
                             seats.push(Seat { person: *person, person_key: employee.person_key, role, basis, voucher });
                         }

@@ -1,0 +1,243 @@
+//! A home that a process holds for as long as it runs: it stays on the stream, takes in what comes, and serves whoever comes
+//! to its door, with or without a net.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use serde_json::Value;
+use stafett_client_core::client::input::{Command as Wish, Input};
+use tokio::time::{Instant, sleep_until};
+
+use crate::host::door::{Answer, Ask, Door, Visit};
+use crate::host::fault::{Exit, Fault};
+use crate::host::open_home::{HEARTBEAT, OpenHome, SILENCE, silent};
+use crate::host::transport::{Backoff, FrameStream, TransportError};
+
+type Connecting = Pin<Box<dyn Future<Output = Result<FrameStream, TransportError>>>>;
+
+/// The road to the server, from the one end to the other.
+enum Road {
+    /// Nobody there; tried again then.
+    Away(Instant),
+    Opening(Connecting),
+    Open(Box<FrameStream>),
+}
+
+/// What happens next.
+#[allow(clippy::large_enum_variant, reason = "one lives at a time")]
+enum Event {
+    Visit(Visit),
+    NoDoor,
+    TryAgain,
+    Opened(Result<FrameStream, TransportError>),
+    Frame(Result<Option<Vec<u8>>, TransportError>),
+    PatienceOver,
+}
+
+/// Who waits for the server, and how long.
+struct Waiting {
+    visit: Visit,
+    until: Option<Instant>,
+}
+
+struct Serving<'a> {
+    session: &'a mut OpenHome,
+    road: Road,
+    backoff: Backoff,
+    /// Nothing is under way.
+    settled: bool,
+    waiting: Vec<Waiting>,
+    shown: Value,
+}
+
+/// Serves until a rule ends it; lost connections are tried again. `show` hears the counts whenever something has settled.
+pub async fn serve(session: &mut OpenHome, mut door: Option<Door>, mut show: impl FnMut(&Value)) -> Result<(), Fault> {
+    let road = Road::Away(Instant::now());
+    let (settled, waiting, shown) = (false, vec![], Value::Null);
+    let mut serving = Serving { session, road, backoff: Backoff::fresh(), settled, waiting, shown };
+    loop {
+        match serving.next(&mut door).await {
+            Event::Visit(visit) => serving.visited(visit).await?,
+            Event::NoDoor => door = None,
+            Event::TryAgain => serving.set_out()?,
+            Event::Opened(opened) => serving.opened(opened).await?,
+            Event::Frame(heard) => serving.heard(heard).await?,
+            Event::PatienceOver => {}
+        }
+        serving.report(&mut show).await?;
+    }
+}
+
+impl Serving<'_> {
+    async fn next(&mut self, door: &mut Option<Door>) -> Event {
+        let patience = self.waiting.iter().filter_map(|one| one.until).min();
+        let visitor = async {
+            match door {
+                Some(door) => door.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        let road = async {
+            match &mut self.road {
+                Road::Away(until) => {
+                    sleep_until(*until).await;
+                    Event::TryAgain
+                }
+                Road::Opening(connecting) => Event::Opened(connecting.await),
+                Road::Open(stream) => Event::Frame(stream.next(HEARTBEAT).await),
+            }
+        };
+        let over = async {
+            match patience {
+                Some(until) => sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            visit = visitor => visit.map_or(Event::NoDoor, Event::Visit),
+            event = road => event,
+            () = over => Event::PatienceOver,
+        }
+    }
+
+    fn set_out(&mut self) -> Result<(), Fault> {
+        self.road = Road::Opening(Box::pin(self.session.road()?));
+        Ok(())
+    }
+
+    async fn visited(&mut self, visit: Visit) -> Result<(), Fault> {
+        match &visit.ask {
+            Ask::Wish(wish) => {
+                let wish = wish.clone();
+                let (outcome, file) = self.perform(wish).await?;
+                visit.answer(Answer { outcome, file, awaits_certificate: self.session.awaits_certificate() });
+                return Ok(());
+            }
+            // Whoever asks wants to hear of what the server has now, not of what it has sent by itself.
+            Ask::Sync => {
+                self.leave().await?;
+                self.set_out()?;
+                self.waiting.push(Waiting { visit, until: None });
+            }
+            Ask::Reach { millis } => {
+                let until = Instant::now() + Duration::from_millis(*millis);
+                if matches!(self.road, Road::Away(_)) {
+                    self.set_out()?;
+                }
+                self.waiting.push(Waiting { visit, until: Some(until) });
+            }
+        }
+        Ok(())
+    }
+
+    /// A refusal is the visitor's; what cannot be saved ends the process.
+    async fn perform(&mut self, wish: Wish) -> Result<(Result<Value, Fault>, Option<Vec<u8>>), Fault> {
+        match self.session.step(Input::Command(wish)).await {
+            Ok(step) => {
+                // A wish that sends nothing leaves what is under way as it was.
+                self.settled &= step.frames.is_empty();
+                self.send(step.frames).await?;
+                let answer =
+                    step.answer.ok_or_else(|| Fault::new(Exit::Damaged, "no-answer", "the core did not answer"));
+                Ok((answer, step.file))
+            }
+            Err(fault) if fault.exit == Exit::Damaged => Err(fault),
+            Err(fault) => Ok((Err(fault), None)),
+        }
+    }
+
+    async fn send(&mut self, frames: Vec<Vec<u8>>) -> Result<(), Fault> {
+        let Road::Open(stream) = &mut self.road else { return Ok(()) };
+        match stream.send(frames).await {
+            Ok(()) => Ok(()),
+            Err(error) => self.lost(error.into()).await,
+        }
+    }
+
+    async fn opened(&mut self, opened: Result<FrameStream, TransportError>) -> Result<(), Fault> {
+        match opened {
+            Ok(stream) => {
+                self.road = Road::Open(Box::new(stream));
+                self.shown = Value::Null;
+                let step = self.session.steps([Input::Connected]).await?;
+                self.settled = step.settled;
+                self.send(step.frames).await
+            }
+            Err(error) => self.lost(error.into()).await,
+        }
+    }
+
+    async fn heard(&mut self, heard: Result<Option<Vec<u8>>, TransportError>) -> Result<(), Fault> {
+        let Road::Open(stream) = &mut self.road else { return Ok(()) };
+        match heard {
+            Ok(None) if stream.silence() > SILENCE => self.lost(silent().into()).await,
+            Ok(None) => match stream.ping().await {
+                Ok(()) => Ok(()),
+                Err(error) => self.lost(error.into()).await,
+            },
+            Ok(Some(first)) => match stream.together(Duration::ZERO).await {
+                Ok(more) => {
+                    let frames = std::iter::once(first).chain(more).map(Input::Frame);
+                    let step = self.session.steps(frames).await?;
+                    self.settled = step.settled;
+                    self.send(step.frames).await
+                }
+                Err(error) => self.lost(error.into()).await,
+            },
+            Err(error) => self.lost(error.into()).await,
+        }
+    }
+
+    /// The stream broke, or never came. A new device may wait for its certificate so, too.
+    async fn lost(&mut self, fault: Fault) -> Result<(), Fault> {
+        self.leave().await?;
+        for one in std::mem::take(&mut self.waiting) {
+            one.visit.answer(self.answered(Err(fault.clone())));
+        }
+        if fault.exit != Exit::Unreachable && !self.session.awaits_certificate() {
+            return Err(fault);
+        }
+        self.road = Road::Away(Instant::now() + self.backoff.step());
+        Ok(())
+    }
+
+    async fn leave(&mut self) -> Result<(), Fault> {
+        if let Road::Open(stream) = std::mem::replace(&mut self.road, Road::Away(Instant::now())) {
+            stream.close().await;
+            self.session.step(Input::Disconnected).await?;
+        }
+        self.settled = false;
+        Ok(())
+    }
+
+    /// Tells what has settled to whoever waits for it, and to the person in front of this process.
+    async fn report(&mut self, show: &mut impl FnMut(&Value)) -> Result<(), Fault> {
+        let now = Instant::now();
+        let connected = matches!(self.road, Road::Open(_)) && self.settled;
+        let over = |one: &Waiting| one.until.is_some_and(|until| until <= now);
+        if !connected && !self.waiting.iter().any(over) {
+            return Ok(());
+        }
+        let counts = self.session.perform(Wish::SyncCounts).await?;
+        let (done, still): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|one| connected || over(one));
+        self.waiting = still;
+        for one in done {
+            let late = || Fault::new(Exit::Unreachable, "unreachable", "no answer in time");
+            one.visit.answer(self.answered(if connected { Ok(counts.clone()) } else { Err(late()) }));
+        }
+        if connected {
+            self.backoff = Backoff::fresh();
+            if counts != self.shown {
+                show(&counts);
+                self.shown = counts;
+            }
+        }
+        Ok(())
+    }
+
+    fn answered(&self, outcome: Result<Value, Fault>) -> Answer {
+        Answer { outcome, file: None, awaits_certificate: self.session.awaits_certificate() }
+    }
+}
