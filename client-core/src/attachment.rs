@@ -1,5 +1,5 @@
 //! Files as they leave the device: cut into parts, each sealed under the file's own random key, which stands in the
-//! change that refers to it (design `protocol.md` 2). Where a part belongs is sealed with it.
+//! change that refers to it (`docs/protocol.md` 14). Where a part belongs is sealed with it.
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};

@@ -214,7 +214,7 @@ fn replay(
     taken
 }
 
-/// Invariants over every state on the way (`quality.md`).
+/// Invariants over every state on the way.
 fn check_state(report: &mut Report, state: &ScopeState, log: LogId, now: u64) {
     let (scope, seq) = (state.scope(), state.position.seq);
     report.check(scope, seq, state.log() == log, "the record is of another log");

@@ -1,5 +1,5 @@
 //! Attachments: files beside the chain, sealed in parts by their author's device, named in the change that refers
-//! to them (design `protocol.md` 2). What counts as one in a scope, the chain says ([`crate::state::ScopeState`]);
+//! to them (`docs/protocol.md` 14). What counts as one in a scope, the chain says ([`crate::state::ScopeState`]);
 //! so the root of a transfer covers it, and a new home knows what it has to fetch.
 
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes, encode};

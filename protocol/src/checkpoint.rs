@@ -1,13 +1,14 @@
 //! Checkpoints: the compacted document of a scope beside its chain, sealed and signed by a member, so that a
-//! newcomer need not open ten thousand events before it sees anything (design `protocol.md` 2). What one says
+//! newcomer need not open ten thousand events before it sees anything (`docs/protocol.md` 14). What one says
 //! is its author's claim until the events behind it have been read; it deletes nothing.
 
 use crate::codec::{Malformed, TlsDeserialize, TlsSerialize, TlsSize, VLBytes, decode};
 use crate::event::Position;
+use crate::group::public_group;
 use crate::ids::{DeviceId, Hash, PublicKey, ScopeId, hash};
 use crate::membership::Membership;
 use crate::refusal::Refusal;
-use crate::replica::{Replica, group_id, public_group};
+use crate::replica::{Replica, group_id};
 use crate::signed::Signed;
 use crate::state::ScopeState;
 

@@ -1,5 +1,5 @@
 //! Invitation codes: how a person comes to a server, and how the two people authenticate each other's
-//! keys without the server in between (design `protocol.md` 5).
+//! keys without the server in between (`docs/protocol.md` 12).
 
 use crate::codec::{Malformed, TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
 use crate::ids::{Hash, Municipality, PersonId, PublicKey, bytes_from_hex, hash, to_hex};

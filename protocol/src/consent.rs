@@ -1,6 +1,6 @@
 //! Consent and what speaks for it: grants, withdrawals, a unit leader's certificates, changes of
 //! authority and of keys. Every one is for **one scope**, so that nobody learns of a concern that is
-//! not theirs (design `protocol.md` 1, 4).
+//! not theirs (`docs/protocol.md` 7).
 
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 use crate::credential::PersonCertificate;
@@ -30,7 +30,7 @@ impl Access {
     }
 }
 
-/// Consent is given to a service, not to a named employee (`domain.md` 2a); persons only outside units.
+/// Consent is given to a service, not to a named employee; persons only outside units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, TlsSerialize, TlsDeserialize, TlsSize)]
 #[repr(u8)]
 pub enum Grantee {
@@ -108,14 +108,14 @@ pub struct SignedGrant {
     pub grant: Signed<ConsentGrant>,
 }
 
-/// Consent on paper: holder and unit leader vouch for the scanned form (design `protocol.md` 4, Paper).
+/// Consent on paper: holder and unit leader vouch for the scanned form (`docs/protocol.md` 7).
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
 pub struct AttestedConsent {
     /// The very grant that the guardian or youth signed by hand.
     pub grant: VLBytes,
     /// The guardian (or youth) without a device.
     pub on_behalf_of: PersonId,
-    /// Salted hash of the scanned form (`protocol.md` 2).
+    /// Salted hash of the scanned form (`docs/protocol.md` 7).
     pub form: Hash,
 }
 
@@ -205,7 +205,7 @@ pub struct AuthorityChange {
     /// The authority that it replaces.
     pub from: Hash,
     pub to: ConsentAuthority,
-    /// Salted hash of the decision that holder and leader cite (`protocol.md` 2); all zero when the quorum itself signs.
+    /// Salted hash of the decision that holder and leader cite (`docs/protocol.md` 7); all zero when the quorum itself signs.
     pub decision: Hash,
 }
 

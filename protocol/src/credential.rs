@@ -1,5 +1,5 @@
 //! Who a leaf is: municipality → person → device, a chain of two signatures carried in the MLS Basic
-//! credential. Pseudonymous: random-looking ids, no name, no fødselsnummer (design `protocol.md` 1).
+//! credential. Pseudonymous: random-looking ids, no name, no fødselsnummer (`docs/protocol.md` 3).
 
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 use crate::ids::{DeviceId, Hash, Millis, Municipality, PersonId, PublicKey, UnitId, hash};

@@ -1,5 +1,5 @@
 //! The home's event chain: what is signed by devices, how it is ordered, what the home answers
-//! (design `protocol.md` 3).
+//! (`docs/protocol.md` 4).
 
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 use crate::consent::{SignedGrant, Voucher};
@@ -118,7 +118,7 @@ pub struct Commit {
     pub handover: Option<Handover>,
 }
 
-/// One or many Automerge changes of one author, sealed (design `protocol.md` 2).
+/// One or many Automerge changes of one author, sealed (`docs/protocol.md` 4).
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
 pub struct Change {
     pub salt: [u8; 32],

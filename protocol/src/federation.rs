@@ -1,5 +1,5 @@
 //! Municipalities that know each other: peer files, whose keys a home vouches for, and the relay by which
-//! a device reaches another home through its own server (design `protocol.md` 7, Relay and transport).
+//! a device reaches another home through its own server (`docs/protocol.md` 20).
 
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 use crate::credential::Credential;

@@ -1,6 +1,6 @@
 //! The baton passes: offers, acceptances, and what a commit carries to change the holder. One of each for
 //! every scope; neither an offer nor an acceptance reserves anything, both are judged at the commit's
-//! receipt (design `protocol.md` 6).
+//! receipt (`docs/protocol.md` 18).
 
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize};
 use crate::consent::{PersonGrantee, UnitGrantee};

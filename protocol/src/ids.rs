@@ -1,5 +1,5 @@
 //! Names of things: 16-byte ids that say nothing, and 32-byte SHA-256 hashes. One type per meaning, so
-//! that a person's id can never stand where a device's is expected (`security.md` C3).
+//! that a person's id can never stand where a device's is expected (attacks C3).
 
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize};
 use sha2::{Digest, Sha256};

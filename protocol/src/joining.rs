@@ -8,7 +8,7 @@ use crate::signed::Signed;
 use crate::wire::Unit;
 
 /// A key package, signed by its device with the time of upload: freshness is our own rule, since MLS
-/// lifetimes would lock out whoever was offline (`libraries.md` 1.6).
+/// lifetimes would lock out whoever was offline.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
 pub struct KeyPackageOffer {
     pub device: DeviceId,

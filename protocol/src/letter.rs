@@ -1,6 +1,6 @@
 //! Letters carry what must reach someone who is not (yet) in a group. HPKE-sealed to each device of the
 //! recipient, the sender's signature inside the seal; the recipient's own server keeps them until they
-//! are fetched (design `protocol.md` 2).
+//! are fetched (`docs/protocol.md` 11).
 
 use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 use crate::consent::{

@@ -12,7 +12,9 @@ pub mod commit_view;
 pub mod consent;
 pub mod credential;
 pub mod event;
+pub mod facts;
 pub mod federation;
+mod group;
 pub mod handover;
 pub mod http_signature;
 pub mod ids;
@@ -33,7 +35,7 @@ pub mod text;
 pub mod transfer;
 pub mod wire;
 
-/// The MLS suite of every group: draft code point 0x004F, ML-KEM-768 + X25519 (design `protocol.md` 2).
+/// The MLS suite of every group: draft code point 0x004F, ML-KEM-768 + X25519 (`docs/protocol.md` 5).
 pub const SUITE: openmls::prelude::Ciphersuite =
     openmls::prelude::Ciphersuite::MLS_128_MLKEM768X25519_AES128GCM_SHA256_Ed25519;
 

@@ -1,4 +1,4 @@
-//! Every limit of the protocol in one table, unit in the name (`quality.md`). Change a number here only.
+//! Every limit of the protocol in one table, unit in the name (`docs/protocol.md` 16). Change a number here only.
 
 /// A sealed change event.
 pub const CHANGE_EVENT_BYTES: usize = 256 * 1024;
@@ -10,6 +10,8 @@ pub const CHANGE_INFLATED_BYTES: usize = 4 * 1024 * 1024;
 pub const EVENT_HEADER_BYTES: usize = 1024;
 /// Envelopes in one bundle.
 pub const BUNDLE_ENVELOPES: usize = 256;
+/// Letters in one bundle.
+pub const BUNDLE_LETTERS: usize = 1024;
 /// One bundle, encoded.
 pub const BUNDLE_BYTES: usize = 8 * 1024 * 1024;
 /// Any other request body or frame.
@@ -135,6 +137,14 @@ pub const LINE_CHARS: usize = 300;
 pub const PASSAGE_CHARS: usize = 4_000;
 /// A note.
 pub const LONG_CHARS: usize = 16_000;
+/// Scopes in one sync.
+pub const SYNC_SCOPES: usize = 4096;
+/// Persons in one look-up.
+pub const LOOKED_UP_PERSONS: usize = 256;
+/// Persons whose key packages are fetched at once.
+pub const FETCHED_PERSONS: usize = 64;
+/// Codes of one person that may wait for use.
+pub const PERSON_CODES: i64 = 500;
 /// Life of a one-time code.
 pub const CODE_MAX_MILLIS: u64 = 14 * DAY_MILLIS;
 /// Dependencies of one Automerge change: the loose ends of everyone in the largest scope.

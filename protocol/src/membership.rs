@@ -1,6 +1,6 @@
 //! The membership extension of a scope's MLS group context: who is in, in which role, let in by what.
 //! It changes only in the commit that makes the change, and names devices by signature key, never by
-//! leaf index (design `protocol.md` 4).
+//! leaf index (`docs/protocol.md` 6).
 
 use crate::MEMBERSHIP_EXTENSION;
 use crate::codec::{Malformed, TlsDeserialize, TlsSerialize, TlsSize, decode, encode};

@@ -1,6 +1,6 @@
 //! A signed object is bytes plus signature. The bytes that were signed are kept and passed on as they
 //! came; nothing is encoded again to be verified. Every type has its own label, so that a signature
-//! on one can never be taken for another (`security.md` C4, W11).
+//! on one can never be taken for another (attacks C4, W11).
 
 use crate::codec::{
     Deserialize, Malformed, Serialize, Size, TlsDeserialize, TlsSerialize, TlsSize, VLBytes, decode, encode,

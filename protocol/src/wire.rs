@@ -1,5 +1,5 @@
 //! What client and server say to each other: the frames of the one stream, and with `joining` how it begins. Binary, exact
-//! `tls_codec`; events inside are signed themselves (design `protocol.md` 7, Relay and transport).
+//! `tls_codec`; events inside are signed themselves (`docs/protocol.md` 14).
 
 use crate::attachment::{AttachmentManifest, AttachmentPart, AttachmentPlace, AttachmentWants};
 use crate::checkpoint::{Checkpoint, CheckpointPart};

@@ -1,4 +1,4 @@
-//! Commits against the rules (`security.md` group M): made with real OpenMLS groups, as a hostile member
+//! Commits against the rules (attacks of group M, `tests/tests/adversary/catalogue.txt`): made with real OpenMLS groups, as a hostile member
 //! or a colluding server would make them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

@@ -1,4 +1,4 @@
-//! Bytes from outside (`security.md` group W): every decoder is exact, has one encoding for each value,
+//! Bytes from outside (attacks of group W, `tests/tests/adversary/catalogue.txt`): every decoder is exact, has one encoding for each value,
 //! never panics; every signature holds for its own type, bytes and key alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

@@ -1,4 +1,4 @@
-//! The accept loop: our own, because every limit of `quality.md` has to hold before a handler runs.
+//! The accept loop: our own, because every limit of `docs/protocol.md` 16 has to hold before a handler runs.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -9,7 +9,7 @@ use stafett_tests::model::cast::{Cast, cast, concern, log};
 use std::fs;
 use std::time::Instant;
 
-/// What quality.md allows a change.
+/// What a change may cost.
 const MOST_KIB: u64 = 64 * 1024;
 
 fn kib(field: &str) -> u64 {

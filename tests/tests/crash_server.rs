@@ -7,9 +7,12 @@
 //! failing write; without it, CI tries as many as fit into its time, evenly spread.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "crash/check.rs"]
+mod check;
 #[path = "crash/script.rs"]
 mod script;
 
+use check::*;
 use script::*;
 use stafett_tests::disk::{Failing, MODES, Mode, Recording, chosen};
 use stafett_tests::vfs::{Failure, watch};

@@ -161,3 +161,45 @@ fn the_readme_has_its_two_commands() {
         assert!(text.contains(command), "{command}");
     }
 }
+
+/// Every source of the project, relative to its root.
+fn sources() -> Vec<PathBuf> {
+    let rooms = ["protocol", "client-core", "client-cli", "host", "server", "tests"];
+    let (mut folders, mut found): (Vec<PathBuf>, Vec<PathBuf>) = (rooms.map(PathBuf::from).to_vec(), vec![]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(root().join(&folder)).unwrap() {
+            let path = folder.join(entry.unwrap().file_name());
+            if root().join(&path).is_dir() && !path.ends_with("target") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    assert!(found.len() > 400, "sources were found");
+    found
+}
+
+#[test]
+fn every_source_is_short_and_says_what_it_is_for() {
+    let text = |path: &PathBuf| fs::read_to_string(root().join(path)).unwrap();
+    let long: Vec<_> = sources().into_iter().filter(|path| text(path).lines().count() > 400).collect();
+    assert!(long.is_empty(), "longer than 400 lines: {long:#?}");
+    let mute: Vec<_> = sources().into_iter().filter(|path| !text(path).starts_with("//!")).collect();
+    assert!(mute.is_empty(), "without a first line that says what it is for: {mute:#?}");
+}
+
+#[test]
+fn pages_that_comments_name_are_in_the_project() {
+    let mut strange = vec![];
+    for path in sources() {
+        let text = fs::read_to_string(root().join(&path)).unwrap();
+        for line in text.lines().filter(|line| line.trim_start().starts_with("//")) {
+            let pages = between(line, "`", '`').into_iter().filter(|page| page.ends_with(".md"));
+            strange.extend(
+                pages.filter(|page| !root().join(page).is_file()).map(|page| format!("{}: {page}", path.display())),
+            );
+        }
+    }
+    assert!(strange.is_empty(), "pages that nobody who reads this has: {strange:#?}");
+}

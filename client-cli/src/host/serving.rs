@@ -25,6 +25,7 @@ enum Road {
 }
 
 /// What happens next.
+#[allow(clippy::large_enum_variant, reason = "one lives at a time")]
 enum Event {
     Visit(Visit),
     NoDoor,

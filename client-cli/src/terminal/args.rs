@@ -1,4 +1,4 @@
-//! The command line. Names and arguments are a contract (design `cli.md`); the help texts are in the message catalogue.
+//! The command line. Names and arguments are a contract with scripts; the help texts are in the message catalogue.
 
 use std::path::PathBuf;
 

@@ -115,7 +115,7 @@ impl Client {
             (purpose, Reply::Problem(problem)) => {
                 self.going.published |= purpose == Sent::OwnKeyPackages;
                 self.stream.line_mut(from).synced |= purpose == Sent::Sync;
-                return Err(Problem::heard(&problem.code, problem.detail));
+                return Err(Problem::quoting(&problem.code, problem.detail));
             }
             _ => {}
         }

@@ -92,7 +92,7 @@ pub struct Account {
     pub device_key: [u8; 32],
 }
 
-/// Everything a person can ask for (`cli.md`). Answers are JSON with the keys of that page.
+/// Everything a person can ask for. Answers are JSON with keys that scripts rely on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// First device of a person. → `person device unit role`

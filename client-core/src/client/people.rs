@@ -1,4 +1,4 @@
-//! Who is who on this device: names and keys, and how each key came to be believed (design `protocol.md` 5).
+//! Who is who on this device: names and keys, and how each key came to be believed (`docs/protocol.md` 12).
 
 use super::input::{Cause, Problem};
 use crate::client::{Client, people};

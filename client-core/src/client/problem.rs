@@ -171,19 +171,19 @@ pub enum Blame {
 
 impl Problem {
     pub fn rule(code: Cause, message: impl Into<String>) -> Self {
-        Self::heard(code.word(), message)
+        Self::quoting(code.word(), message)
     }
 
     pub fn caller(code: Cause, message: impl Into<String>) -> Self {
-        Self { blame: Blame::Caller, ..Self::heard(code.word(), message) }
+        Self { blame: Blame::Caller, ..Self::quoting(code.word(), message) }
     }
 
     pub fn data(code: Cause, message: impl Into<String>) -> Self {
-        Self { blame: Blame::Data, ..Self::heard(code.word(), message) }
+        Self { blame: Blame::Data, ..Self::quoting(code.word(), message) }
     }
 
     /// In the words of somebody else: a server, a rule, the name of a field.
-    pub fn heard(code: &str, message: impl Into<String>) -> Self {
+    pub fn quoting(code: &str, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into(), blame: Blame::Rule, values: vec![] }
     }
 
@@ -200,7 +200,7 @@ impl Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        Self::heard(refusal.code(), refusal.to_string())
+        Self::quoting(refusal.code(), refusal.to_string())
     }
 }
 
@@ -215,7 +215,7 @@ impl From<Unfit> for Problem {
             }
             Why::Control(c) => ("unprintable", vec![("sign", format!("U+{:04X}", u32::from(c)))]),
         };
-        Self { blame: Blame::Caller, values: [vec![what], more].concat(), ..Self::heard(code, unfit.to_string()) }
+        Self { blame: Blame::Caller, values: [vec![what], more].concat(), ..Self::quoting(code, unfit.to_string()) }
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn date_after(millis: u64, days: i64) -> String {
         .unwrap_or_default()
 }
 
-/// The word for a kind of account in `cli.md`.
+/// The word for a kind of account in answers.
 pub(crate) fn kind_word(kind: PersonKind) -> &'static str {
     match kind {
         PersonKind::Employee => "employee",
@@ -60,7 +60,7 @@ pub(crate) fn kind_word(kind: PersonKind) -> &'static str {
     }
 }
 
-/// A role that the row format of a receipt or view can carry, in the words of `cli.md`.
+/// A role that the row format of a receipt or view can carry, in the words of answers.
 pub(crate) fn role_word(role: Role) -> &'static str {
     match role {
         Role::Guardian => "guardian",

@@ -1,4 +1,4 @@
-//! Automerge's column encoding, walked without expanding it: runs are counted, never believed (`security.md` part 4).
+//! Automerge's column encoding, walked without expanding it: runs are counted, never believed.
 
 use super::reason::Reason;
 

@@ -270,11 +270,6 @@ pub fn add_correction(to: &mut impl Transactable, author: PersonId, id: &str, of
     add(to, "corrections", id, Fields::by(author).text("of", of).text("text", text))
 }
 
-/// Opens or closes a concern.
-pub fn set_concern_state(to: &mut impl Transactable, open: bool) -> Written {
-    set(to, "about", None, Fields::default().text("state", if open { "open" } else { "closed" }))
-}
-
 /// Who the child is.
 pub fn describe_child(to: &mut impl Transactable, name: &str, born: &str, level: u8) -> Written {
     let fields = Fields::default().text("child_name", name).text("born", born).value("level", i64::from(level));
@@ -283,11 +278,6 @@ pub fn describe_child(to: &mut impl Transactable, name: &str, born: &str, level:
 
 pub fn set_level(to: &mut impl Transactable, level: u8) -> Written {
     set(to, "log", None, Fields::default().value("level", i64::from(level)))
-}
-
-/// Sets the log passive, or active again.
-pub fn set_status(to: &mut impl Transactable, active: bool) -> Written {
-    set(to, "log", None, Fields::default().text("status", if active { "active" } else { "passive" }))
 }
 
 /// Writes who a person is, into the card or a unit's directory. Writing again changes what differs.
@@ -306,18 +296,6 @@ pub fn present_person(
     } else {
         add(to, section, &key, fields)
     }
-}
-
-pub fn plan_meeting(
-    to: &mut impl Transactable,
-    author: PersonId,
-    id: &str,
-    time: &str,
-    place: Option<&str>,
-    agenda: Option<&str>,
-) -> Written {
-    let fields = Fields::by(author).text("time", time).maybe("place", place).maybe("agenda", agenda);
-    add(to, "meetings", id, fields.text("state", "planned"))
 }
 
 /// Why the baton passed, and to whom: written by who holds.

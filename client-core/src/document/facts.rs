@@ -121,11 +121,6 @@ impl Facts {
         self.evaluated.get(measure).is_some_and(|persons| persons.contains(&person.0))
     }
 
-    #[must_use]
-    pub fn is_evaluated(&self, measure: &str) -> bool {
-        self.evaluated.get(measure).is_some_and(|persons| !persons.is_empty())
-    }
-
     /// Everything in one order, to compare two copies by.
     #[must_use]
     pub fn canonical(&self) -> Vec<u8> {

@@ -1,5 +1,5 @@
 //! Whether a change fits behind those already accepted. Automerge would take changes under anybody's actor id, with operation numbers
-//! that make later edits panic, or in an encoding that no longer loads once saved (`security.md` part 4).
+//! that make later edits panic, or in an encoding that no longer loads once saved.
 
 use automerge::{ActorId, Change};
 use stafett_protocol::ids::{DeviceId, hash};

@@ -1,4 +1,4 @@
-//! Who may write what: the content rules of `domain.md`, as one table. The server cannot see them kept, so every client asks here, for
+//! Who may write what: the content rules of the domain, as one table. The server cannot see them kept, so every client asks here, for
 //! its own edits and for everyone's changes alike. Whatever no row allows is refused.
 
 use stafett_protocol::ids::{Millis, PersonId, to_hex};

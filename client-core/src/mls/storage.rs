@@ -1,5 +1,5 @@
 //! What OpenMLS keeps, as rows: a table of its own with marks, so that a step that fails half-way (a Welcome that does not open) is
-//! rolled back and burns no key package (`security.md` M13). Values are MessagePack, since OpenMLS needs a self-describing format.
+//! rolled back and burns no key package (attacks M13). Values are MessagePack, since OpenMLS needs a self-describing format.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -202,7 +202,7 @@ fn outsider(
     Ok(certificate.person_key)
 }
 
-/// By a surviving device of the person, or by two others (design `protocol.md` 5, Lost device).
+/// By a surviving device of the person, or by two others (`docs/protocol.md` 7).
 pub(super) fn person_key(
     state: &ScopeState,
     context: &Context<'_>,

@@ -1,5 +1,5 @@
 //! Who may enter a scope, and as what: the family under the consent authority, everyone else under a
-//! grant that is in force, employees of a granted unit by their leader's word (design `protocol.md` 4).
+//! grant that is in force, employees of a granted unit by their leader's word (`docs/protocol.md` 7).
 
 use crate::commit_view::Leaf;
 use crate::consent::{Access, EmployeeCertificate, Grantee, Permit, SignedGrant, UnitGrantee, Voucher};

@@ -1,5 +1,5 @@
 //! A scope moves from one home to another: what the two municipalities sign, and how they are asked for it
-//! (design `protocol.md` 7). `source` and `target` are the two sides' state machines.
+//! (`docs/protocol.md` 19). `source` and `target` are the two sides' state machines.
 
 mod source;
 mod target;

@@ -6,6 +6,7 @@
 pub mod baton;
 pub mod chain;
 pub mod facts;
+pub mod groups;
 pub mod joining;
 pub mod logs;
 pub mod mls;

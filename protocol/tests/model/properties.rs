@@ -1,4 +1,4 @@
-//! What must hold in every state (design `protocol.md` 7), and what must be reachable, or the run shows
+//! What must hold in every state (`docs/protocol.md` 19), and what must be reachable, or the run shows
 //! nothing.
 
 use super::records::{Chain, Rec, SCOPES, To};

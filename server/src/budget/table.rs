@@ -81,11 +81,6 @@ pub const PUSHES: usize = 256;
 /// Records in a push; what is larger is read from the database when its turn has come.
 pub const PUSH_BYTES: usize = 16 * 1024;
 
-/// Scopes in one sync, persons in one look-up, persons whose key packages are fetched at once.
-pub const SCOPES: usize = 4096;
-pub const PERSONS: usize = 256;
-pub const FETCHED: usize = 64;
-
 /// Most bytes of a request, by the number of its kind: whatever only names things is small.
 #[must_use]
 pub const fn request_bytes(kind: u8) -> usize {

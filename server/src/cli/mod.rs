@@ -1,4 +1,4 @@
-//! The commands of `stafettd`; names, arguments and JSON keys are those of the design's `cli.md`.
+//! The commands of `stafettd`; names, arguments and JSON keys are a contract with scripts.
 
 mod backup;
 mod clock;

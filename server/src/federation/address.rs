@@ -1,5 +1,5 @@
 //! Where a peer's server may be: what its address resolves to is looked at before anything is sent, and
-//! the connection goes to the very address that was looked at (`security.md` C17, F13).
+//! the connection goes to the very address that was looked at (attacks C17, F13).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

@@ -1,5 +1,5 @@
 //! Other municipalities' servers: who they are, how they are reached, what passes between them
-//! (design `protocol.md` 7). Only peers that the operator has added are ever believed or contacted.
+//! (`docs/protocol.md` 20). Only peers that the operator has added are ever believed or contacted.
 
 pub mod address;
 pub mod outgoing;

@@ -1,5 +1,5 @@
 //! What this server sends to peers: to added ones only, over mutual TLS, one request a connection, with
-//! bounds on time and size, and never to where an answer points (`security.md` F12, F13). What is answered is counted in
+//! bounds on time and size, and never to where an answer points (attacks F12, F13). What is answered is counted in
 //! memory against the peer as long as it is there.
 
 use std::error::Error as StdError;

@@ -33,9 +33,6 @@ pub use look::Look;
 pub(crate) use moving::epoch_before;
 use places::Hot;
 
-/// Most letters in one bundle.
-const LETTERS: usize = 1024;
-
 /// An envelope whose event has been decoded.
 struct Decoded {
     event: Event,
@@ -186,7 +183,7 @@ pub fn check_letters(letters: &[Letter]) -> Result<(), Fault> {
     let too_large = letters
         .iter()
         .any(|letter| letter.sealed.as_slice().len() + letter.kem.as_slice().len() > limits::LETTER_BYTES);
-    if too_large || letters.len() > LETTERS {
+    if too_large || letters.len() > limits::BUNDLE_LETTERS {
         return Err(Fault::TooLarge);
     }
     Ok(())

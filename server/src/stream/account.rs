@@ -6,7 +6,7 @@ use stafett_protocol::codec::encode;
 use stafett_protocol::consent::{EmployeeCertificate, Permit};
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::ids::{DeviceId, UnitId};
-use stafett_protocol::limits::CODE_MAX_MILLIS;
+use stafett_protocol::limits::{CODE_MAX_MILLIS, PERSON_CODES};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::text;
 use stafett_protocol::wire::{AddedUnit, CertifiedDevice, CodeKind, CodeOffer, DeviceRemoval, NewUnit, Reply};
@@ -20,9 +20,6 @@ use crate::offers;
 use crate::problem::Fault;
 use crate::store::accounts::{self, Person, StoredCode};
 use crate::store::readers;
-
-/// Codes that may wait for use, of one person.
-const OPEN_CODES: i64 = 500;
 
 /// Whom an account may invite.
 fn may_invite(person: &Person, kind: PersonKind, unit: Option<UnitId>) -> bool {
@@ -67,7 +64,7 @@ impl Connection {
                 {
                     return Err(Fault::NotAllowed);
                 }
-                if accounts::open_codes(conn, person, now).await? >= OPEN_CODES {
+                if accounts::open_codes(conn, person, now).await? >= PERSON_CODES {
                     return Err(Fault::TooManyRequests);
                 }
                 Ok(accounts::add_code(conn, &offer.ticket, &code).await?)

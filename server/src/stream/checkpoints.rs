@@ -3,13 +3,12 @@
 
 use stafett_protocol::checkpoint::{Checkpoint, CheckpointPart};
 use stafett_protocol::ids::ScopeId;
-use stafett_protocol::limits::{CHECKPOINT_BYTES, CHECKPOINT_PART_BYTES};
+use stafett_protocol::limits::{CHECKPOINT_BYTES, CHECKPOINT_PART_BYTES, SYNC_SCOPES};
 use stafett_protocol::refusal::Refusal;
 use stafett_protocol::wire::{Records, Reply, ScopePosition};
 
 use super::Connection;
 use super::requests::Failed;
-use crate::budget::table::SCOPES;
 use crate::db::Conn;
 use crate::problem::Fault;
 use crate::store::readers;
@@ -91,7 +90,7 @@ impl Connection {
     }
 
     pub(super) async fn sync_ahead(&mut self, positions: Vec<ScopePosition>) -> Result<Reply, Failed> {
-        let positions = super::requests::distinct(positions, SCOPES, |position| position.scope)?;
+        let positions = super::requests::distinct(positions, SYNC_SCOPES, |position| position.scope)?;
         let mut synced = Vec::with_capacity(positions.len());
         for position in positions {
             let from = self.skip_ahead(position).await?;

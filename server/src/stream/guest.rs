@@ -1,5 +1,5 @@
 //! A device of another municipality, come through its own server: it proves with its own key who it is,
-//! so that the relaying server is trusted with nothing but delivery (design `protocol.md` 7).
+//! so that the relaying server is trusted with nothing but delivery (`docs/protocol.md` 20).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stafett_protocol::ids::{PersonId, ScopeId};
 use stafett_protocol::letter::Letter;
-use stafett_protocol::limits::MAILBOX_ITEMS;
+use stafett_protocol::limits::{FETCHED_PERSONS, LOOKED_UP_PERSONS, MAILBOX_ITEMS, SYNC_SCOPES};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::transfer::Transfer;
 use stafett_protocol::wire::{Accepted, Bundle, KeyPackageOffer, Reply, Request, ScopePosition};
@@ -14,7 +14,7 @@ use tls_codec::Size as _;
 use super::{Connection, End, Follow, guest};
 use crate::admission::Asker;
 use crate::budget::Good;
-use crate::budget::table::{ANSWER_BYTES, FETCHED, PERSONS, SCOPES};
+use crate::budget::table::ANSWER_BYTES;
 use crate::db::Conn;
 use crate::intake::check_letters;
 use crate::offers;
@@ -133,7 +133,7 @@ impl Connection {
     }
 
     async fn sync_all(&mut self, positions: Vec<ScopePosition>) -> Result<Reply, Failed> {
-        let positions = distinct(positions, SCOPES, |position| position.scope)?;
+        let positions = distinct(positions, SYNC_SCOPES, |position| position.scope)?;
         let mut synced = Vec::with_capacity(positions.len());
         for position in positions {
             synced.push(self.sync(position).await.map_err(Failed::End)?);
@@ -160,7 +160,7 @@ impl Connection {
     }
 
     async fn fetch(&mut self, persons: Vec<PersonId>) -> Result<Reply, Failed> {
-        let mut persons = distinct(persons, FETCHED, |person| *person)?;
+        let mut persons = distinct(persons, FETCHED_PERSONS, |person| *person)?;
         self.admit_guests(persons.len())?;
         // What is too old is deleted with the asking: nothing by a clock that is not believed.
         let now = self.server.clock.believed().unwrap_or(0);
@@ -194,7 +194,7 @@ impl Connection {
     }
 
     async fn persons(&mut self, persons: Vec<PersonId>) -> Result<Reply, Failed> {
-        let persons = distinct(persons, PERSONS, |person| *person)?;
+        let persons = distinct(persons, LOOKED_UP_PERSONS, |person| *person)?;
         self.admit_guests(persons.len())?;
         let mut conn = self.server.db.reader().await?;
         let mut found = Vec::with_capacity(persons.len());

@@ -1,4 +1,4 @@
-//! A log moves between two homes (design `protocol.md` 7): the rules and states are `protocol::transfer`'s,
+//! A log moves between two homes (`docs/protocol.md` 19): the rules and states are `protocol::transfer`'s,
 //! this is what the two servers do around them. The commit itself goes through the intake, as every event.
 
 mod activate;

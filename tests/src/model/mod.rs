@@ -1,5 +1,6 @@
 //! A home in memory that judges as the real one does, and people with their devices, for suites that play thousands of steps.
 
+pub mod accounts;
 pub mod attachments;
 pub mod cast;
 pub mod chain;

@@ -9,7 +9,7 @@ use stafett_server::pg::Postgres;
 use std::thread::sleep;
 use std::time::Instant;
 
-/// After so many rounds over all homes involved everything that can settle has (`cli.md`, sync).
+/// After so many rounds over all homes involved everything that can settle has.
 pub const ROUNDS: usize = 4;
 /// A command that cannot be brought to an end.
 const TRIES: usize = 40;

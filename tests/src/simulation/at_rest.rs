@@ -1,5 +1,5 @@
 //! What must hold in a world that has come to rest: every fault has ended, and everybody has synced (design
-//! `quality.md`, Invariants).
+//! `docs/architecture.md`, What must stay true).
 
 use super::invariants::{check_scopes, reports};
 use super::world::World;

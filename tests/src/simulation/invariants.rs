@@ -1,4 +1,4 @@
-//! What must hold after every step (design `quality.md`, Invariants). Every check reads the world from outside: the
+//! What must hold after every step (`docs/architecture.md`, What must stay true). Every check reads the world from outside: the
 //! home's chains, what devices report, what lies on their disks.
 
 use super::world::World;

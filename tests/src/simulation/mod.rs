@@ -1,6 +1,6 @@
 //! Whole worlds from one seed: real clients and the real accept rule over a model of server, network, disk and clock. A
 //! world is a list of operations, named as people would, and of faults; both are data, so that a failing list can be
-//! shrunk and replayed (design `quality.md`, simulation).
+//! shrunk and replayed (`docs/architecture.md`, Tests).
 //!
 //! `operation`: what people do and what strikes them. `world`, `node`: people, devices, servers. `wishes`, `baton`,
 //! `faults`, `troubles`, `attacks`, `double`, `network`: how a step is performed. `invariants`: what must hold after every step; `at_rest`: at the end.
@@ -38,7 +38,7 @@ pub struct Size {
     pub mix: Mix,
 }
 
-/// What the suite of every commit runs (`quality.md`: six people, two logs, 200 operations).
+/// What the suite of every commit runs (six people, two logs, 200 operations).
 pub const CI: Size = Size { municipalities: 2, units: 2, families: 1, logs: 2, steps: 200, mix: Mix::Life };
 
 impl std::fmt::Display for Size {

@@ -3,7 +3,7 @@
 use stafett_tests::named_tests::{NamedTest, root};
 use std::collections::BTreeMap;
 
-/// How many ids each group has (`security.md` 8; the supply chain, X, is CI's).
+/// How many ids each group has (`tests/tests/adversary/catalogue.txt`; the supply chain, X, is CI's).
 const GROUPS: &[(&str, usize)] = &[
     ("W", 12),
     ("A", 12),

@@ -1,5 +1,5 @@
 //! How people and devices come: codes given and used, claims proved under a code's secret, certificates
-//! issued on them (design `protocol.md` 5).
+//! issued on them (`docs/protocol.md` 12).
 
 use crate::client::input::{Call, CallFailed, Cause, Problem};
 use crate::client::me::Me;
@@ -173,7 +173,7 @@ impl Client {
             CallFailed::Unreachable(why) => {
                 Problem { blame: crate::client::input::Blame::Net, ..Problem::rule(Cause::Unreachable, why) }
             }
-            CallFailed::Refused { code, detail } => Problem::heard(&code, detail),
+            CallFailed::Refused { code, detail } => Problem::quoting(&code, detail),
         })?;
         let reply: JoinReply = decode(&body).map_err(damaged)?;
         if key_hash(&reply.municipality_key) != code.municipality_key || reply.municipality != code.municipality {

@@ -1,4 +1,4 @@
-//! What people are shown: plain JSON with the keys of `cli.md`.
+//! What people are shown: plain JSON with keys that scripts rely on.
 
 use crate::client::input::{Cause, Problem};
 use crate::client::scope::Standing;

@@ -75,7 +75,7 @@ impl Client {
                     self.founding_refused(scope, &problem.code);
                 }
             }
-            self.report(&Problem::heard(&problem.code, problem.detail.clone()));
+            self.report(&Problem::quoting(&problem.code, problem.detail.clone()));
         }
     }
 }

@@ -120,7 +120,7 @@ impl Client {
         if Fate::of(&problem.code).is_last_word() {
             self.refuse_pending(at.scope, &problem.code);
         }
-        self.report(&Problem::heard(&problem.code, problem.detail.clone()));
+        self.report(&Problem::quoting(&problem.code, problem.detail.clone()));
     }
 
     /// Asks for the next part of each file that somebody wants.
@@ -163,6 +163,6 @@ impl Client {
         if let Some(held) = self.held(at) {
             self.erase_file(at, &held);
         }
-        self.report(&Problem::heard(&problem.code, problem.detail.clone()));
+        self.report(&Problem::quoting(&problem.code, problem.detail.clone()));
     }
 }

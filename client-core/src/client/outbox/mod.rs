@@ -70,7 +70,7 @@ impl Client {
         } else {
             self.going.parked.insert(key.to_vec());
         }
-        self.report(&Problem::heard(&problem.code, problem.detail.clone()));
+        self.report(&Problem::quoting(&problem.code, problem.detail.clone()));
     }
 
     pub(crate) fn send_requests(&mut self) {
@@ -243,7 +243,7 @@ impl Client {
                 if last_word {
                     self.refuse_pending(scope, &problem.code);
                 }
-                return self.report(&Problem::heard(&problem.code, problem.detail.clone()));
+                return self.report(&Problem::quoting(&problem.code, problem.detail.clone()));
             }
             // A statement is given up only where our own copy of the scope refuses it too: no home makes us
             // forget a withdrawal by a word.
@@ -256,12 +256,12 @@ impl Client {
                 self.keep_statement(scope, &statement, &problem.code);
                 self.told.counts.given_up += 1;
                 self.drop_statement(scope, statement);
-                return self.report(&Problem::heard(&problem.code, problem.detail.clone()));
+                return self.report(&Problem::quoting(&problem.code, problem.detail.clone()));
             }
             _ => {}
         }
         self.following.blocked.insert(scope);
-        self.report(&Problem::heard(&problem.code, problem.detail.clone()));
+        self.report(&Problem::quoting(&problem.code, problem.detail.clone()));
     }
 
     /// Whether the policy refuses an event of ours on what this device knows.

@@ -1,4 +1,4 @@
-//! A scope founded anew after a commit that somebody could not process (design `protocol.md` 3): forward, with
+//! A scope founded anew after a commit that somebody could not process (`docs/protocol.md` 15): forward, with
 //! exactly those who were there, and with the key of the generation before sealed under the first of the new
 //! one, so that the document goes on.
 

@@ -1,4 +1,4 @@
-//! A log is moved to another municipality (design `protocol.md` 7), driven by whoever hands it over: the new home
+//! A log is moved to another municipality (`docs/protocol.md` 19), driven by whoever hands it over: the new home
 //! fetches and promises, the old one commits, the tombstones are carried. Every step can be asked again; what is
 //! under way stands in rows, so that it goes on after a break.
 

@@ -1,4 +1,4 @@
-//! Checkpoints as a client writes and reads them (design `protocol.md` 2): written by whoever may found a scope
+//! Checkpoints as a client writes and reads them (`docs/protocol.md` 14): written by whoever may found a scope
 //! anew, when much has happened and nothing else is under way; read to show at once what the events behind
 //! would take long to show. What was read so is marked until [`crate::client::scope::rebuild`] has read those events.
 

@@ -1,5 +1,5 @@
 //! The MLS side of a scope: founding, committing, following, joining. MLS decides who; content keys come
-//! out of it and go into the key chain (design `protocol.md` 2).
+//! out of it and go into the key chain (`docs/protocol.md` 5).
 
 use crate::client::input::{Cause, Problem};
 use crate::client::me::{LeafSigner, Me};
@@ -310,7 +310,7 @@ pub(crate) fn read_key_package(provider: &Provider, bytes: &[u8]) -> Result<KeyP
     package.validate(provider.crypto(), ProtocolVersion::Mls10).map_err(mls_problem)
 }
 
-/// Takes this device's leaf back by an external commit on the published GroupInfo (design `protocol.md` 3).
+/// Takes this device's leaf back by an external commit on the published GroupInfo (`docs/protocol.md` 5).
 /// Answers the commit and the new epoch's secret, which counts once the chain has the commit.
 pub(crate) fn resync(
     provider: &Provider,

@@ -1,4 +1,4 @@
-//! Two histories (design `protocol.md` 3): a home that shows different chains to different members is caught
+//! Two histories (`docs/protocol.md` 15): a home that shows different chains to different members is caught
 //! with its own two signatures. The heads that authors have seen stand in their events; once a day the newest
 //! receipt of each scope goes by letter to its other members, and at once to whoever has seen another head.
 

@@ -174,7 +174,7 @@ impl Client {
     /// Another municipality's server is out of reach: its own scopes wait, everything else goes on.
     pub(crate) fn line_down(&mut self, home: Municipality, problem: &WireProblem) {
         let message = format!("municipality {home:04} cannot be reached now: {}", problem.detail);
-        self.broken(home, &Problem::heard(&problem.code, message));
+        self.broken(home, &Problem::quoting(&problem.code, message));
     }
 
     pub(crate) fn broken(&mut self, home: Municipality, problem: &Problem) {

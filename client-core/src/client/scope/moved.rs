@@ -1,4 +1,4 @@
-//! A log that moves (design `protocol.md` 7): who may sign which part of a chain, tombstones kept and carried to the new home, and the proof
+//! A log that moves (`docs/protocol.md` 19): who may sign which part of a chain, tombstones kept and carried to the new home, and the proof
 //! against a home that goes on signing after it has let go.
 
 use crate::client::Client;

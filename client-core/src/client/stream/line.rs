@@ -1,5 +1,5 @@
 //! One line for each municipality. The own server's is the stream itself; another's runs in-band over it: the
-//! own server passes the frames on unread, and the peer serves this device as its guest (design `protocol.md` 7).
+//! own server passes the frames on unread, and the peer serves this device as its guest (`docs/protocol.md` 20).
 
 use crate::client::Client;
 use crate::client::input::Problem;

@@ -1,4 +1,4 @@
-//! The rules of the domain, each on both sides; names carry the ids of `domain.md`.
+//! The rules of the domain, each on both sides; names carry the ids of the domain, as F1 or R6.
 
 use stafett_protocol::limits::EDIT_WINDOW_MILLIS;
 

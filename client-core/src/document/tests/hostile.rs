@@ -1,4 +1,4 @@
-//! Changes that the library would take and we must not (`security.md` part 4; R1, R4–R9, R11, R12).
+//! Changes that the library would take and we must not (attacks R1, R4–R9, R11, R12).
 
 use automerge::{Change, ExpandedChange, ScalarValue, legacy};
 use proptest::prelude::*;

@@ -1,5 +1,5 @@
 //! `bench-peer`: one server, or one person with a connected device, driven by JSON lines, so that anyone can time us
-//! beside other systems in one run (design `performance.md`, Bench participant). The product's own client, host and
+//! beside other systems in one run (`docs/architecture.md`, Tests). The product's own client, host and
 //! server, nothing shortened: every edit is sealed, signed, sent over TLS and on disk before its receipt.
 
 #![allow(

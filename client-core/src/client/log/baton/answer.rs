@@ -1,6 +1,6 @@
 //! Answers to an offer: seen, passed on to an employee, accepted, declined; and the letters of offers, in.
 
-use super::{Baton, Progress, Side};
+use super::{Offer, Reached, Side};
 use crate::client::input::{Cause, Problem};
 use crate::client::{Answer, Client, people};
 use serde_json::json;
@@ -63,13 +63,13 @@ impl Client {
         });
         let acceptances: Vec<_> = acceptances.collect();
         self.answer_offer(&baton, Word::Accepted(Acceptances { acceptances, voucher }));
-        baton.progress = Progress::Accepted;
+        baton.progress = Reached::Accepted;
         self.keep_baton(&baton);
         Ok(json!({"offer": baton.id().to_string(), "state": "accepted"}))
     }
 
     /// K9: the leader answers for who takes over, and may name an employee.
-    fn pass_on(&mut self, mut baton: Baton, employee: &str) -> Answer {
+    fn pass_on(&mut self, mut baton: Offer, employee: &str) -> Answer {
         let me = self.me()?;
         let (own, own_key) = (me.person, me.person_public()?);
         let to = baton.card().map(|o| o.to);
@@ -87,7 +87,7 @@ impl Client {
         }
         let letter = OfferLetter { voucher, ..baton.letter.clone() };
         self.write_letter(person, Content::HandoverOffer(letter));
-        baton.progress = Progress::Passed;
+        baton.progress = Reached::Passed;
         baton.words = self.name_of(person);
         self.keep_baton(&baton);
         Ok(json!({"offer": baton.id().to_string(), "state": "passed", "person": person.to_string()}))
@@ -97,7 +97,7 @@ impl Client {
         let mut baton = self.open_baton(offer, Side::Received)?;
         let words = text::REASON.take_some(words.unwrap_or_default())?.unwrap_or_default();
         self.answer_offer(&baton, Word::Declined(words));
-        baton.progress = Progress::Declined;
+        baton.progress = Reached::Declined;
         self.keep_baton(&baton);
         Ok(json!({"offer": baton.id().to_string(), "state": "declined"}))
     }
@@ -106,9 +106,9 @@ impl Client {
     pub(crate) fn take_offer(&mut self, from: &PersonCertificate, letter: OfferLetter) -> Result<(), Problem> {
         let refused = |why: &str| Problem::rule(Cause::HandoverOffer, why);
         let me = self.me()?.person;
-        let mut baton = Baton {
+        let mut baton = Offer {
             side: Side::Told,
-            progress: Progress::Open,
+            progress: Reached::Open,
             letter,
             notes: vec![],
             acceptances: vec![],
@@ -162,27 +162,27 @@ impl Client {
             (None, Some(unit)) => unit.leader == from.person || from.unit == Some(unit.unit),
             (None, None) => false,
         });
-        if !asked || baton.progress > Progress::Accepted {
+        if !asked || baton.progress > Reached::Accepted {
             return Ok(());
         }
         match answer.answer {
-            Word::Seen => baton.progress = baton.progress.max(Progress::Seen),
+            Word::Seen => baton.progress = baton.progress.max(Reached::Seen),
             Word::Declined(words) => {
                 // A colleague's no to the leader is not the unit's; the leader's own is.
                 let theirs = to.is_some_and(|to| {
                     to.person.is_some()
                         || to.unit.is_some_and(|u| u.leader == from.person)
-                        || baton.progress >= Progress::Seen
+                        || baton.progress >= Reached::Seen
                 });
                 if theirs {
-                    self.end_offer(baton, Progress::Declined, words);
+                    self.end_offer(baton, Reached::Declined, words);
                 }
                 return Ok(());
             }
             Word::Accepted(accepted) => {
                 self.check_acceptances(from, &baton, &accepted)?;
                 (baton.acceptances, baton.voucher) = (accepted.acceptances, accepted.voucher);
-                baton.progress = Progress::Accepted;
+                baton.progress = Reached::Accepted;
             }
         }
         self.keep_baton(&baton);
@@ -192,7 +192,7 @@ impl Client {
     fn check_acceptances(
         &self,
         from: &PersonCertificate,
-        baton: &Baton,
+        baton: &Offer,
         accepted: &Acceptances,
     ) -> Result<(), Problem> {
         let refused = |why: &str| Problem::rule(Cause::HandoverAnswer, why);
@@ -213,7 +213,7 @@ impl Client {
     pub(crate) fn take_abort(&mut self, from: &PersonCertificate, letter: AbortLetter) -> Result<(), Problem> {
         let Some(mut baton) = self.baton(&letter.offer).filter(|b| b.side != Side::Offered) else { return Ok(()) };
         if baton.letter.offerer.person == from.person && baton.progress.is_under_way() {
-            (baton.progress, baton.words) = (Progress::Aborted, letter.reason);
+            (baton.progress, baton.words) = (Reached::Aborted, letter.reason);
             self.keep_baton(&baton);
             self.close_requests(&baton);
         }
@@ -221,7 +221,7 @@ impl Client {
     }
 
     /// Requests for consent that rest on an offer which no longer stands are not asked any more.
-    pub(super) fn close_requests(&mut self, baton: &Baton) {
+    pub(super) fn close_requests(&mut self, baton: &Offer) {
         let bases: Vec<_> = baton.offers().map(|(offer, _)| offer.basis).collect();
         self.drop_requests(|grant| bases.contains(grant));
     }

@@ -1,7 +1,7 @@
 //! The handover itself: one bundle over every open scope of the log, planned anew after every input, made as
 //! soon as acceptance and consents are there. Until the home has received it the old holder is the holder.
 
-use super::{Baton, Progress, Side};
+use super::{Offer, Reached, Side};
 use crate::client::input::{Cause, Problem};
 use crate::client::outbox::next::without;
 use crate::client::outbox::transfer::Moving;
@@ -57,7 +57,7 @@ type Packages = BTreeMap<PublicKey, Vec<KeyPackage>>;
 
 impl Client {
     /// What is missing; empty when the handover can be made.
-    pub(super) fn waiting(&self, baton: &Baton) -> Vec<Waiting> {
+    pub(super) fn waiting(&self, baton: &Offer) -> Vec<Waiting> {
         let mut waits = vec![];
         match baton.acceptance() {
             None => waits.push(Waiting::Acceptance),
@@ -83,7 +83,7 @@ impl Client {
 
     /// No client makes a holder of a key that was neither authenticated nor compared: the person's own, or
     /// that of the leader whose certificate names it.
-    fn counts_as_holder(&self, accepted: &HandoverAcceptance, baton: &Baton) -> bool {
+    fn counts_as_holder(&self, accepted: &HandoverAcceptance, baton: &Offer) -> bool {
         let counts = |person: PersonId, key: &PublicKey| self.key_counts(person, key);
         let unit = baton.card().and_then(|o| o.to.unit);
         let vouched = |v: &Voucher| {
@@ -120,7 +120,7 @@ impl Client {
 
     /// Each active scope of the log is offered or closed, what is offered can still be handed over, and nobody else
     /// has got ahead.
-    fn is_outdated(&self, baton: &Baton, offers: &[HandoverOffer]) -> bool {
+    fn is_outdated(&self, baton: &Offer, offers: &[HandoverOffer]) -> bool {
         let of_log = |s: &&Scope| s.replica.state().log() == baton.letter.log && s.standing != Standing::Withdrawn;
         let active = |s: &Scope| s.replica.state().status_at(self.home_now()) == Status::Active;
         let holder = |s: &Scope| s.replica.state().holder().map(|h| h.person);
@@ -149,7 +149,7 @@ impl Client {
     }
 
     /// K2: whoever must be informed has a letter on the way before the baton passes.
-    fn informs(&self, baton: &Baton) -> bool {
+    fn informs(&self, baton: &Offer) -> bool {
         let id = baton.id();
         self.queued_letters().iter().any(|content| match content {
             Content::HandoverOffer(letter) => letter.scopes.first().is_some_and(|s| s.offer.offer.id() == id),
@@ -159,7 +159,7 @@ impl Client {
 
     /// Makes the handover that can be made at this home. Answers whether one is under way now.
     pub(crate) fn plan_handover(&mut self, home: Municipality) -> Result<bool, Problem> {
-        let ready = |b: &Baton| b.side == Side::Offered && b.progress == Progress::Accepted;
+        let ready = |b: &Offer| b.side == Side::Offered && b.progress == Reached::Accepted;
         for baton in self.batons().into_iter().filter(ready) {
             let scopes: Vec<ScopeId> = baton.offers().map(|(offer, _)| offer.scope).collect();
             if !scopes.iter().all(|s| self.home_of(*s) == home) {
@@ -177,7 +177,7 @@ impl Client {
         Ok(false)
     }
 
-    fn hand_over(&mut self, baton: &Baton) -> Result<bool, Problem> {
+    fn hand_over(&mut self, baton: &Offer) -> Result<bool, Problem> {
         if self.write_reason(baton)? {
             // The edit is sent first: with the card's next epoch the old holder writes no more.
             return Ok(true);
@@ -215,7 +215,7 @@ impl Client {
         offer: &HandoverOffer,
         handover: Handover,
         accepted: &HandoverAcceptance,
-        baton: &Baton,
+        baton: &Offer,
         (nth, packages): (usize, &Packages),
     ) -> Result<Envelope, Problem> {
         let state = self.card_state(offer.scope)?;
@@ -247,7 +247,7 @@ impl Client {
     /// A key package of each device of the new holder, once for each scope that the device is not in.
     fn packages_for_handover(
         &mut self,
-        baton: &Baton,
+        baton: &Offer,
         accepted: &HandoverAcceptance,
     ) -> Result<Option<Packages>, Problem> {
         let person = accepted.person;
@@ -281,7 +281,7 @@ impl Client {
     }
 
     /// Writes the reason on the card, where it takes changes. Answers whether something was written.
-    pub(super) fn write_reason(&mut self, baton: &Baton) -> Result<bool, Problem> {
+    pub(super) fn write_reason(&mut self, baton: &Offer) -> Result<bool, Problem> {
         let Some(offer) = baton.card() else { return Ok(false) };
         let (me, id) = (self.me()?.person, to_hex(&baton.id().0));
         let Some(s) = self.scopes.get(&offer.scope).filter(|s| s.standing == Standing::Member) else {

@@ -1,7 +1,7 @@
 //! The journal stays with the municipality that it was written in (decision 0013): a log that leaves gets another,
 //! which the family consents to with the offer, and which the new holder founds once the log is there.
 
-use super::Baton;
+use super::Offer;
 use crate::client::Client;
 use crate::client::input::{Cause, Problem};
 use crate::client::keys::mail_key;
@@ -66,7 +66,7 @@ impl Client {
     }
 
     /// The family's signatures on the journal to come, that are here.
-    fn journal_grants(&self, baton: &Baton) -> Vec<SignedGrant> {
+    fn journal_grants(&self, baton: &Offer) -> Vec<SignedGrant> {
         let (Some(journal), log) = (baton.letter.journal, baton.letter.log) else { return vec![] };
         let Some(authority) = self.offered_authority(log, journal) else { return vec![] };
         let all = self.table.scan(Space::State, b"grant/").filter_map(|(_, v)| decode::<SignedGrant>(v).ok());
@@ -79,7 +79,7 @@ impl Client {
     }
 
     /// Whether the family has agreed to the journal that this offer needs, if it needs one.
-    pub(super) fn journal_consented(&self, baton: &Baton) -> bool {
+    pub(super) fn journal_consented(&self, baton: &Offer) -> bool {
         let Some(journal) = baton.letter.journal else { return true };
         let Some(authority) = self.offered_authority(baton.letter.log, journal) else { return false };
         let holds = |g: &SignedGrant| g.grant.peek().is_ok_and(|grant| grant.access == Access::Hold);
@@ -88,7 +88,7 @@ impl Client {
     }
 
     /// It is done: the new holder of a log that has moved gets what its journal is founded with.
-    pub(super) fn tell_done(&mut self, baton: &Baton) {
+    pub(super) fn tell_done(&mut self, baton: &Offer) {
         let (Some(scope), Some(card), Some(taken)) = (baton.letter.journal, baton.card(), baton.acceptance()) else {
             return;
         };

@@ -1,5 +1,5 @@
 //! The baton (stafettpinnen) as this device knows it: offers that it made, received or was told of. Each is a
-//! row; what is next is worked out anew from the row, the letters and the chains (design `protocol.md` 6).
+//! row; what is next is worked out anew from the row, the letters and the chains (`docs/protocol.md` 18).
 
 mod answer;
 mod handover;
@@ -37,7 +37,7 @@ enum Side {
 /// How far an offer has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, TlsSerialize, TlsDeserialize, TlsSize)]
 #[repr(u8)]
-enum Progress {
+enum Reached {
     Open = 1,
     Seen = 2,
     /// A leader has passed it on to an employee.
@@ -49,7 +49,7 @@ enum Progress {
     HandedOver = 7,
 }
 
-impl Progress {
+impl Reached {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -69,9 +69,9 @@ impl Progress {
 
 /// One offer on this device.
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
-struct Baton {
+struct Offer {
     side: Side,
-    progress: Progress,
+    progress: Reached,
     letter: OfferLetter,
     /// With the offerer: notes of the journal that go along, as the family was shown them.
     notes: Vec<String>,
@@ -83,7 +83,7 @@ struct Baton {
     at: Millis,
 }
 
-impl Baton {
+impl Offer {
     /// What people call it by: the card's offer.
     pub(crate) fn id(&self) -> Hash {
         self.letter.scopes.first().map_or_else(Hash::default, |s| s.offer.offer.id())
@@ -116,22 +116,22 @@ impl Client {
         }
     }
 
-    fn batons(&self) -> Vec<Baton> {
+    fn batons(&self) -> Vec<Offer> {
         self.table.scan(Space::State, b"baton/").filter_map(|(_, value)| decode(value).ok()).collect()
     }
 
-    fn baton(&self, id: &Hash) -> Option<Baton> {
+    fn baton(&self, id: &Hash) -> Option<Offer> {
         self.table.read(Space::State, &key(id)).and_then(|bytes| decode(bytes).ok())
     }
 
-    fn keep_baton(&mut self, baton: &Baton) {
+    fn keep_baton(&mut self, baton: &Offer) {
         self.table.write(Space::State, &key(&baton.id()), encode(baton));
     }
 
     /// The one offer on this side that is under way and begins with `prefix`.
-    fn open_baton(&self, prefix: &str, side: Side) -> Result<Baton, Problem> {
-        let all: Vec<Baton> = self.batons().into_iter().filter(|b| b.side == side).collect();
-        let id = people::unique("offer", prefix, all.iter().map(Baton::id))?;
+    fn open_baton(&self, prefix: &str, side: Side) -> Result<Offer, Problem> {
+        let all: Vec<Offer> = self.batons().into_iter().filter(|b| b.side == side).collect();
+        let id = people::unique("offer", prefix, all.iter().map(Offer::id))?;
         let baton = all.into_iter().find(|b| b.id() == id);
         baton.filter(|b| b.progress.is_under_way()).ok_or_else(|| {
             Problem::rule(Cause::OfferClosed, "this offer no longer stands: it was declined, taken back, or is done")
@@ -140,16 +140,16 @@ impl Client {
 
     /// Every offer here. Whoever is asked and looks at it has seen it, and the offerer learns that.
     pub(crate) fn baton_list(&mut self) -> Answer {
-        let unseen = |b: &Baton| b.side == Side::Received && b.progress == Progress::Open;
+        let unseen = |b: &Offer| b.side == Side::Received && b.progress == Reached::Open;
         for mut baton in self.batons().into_iter().filter(unseen) {
-            baton.progress = Progress::Seen;
+            baton.progress = Reached::Seen;
             self.keep_baton(&baton);
             self.answer_offer(&baton, Word::Seen);
         }
         Ok(json!({"offers": self.offers(None)}))
     }
 
-    fn answer_offer(&mut self, baton: &Baton, answer: Word) {
+    fn answer_offer(&mut self, baton: &Offer, answer: Word) {
         let answer = HandoverAnswer { log: baton.letter.log, offer: baton.id(), answer };
         self.write_letter(baton.letter.offerer.person, Content::HandoverAnswer(answer));
     }
@@ -162,17 +162,17 @@ impl Client {
             let Some(holder) = self.successor(&offer) else { continue };
             let by_this = match baton.side {
                 Side::Offered => baton.acceptance().is_some_and(|a| a.person == holder),
-                Side::Received => holder == me || baton.progress == Progress::Passed,
+                Side::Received => holder == me || baton.progress == Reached::Passed,
                 Side::Told => true,
             };
-            baton.progress = if by_this { Progress::HandedOver } else { Progress::Aborted };
+            baton.progress = if by_this { Reached::HandedOver } else { Reached::Aborted };
             self.keep_baton(&baton);
             if by_this && baton.side == Side::Offered {
                 self.tell_done(&baton);
             }
         }
         // Where the old holder could not, the new one writes on the card why the baton passed.
-        let taken = |b: &Baton| b.side == Side::Received && b.progress == Progress::HandedOver;
+        let taken = |b: &Offer| b.side == Side::Received && b.progress == Reached::HandedOver;
         for baton in self.batons().into_iter().filter(taken) {
             self.write_reason(&baton)?;
         }
@@ -188,13 +188,13 @@ impl Client {
         let membership = &s.replica.state().membership;
         let bound = membership.member(me).is_some_and(|m| matches!(m.role, Role::Holder | Role::Custodian));
         let holder = s.replica.state().holder().map(|h| h.person);
-        let moves = |b: &Baton| {
+        let moves = |b: &Offer| {
             let mut offers = b.offers().map(|(offer, _)| offer);
             offers.any(|o| o.scope == scope && o.part == Part::Moves && Some(o.from) == holder)
         };
-        let told = |b: &Baton| b.side == Side::Told && b.progress != Progress::Aborted && moves(b);
+        let told = |b: &Offer| b.side == Side::Told && b.progress != Reached::Aborted && moves(b);
         let Some(mut baton) = self.batons().into_iter().find(|b| bound && told(b)) else { return false };
-        baton.progress = Progress::HandedOver;
+        baton.progress = Reached::HandedOver;
         self.keep_baton(&baton);
         true
     }
@@ -202,7 +202,7 @@ impl Client {
     /// Whether the baton was offered to us with this scope, and accepted: the commit may be there already.
     pub(crate) fn may_have_got(&self, scope: ScopeId) -> bool {
         let taken =
-            |b: &Baton| b.side == Side::Received && matches!(b.progress, Progress::Accepted | Progress::HandedOver);
+            |b: &Offer| b.side == Side::Received && matches!(b.progress, Reached::Accepted | Reached::HandedOver);
         self.batons().iter().any(|b| taken(b) && b.offers().any(|(offer, _)| offer.scope == scope))
     }
 

@@ -1,7 +1,7 @@
 //! Offering the baton: to a colleague, to another unit, to another municipality. What the family must agree to
 //! is asked for at once; nothing changes hands before the new holder has accepted (K3).
 
-use super::{Baton, Progress, Side};
+use super::{Offer, Reached, Side};
 use crate::client::input::{Cause, Problem, Who};
 use crate::client::log::{Words, custody_text};
 use crate::client::scope::Standing;
@@ -76,9 +76,9 @@ impl Client {
         };
         let mut letter = self.offer_letter(log, holder, &recipient, &handed, &bases, words)?;
         letter.journal = journal;
-        let baton = Baton {
+        let baton = Offer {
             side: Side::Offered,
-            progress: Progress::Open,
+            progress: Reached::Open,
             letter,
             notes,
             acceptances: vec![],
@@ -100,7 +100,7 @@ impl Client {
     }
 
     fn check_no_offer(&self, log: LogId) -> Result<(), Problem> {
-        let open = |b: &Baton| b.letter.log == log && b.side == Side::Offered && b.progress.is_under_way();
+        let open = |b: &Offer| b.letter.log == log && b.side == Side::Offered && b.progress.is_under_way();
         match self.batons().iter().any(open) {
             true => Err(Problem::rule(Cause::OfferOpen, "an offer is under way; abort it before you make another")),
             false => Ok(()),
@@ -297,7 +297,7 @@ impl Client {
     }
 
     /// To the recipient what goes to them, and no concern more; to family and present holder the whole.
-    fn send_offer(&mut self, baton: &Baton, card: &ScopeState, addressee: PersonId) {
+    fn send_offer(&mut self, baton: &Offer, card: &ScopeState, addressee: PersonId) {
         let moving = baton.offers().filter(|(o, _)| o.part == Part::Moves).map(|(_, s)| s.clone()).collect();
         let theirs = OfferLetter { scopes: moving, ..baton.letter.clone() };
         self.write_letter(addressee, Content::HandoverOffer(theirs));
@@ -318,12 +318,12 @@ impl Client {
     /// Takes an offer back, while nobody has been made the holder.
     pub(crate) fn baton_abort(&mut self, offer: &str) -> Answer {
         let baton = self.open_baton(offer, Side::Offered)?;
-        self.end_offer(baton.clone(), Progress::Aborted, String::new());
+        self.end_offer(baton.clone(), Reached::Aborted, String::new());
         Ok(json!({"offer": baton.id().to_string(), "state": "aborted"}))
     }
 
     /// The offer no longer stands; whoever was told of it is told that, too.
-    pub(super) fn end_offer(&mut self, mut baton: Baton, progress: Progress, words: String) {
+    pub(super) fn end_offer(&mut self, mut baton: Offer, progress: Reached, words: String) {
         let card = baton.card().and_then(|o| self.card_state(o.scope).ok());
         let to = baton.card().map(|o| o.to);
         let addressee = to.and_then(|t| t.person.map(|p| p.person).or(t.unit.map(|u| u.leader)));
@@ -343,7 +343,7 @@ impl Client {
     }
 
     /// What another municipality may have promised for this offer is freed: no home commits it any more.
-    fn take_back(&mut self, baton: &Baton) {
+    fn take_back(&mut self, baton: &Offer) {
         let (Ok(me), Some(card)) = (self.me(), baton.card()) else { return };
         let (Ok(key), by, home) = (me.person_key(), me.person, self.home_of(card.scope)) else { return };
         if baton.letter.journal.is_none() || home == card.to.municipality {

@@ -1,6 +1,6 @@
 //! What people see of the baton: offers, why it passed, and what a former holder still has.
 
-use super::{Baton, Side};
+use super::{Offer, Side};
 use crate::client::scope::Standing;
 use crate::client::words::rfc3339;
 use crate::client::{Client, people};
@@ -12,13 +12,13 @@ use stafett_protocol::ids::{LogId, ScopeId};
 impl Client {
     /// Offers as people see them, newest first; of one log, or all.
     pub(crate) fn offers(&self, log: Option<LogId>) -> Vec<Value> {
-        let mut batons: Vec<Baton> =
+        let mut batons: Vec<Offer> =
             self.batons().into_iter().filter(|b| log.is_none_or(|log| b.letter.log == log)).collect();
         batons.sort_by_key(|b| std::cmp::Reverse(b.at));
         batons.iter().map(|b| self.offer_view(b)).collect()
     }
 
-    fn offer_view(&self, baton: &Baton) -> Value {
+    fn offer_view(&self, baton: &Offer) -> Value {
         let card = baton.card();
         let concerns: Vec<Value> = baton
             .offers()
@@ -55,7 +55,7 @@ impl Client {
     }
 
     /// By our own names of person or unit where we have them; the letter's words only where we have not.
-    fn offered_to(&self, baton: &Baton) -> String {
+    fn offered_to(&self, baton: &Offer) -> String {
         let to = baton.card().map(|o| o.to);
         let person = to.and_then(|to| to.person).map(|p| self.known_name(p.person));
         let unit = || {
@@ -66,7 +66,7 @@ impl Client {
     }
 
     /// K1: within the unit, to another unit of the municipality, to another municipality.
-    fn kind_of_offer(&self, baton: &Baton) -> &'static str {
+    fn kind_of_offer(&self, baton: &Offer) -> &'static str {
         let to = baton.card().map(|o| o.to);
         let unit = to.and_then(|to| to.unit).map(|u| u.unit);
         let offerer = baton.letter.offerer.person;
