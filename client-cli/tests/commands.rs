@@ -1,5 +1,5 @@
 //! Exit codes and faults as scripts rely on them, through the real binary.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::fs;
 use std::path::Path;
@@ -53,7 +53,40 @@ fn an_absent_server_is_3_and_nothing_is_lost() {
         .output()
         .unwrap();
     let (exit, value) = said(&wrong);
-    assert_eq!((exit, code(&value)), (2, "wrong-passphrase"), "{value}");
+    assert_eq!((exit, code(&value)), (2, "no-home"), "{value}");
+}
+
+#[test]
+fn a_first_join_that_came_to_nothing_binds_no_passphrase() {
+    let dir = tempfile::tempdir().unwrap();
+    let with = |passphrase: &str, words: &[&str]| {
+        let mut command = stafett();
+        command.env("STAFETT_PASSPHRASE", passphrase).arg("--json").arg("--home").arg(dir.path()).args(words);
+        said(&command.output().unwrap())
+    };
+    let join = ["join", "--code", &nowhere(), "--name", "Anne"];
+    for passphrase in ["den første som ble skrevet feil", "den som var ment", "den som var ment"] {
+        let (exit, value) = with(passphrase, &join);
+        assert_eq!((exit, code(&value)), (3, "unreachable"), "{value}");
+    }
+    assert_eq!(code(&with("en tredje", &["log", "list"]).1), "no-home");
+    assert_eq!(code(&with("den som var ment", &["log", "list"]).1), "");
+}
+
+#[test]
+fn a_home_is_forgotten_when_its_person_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("hjem");
+    run(&home, &["join", "--code", &nowhere(), "--name", "Anne"]);
+    let (exit, value) = run(&home, &["home", "forget"]);
+    assert_eq!((exit, code(&value)), (2, "not-sure"), "{value}");
+    assert!(home.exists());
+    std::fs::write(home.join("ferie.jpg"), "ikke vår").unwrap();
+    let (exit, value) = run(&home, &["home", "forget", "--yes"]);
+    assert_eq!((exit, &value["forgotten"]), (0, &true.into()), "{value}");
+    let left: Vec<_> = fs::read_dir(&home).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["ferie.jpg"], "what is not ours stays");
+    assert_eq!(code(&run(&home, &["log", "list"]).1), "no-home");
 }
 
 #[test]
@@ -85,12 +118,12 @@ fn a_passphrase_opens_from_any_keyboard_and_can_be_changed() {
         said(&command.arg("--json").arg("--home").arg(dir.path()).args(words).output().unwrap())
     };
     with("blåbær på lørdag", &["join", "--code", &nowhere(), "--name", "Anne"]);
-    assert_ne!(code(&with("bla\u{30a}bær pa\u{30a} lørdag\n", &["log", "list"]).1), "wrong-passphrase");
+    assert_eq!(code(&with("bla\u{30a}bær pa\u{30a} lørdag\n", &["log", "list"]).1), "");
     assert_eq!(code(&with("a\u{7}", &["log", "list"]).1), "passphrase-sign");
     let (exit, value) = with("blåbær på lørdag", &["passphrase"]);
     assert_eq!(exit, 0, "{value}");
-    assert_eq!(code(&with("blåbær på lørdag", &["log", "list"]).1), "wrong-passphrase");
-    assert_ne!(code(&with("ny, lang passfrase", &["log", "list"]).1), "wrong-passphrase");
+    assert_eq!(code(&with("blåbær på lørdag", &["log", "list"]).1), "no-home");
+    assert_eq!(code(&with("ny, lang passfrase", &["log", "list"]).1), "");
 }
 
 #[test]

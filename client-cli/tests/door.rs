@@ -2,7 +2,7 @@
 #![cfg(all(feature = "demo", unix))]
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -166,10 +166,12 @@ fn who_comes_second_waits_and_says_so() {
     let lock = fs::File::open(home.join("lock")).unwrap();
     lock.try_lock().unwrap();
     let began = Instant::now();
-    let waiting = stafett().args(["people", "--home"]).arg(&home).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    std::thread::sleep(Duration::from_secs(2));
+    let mut command = stafett();
+    command.args(["people", "--home"]).arg(&home).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut waiting = command.spawn().unwrap();
+    let mut told = String::new();
+    BufReader::new(waiting.stderr.take().unwrap()).read_line(&mut told).unwrap();
     drop(lock);
-    let output = waiting.unwrap().wait_with_output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && told.contains("Venter") && began.elapsed() < Duration::from_secs(20), "{told}");
+    assert!(told.contains("Venter"), "{told}");
+    assert!(waiting.wait().unwrap().success() && began.elapsed() < Duration::from_secs(29));
 }

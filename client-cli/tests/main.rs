@@ -3,5 +3,8 @@
 
 mod commands;
 mod door;
+mod problems;
+mod sending;
 mod support;
 mod with_server;
+mod words;

@@ -80,6 +80,75 @@ fn a_server_with_another_authority_is_not_spoken_to() {
 }
 
 #[test]
+fn a_server_that_has_moved_is_followed_for_its_keys_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::new(dir.path());
+    server.start();
+    let unit = server.ask(&["unit", "add", "--name", "Solvang skole", "--kind", "school"]);
+    let home = dir.path().join("leader");
+    assert_eq!(run(&home, &["join", "--code", &text(&unit, "leader_code"), "--name", "Lise"]).0, 0);
+    server.kill();
+    let file = server.home.join("settings.json");
+    let mut settings: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let place = format!("127.0.0.1:{port}");
+    let url = format!("https://{place}");
+    settings["listen"] = place.into();
+    settings["url"] = url.clone().into();
+    std::fs::write(&file, settings.to_string()).unwrap();
+    server.start();
+    let (exit, kept) = run(&home, &["invite", "--role", "employee"]);
+    assert_eq!((exit, &kept["delivery"]["state"]), (0, &"later".into()), "{kept}");
+    // Another municipality's server, one that is not there, and what is no address.
+    let elsewhere = dir.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let mut other = Server::new(&elsewhere);
+    other.start();
+    let others: Value = serde_json::from_slice(&std::fs::read(other.home.join("settings.json")).unwrap()).unwrap();
+    for (given, exit, expected) in [
+        (others["url"].as_str().unwrap(), 3, "wrong-server"),
+        ("https://127.0.0.1:1", 3, "unreachable"),
+        ("kommunen", 2, "server-address"),
+    ] {
+        let (was, value) = run(&home, &["sync", "--server", given]);
+        assert_eq!((was, code(&value)), (exit, expected), "{value}");
+    }
+    let (exit, counts) = run(&home, &["sync", "--server", &url]);
+    assert_eq!((exit, &counts["queued"]), (0, &0.into()), "{counts}");
+    // From now on without saying so.
+    assert_eq!(run(&home, &["sync"]).0, 0);
+    assert_eq!(
+        run(&dir.path().join("t"), &["join", "--code", &text(&kept, "code"), "--name", "T"]).0,
+        3,
+        "an old code"
+    );
+    let (_, fresh) = run(&home, &["invite", "--role", "employee"]);
+    assert_eq!(run(&dir.path().join("u"), &["join", "--code", &text(&fresh, "code"), "--name", "U"]).0, 0);
+}
+
+#[test]
+#[cfg(unix)]
+fn everybody_in_the_story_s_municipality_can_be_played() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("spill");
+    for _ in 0..2 {
+        let mut play = stafett().args(["--json", "demo", "--play"]).arg(&place).stdout(Stdio::piped()).spawn().unwrap();
+        let told = lines(play.stdout.take().unwrap()).next().unwrap();
+        let people = told["people"].as_array().unwrap_or_else(|| panic!("{told}"));
+        assert_eq!(people.len(), 6);
+        for person in people {
+            let mut command = stafett();
+            command.env("STAFETT_PASSPHRASE", text(&told, "passphrase"));
+            command.args(["--json", "--home", person["home"].as_str().unwrap(), "sync"]);
+            let (exit, value) = crate::support::said(&command.output().unwrap());
+            assert_eq!(exit, 0, "{person} {value}");
+        }
+        std::process::Command::new("kill").args(["-INT", &play.id().to_string()]).status().unwrap();
+        assert_eq!(play.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[test]
 fn the_demo_proves_everything() {
     let output = stafett().args(["--json", "demo", "--fast"]).output().unwrap();
     let (exit, told) = crate::support::said(&output);

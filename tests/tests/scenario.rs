@@ -158,7 +158,7 @@ fn a_code_works_once_and_a_home_belongs_to_one() {
 }
 
 #[test]
-fn a_home_opens_for_its_passphrase_and_for_one_process() {
+fn a_home_opens_for_its_passphrase_and_one_process_serves_the_others() {
     let (story, _) = leader_and_code();
     let leader = &story.leader;
     let with = |passphrase: Option<&str>| {
@@ -179,8 +179,9 @@ fn a_home_opens_for_its_passphrase_and_for_one_process() {
     BufReader::new(watch.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let counts: Value = serde_json::from_str(&line).unwrap();
     assert!(counts["queued"].is_u64(), "one value a line: {line}");
-    leader.refused(&["people"], 2, "home-busy");
-    leader.refused(&["sync"], 2, "home-busy");
+    leader.ok(&["people"]);
+    leader.ok(&["sync"]);
+    leader.refused(&["sync", "--watch"], 2, "already-watched");
     terminate(&watch);
     watch.wait().unwrap();
     leader.ok(&["people"]);

@@ -3,6 +3,7 @@
 
 mod attack;
 mod moving;
+mod play;
 mod process;
 pub mod search;
 mod story;
@@ -30,6 +31,13 @@ pub struct Telling<'a> {
     steps: Vec<Value>,
     proofs: Vec<Value>,
     failed: bool,
+}
+
+impl<'a> Telling<'a> {
+    /// Without a pause.
+    fn at_once(output: &'a Output) -> Self {
+        Self { output, pause: Duration::ZERO, steps: Vec::new(), proofs: Vec::new(), failed: false }
+    }
 }
 
 impl Telling<'_> {
@@ -61,6 +69,12 @@ impl Telling<'_> {
         let _ = self.output.print(&Said { value, text });
         if self.failed { Exit::Refused } else { Exit::Done }
     }
+}
+
+/// `--play`.
+pub async fn play(dir: &Path, output: &Output) -> Result<Exit, Fault> {
+    let place = Place::choose(Some(dir))?;
+    play::run(&place.dir, output).await
 }
 
 /// Tells the story. The exit code says whether every proof held.

@@ -117,6 +117,11 @@ impl Server {
         Ok((server, said))
     }
 
+    /// One whose home is there already.
+    pub fn at(world: &Path, folder: &str) -> Self {
+        Self { home: world.join(folder), log: world.join("log").join(format!("{folder}.log")), child: None }
+    }
+
     /// Runs one of the server's own commands to its end.
     pub fn ask(&self, words: &[&str]) -> Result<Value, DemoError> {
         let output = self.command(words)?.stdin(Stdio::null()).output()?;

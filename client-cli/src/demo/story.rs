@@ -21,7 +21,7 @@ pub struct Ids {
     pub teacher: String,
     mother: String,
     father: String,
-    ppt: String,
+    pub ppt: String,
     pub log: String,
     pub homework: String,
     school_measure: String,
@@ -38,11 +38,7 @@ pub async fn tell(dir: &Path, telling: &mut Telling<'_>) -> Result<(), DemoError
     ));
     let mut world = World::new(dir, server);
     let mut ids = Ids::default();
-    people(&world, &mut ids, telling)?;
-    request(&world, &mut ids, telling).await?;
-    consent(&world, &ids, telling)?;
-    concerns(&world, &mut ids, telling)?;
-    ppt(&world, &mut ids, telling)?;
+    begin(&world, &mut ids, telling).await?;
     forger(&world, &ids, telling).await?;
     without_net(&mut world, &ids, telling)?;
     withdrawal(&mut world, &ids, telling).await?;
@@ -53,6 +49,15 @@ pub async fn tell(dir: &Path, telling: &mut Telling<'_>) -> Result<(), DemoError
         neighbour.stop()?;
     }
     reckoning(&world, telling)
+}
+
+/// The story up to where everybody has something to do.
+pub async fn begin(world: &World, ids: &mut Ids, telling: &mut Telling<'_>) -> Result<(), DemoError> {
+    people(world, ids, telling)?;
+    request(world, ids, telling).await?;
+    consent(world, ids, telling)?;
+    concerns(world, ids, telling)?;
+    ppt(world, ids, telling)
 }
 
 /// The school, the teacher, the parents.

@@ -105,6 +105,17 @@ impl Desk {
         }
     }
 
+    /// The same, as far as it comes within this time.
+    pub async fn reach(&mut self, patience: Duration) -> Result<Value, Fault> {
+        match self {
+            Self::Own(session) => session.reach(patience).await,
+            Self::Beside(beside) => {
+                let millis = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+                beside.ask(&Ask::Reach { millis }).await?.outcome
+            }
+        }
+    }
+
     /// Whether this device waits for its person's first one.
     pub fn awaits_certificate(&self) -> bool {
         match self {

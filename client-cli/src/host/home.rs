@@ -20,7 +20,9 @@ use crate::host::passphrase::prepared;
 
 const FORMAT: u32 = 1;
 /// The files of a home.
-const OURS: [&str; 5] = ["lock", "home.json", "home.lock", "store.sqlite", SOCKET];
+const OURS: [&str; 6] = ["lock", "home.json", "home.lock", "store.sqlite", SOCKET, BEGUN];
+/// Stands in a home until somebody has come in by a code: until then its passphrase binds nobody.
+const BEGUN: &str = "begun";
 const NEW_MEMORY_KIB: u32 = 47_104;
 const NEW_PASSES: u32 = 2;
 const MEMORY_KIB: std::ops::RangeInclusive<u32> = 19_456..=1_048_576;
@@ -117,6 +119,13 @@ impl Home {
         }
     }
 
+    /// Begins anew where nobody has come in yet.
+    pub fn begin_anew(&self) {
+        for name in ["home.json", "store.sqlite", "store.sqlite-wal", "store.sqlite-shm"] {
+            let _ = std::fs::remove_file(self.dir.join(name));
+        }
+    }
+
     /// Takes away a home that was made for nothing, and its directory where nothing else is in it.
     pub fn discard(self) {
         let Self { folder: Folder { dir }, _lock } = self;
@@ -142,6 +151,17 @@ impl Folder {
     pub fn at(dir: &Path) -> Result<Self, HomeError> {
         let folder = Self { dir: dir.to_owned() };
         if folder.is_set_up() { Ok(folder) } else { Err(HomeError::Missing(dir.to_owned())) }
+    }
+
+    /// Whether nobody has come in here by a code yet.
+    pub fn is_begun(&self) -> bool {
+        self.dir.join(BEGUN).is_file()
+    }
+
+    /// Somebody has: from now on the passphrase is what opens it.
+    pub fn is_somebodys(&self) {
+        // Where it stays, all that is lost is that a passphrase which does not fit is told in other words.
+        let _ = std::fs::remove_file(self.dir.join(BEGUN));
     }
 
     /// Where it is.
@@ -171,6 +191,8 @@ impl Folder {
         if self.is_set_up() {
             return Err(HomeError::Exists(self.dir.clone()));
         }
+        let begun = self.dir.join(BEGUN);
+        stafett_host::own_file(&begun).map_err(|error| HomeError::Io(begun.clone(), error))?;
         let mut key = Zeroizing::new([0u8; 32]);
         getrandom::fill(&mut key[..]).map_err(|error| HomeError::Io(self.dir.clone(), io::Error::other(error)))?;
         self.wrap(&key, passphrase)?;

@@ -32,7 +32,7 @@ impl Live {
     /// Connects and settles.
     pub async fn open(mut session: OpenHome) -> Result<Self, Fault> {
         let mut stream = session.connect().await?;
-        let news = session.settle(&mut stream).await?;
+        let news = session.settle(&mut stream, None).await?;
         Ok(Self { session, stream, news })
     }
 

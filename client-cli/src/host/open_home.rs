@@ -10,6 +10,7 @@ use stafett_client_core::client::Client;
 use stafett_client_core::client::input::{Call, CallFailed, Command as Wish, Effects, Input, News, Progress};
 use stafett_client_core::rows::Row;
 use stafett_protocol::http_signature;
+use tokio::time::Instant;
 
 use crate::host::clock::now_ms;
 use crate::host::fault::{Exit, Fault, refusal};
@@ -67,6 +68,20 @@ impl OpenHome {
         Ok(Self { client, store, recording: Arc::new(recording), progress: None, home })
     }
 
+    /// The folder of this home.
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Whether the own server, and no other, answers at this address.
+    pub async fn find_server(&self, url: &str) -> Result<(), Fault> {
+        let account = self.client.account().ok_or_else(|| Fault::usage("no-account", ""))?;
+        let place = ServerPlace::new(url, account.ca)?;
+        let stream = self.road_to(place)?.await?;
+        stream.close().await;
+        Ok(())
+    }
+
     /// The home alone, with nothing open in it.
     pub fn into_home(self) -> Home {
         self.home
@@ -97,18 +112,38 @@ impl OpenHome {
 
     /// Everything that can be done with the server now. Gives the counts.
     pub async fn sync(&mut self) -> Result<Value, Fault> {
-        let mut stream = match self.connect().await {
+        self.meet(None).await
+    }
+
+    /// The same, as far as it comes within this time. What is not done then is done the next time.
+    pub async fn reach(&mut self, patience: Duration) -> Result<Value, Fault> {
+        self.meet(Some(Instant::now() + patience)).await
+    }
+
+    async fn meet(&mut self, until: Option<Instant>) -> Result<Value, Fault> {
+        let road = self.connect();
+        let connected = match until {
+            Some(until) => tokio::time::timeout_at(until, road).await.unwrap_or_else(|_| Err(silent().into())),
+            None => road.await,
+        };
+        let mut stream = match connected {
             // Nobody yet to the server: it waits for the first device, and there is nothing else to do.
             Err(fault) if fault.code == "not-authenticated" && self.client.awaits_certificate() => {
                 return self.perform(Wish::SyncCounts).await;
             }
             other => other?,
         };
-        let outcome = self.settle(&mut stream).await;
+        let outcome = self.settle(&mut stream, until).await;
         stream.close().await;
         self.step(Input::Disconnected).await?;
-        outcome.map(drop)?;
-        self.perform(Wish::SyncCounts).await
+        let news = self.describe(&outcome?);
+        let counts = self.perform(Wish::SyncCounts).await?;
+        Ok(with_news(counts, news))
+    }
+
+    /// What has become visible, in a line each; what is no news to people is left out.
+    pub(crate) fn describe(&self, news: &[News]) -> Vec<Value> {
+        news.iter().filter_map(|one| self.client.describe(one)).collect()
     }
 
     /// Whether this device waits for its person's first one.
@@ -117,7 +152,11 @@ impl OpenHome {
     }
 
     /// Everything that can be done with the server now; answers what became visible.
-    pub(crate) async fn settle(&mut self, stream: &mut FrameStream) -> Result<Vec<News>, Fault> {
+    pub(crate) async fn settle(
+        &mut self,
+        stream: &mut FrameStream,
+        until: Option<Instant>,
+    ) -> Result<Vec<News>, Fault> {
         let mut step = self.steps([Input::Connected]).await?;
         let mut news = vec![];
         loop {
@@ -126,7 +165,8 @@ impl OpenHome {
             if step.settled {
                 return Ok(news);
             }
-            let frames = stream.together(SILENCE).await?;
+            let left = until.map_or(SILENCE, |until| until.saturating_duration_since(Instant::now()).min(SILENCE));
+            let frames = if left.is_zero() { vec![] } else { stream.together(left).await? };
             if frames.is_empty() {
                 return Err(silent().into());
             }
@@ -141,7 +181,14 @@ impl OpenHome {
     /// The way to the server, to be gone without this session: others may use it meanwhile.
     pub(crate) fn road(&self) -> Result<impl Future<Output = Result<FrameStream, TransportError>> + use<>, Fault> {
         let account = self.client.account().ok_or_else(|| Fault::usage("no-account", ""))?;
-        let place = ServerPlace::new(&account.url, account.ca)?;
+        self.road_to(ServerPlace::new(&account.url, account.ca)?)
+    }
+
+    fn road_to(
+        &self,
+        place: ServerPlace,
+    ) -> Result<impl Future<Output = Result<FrameStream, TransportError>> + use<>, Fault> {
+        let account = self.client.account().ok_or_else(|| Fault::usage("no-account", ""))?;
         let key = SigningKey::from_bytes(&account.device_key);
         let recording = Arc::clone(&self.recording);
         Ok(async move {
@@ -236,6 +283,14 @@ impl OpenHome {
             Err(other) => Ok(Err(CallFailed::Unreachable(other.to_string()))),
         }
     }
+}
+
+/// Counts of a contact, and what it brought.
+pub(crate) fn with_news(mut counts: Value, news: Vec<Value>) -> Value {
+    if let Some(fields) = counts.as_object_mut() {
+        fields.insert("news".to_owned(), Value::Array(news));
+    }
+    counts
 }
 
 pub(crate) fn silent() -> TransportError {

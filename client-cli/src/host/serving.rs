@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::host::door::{Answer, Ask, Door, Visit};
 use crate::host::fault::{Exit, Fault};
-use crate::host::open_home::{HEARTBEAT, OpenHome, SILENCE, silent};
+use crate::host::open_home::{HEARTBEAT, OpenHome, SILENCE, silent, with_news};
 use crate::host::transport::{Backoff, FrameStream, TransportError};
 
 type Connecting = Pin<Box<dyn Future<Output = Result<FrameStream, TransportError>>>>;
@@ -48,14 +48,16 @@ struct Serving<'a> {
     /// Nothing is under way.
     settled: bool,
     waiting: Vec<Waiting>,
+    /// What has come since somebody was told.
+    news: Vec<Value>,
     shown: Value,
 }
 
 /// Serves until a rule ends it; lost connections are tried again. `show` hears the counts whenever something has settled.
 pub async fn serve(session: &mut OpenHome, mut door: Option<Door>, mut show: impl FnMut(&Value)) -> Result<(), Fault> {
     let road = Road::Away(Instant::now());
-    let (settled, waiting, shown) = (false, vec![], Value::Null);
-    let mut serving = Serving { session, road, backoff: Backoff::fresh(), settled, waiting, shown };
+    let (settled, waiting, news, shown) = (false, vec![], vec![], Value::Null);
+    let mut serving = Serving { session, road, backoff: Backoff::fresh(), settled, waiting, news, shown };
     loop {
         match serving.next(&mut door).await {
             Event::Visit(visit) => serving.visited(visit).await?,
@@ -161,6 +163,7 @@ impl Serving<'_> {
                 self.road = Road::Open(Box::new(stream));
                 self.shown = Value::Null;
                 let step = self.session.steps([Input::Connected]).await?;
+                self.news.extend(self.session.describe(&step.news));
                 self.settled = step.settled;
                 self.send(step.frames).await
             }
@@ -180,6 +183,7 @@ impl Serving<'_> {
                 Ok(more) => {
                     let frames = std::iter::once(first).chain(more).map(Input::Frame);
                     let step = self.session.steps(frames).await?;
+                    self.news.extend(self.session.describe(&step.news));
                     self.settled = step.settled;
                     self.send(step.frames).await
                 }
@@ -223,15 +227,17 @@ impl Serving<'_> {
         let (done, still): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|one| connected || over(one));
         self.waiting = still;
+        let told = with_news(counts.clone(), self.news.clone());
         for one in done {
             let late = || Fault::new(Exit::Unreachable, "unreachable", "no answer in time");
-            one.visit.answer(self.answered(if connected { Ok(counts.clone()) } else { Err(late()) }));
+            one.visit.answer(self.answered(if connected { Ok(told.clone()) } else { Err(late()) }));
         }
         if connected {
             self.backoff = Backoff::fresh();
-            if counts != self.shown {
-                show(&counts);
+            if counts != self.shown || !self.news.is_empty() {
+                show(&told);
                 self.shown = counts;
+                self.news.clear();
             }
         }
         Ok(())

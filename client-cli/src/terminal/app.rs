@@ -19,17 +19,19 @@ use crate::host::desk::{self, Desk};
 use crate::host::door::{Door, DoorKey};
 use crate::host::fault::{Exit, Fault};
 use crate::host::files;
-use crate::host::home::{Folder, Home, default_dir, is_passphrase_given, new_passphrase, passphrase};
+use crate::host::home::{Folder, Home, HomeError, default_dir, is_passphrase_given, new_passphrase, passphrase};
 use crate::host::keyring;
 use crate::host::open_home::OpenHome;
 use crate::host::recording::Recording;
 use crate::host::serving;
 use crate::host::tls::ca_hash;
-use crate::terminal::args::{Attachment, Audit, Command, CommandLine, Device, Invite, Join, Keyring};
+use crate::terminal::args::{Attachment, Audit, Command, CommandLine, Device, HomeCommand, Invite, Join, Keyring};
 use crate::terminal::attachments;
 use crate::terminal::commands::{Asked, asked};
 use crate::terminal::messages::{Language, Messages};
+use crate::terminal::names::Names;
 use crate::terminal::output::{Output, Said};
+use crate::terminal::sending::{self, Sending};
 use crate::terminal::{help, qr, render, usage};
 
 /// No log's export comes near it; a device or pipe would never end.
@@ -92,14 +94,22 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
     let command = match line.command {
         Command::Join(join) => Command::Join(named(overridden(join)?, output)),
         #[cfg(feature = "demo")]
-        Command::Demo { keep, fast } => return crate::demo::run(keep.as_deref(), fast, output).await,
+        Command::Demo { play: Some(dir), .. } => return crate::demo::play(&dir, output).await,
+        #[cfg(feature = "demo")]
+        Command::Demo { keep, fast, play: None } => return crate::demo::run(keep.as_deref(), fast, output).await,
         Command::Keyring(command) => return key_in_keyring(&dir, command, output),
         Command::Passphrase => return change_passphrase(&dir, output),
+        Command::Home(HomeCommand::Forget { yes }) => return forget(&dir, yes, output).await,
         Command::Audit(Audit::Verify { what }) if Path::new(&what).is_file() => {
             return verify_file(Path::new(&what), output);
         }
         other => other,
     };
+    if let (Command::Sync { .. }, true) = (&command, line.offline) {
+        let text = output.messages().say("usage.conflict", &[("argument", "sync"), ("other", "--offline")]);
+        return Err(Fault::usage("usage", text));
+    }
+    let offline = line.offline;
     knock(&command)?;
     let made_here = begins(&command) && !dir.join("home.json").exists();
     let (mut desk, key) = open(&dir, &command, recording, output).await?;
@@ -108,14 +118,20 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
         desk.tell_progress(move |progress| eprintln!("{}", moving_line(&messages, progress)));
     }
     match command {
-        Command::Sync { watch: true } => match &mut desk {
+        Command::Sync { watch: true, .. } => match &mut desk {
             Desk::Own(session) => watch(session, &dir, key, output).await?,
             Desk::Beside(_) => return Err(Fault::usage("already-watched", dir.display())),
         },
-        Command::Sync { watch: false } => {
+        Command::Sync { watch: false, moved_to } => {
+            if let Some(url) = moved_to {
+                server_moved(&mut desk, url).await?;
+            }
             let counts = desk.sync().await?;
             let given_up = counts.get("given_up").and_then(Value::as_u64).is_some_and(|many| many > 0);
             say(output, "sync", counts)?;
+            if !output.is_json() {
+                asked_for(&mut desk, output).await?;
+            }
             if desk.awaits_certificate() {
                 eprintln!("{}", output.messages().say("hint.not-authenticated", &[]));
             }
@@ -131,11 +147,19 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
         }
         Command::Note { log, text, attach } => {
             let wish = attachments::written(AttachTo::Note(log), text, attach.as_deref())?;
-            say(output, "note", desk.perform(wish).await?)?;
+            return said_and_sent(&mut desk, wish, "note", offline, output).await;
         }
         Command::Glimpse { concern, text, attach } => {
             let wish = attachments::written(AttachTo::Glimpse(concern), text, attach.as_deref())?;
-            say(output, "glimpse", desk.perform(wish).await?)?;
+            return said_and_sent(&mut desk, wish, "glimpse", offline, output).await;
+        }
+        Command::Me => {
+            let mut value = desk.perform(Wish::Me).await?;
+            if let (Some(fields), Ok(home)) = (value.as_object_mut(), Folder::at(&dir)) {
+                fields.insert("home".to_owned(), json!(dir.display().to_string()));
+                fields.insert("kept".to_owned(), json!(keyring::recall(&home).is_some()));
+            }
+            say(output, "me", value)?;
         }
         Command::Attachment(Attachment::Get { attachment, out }) => {
             say(output, "attachment.get", attachments::get(&mut desk, attachment, &out).await?)?;
@@ -145,6 +169,9 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
                 own_unit(&mut desk, unit).await?;
             }
             if let Some(Asked { wish, name }) = asked(other) {
+                if sending::changes(&wish) {
+                    return said_and_sent(&mut desk, wish, name, offline, output).await;
+                }
                 let value = match desk.perform(wish).await {
                     // A home that was made for a code which was refused is nobody's.
                     Err(fault) if made_here && fault.exit == Exit::Refused => {
@@ -153,6 +180,9 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
                     }
                     other => other?,
                 };
+                if let (true, Desk::Own(session)) = (matches!(name, "join" | "device.accept"), &desk) {
+                    session.home().is_somebodys();
+                }
                 match name {
                     // Nobody can let this device in before its key packages are at the server.
                     "join" => drop(desk.sync().await?),
@@ -160,12 +190,38 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
                     _ => {}
                 }
                 let broken = name == "audit.verify" && has_violations(&value);
-                say(output, name, value)?;
+                output.print(&said(&mut desk, output, name, value).await)?;
                 return Ok(if broken { Exit::Damaged } else { Exit::Done });
             }
         }
     }
     Ok(Exit::Done)
+}
+
+/// A change: saved, then sent at once where that can be done, then told with what became of it.
+async fn said_and_sent(
+    desk: &mut Desk,
+    wish: Wish,
+    name: &'static str,
+    offline: bool,
+    output: &Output,
+) -> Result<Exit, Fault> {
+    let value = desk.perform(wish).await?;
+    let sending = if offline { Sending::Later(None) } else { Sending::of(desk.reach(sending::patience()).await) };
+    let mut said = said(desk, output, name, value).await;
+    sending.tell(output.messages(), name, &mut said);
+    output.print(&said)?;
+    sending.end()
+}
+
+/// An answer, with names for people in the place of ids.
+async fn said(desk: &mut Desk, output: &Output, name: &str, value: Value) -> Said {
+    if output.is_json() {
+        return words_of(output, name, value);
+    }
+    let mut named = value.clone();
+    Names::gather(desk).await.put_into(&mut named);
+    Said { value, ..words_of(output, name, named) }
 }
 
 /// How far a move has come, for whoever waits for it.
@@ -266,6 +322,53 @@ fn change_passphrase(dir: &Path, output: &Output) -> Result<Exit, Fault> {
     Ok(Exit::Done)
 }
 
+/// `home forget`: everything that is ours goes from the folder, once the person has said so.
+async fn forget(dir: &Path, yes: bool, output: &Output) -> Result<Exit, Fault> {
+    let folder = Folder::at(dir)?;
+    let messages = output.messages();
+    let shown = dir.display().to_string();
+    let sure = yes || {
+        let can_ask = std::io::stdin().is_terminal() && !output.is_json();
+        let mut line = String::new();
+        if can_ask {
+            eprint!("{} ", messages.say("ask.forget", &[("dir", &shown)]));
+            std::io::stdin().read_line(&mut line).map_err(|error| Fault::usage("file", error))?;
+        }
+        line.trim().to_uppercase() == messages.say("word.sure", &[])
+    };
+    if !sure {
+        return Err(Fault::usage("not-sure", ""));
+    }
+    // Nobody works in what goes.
+    let waits = || eprintln!("{}", messages.say("say.waiting", &[]));
+    let home = desk::hold(|| Home::hold(dir), dir, waits).await?;
+    let home = home.ok_or_else(|| Fault::usage("home-busy", &shown))?;
+    // A keyring that is not there keeps nothing.
+    let _ = keyring::forget(&folder);
+    home.discard();
+    say(output, "home.forget", json!({"forgotten": true, "home": shown}))?;
+    Ok(Exit::Done)
+}
+
+/// `sync --server`: the own server has moved. It is believed there for the authority and key that it has always had.
+async fn server_moved(desk: &mut Desk, url: String) -> Result<(), Fault> {
+    let Desk::Own(session) = desk else { return Err(Fault::usage("home-busy", "sync --watch")) };
+    session.find_server(&url).await?;
+    session.perform(Wish::ServerAt { url }).await.map(drop)
+}
+
+/// What waits for this person's word stands at the end of a contact.
+async fn asked_for(desk: &mut Desk, output: &Output) -> Result<(), Fault> {
+    let many = |value: &Value, key: &str| value.get(key).and_then(Value::as_array).map_or(0, Vec::len);
+    let mut lines = Vec::new();
+    // Whoever is nobody yet is asked for nothing.
+    let asked = desk.perform(Wish::ConsentPending).await;
+    if asked.is_ok_and(|value| many(&value, "requests") > 0) {
+        lines.push(output.messages().say("sync.asked", &[]));
+    }
+    output.print(&Said { value: Value::Null, text: lines.join("\n") })
+}
+
 /// Opens the home; only `join` and `device accept` make one.
 async fn open(
     dir: &Path,
@@ -278,7 +381,7 @@ async fn open(
         // Whoever is served there is somebody already.
         let home = desk::hold(|| Home::hold_new(dir), dir, waits).await?;
         let home = home.ok_or_else(|| Fault::new(Exit::Refused, "home-in-use", dir.display()))?;
-        let key = home_key(&home, output)?;
+        let key = new_home_key(&home, output)?;
         return Ok((Desk::Own(Box::new(OpenHome::open(home, &key, recording).await?)), key));
     }
     // A person who is asked for the passphrase keeps nobody waiting.
@@ -287,10 +390,35 @@ async fn open(
     Ok((Desk::open(&folder, &key, recording, waits).await?, key))
 }
 
+/// For a home that begins. What an earlier try left, which came to nobody, is taken up where its passphrase fits (its code
+/// may have been used, though the answer was lost), and begun anew where it does not.
+fn new_home_key(home: &Home, output: &Output) -> Result<Zeroizing<[u8; 32]>, Fault> {
+    if !home.is_begun() || !home.is_set_up() {
+        return home_key(home, output);
+    }
+    let ask = |key: &str| output.messages().say(key, &[]);
+    let given = passphrase(&ask("ask.new_passphrase"), Some(&ask("ask.again")))?;
+    match home.unlock(given.as_bytes()) {
+        Err(HomeError::Passphrase) => {
+            home.begin_anew();
+            Ok(home.set_up(given.as_bytes())?)
+        }
+        other => Ok(other?),
+    }
+}
+
 fn home_key(home: &Folder, output: &Output) -> Result<Zeroizing<[u8; 32]>, Fault> {
     let ask = |key: &str| output.messages().say(key, &[]);
     if !home.is_set_up() {
         return Ok(home.set_up(passphrase(&ask("ask.new_passphrase"), Some(&ask("ask.again")))?.as_bytes())?);
+    }
+    if home.is_begun() {
+        // Nobody has come in yet: a passphrase that does not fit says so, and nothing more.
+        let given = passphrase(&ask("ask.passphrase"), None)?;
+        return match home.unlock(given.as_bytes()) {
+            Err(HomeError::Passphrase) => Err(HomeError::Missing(home.dir().to_owned()).into()),
+            other => Ok(other?),
+        };
     }
     if let Some(key) = keyring::recall(home).filter(|_| !is_passphrase_given()) {
         return Ok(key);
@@ -327,6 +455,10 @@ async fn watch(session: &mut OpenHome, dir: &Path, key: Zeroizing<[u8; 32]>, out
 }
 
 fn say(output: &Output, name: &str, value: Value) -> Result<(), Fault> {
+    output.print(&words_of(output, name, value))
+}
+
+fn words_of(output: &Output, name: &str, value: Value) -> Said {
     let mut text = if output.is_json() { String::new() } else { render::words(output.messages(), name, &value) };
     let code = value.get("code").and_then(Value::as_str).filter(|_| matches!(name, "invite" | "device.link"));
     if let (Some(code), false) = (code, output.is_json())
@@ -334,7 +466,7 @@ fn say(output: &Output, name: &str, value: Value) -> Result<(), Fault> {
     {
         text = format!("{text}\n{picture}");
     }
-    output.print(&Said { value, text })
+    Said { value, text }
 }
 
 /// An exported file needs no home: everything that is checked stands in it.
@@ -344,7 +476,9 @@ fn verify_file(file: &Path, output: &Output) -> Result<Exit, Fault> {
     let exported: Value = serde_json::from_slice(&text).map_err(|error| bad(&error))?;
     let report = audit::verify_export(&exported).map_err(|error| bad(&error))?.to_json();
     let broken = has_violations(&report);
-    say(output, "audit.verify", report)?;
+    let mut named = report.clone();
+    Names::default().put_into(&mut named);
+    output.print(&Said { value: report, ..words_of(output, "audit.verify", named) })?;
     Ok(if broken { Exit::Damaged } else { Exit::Done })
 }
 

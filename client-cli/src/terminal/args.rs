@@ -15,6 +15,9 @@ pub struct CommandLine {
     pub json: bool,
     #[arg(long, global = true, value_name = "DIR")]
     pub home: Option<PathBuf>,
+    /// Nothing is sent and nothing fetched; a later contact does both.
+    #[arg(long, global = true)]
+    pub offline: bool,
     /// For `demo` and tests: what goes through TLS, in clear.
     #[arg(long, global = true, hide = true, value_name = "FILE")]
     pub record: Option<PathBuf>,
@@ -40,6 +43,10 @@ pub enum Command {
     Keyring(Keyring),
     /// Another passphrase for this home.
     Passphrase,
+    /// Who one is here, and what this device holds.
+    Me,
+    #[command(subcommand)]
+    Home(HomeCommand),
     Invite(Invite),
     People {
         #[arg(long)]
@@ -93,6 +100,9 @@ pub enum Command {
     Sync {
         #[arg(long)]
         watch: bool,
+        /// Where the municipality's server is now, if it has moved.
+        #[arg(long = "server", value_name = "URL", conflicts_with = "watch")]
+        moved_to: Option<String>,
     },
     Drafts {
         #[command(subcommand)]
@@ -104,6 +114,8 @@ pub enum Command {
     Demo {
         #[arg(long, value_name = "DIR")]
         keep: Option<PathBuf>,
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["keep", "fast"])]
+        play: Option<PathBuf>,
         #[arg(long)]
         fast: bool,
     },
@@ -154,6 +166,15 @@ pub enum Drafts {
 pub enum Keyring {
     Keep,
     Forget,
+}
+
+/// The home as a folder.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum HomeCommand {
+    Forget {
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -227,6 +248,10 @@ pub enum Log {
         log: String,
     },
     Continue {
+        log: String,
+    },
+    /// A draft to which not everybody has said yes.
+    Drop {
         log: String,
     },
 }

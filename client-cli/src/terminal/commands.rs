@@ -49,6 +49,8 @@ pub fn asked(command: Command) -> Option<Asked> {
         Command::Sync { .. }
         | Command::Keyring(_)
         | Command::Passphrase
+        | Command::Me
+        | Command::Home(_)
         | Command::Glimpse { .. }
         | Command::Note { .. }
         | Command::Attachment(_) => return None,
@@ -93,6 +95,7 @@ fn of_log(log: Log) -> (&'static str, Wish) {
         Log::List => ("log.list", Wish::LogList),
         Log::Show { log } => ("log.show", Wish::LogShow { log }),
         Log::History { log } => ("log.history", Wish::LogHistory { log }),
+        Log::Drop { log } => ("log.drop", Wish::LogDrop { log }),
         Log::Continue { log } => ("log.continue", Wish::LogContinue { log }),
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::host::fault::{Exit, Fault};
 use crate::terminal::messages::{Language, Messages};
+use crate::terminal::problems;
 use crate::terminal::render::printable;
 
 /// How this run speaks.
@@ -80,14 +81,13 @@ impl Output {
         let values = more.iter().map(|(name, value)| (*name, value.as_str()));
         let values: Vec<(&str, &str)> =
             values.chain([("detail", fault.detail.as_str()), ("code", fault.code.as_str())]).collect();
-        let known = format!("fault.{}", fault.code);
-        let key = match (self.messages.find(&known), fault.exit) {
-            (Some(_), _) => known.as_str(),
-            (None, Exit::Refused) => "fault.refused",
-            (None, _) => "fault.other",
-        };
-        let hint = self.messages.find(&format!("hint.{}", fault.code)).map(str::to_owned).unwrap_or_default();
-        (self.messages.say(key, &values), hint)
+        let value =
+            |name: &str| values.iter().find(|(key, _)| *key == name).map_or_else(String::new, |(_, v)| (*v).to_owned());
+        let fill = |text: &str| self.messages.fill(text, value);
+        let unknown = if fault.exit == Exit::Refused { "fault.refused" } else { "fault.other" };
+        let text = problems::text(&self.messages, &fault.code).or_else(|| self.messages.find(unknown));
+        let hint = problems::way(&self.messages, &fault.code).or_else(|| self.messages.find("way.report"));
+        (text.map(fill).unwrap_or_default(), hint.map(fill).unwrap_or_default())
     }
 }
 

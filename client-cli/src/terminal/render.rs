@@ -7,9 +7,12 @@ use serde_json::Value;
 
 use crate::terminal::dates;
 use crate::terminal::messages::Messages;
+use crate::terminal::{problems, summary};
 
 /// Keys whose values are fixed words, not texts that somebody wrote.
-const WORD_KEYS: [&str; 12] = [
+const WORD_KEYS: [&str; 14] = [
+    "part",
+    "answer",
     "status",
     "state",
     "access",
@@ -25,7 +28,7 @@ const WORD_KEYS: [&str; 12] = [
 ];
 
 /// Keys whose values are days and moments.
-const TIME_KEYS: [&str; 6] = ["at", "born", "due", "expires", "time", "youth_from"];
+const TIME_KEYS: [&str; 8] = ["at", "born", "due", "expires", "from", "time", "to", "youth_from"];
 
 /// The words for an answer of `command` (for example `log.show`).
 pub fn words(messages: &Messages, command: &str, value: &Value) -> String {
@@ -34,9 +37,18 @@ pub fn words(messages: &Messages, command: &str, value: &Value) -> String {
     let value = value.get("receipt").filter(|inner| inner.is_object()).unwrap_or(value);
     let differs = command == "verify.matches" && value.get("matches") == Some(&Value::Bool(false));
     let saying = if differs { "verify.differs" } else { command };
-    if let Some(text) = messages.find(&format!("say.{saying}")) {
+    if command == "sync" {
+        lines.push(summary::line(messages, value));
+    } else if let Some(text) = messages.find(&format!("say.{saying}")) {
         lines.push(messages.fill(text, |name| scalar(messages, name, named(value, name))));
     }
+    lines.extend(lists(messages, command, value));
+    lines.join("\n")
+}
+
+/// The words for the lists in an answer alone.
+pub fn lists(messages: &Messages, command: &str, value: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
     let lists = value.as_object().into_iter().flatten().filter_map(|(key, value)| Some((key, value.as_array()?)));
     for (key, entries) in lists {
         let line = messages.find(&format!("line.{command}.{key}"));
@@ -60,7 +72,7 @@ pub fn words(messages: &Messages, command: &str, value: &Value) -> String {
             lines.push(none.to_owned());
         }
     }
-    lines.join("\n")
+    lines
 }
 
 /// What a line below an entry speaks of: each part of a list that it has, the one part, or, of a plain value, the entry.
@@ -88,15 +100,14 @@ fn in_entry(messages: &Messages, entry: &Value, name: &str) -> String {
 }
 
 /// What a problem's code means and what to do; its own words where the catalogue has none.
-fn fault(messages: &Messages, code: &str, detail: Option<&str>) -> String {
+pub fn fault(messages: &Messages, code: &str, detail: Option<&str>) -> String {
     let detail = printable(detail.unwrap_or(code));
-    let text = messages.find(&format!("fault.{code}"));
-    let text =
-        text.map(|text| messages.fill(text, |name| if name == "code" { code.to_owned() } else { detail.clone() }));
-    let hint = messages.find(&format!("hint.{code}"));
+    let filled = |text: &str| messages.fill(text, |name| if name == "code" { code.to_owned() } else { detail.clone() });
+    let text = problems::text(messages, code).map(filled);
+    let hint = problems::way(messages, code).map(filled);
     // Words of nobody's language say less than that a rule said no, and which.
     let unknown = || if detail == code { messages.say("fault.by-rule", &[("code", code)]) } else { detail.clone() };
-    [Some(text.unwrap_or_else(unknown)), hint.map(str::to_owned)].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    [Some(text.unwrap_or_else(unknown)), hint].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// A holder is shown by the name that the same answer gives.

@@ -15,6 +15,8 @@ pub fn stafett() -> Command {
     command
         .env("STAFETT_PASSPHRASE", PASSPHRASE)
         .env("STAFETT_LANG", "nb")
+        // What is tested is what is said, not how busy this machine is.
+        .env("STAFETT_PATIENCE", "60")
         .env_remove("STAFETT_HOME")
         .stdin(Stdio::null());
     command
@@ -71,6 +73,13 @@ impl Server {
         let first = lines(child.stdout.take().unwrap()).next().expect("a line");
         assert_eq!(first.get("ready"), Some(&Value::Bool(true)));
         self.child = Some(child);
+    }
+
+    /// It answers nothing until it may go on: connections are taken by the system, and nobody reads.
+    pub fn freeze(&self, still: bool) {
+        let process = self.child.as_ref().unwrap().id().to_string();
+        let signal = if still { "-STOP" } else { "-CONT" };
+        assert!(Command::new("kill").args([signal, &process]).status().unwrap().success());
     }
 
     pub fn kill(&mut self) {

@@ -155,6 +155,16 @@ pub enum Command {
         guardians: Vec<String>,
         level: u8,
     },
+    /// A draft that is thrown away. → `log dropped`
+    LogDrop {
+        log: String,
+    },
+    /// → `person name device role unit municipality url logs requests queued`
+    Me,
+    /// The own municipality's server has another address from now on. → `url`
+    ServerAt {
+        url: String,
+    },
     /// → `logs:[{log status holder home}]`
     LogList,
     /// → `log status level holder home participants concerns pending quarantined`

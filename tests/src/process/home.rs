@@ -54,6 +54,10 @@ impl Home {
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&programs().stafett);
         command.arg("--json").arg("--home").arg(&self.dir).args(words);
+        // These stories say themselves when a device meets its server, by `sync`: what lies between is part of them.
+        if !matches!(words, ["sync" | "join", ..] | ["device", "accept", ..]) {
+            command.arg("--offline");
+        }
         command.env("STAFETT_PASSPHRASE", PASSPHRASE).stdin(Stdio::null());
         command
     }

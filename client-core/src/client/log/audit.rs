@@ -91,7 +91,11 @@ impl Client {
                 Body::Statement(statement) => audit::statement_word(statement),
             };
             let author = s.replica.state().membership.member_of_device(event.device).map(|m| self.name_of(m.person));
-            events.push((record.time, json!({"seq": record.seq, "time": rfc3339(record.time), "scope": event.scope.to_string(), "kind": kind, "author": author})));
+            events.push((
+                record.time,
+                json!({"seq": record.seq, "time": rfc3339(record.time), "scope": event.scope.to_string(),
+                "part": crate::client::log::consent::kind_word(s.kind()), "kind": kind, "author": author}),
+            ));
         }
         events.sort_by_key(|(time, _)| *time);
         json!({"log": log.to_string(), "events": events.into_iter().map(|(_, e)| e).collect::<Vec<_>>()})

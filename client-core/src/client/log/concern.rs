@@ -109,9 +109,21 @@ impl Client {
             (None, Arena::Child) => Responsible::Child,
             (None, Arena::Service) => Responsible::Person(self.me()?.person),
         };
-        let due = measure.due.map(|due| date(&due).map(date_text)).transpose()?;
+        let due = measure.due.map(|due| self.due(&due)).transpose()?;
         let due = due.unwrap_or_else(|| date_after(self.home_now(), MEASURE_DAYS));
         Ok(edit::NewMeasure { id: self.entry_id(), text, arena, responsible, due: Some(due), step: None })
+    }
+
+    /// When a measure is evaluated: a day that is still to come. Today's depends on where one is.
+    fn due(&self, text: &str) -> Result<String, Problem> {
+        let due = date_text(date(text)?);
+        if due >= date_after(self.home_now(), -1) {
+            return Ok(due);
+        }
+        Err(Problem {
+            values: vec![("given", due.clone()), ("today", date_after(self.home_now(), 0))],
+            ..Problem::caller("due-past", format!("{due} is past"))
+        })
     }
 
     fn entry_id(&mut self) -> String {
@@ -271,6 +283,6 @@ impl Client {
             pin.trust = people::Trust::Compared;
             people::save(&mut self.table, &pin);
         }
-        Ok(json!({"person": person.to_string(), "matches": matches}))
+        Ok(json!({"person": person.to_string(), "person_name": self.name_of(person), "matches": matches}))
     }
 }

@@ -42,7 +42,7 @@ impl Client {
     /// Signs or refuses. For a log that exists the signature goes on the chain; for one that does not,
     /// by letter to whoever asked.
     pub(crate) fn consent_answer(&mut self, prefix: &str, agree: bool, custody: bool) -> Answer {
-        let (key, mut received) = self.open_request(prefix)?;
+        let (key, mut received) = self.open_request(prefix, agree)?;
         let request = received.request.clone();
         if agree {
             self.audited(request.log)?;
@@ -81,6 +81,8 @@ impl Client {
             }
             return Ok(());
         }
+        // Whoever has said no may say otherwise.
+        self.table.delete(Space::Mail, &mail_key("refusal", &[&answer.log.0, &from.0]));
         for signed in &answer.signed {
             if signed.signer != from {
                 return Err(Problem::rule(Cause::ConsentAnswer, "the signature is another person's"));
@@ -184,9 +186,9 @@ impl Client {
 
     /// Open requests for these grants are not shown any more.
     pub(crate) fn drop_requests(&mut self, gone: impl Fn(&Hash) -> bool) {
-        for (id, mut received) in self.requests().into_iter().filter(|(_, r)| r.answer == 0) {
+        for (id, mut received) in self.requests().into_iter().filter(|(_, r)| matches!(r.answer, 0 | 2)) {
             if received.request.grants.iter().any(|g| gone(&stafett_protocol::signed::id_of(&g.grant))) {
-                received.answer = 2;
+                received.answer = 3;
                 self.table.write(Space::Mail, &mail_key("request", &[&id.0]), encode(&received));
             }
         }

@@ -7,6 +7,7 @@ pub(crate) mod concern;
 pub(crate) mod consent;
 pub(crate) mod request;
 pub(crate) mod show;
+pub(crate) mod told;
 pub(crate) mod units;
 pub(crate) mod waiting;
 pub(crate) mod withdrawal;
@@ -44,6 +45,7 @@ impl Client {
         let child = text::CHILD.take(&child)?;
         let born = self.born(&born)?;
         let guardians = self.guardians(guardians)?;
+        let same = self.logs_of_child(&child, &born);
         let authority = ConsentAuthority {
             guardians: guardians.iter().map(|g| AuthorityPerson { person: g.person, key: g.person_key }).collect(),
             quorum: u8::try_from(guardians.len())
@@ -93,7 +95,17 @@ impl Client {
         for guardian in &guardians {
             self.write_letter(guardian.person, Content::ConsentRequest(request.clone()));
         }
-        Ok(json!({"log": log.to_string(), "status": "draft"}))
+        let same: Vec<String> = same.into_iter().map(|log| log.to_string()).collect();
+        Ok(json!({"log": log.to_string(), "status": "draft", "same_child": same}))
+    }
+
+    /// Logs here, in use or drafted, of a child of this name and birth date.
+    fn logs_of_child(&self, child: &str, born: &str) -> Vec<LogId> {
+        let alike = |log: &LogId| {
+            let card = self.card_of(*log).and_then(|card| self.document(card)).map(|document| document.card());
+            card.is_some_and(|card| card.born == born && card.child_name.to_lowercase() == child.to_lowercase())
+        };
+        self.logs().into_iter().filter(alike).collect()
     }
 
     /// A birth date is one that somebody who has a log can have.

@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 pub(crate) struct Received {
     pub from: PersonId,
     pub request: ConsentRequest,
-    /// 0 open, 1 signed, 2 refused.
+    /// 0 open, 1 signed, 2 refused by this person, who may still say otherwise, 3 nothing to answer any more.
     pub answer: u8,
 }
 
@@ -207,7 +207,11 @@ impl Client {
     pub(crate) fn consent_pending(&mut self) -> Answer {
         let open = self.requests().into_iter().filter(|(_, r)| r.answer == 0);
         let requests: Vec<Value> = open.map(|(id, r)| self.request_view(id, &r)).collect();
-        Ok(json!({"requests": requests}))
+        // A no can become a yes as long as there is something to say yes to.
+        let still = |r: &Received| r.answer == 2 && self.check_request(r.from, &r.request).is_ok();
+        let refused = self.requests().into_iter().filter(|(_, r)| still(r));
+        let refused: Vec<Value> = refused.map(|(id, r)| self.request_view(id, &r)).collect();
+        Ok(json!({"requests": requests, "refused": refused}))
     }
 
     fn request_view(&self, id: Hash, received: &Received) -> Value {
@@ -259,8 +263,18 @@ impl Client {
             "moves_to": moves_to,
             "authority": self.authority_view(request),
             "problem": problem,
+            "answered": self.signers_of(request),
             "text": request.text,
         })
+    }
+
+    /// Who has said yes already, as far as the log's own chains tell it.
+    fn signers_of(&self, request: &ConsentRequest) -> Vec<String> {
+        let asked: Vec<Hash> = request.grants.iter().map(|g| stafett_protocol::signed::id_of(&g.grant)).collect();
+        let facts =
+            self.scopes.values().flat_map(|s| &s.replica.state().grants).filter(|fact| asked.contains(&fact.id));
+        let signers: BTreeSet<PersonId> = facts.flat_map(|fact| fact.signers.iter().copied()).collect();
+        signers.into_iter().map(|person| self.name_of(person)).collect()
     }
 
     /// Of a log that is here the child on its card, whatever the letter says.
@@ -351,9 +365,10 @@ impl Client {
         }
     }
 
-    /// The request that begins so, as it is kept, and where.
-    pub(crate) fn open_request(&self, prefix: &str) -> Result<(Vec<u8>, Received), Problem> {
-        let open: Vec<Hash> = self.requests().into_iter().filter(|(_, r)| r.answer == 0).map(|(id, _)| id).collect();
+    /// The request that begins so, as it is kept, and where. One that was refused can be granted.
+    pub(crate) fn open_request(&self, prefix: &str, agree: bool) -> Result<(Vec<u8>, Received), Problem> {
+        let open = |r: &Received| r.answer == 0 || (agree && r.answer == 2);
+        let open: Vec<Hash> = self.requests().into_iter().filter(|(_, r)| open(r)).map(|(id, _)| id).collect();
         let key = mail_key("request", &[&people::unique("request", prefix, open)?.0]);
         let received = self.table.read(Space::Mail, &key).and_then(|b| decode(b).ok()).ok_or_else(withdrawn)?;
         Ok((key, received))

@@ -1,0 +1,391 @@
+//! One week of a log, played by everybody in it with real processes, and what they are told: in three languages, judged as
+//! words. The transcript stands in `docs/transcript.{nb,nn,en}.txt`; `STAFETT_TRANSCRIPT=write` writes it anew.
+#![cfg(all(feature = "demo", unix))]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use stafett_cli::terminal::messages::{Language, Messages};
+use stafett_cli::terminal::names::Names;
+use stafett_cli::terminal::output::Said;
+use stafett_cli::terminal::sending::Sending;
+use stafett_cli::terminal::{args, commands, help, render};
+
+use crate::support::{Server, run, text};
+
+const LANGUAGES: [(&str, Language); 3] =
+    [("nb", Language::Bokmaal), ("nn", Language::Nynorsk), ("en", Language::English)];
+
+/// Who is played, as the transcript calls them.
+const TITLES: [(&str, &str); 6] = [
+    ("leader", "Lise, rektor"),
+    ("teacher", "Tone, lærer"),
+    ("mother", "Ingrid, mor"),
+    ("father", "Magnus, far"),
+    ("ppt", "Petter, leder for PPT"),
+    ("helper", "Randi, PPT"),
+];
+
+struct Week {
+    dir: tempfile::TempDir,
+    server: Server,
+    told: BTreeMap<&'static str, String>,
+    /// Persons whose name somebody knows.
+    people: BTreeMap<String, String>,
+    /// What nobody should be told so.
+    wrong: Vec<String>,
+}
+
+impl Week {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut server = Server::new(dir.path());
+        server.start();
+        let told = LANGUAGES.iter().map(|(name, _)| (*name, String::new())).collect();
+        Self { dir, server, told, people: BTreeMap::new(), wrong: vec![] }
+    }
+
+    fn home(&self, who: &str) -> PathBuf {
+        self.dir.path().join(who)
+    }
+
+    /// A command, with how it must end; what it says is written down in three languages.
+    fn ends(&mut self, who: &str, words: &[&str], expected: i32) -> Value {
+        let (exit, value) = run(&self.home(who), words);
+        assert_eq!(exit, expected, "{who} {words:?}: {value}");
+        let names = self.names(who);
+        let title = TITLES.iter().find(|(name, _)| *name == who).unwrap().1;
+        let typed: Vec<String> = words
+            .iter()
+            .map(|word| if word.contains(' ') { format!("\"{word}\"") } else { (*word).to_owned() })
+            .collect();
+        for (name, language) in LANGUAGES {
+            let messages = Messages::of(language);
+            let said = in_words(&messages, words, &value, &names);
+            judged(name, &said, words, &self.people, &mut self.wrong);
+            let transcript = self.told.get_mut(name).unwrap();
+            let line = format!("[{title}] $ stafett {}", typed.join(" "));
+            writeln!(transcript, "{}\n{}\n", steady(&line, self.dir.path()), steady(&said, self.dir.path())).unwrap();
+        }
+        value
+    }
+
+    fn ok(&mut self, who: &str, words: &[&str]) -> Value {
+        self.ends(who, words, 0)
+    }
+
+    fn names(&mut self, who: &str) -> Names {
+        let mut names = Names::default();
+        let ask = |words: &[&str]| run(&self.home(who), words).1;
+        let (people, units, logs) = (ask(&["people"]), ask(&["units"]), ask(&["log", "list"]));
+        names.learn(&people, "people", "person", "name");
+        names.learn(&units, "units", "unit", "name");
+        names.learn(&logs, "logs", "log", "child");
+        for one in people["people"].as_array().into_iter().flatten() {
+            self.people.insert(text(one, "person"), text(one, "name"));
+        }
+        names
+    }
+
+    fn join(&mut self, who: &str, code: &str, name: &str) -> String {
+        let joined = self.ok(who, &["join", "--code", code, "--name", name]);
+        self.people.insert(text(&joined, "person"), name.to_owned());
+        text(&joined, "person")
+    }
+
+    /// Everybody meets the server until nothing moves; what they would be told is of no interest here.
+    fn settle(&mut self, all: &[&str]) {
+        for _ in 0..4 {
+            for who in all {
+                assert_eq!(run(&self.home(who), &["sync"]).0, 0);
+            }
+        }
+    }
+}
+
+/// What a person reads who typed these words and got this answer.
+fn in_words(messages: &Messages, words: &[&str], value: &Value, names: &Names) -> String {
+    if let Some(code) = value.pointer("/error/code").and_then(Value::as_str) {
+        return render::fault(messages, code, value.pointer("/error/detail").and_then(Value::as_str));
+    }
+    let line = help::parse(["stafett"].iter().chain(words), messages).unwrap();
+    let name = match line.command {
+        args::Command::Note { .. } => "note",
+        args::Command::Glimpse { .. } => "glimpse",
+        args::Command::Sync { .. } => "sync",
+        args::Command::Me => "me",
+        other => commands::asked(other).unwrap().name,
+    };
+    let mut named = value.clone();
+    names.put_into(&mut named);
+    let mut said = Said { value: Value::Null, text: render::words(messages, name, &named) };
+    match value.pointer("/delivery/state").and_then(Value::as_str) {
+        Some("later") => Sending::Later(None).tell(messages, name, &mut said),
+        Some(_) => Sending::Done(value["delivery"].clone()).tell(messages, name, &mut said),
+        None => {}
+    }
+    said.text
+}
+
+/// Words that are English and nothing else, and words of the contract that must not show through.
+const ENGLISH: [&str; 24] = [
+    "the",
+    "and",
+    "waiting",
+    "active",
+    "granted",
+    "refused",
+    "closed",
+    "contribute",
+    "custody",
+    "unknown",
+    "pending",
+    "queued",
+    "yellow",
+    "green",
+    "guardian",
+    "employee",
+    "actor",
+    "school",
+    "membership",
+    "withdrawal",
+    "glimpse",
+    "measure",
+    "sent",
+    "key",
+];
+
+fn judged(language: &str, said: &str, words: &[&str], people: &BTreeMap<String, String>, found: &mut Vec<String>) {
+    let mut wrong = |why: &str| found.push(format!("{language} {words:?}: {why}:\n{said}"));
+    if said.contains(['{', '}']) {
+        wrong("a place is not filled in");
+    }
+    if said.trim().is_empty() {
+        wrong("nothing is said");
+    }
+    let digits = |part: &str| part.len() >= 4 && part.bytes().take(4).all(|byte| byte.is_ascii_digit());
+    if said.split_whitespace().any(|word| digits(word) && word.contains('T') && word.contains(':')) {
+        wrong("a time is told as computers write it");
+    }
+    for line in said.lines() {
+        for (id, name) in people {
+            if line.contains(id.as_str()) && !said.contains(name.as_str()) {
+                wrong("a person is told by id though the name is known");
+            }
+        }
+    }
+    if language != "en" {
+        // Commands and their arguments are the same in every language.
+        let plain: Vec<&str> =
+            said.split('«')
+                .map(|part| {
+                    if part.starts_with("stafett ") {
+                        part.split_once('»').map_or("", |(_, after)| after)
+                    } else {
+                        part
+                    }
+                })
+                .collect();
+        let plain = plain.join(" ").to_lowercase();
+        for word in plain.split(|c: char| !c.is_alphanumeric() && c != '-') {
+            if ENGLISH.contains(&word) {
+                wrong(&format!("English: {word}"));
+            }
+        }
+    }
+}
+
+/// What differs from run to run is told as what it is.
+fn steady(said: &str, dir: &Path) -> String {
+    let said = said.replace(dir.to_str().unwrap(), "/hjem");
+    let mut out = String::new();
+    for (at, line) in said.lines().enumerate() {
+        if at > 0 {
+            out.push('\n');
+        }
+        let mut rest = line;
+        while !rest.is_empty() {
+            let end = rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len());
+            let (word, after) = rest.split_at(end);
+            let hex = word.len() >= 8 && word.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+            if word == "stafett1" {
+                let code: usize =
+                    after.chars().take_while(|c| c.is_alphanumeric() || *c == '-').map(char::len_utf8).sum();
+                out.push_str("KODE");
+                rest = after.get(code..).unwrap();
+                continue;
+            }
+            let number = word.bytes().all(|b| b.is_ascii_digit());
+            match word {
+                _ if hex => out.push_str("ID"),
+                // Days, hours, ports, counts and the numbers that are read aloud.
+                _ if number && !word.is_empty() => out.push('#'),
+                _ => out.push_str(word),
+            }
+            let sign = after.chars().next();
+            out.extend(sign);
+            rest = after.get(sign.map_or(0, char::len_utf8)..).unwrap();
+        }
+    }
+    out
+}
+
+#[test]
+fn one_week_of_a_log_in_words() {
+    let mut week = Week::new();
+    let school = week.server.ask(&["unit", "add", "--name", "Solvang skole", "--kind", "school"]);
+    let ppt_unit = week.server.ask(&["unit", "add", "--name", "PPT Ullensaker", "--kind", "ppt"]);
+    // Monday: people.
+    week.join("leader", &text(&school, "leader_code"), "Lise Brattbakk");
+    let code = text(&week.ok("leader", &["invite", "--role", "employee", "--may-hold", "--may-act"]), "code");
+    let teacher = week.join("teacher", &code, "Tone Aasheim");
+    week.ok("leader", &["sync"]);
+    week.ok("leader", &["invite", "list"]);
+    week.ok("leader", &["people"]);
+    week.settle(&["leader", "teacher"]);
+    let codes: Vec<String> = (0..2).map(|_| text(&week.ok("teacher", &["invite", "--guardian"]), "code")).collect();
+    let mother = week.join("mother", &codes[0], "Ingrid Fjellstad");
+    let father = week.join("father", &codes[1], "Magnus Fjellstad");
+    week.settle(&["teacher", "mother", "father"]);
+    let number = text(&week.ok("teacher", &["verify", &mother]), "number");
+    week.ok("teacher", &["verify", &mother, "--number", &number]);
+    week.ok("mother", &["verify", &teacher, "--number", &number]);
+    week.ok("teacher", &["me"]);
+    // Tuesday: a draft that comes to nothing, the log, a no that becomes a yes.
+    let new = ["log", "new", "--child", "Ella Fjellstad", "--born", "2016-03-01", "--guardian", &mother, &father];
+    let dropped = text(&week.ok("teacher", &new), "log");
+    let twice = week.ok("teacher", &new);
+    assert_eq!(twice["same_child"].as_array().unwrap().len(), 1, "{twice}");
+    week.ok("teacher", &["log", "drop", &dropped]);
+    let log = text(&twice, "log");
+    week.ends("teacher", &["log", "new", "--child", "Ella", "--born", "1850-01-01", "--guardian", &mother], 2);
+    week.settle(&["teacher", "mother", "father"]);
+    let pending = week.ok("mother", &["consent", "pending"]);
+    let of_log = |pending: &Value, list: &str| {
+        let all = pending[list].as_array().unwrap().clone();
+        text(all.iter().find(|one| one["log"] == Value::from(log.as_str())).unwrap(), "request")
+    };
+    let request = of_log(&pending, "requests");
+    week.ok("mother", &["consent", "refuse", &request]);
+    week.ok("mother", &["consent", "pending"]);
+    week.settle(&["teacher"]);
+    let waiting = week.ok("teacher", &["log", "show", &log]);
+    let answers = waiting["answers"].to_string();
+    assert!(answers.contains("\"no\"") && answers.contains("unanswered"), "{answers}");
+    week.ends("teacher", &["log", "drop", &"f".repeat(32)], 2);
+    week.ok("mother", &["consent", "grant", &request]);
+    let request = of_log(&run(&week.home("father"), &["consent", "pending"]).1, "requests");
+    week.ok("father", &["consent", "grant", &request, "--no-custody"]);
+    week.settle(&["teacher", "mother", "father"]);
+    week.ends("teacher", &["log", "drop", &log], 1);
+    // Wednesday: work.
+    let concern = week.ok(
+        "teacher",
+        &[
+            "concern",
+            "new",
+            &log,
+            "--title",
+            "Ella arbeider med lekser",
+            "--goal",
+            "Ella gjør leksene hver dag",
+            "--text",
+            "Leksehjelp tirsdag",
+        ],
+    );
+    let (concern, measure) = (text(&concern, "concern"), text(&concern, "measure"));
+    let at_home = text(
+        &week.ok("teacher", &["measure", "add", &concern, "--text", "Fast leksetid etter middag", "--arena", "home"]),
+        "measure",
+    );
+    week.ends("teacher", &["measure", "add", &concern, "--text", "For sent", "--due", "2020-01-01"], 2);
+    week.ok("teacher", &["measure", "edit", &measure, "--text", "Leksehjelp tirsdag og torsdag"]);
+    week.ok("teacher", &["note", &log, "- Ringte mor i dag"]);
+    week.settle(&["mother", "father"]);
+    week.ok("mother", &["glimpse", &concern, "Alle leksene gjort denne uka"]);
+    week.ok("father", &["comment", &concern, "Det er rolig ved bordet nå"]);
+    week.ok("father", &["evaluate", &at_home, "--result", "green", "--text", "Det virker hjemme", "--family-agrees"]);
+    week.ok("teacher", &["sync"]);
+    week.ok("teacher", &["evaluate", &measure, "--result", "yellow", "--text", "Torsdager går best"]);
+    week.ok("mother", &["sync"]);
+    week.ok("mother", &["log", "list"]);
+    week.ok("mother", &["log", "show", &log]);
+    week.ok("mother", &["concern", "show", &concern]);
+    // Thursday: the PPT.
+    week.join("ppt", &text(&ppt_unit, "leader_code"), "Petter Granlund");
+    let code = text(&week.ok("ppt", &["invite", "--role", "employee", "--may-act"]), "code");
+    let helper = week.join("helper", &code, "Randi Myrvold");
+    week.settle(&["ppt", "helper", "teacher"]);
+    let unit = text(&ppt_unit, "unit");
+    week.ok("teacher", &["units"]);
+    week.ok("teacher", &["access", "request", &log, "--unit", &unit, "--scope", &concern, "--access", "read"]);
+    week.settle(&["mother", "father"]);
+    for who in ["mother", "father"] {
+        let request = of_log(&week.ok(who, &["consent", "pending"]), "requests");
+        week.ok(who, &["consent", "grant", &request]);
+    }
+    week.settle(&["mother", "teacher", "ppt"]);
+    week.ok("ppt", &["unit", "assign", &log, &helper]);
+    week.settle(&["teacher", "ppt", "helper", "mother"]);
+    week.ok("helper", &["concern", "show", &concern]);
+    week.ends("helper", &["glimpse", &concern, "Kan ikke skrive her"], 1);
+    week.ok("mother", &["consent", "list", &log]);
+    // Friday: away with it, and what stands.
+    week.ok("mother", &["consent", "withdraw", &log, "--unit", &unit]);
+    week.settle(&["helper", "mother", "teacher"]);
+    week.ends("helper", &["concern", "show", &concern], 1);
+    week.ok("mother", &["log", "history", &log]);
+    week.ok("mother", &["audit", "verify", &log]);
+    week.ok("mother", &["device", "list"]);
+    week.ok("mother", &["drafts"]);
+    week.ok("mother", &["baton", "list"]);
+    week.server.kill();
+    week.ok("mother", &["glimpse", &concern, "Skrevet uten nett"]);
+    week.ends("mother", &["sync"], 3);
+    week.ok("mother", &["log", "show", &log]);
+    assert!(week.wrong.is_empty(), "{}", week.wrong.join("\n\n"));
+    shown_somewhere(&week);
+    compared(&week);
+}
+
+/// Nothing that was written stays unseen.
+fn shown_somewhere(week: &Week) {
+    let nb = &week.told["nb"];
+    let answers: String = nb.lines().filter(|line| !line.contains("] $ stafett")).collect::<Vec<_>>().join("\n");
+    for written in [
+        "Ella arbeider med lekser",
+        "Ella gjør leksene hver dag",
+        "Leksehjelp tirsdag og torsdag",
+        "Fast leksetid etter middag",
+        "- Ringte mor i dag",
+        "Alle leksene gjort denne uka",
+        "Det er rolig ved bordet nå",
+        "Det virker hjemme",
+        "Torsdager går best",
+    ] {
+        assert!(answers.contains(written), "nobody is shown «{written}»");
+    }
+    for told in ["lysglimt fra", "Du har sagt nei til dette", "Lagret her, sendes senere.", "Sendt."] {
+        assert!(answers.contains(told), "nobody is told «{told}»");
+    }
+}
+
+fn compared(week: &Week) {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let write = std::env::var_os("STAFETT_TRANSCRIPT").is_some_and(|word| word == "write");
+    for (language, told) in &week.told {
+        let file = docs.join(format!("transcript.{language}.txt"));
+        if write {
+            std::fs::write(&file, told).unwrap();
+        }
+        let kept = std::fs::read_to_string(&file).unwrap_or_default();
+        let differs = kept.lines().zip(told.lines()).find(|(kept, told)| kept != told);
+        assert!(
+            kept == *told,
+            "{} is another now ({differs:?}); read it, and write it anew with STAFETT_TRANSCRIPT=write",
+            file.display()
+        );
+    }
+}
