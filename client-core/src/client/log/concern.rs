@@ -122,7 +122,7 @@ impl Client {
         }
         Err(Problem {
             values: vec![("given", due.clone()), ("today", date_after(self.home_now(), 0))],
-            ..Problem::caller("due-past", format!("{due} is past"))
+            ..Problem::caller(Cause::DuePast, format!("{due} is past"))
         })
     }
 

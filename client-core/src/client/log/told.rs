@@ -1,9 +1,9 @@
 //! What a person is told without asking for one log: what is new, who they are here and what this device holds, and who has
 //! answered about a log that is not there yet.
 
-use crate::client::input::{News, Problem};
-use crate::client::joining::codes::kind_word;
-use crate::client::outbox::letters::mail_key;
+use crate::client::input::{Cause, News, Problem};
+use crate::client::keys::mail_key;
+use crate::client::words::kind_word;
 use crate::client::{Answer, Client};
 use crate::rows::Space;
 use serde_json::{Value, json};
@@ -92,7 +92,7 @@ impl Client {
             self.answers(log).iter().all(|answer| answer.get("answer").is_some_and(|word| word == "yes"));
         if begun || planned.is_empty() || all_said_yes {
             return Err(Problem::rule(
-                "not-a-draft",
+                Cause::NotADraft,
                 "only a log to which not everybody has said yes can be thrown away",
             ));
         }
