@@ -13,7 +13,7 @@ use stafett_cli::terminal::output::Said;
 use stafett_cli::terminal::sending::Sending;
 use stafett_cli::terminal::{args, commands, help, render};
 
-use crate::support::{Server, run, text};
+use crate::support::{Server, run, stafett, text};
 
 const LANGUAGES: [(&str, Language); 3] =
     [("nb", Language::Bokmaal), ("nn", Language::Nynorsk), ("en", Language::English)];
@@ -63,13 +63,21 @@ impl Week {
             .collect();
         for (name, language) in LANGUAGES {
             let messages = Messages::of(language);
-            let said = in_words(&messages, words, &value, &names);
+            // A refusal changes nothing, so it can be asked for again.
+            let said =
+                if exit == 0 { in_words(&messages, words, &value, &names) } else { self.refusal(who, words, name) };
             judged(name, &said, words, &self.people, &mut self.wrong);
             let transcript = self.told.get_mut(name).unwrap();
             let line = format!("[{title}] $ stafett {}", typed.join(" "));
             writeln!(transcript, "{}\n{}\n", steady(&line, self.dir.path()), steady(&said, self.dir.path())).unwrap();
         }
         value
+    }
+
+    fn refusal(&self, who: &str, words: &[&str], language: &str) -> String {
+        let mut command = stafett();
+        command.env("STAFETT_LANG", language).arg("--home").arg(self.home(who)).args(words);
+        String::from_utf8_lossy(&command.output().unwrap().stderr).trim().to_owned()
     }
 
     fn ok(&mut self, who: &str, words: &[&str]) -> Value {
@@ -83,6 +91,11 @@ impl Week {
         names.learn(&people, "people", "person", "name");
         names.learn(&units, "units", "unit", "name");
         names.learn(&logs, "logs", "log", "child");
+        for log in logs["logs"].as_array().into_iter().flatten() {
+            let shown = ask(&["log", "show", log["log"].as_str().unwrap()]);
+            names.learn(&shown, "concerns", "concern", "title");
+            names.learn(&shown, "participants", "person", "name");
+        }
         for one in people["people"].as_array().into_iter().flatten() {
             self.people.insert(text(one, "person"), text(one, "name"));
         }
@@ -107,9 +120,6 @@ impl Week {
 
 /// What a person reads who typed these words and got this answer.
 fn in_words(messages: &Messages, words: &[&str], value: &Value, names: &Names) -> String {
-    if let Some(code) = value.pointer("/error/code").and_then(Value::as_str) {
-        return render::fault(messages, code, value.pointer("/error/detail").and_then(Value::as_str));
-    }
     let line = help::parse(["stafett"].iter().chain(words), messages).unwrap();
     let name = match line.command {
         args::Command::Note { .. } => "note",
