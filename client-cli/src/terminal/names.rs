@@ -52,6 +52,11 @@ impl Names {
             Value::Array(parts) => parts.iter_mut().for_each(|part| self.put_into(part)),
             Value::Object(fields) => {
                 fields.values_mut().for_each(|part| self.put_into(part));
+                // A part of a log that has a title is called by it.
+                let title = fields.get("scope").and_then(Value::as_str).and_then(|scope| self.0.get(scope)).cloned();
+                if let (Some(part), Some(title)) = (fields.get_mut("part"), title) {
+                    *part = Value::String(title);
+                }
                 for (key, or_id) in NAMED {
                     let Some(id) = fields.get(key).and_then(Value::as_str) else { continue };
                     let name = self.0.get(id).cloned().or_else(|| or_id.then(|| id.to_owned()));

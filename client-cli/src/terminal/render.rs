@@ -79,6 +79,7 @@ pub fn lists(messages: &Messages, command: &str, value: &Value) -> Vec<String> {
 fn parts<'a>(entry: &'a Value, field: &str, of_entry: bool) -> Vec<&'a Value> {
     match at(entry, field) {
         None | Some(Value::Null) => vec![],
+        Some(Value::Array(none)) if none.is_empty() => vec![],
         Some(_) if of_entry => vec![entry],
         Some(Value::Array(parts)) if parts.iter().all(Value::is_object) => parts.iter().collect(),
         Some(part @ Value::Object(_)) => vec![part],
@@ -110,6 +111,12 @@ pub fn fault(messages: &Messages, code: &str, detail: Option<&str>) -> String {
     [Some(text.unwrap_or_else(unknown)), hint].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
+/// The core names whom nobody has named by the beginning of their id.
+fn is_nameless(person: &serde_json::Map<String, Value>) -> bool {
+    let text = |key: &str| person.get(key).and_then(Value::as_str).unwrap_or_default();
+    text("name").len() == 8 && text("person").starts_with(text("name"))
+}
+
 /// A holder is shown by the name that the same answer gives.
 fn named<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
     let plain = value.get(key);
@@ -122,6 +129,11 @@ fn scalar(messages: &Messages, name: &str, value: Option<&Value>) -> String {
     let absent = || messages.say("word.absent", &[]);
     match value {
         None | Some(Value::Null) => absent(),
+        // A person whom nobody here has named.
+        Some(Value::Object(fields)) if is_nameless(fields) => {
+            let text = messages.find("part.nameless").unwrap_or("{person}");
+            messages.fill(text, |field| scalar(messages, field, fields.get(field)))
+        }
         // A person: by name, how far this very key is believed, and what else somebody called them.
         Some(Value::Object(fields)) if fields.contains_key("name") => {
             let called = fields.get("called").is_some_and(|called| !called.is_null());

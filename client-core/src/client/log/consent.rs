@@ -137,7 +137,8 @@ impl Client {
         let titles: Vec<String> = chosen.iter().map(|s| self.scope_title(*s)).filter(|t| !t.is_empty()).collect();
         let text = match access {
             Access::Custody => format!("{grantee_name}. {}", custody_text(&self.custodian_name(&state, &grantee)?)),
-            _ => format!("{grantee_name}: {} – {}", access_word(access), titles.join(", ")),
+            Access::Contribute => format!("{grantee_name} vil lese og skrive: {}", titles.join(", ")),
+            Access::Read | Access::Hold => format!("{grantee_name} vil lese: {}", titles.join(", ")),
         };
         let words = Words { salt: self.random(), text };
         let mut grants = vec![];
