@@ -43,7 +43,9 @@ pub fn line(messages: &Messages, counts: &Value) -> String {
 fn grouped(counts: &Value) -> Vec<(&Value, usize)> {
     let mut groups: Vec<(&Value, usize)> = Vec::new();
     let alike = |a: &Value, b: &Value| ["kind", "by", "child"].iter().all(|key| a.get(key) == b.get(key));
-    for one in counts.get("news").and_then(Value::as_array).into_iter().flatten() {
+    // What one has written oneself is no news, wherever.
+    let others = |one: &&Value| one.get("own") != Some(&Value::Bool(true));
+    for one in counts.get("news").and_then(Value::as_array).into_iter().flatten().filter(others) {
         match groups.iter_mut().find(|(first, _)| alike(first, one)) {
             Some((_, many)) => *many += 1,
             None => groups.push((one, 1)),
@@ -54,8 +56,7 @@ fn grouped(counts: &Value) -> Vec<(&Value, usize)> {
 
 fn told(messages: &Messages, one: &Value, many: usize) -> String {
     let text = |key: &str| one.get(key).and_then(Value::as_str).map(printable).unwrap_or_default();
-    let own = one.get("own") == Some(&Value::Bool(true));
-    let by = if own { messages.say("word.you", &[]) } else { text("by") };
+    let by = text("by");
     let kind = text("kind");
     let what = match many {
         1 => messages.say(&format!("word.{kind}"), &[]),
@@ -85,6 +86,6 @@ mod tests {
             "3 sendt, 3 nye: 2 lysglimt fra Mari (Ella), notat fra Tone (Ella), 1 venter på å bli sendt."
         );
         let own = json!({"news": [{"kind": "measure", "by": "Mari", "own": true, "child": null}]});
-        assert_eq!(line(&Messages::of(Language::Nynorsk), &own), "1 nye: tiltak frå deg.");
+        assert_eq!(line(&Messages::of(Language::Nynorsk), &own), "Ingenting nytt.");
     }
 }
