@@ -90,6 +90,15 @@ fn a_home_is_forgotten_when_its_person_says_so() {
 }
 
 #[test]
+fn a_path_that_no_database_opens_is_refused_before_anything_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = (0..8).fold(dir.path().to_owned(), |path, _| path.join("x".repeat(200)));
+    let (exit, value) = run(&home, &["join", "--code", &nowhere(), "--name", "Anne"]);
+    assert_eq!((exit, code(&value)), (2, "home-path-long"), "{value}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn what_is_refused_at_the_door_leaves_no_home() {
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path().join("home");

@@ -66,12 +66,15 @@ impl From<HomeError> for Fault {
             HomeError::PassphraseSign => (Exit::Usage, "passphrase-sign"),
             HomeError::PassphraseTwice => (Exit::Usage, "passphrase-twice"),
             HomeError::NoPassphrase => (Exit::Usage, "no-passphrase"),
+            HomeError::PathLong(_) => (Exit::Usage, "home-path-long"),
             HomeError::Damaged(_) => (Exit::Damaged, "home-damaged"),
             HomeError::Io(_, reason) if no_room(reason) => (Exit::Damaged, "disk-full"),
             HomeError::Io(..) => (Exit::Damaged, "home-unusable"),
         };
         let detail = match &error {
-            HomeError::Missing(dir) | HomeError::Exists(dir) | HomeError::Busy(dir) => dir.display().to_string(),
+            HomeError::Missing(dir) | HomeError::Exists(dir) | HomeError::Busy(dir) | HomeError::PathLong(dir) => {
+                dir.display().to_string()
+            }
             HomeError::Damaged(reason) => reason.clone(),
             HomeError::Io(path, reason) => format!("{}: {reason}", path.display()),
             HomeError::Passphrase

@@ -23,6 +23,8 @@ const FORMAT: u32 = 1;
 const OURS: [&str; 6] = ["lock", "home.json", "home.lock", "store.sqlite", SOCKET, BEGUN];
 /// Stands in a home until somebody has come in by a code: until then its passphrase binds nobody.
 const BEGUN: &str = "begun";
+/// Of 512 that SQLite takes, with the names of its files.
+const PATH_BYTES: usize = 480;
 const NEW_MEMORY_KIB: u32 = 47_104;
 const NEW_PASSES: u32 = 2;
 const MEMORY_KIB: std::ops::RangeInclusive<u32> = 19_456..=1_048_576;
@@ -55,6 +57,9 @@ pub enum HomeError {
     /// `home.json` is not what this program wrote, or weaker than it allows.
     #[error("home.json is damaged: {0}")]
     Damaged(String),
+    /// SQLite opens no file whose whole path is longer.
+    #[error("the path of this folder is too long: {0}")]
+    PathLong(PathBuf),
     /// The file system or the operating system said no.
     #[error("{0}: {1}")]
     Io(PathBuf, #[source] io::Error),
@@ -105,6 +110,10 @@ impl Home {
 
     /// Takes a directory for this process, making it if it is not there.
     pub fn hold_new(dir: &Path) -> Result<Self, HomeError> {
+        let whole = std::path::absolute(dir).map_err(|error| HomeError::Io(dir.to_owned(), error))?;
+        if whole.as_os_str().len() > PATH_BYTES {
+            return Err(HomeError::PathLong(dir.to_owned()));
+        }
         make_private_dir(dir).map_err(|error| HomeError::Io(dir.to_owned(), error))?;
         Self::lock(dir)
     }
