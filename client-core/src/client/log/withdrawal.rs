@@ -132,7 +132,10 @@ impl Client {
             else {
                 continue;
             };
-            let over = state.grants.iter().filter(|f| f.ended_at == 0 && self.is_over_on(card, state, f));
+            let over = state
+                .grants
+                .iter()
+                .filter(|f| f.ended_at == 0 && f.in_force_since != 0 && self.is_over_on(card, state, f));
             behind.extend(over.map(|f| (state.log(), state.scope(), f.id)));
         }
         for (log, scope, grant) in behind {
