@@ -11,23 +11,22 @@ use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use stafett_client_core::audit;
 use stafett_client_core::client::input::{AttachTo, Command as Wish, Progress};
-use stafett_client_core::client::{check_accept, check_join};
 use stafett_protocol::code::Code;
 use zeroize::Zeroizing;
 
-use crate::host::desk::{self, Desk};
+use crate::host::desk::Desk;
 use crate::host::door::{Door, DoorKey};
 use crate::host::fault::{Exit, Fault};
 use crate::host::files;
-use crate::host::home::{Folder, Home, HomeError, default_dir, is_passphrase_given, new_passphrase, passphrase};
-use crate::host::keyring;
+use crate::host::home::default_dir;
 use crate::host::open_home::OpenHome;
 use crate::host::recording::Recording;
 use crate::host::serving;
 use crate::host::tls::ca_hash;
-use crate::terminal::args::{Attachment, Audit, Command, CommandLine, Device, HomeCommand, Invite, Join, Keyring};
+use crate::terminal::args::{Attachment, Audit, Command, CommandLine, Device, HomeCommand, Invite, Join};
 use crate::terminal::attachments;
 use crate::terminal::commands::{Asked, asked};
+use crate::terminal::homes::{begins, change_passphrase, discard, forget, key_in_keyring, knock, open};
 use crate::terminal::messages::{Language, Messages};
 use crate::terminal::names::Names;
 use crate::terminal::output::{Output, Said};
@@ -268,88 +267,6 @@ async fn own_unit(desk: &mut Desk, unit: &str) -> Result<(), Fault> {
     }
 }
 
-/// `keyring keep`, `keyring forget`: the only commands that need the home and nothing in it.
-fn key_in_keyring(dir: &Path, command: Keyring, output: &Output) -> Result<Exit, Fault> {
-    let home = Folder::at(dir)?;
-    let _lock = home.lock_key()?;
-    let name = match command {
-        Keyring::Keep => {
-            let question = output.messages().say("ask.passphrase", &[]);
-            keyring::keep(&home, &*home.unlock(passphrase(&question, None)?.as_bytes())?)?;
-            "keyring.keep"
-        }
-        Keyring::Forget => {
-            keyring::forget(&home)?;
-            "keyring.forget"
-        }
-    };
-    say(output, name, json!({"kept": name == "keyring.keep"}))?;
-    Ok(Exit::Done)
-}
-
-/// What makes a home where there is none.
-fn begins(command: &Command) -> bool {
-    matches!(command, Command::Join(_) | Command::Device(Device::Accept { .. }))
-}
-
-/// What can be refused before there is a home is refused there, and leaves none behind.
-fn knock(command: &Command) -> Result<(), Fault> {
-    match command {
-        Command::Join(join) => check_join(&join.code, join.name.as_deref().unwrap_or_default())?,
-        Command::Device(Device::Accept { code, name }) => check_accept(code, name.as_deref().unwrap_or_default())?,
-        _ => {}
-    }
-    Ok(())
-}
-
-/// `passphrase`: the same key under another passphrase.
-fn change_passphrase(dir: &Path, output: &Output) -> Result<Exit, Fault> {
-    let home = Folder::at(dir)?;
-    let _lock = home.lock_key()?;
-    let ask = |key: &str| output.messages().say(key, &[]);
-    let key = home.unlock(passphrase(&ask("ask.passphrase"), None)?.as_bytes())?;
-    let fresh = new_passphrase(&ask("ask.new_passphrase"), &ask("ask.again"))?;
-    // The keyring's entry goes by the wrapping, which is another from now on.
-    let kept = keyring::recall(&home).is_some();
-    if kept {
-        keyring::forget(&home)?;
-    }
-    home.wrap(&key, fresh.as_bytes())?;
-    if kept {
-        keyring::keep(&home, &key)?;
-    }
-    say(output, "passphrase", json!({"changed": true}))?;
-    Ok(Exit::Done)
-}
-
-/// `home forget`: everything that is ours goes from the folder, once the person has said so.
-async fn forget(dir: &Path, yes: bool, output: &Output) -> Result<Exit, Fault> {
-    let folder = Folder::at(dir)?;
-    let messages = output.messages();
-    let shown = dir.display().to_string();
-    let sure = yes || {
-        let can_ask = std::io::stdin().is_terminal() && !output.is_json();
-        let mut line = String::new();
-        if can_ask {
-            eprint!("{} ", messages.say("ask.forget", &[("dir", &shown)]));
-            std::io::stdin().read_line(&mut line).map_err(|error| Fault::usage("file", error))?;
-        }
-        line.trim().to_uppercase() == messages.say("word.sure", &[])
-    };
-    if !sure {
-        return Err(Fault::usage("not-sure", ""));
-    }
-    // Nobody works in what goes.
-    let waits = || eprintln!("{}", messages.say("say.waiting", &[]));
-    let home = desk::hold(|| Home::hold(dir), dir, waits).await?;
-    let home = home.ok_or_else(|| Fault::usage("home-busy", &shown))?;
-    // A keyring that is not there keeps nothing.
-    let _ = keyring::forget(&folder);
-    home.discard();
-    say(output, "home.forget", json!({"forgotten": true, "home": shown}))?;
-    Ok(Exit::Done)
-}
-
 /// `sync --server`: the own server has moved. It is believed there for the authority and key that it has always had.
 async fn server_moved(desk: &mut Desk, url: String) -> Result<(), Fault> {
     let Desk::Own(session) = desk else { return Err(Fault::usage("home-busy", "sync --watch")) };
@@ -367,70 +284,6 @@ async fn asked_for(desk: &mut Desk, output: &Output) -> Result<(), Fault> {
         lines.push(output.messages().say("sync.asked", &[]));
     }
     output.print(&Said { value: Value::Null, text: lines.join("\n") })
-}
-
-/// Opens the home; only `join` and `device accept` make one.
-async fn open(
-    dir: &Path,
-    command: &Command,
-    recording: Recording,
-    output: &Output,
-) -> Result<(Desk, Zeroizing<[u8; 32]>), Fault> {
-    let waits = || eprintln!("{}", output.messages().say("say.waiting", &[]));
-    if begins(command) {
-        // Whoever is served there is somebody already.
-        let home = desk::hold(|| Home::hold_new(dir), dir, waits).await?;
-        let home = home.ok_or_else(|| Fault::new(Exit::Refused, "home-in-use", dir.display()))?;
-        let key = new_home_key(&home, output)?;
-        return Ok((Desk::Own(Box::new(OpenHome::open(home, &key, recording).await?)), key));
-    }
-    // A person who is asked for the passphrase keeps nobody waiting.
-    let folder = Folder::at(dir)?;
-    let key = home_key(&folder, output)?;
-    Ok((Desk::open(&folder, &key, recording, waits).await?, key))
-}
-
-/// For a home that begins. What an earlier try left, which came to nobody, is taken up where its passphrase fits (its code
-/// may have been used, though the answer was lost), and begun anew where it does not.
-fn new_home_key(home: &Home, output: &Output) -> Result<Zeroizing<[u8; 32]>, Fault> {
-    if !home.is_begun() || !home.is_set_up() {
-        return home_key(home, output);
-    }
-    let ask = |key: &str| output.messages().say(key, &[]);
-    let given = passphrase(&ask("ask.new_passphrase"), Some(&ask("ask.again")))?;
-    match home.unlock(given.as_bytes()) {
-        Err(HomeError::Passphrase) => {
-            home.begin_anew();
-            Ok(home.set_up(given.as_bytes())?)
-        }
-        other => Ok(other?),
-    }
-}
-
-fn home_key(home: &Folder, output: &Output) -> Result<Zeroizing<[u8; 32]>, Fault> {
-    let ask = |key: &str| output.messages().say(key, &[]);
-    if !home.is_set_up() {
-        return Ok(home.set_up(passphrase(&ask("ask.new_passphrase"), Some(&ask("ask.again")))?.as_bytes())?);
-    }
-    if home.is_begun() {
-        // Nobody has come in yet: a passphrase that does not fit says so, and nothing more.
-        let given = passphrase(&ask("ask.passphrase"), None)?;
-        return match home.unlock(given.as_bytes()) {
-            Err(HomeError::Passphrase) => Err(HomeError::Missing(home.dir().to_owned()).into()),
-            other => Ok(other?),
-        };
-    }
-    if let Some(key) = keyring::recall(home).filter(|_| !is_passphrase_given()) {
-        return Ok(key);
-    }
-    Ok(home.unlock(passphrase(&ask("ask.passphrase"), None)?.as_bytes())?)
-}
-
-/// What was begun for a code that does not count is nobody's.
-fn discard(desk: Desk) {
-    if let Desk::Own(session) = desk {
-        session.into_home().discard();
-    }
 }
 
 /// A further device is nobody to the server until its person's first device has certified it.
@@ -454,7 +307,7 @@ async fn watch(session: &mut OpenHome, dir: &Path, key: Zeroizing<[u8; 32]>, out
     }
 }
 
-fn say(output: &Output, name: &str, value: Value) -> Result<(), Fault> {
+pub(super) fn say(output: &Output, name: &str, value: Value) -> Result<(), Fault> {
     output.print(&words_of(output, name, value))
 }
 

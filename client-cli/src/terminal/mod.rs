@@ -6,6 +6,7 @@ pub mod attachments;
 pub mod commands;
 pub mod dates;
 pub mod help;
+pub mod homes;
 pub mod messages;
 pub mod names;
 pub mod output;
