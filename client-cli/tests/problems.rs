@@ -1,5 +1,5 @@
-//! Every code with which anything is refused says what happened and what to do now, in three languages. The codes are read
-//! from the sources, so that a new one cannot be forgotten.
+//! Every code with which anything is refused says what happened and what to do now, in three languages. The core's are an enum;
+//! the others are read from the sources, so that a new one cannot be forgotten.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,12 +7,10 @@ use std::path::{Path, PathBuf};
 
 use stafett_cli::terminal::messages::{Language, Messages};
 use stafett_cli::terminal::problems;
+use stafett_client_core::client::input::Cause;
 
 /// Where a code begins, in the sources named behind it.
-const MADE: [(&str, &str); 7] = [
-    ("client-core/src", "Problem::rule("),
-    ("client-core/src", "Problem::caller("),
-    ("client-core/src", "Problem::data("),
+const MADE: [(&str, &str); 4] = [
     ("client-cli/src", "Fault::usage("),
     ("client-cli/src", "Fault::new("),
     ("client-cli/src/host/fault.rs", "(Exit::Usage, "),
@@ -42,7 +40,7 @@ fn code_at(rest: &str) -> Option<String> {
 
 fn codes() -> BTreeSet<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut codes = BTreeSet::new();
+    let mut codes: BTreeSet<String> = Cause::ALL.iter().map(|cause| cause.word().to_owned()).collect();
     for (place, made) in MADE {
         let mut files = Vec::new();
         sources(&root.join(place), &mut files);
