@@ -184,7 +184,7 @@ fn one_week_of_a_log_in_words() {
     let pending = week.ok("mother", &["consent", "pending"]);
     let of_log = |pending: &Value, list: &str| {
         let all = pending[list].as_array().unwrap().clone();
-        text(all.iter().find(|one| one["log"] == Value::from(log.as_str())).unwrap(), "request")
+        text(all.iter().find(|one| one["log"] == log.as_str()).unwrap(), "request")
     };
     let request = of_log(&pending, "requests");
     week.ok("mother", &["consent", "refuse", &request]);
