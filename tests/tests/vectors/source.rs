@@ -8,7 +8,7 @@ use std::path::Path;
 /// Encoded and never sent: what a device or server keeps for itself.
 const KEPT: &[&str] = &["Municipalities", "Snapshot", "Checked", "Row", "LeafStart"];
 /// The facts that a replica stores, and where a home stands in a transfer.
-const KEPT_FILES: &[&str] = &["state.rs", "source.rs", "target.rs"];
+const KEPT_FILES: &[&str] = &["state.rs", "facts.rs", "source.rs", "target.rs"];
 
 /// Names of encoded structs, and `Enum.Variant` of encoded enums.
 pub struct Declared {
