@@ -1,14 +1,12 @@
 //! Who has left a log and comes back, and what was ended while something new began. Found by the simulation.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use stafett_client_core::client::input::{AccessWord, Command as C, Input, NewMeasure, Who, WithdrawTarget};
-use stafett_protocol::codec::{decode, encode};
+use stafett_client_core::client::input::{AccessWord, Command as C, NewMeasure, Who, WithdrawTarget};
 use stafett_protocol::event::Body;
 use stafett_protocol::ids::DeviceId;
 use stafett_protocol::statement::Statement;
-use stafett_protocol::wire::{ClientFrame, Request};
+use stafett_protocol::wire::Request;
 use stafett_tests::model::cast::{Cast, cast, colleague, concern, list, log, other_school, sign, telephone, text};
-use stafett_tests::model::net::Net as _;
 use stafett_tests::model::people::Device;
 use stafett_tests::model::picky::Picky;
 
@@ -184,24 +182,7 @@ fn c4_who_leaves_asks_no_more_for_what_was_under_way() {
     leader.sync(home);
     tablet.sync(home);
     // The answer to the commit that lets the tablet in is lost.
-    let id = leader.id.unwrap();
-    assert!(home.connect(id));
-    let mut inputs = vec![Input::Connected];
-    while !inputs.is_empty() {
-        let mut frames = vec![];
-        for input in std::mem::take(&mut inputs) {
-            let effects = leader.client.handle(home.now, input);
-            leader.save(&effects);
-            frames.extend(effects.frames);
-        }
-        frames.iter().for_each(|f| home.frame(id, f));
-        let submits = |f: &Vec<u8>| matches!(decode::<ClientFrame>(f.as_slice()).unwrap().request, Request::Submit(_));
-        if !frames.iter().any(submits) {
-            inputs.extend(home.inbound(0, id).iter().map(|f| Input::Frame(encode(f))));
-        }
-    }
-    home.disconnect(id);
-    leader.restart();
+    leader.sync_losing(home, |request| matches!(request, Request::Submit(_)));
     // The letter is there before what it speaks of.
     let unit = text(&teacher.ask(home, C::Units).unwrap()["units"][0], "unit");
     mother.ask(home, C::ConsentWithdraw { log: log.clone(), target: WithdrawTarget::Unit(unit) }).unwrap();

@@ -8,7 +8,7 @@ use serde_json::Value;
 use stafett_client_core::client::input::{AttachTo, Command as C, Input, NewAttachment, WithdrawTarget};
 use stafett_protocol::codec::encode;
 use stafett_protocol::ids::DeviceId;
-use stafett_protocol::wire::{Reply, ServerFrame};
+use stafett_protocol::wire::{Reply, Request, ServerFrame};
 use stafett_tests::model::cast::text;
 use stafett_tests::model::net::Net;
 use stafett_tests::model::people::Device;
@@ -223,6 +223,31 @@ fn f1_a_move_that_failed_at_the_commit_is_made_anew() {
     it.agree();
     it.bound();
     it.arrived();
+}
+
+/// The old home has committed, and its answer is lost with the connection. It tells its old holder nothing more of what
+/// has moved; what stayed stands in part of the bundle. The same bytes bring the home's word on the rest. Found by killing
+/// servers while a log moved (`kill_transfer`).
+#[test]
+fn f1_a_move_whose_answer_was_lost_ends_for_its_old_holder_too() {
+    let mut it = Move::new();
+    it.agree();
+    let Move { homes, father, teacher, homework, .. } = &mut it;
+    father.ask(homes, C::Glimpse { concern: homework.clone(), text: "Skrevet samme dag".into() }).unwrap();
+    father.sync(homes);
+    teacher.sync_losing(homes, |request| matches!(request, Request::CommitTransfer(_)));
+    it.arrived();
+    let Move { homes, teacher, kari, homework, .. } = &mut it;
+    assert_eq!(glimpses(homes, kari, homework), ["Skrevet samme dag"]);
+    let counts = teacher.ask(homes, C::SyncCounts).unwrap();
+    assert_eq!(
+        (counts["queued"].as_u64(), counts["refused"].as_u64()),
+        (Some(0), Some(0)),
+        "{}",
+        teacher.last_problem()
+    );
+    let shown = teacher.ask(homes, C::ConcernShow { concern: homework.clone() });
+    assert_eq!(shown.unwrap_err().code, "withdrawn", "{}", teacher.last_problem());
 }
 
 /// C15: a withdrawal while the new home is bound: it holds there, and the log moves all the same.

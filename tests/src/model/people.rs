@@ -7,8 +7,9 @@ use stafett_client_core::client::Client;
 use stafett_client_core::client::input::{Command, Effects, Input, Problem, Progress};
 use stafett_client_core::rows::{Row, Space};
 use stafett_protocol::code::Code;
-use stafett_protocol::codec::encode;
+use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::ids::{DeviceId, Municipality};
+use stafett_protocol::wire::{ClientFrame, Request};
 use std::collections::BTreeMap;
 
 /// One device: the client, and the disk under it.
@@ -149,6 +150,28 @@ impl Device {
         net.disconnect(home, id);
         let effects = self.client.handle(net.now(), Input::Disconnected);
         self.save(&effects);
+    }
+
+    /// A sync whose answer to such a request is lost, once its server has taken it; and the process dies with it.
+    pub fn sync_losing(&mut self, net: &mut impl Net, last: impl Fn(&Request) -> bool) {
+        let (id, home) = (self.id.unwrap(), self.home);
+        assert!(net.connect(home, id));
+        let mut queue = vec![Input::Connected];
+        let mut lost = false;
+        while !lost && !queue.is_empty() {
+            for input in std::mem::take(&mut queue) {
+                let effects = self.client.handle(net.now(), input);
+                self.save(&effects);
+                for frame in effects.frames {
+                    lost |= decode::<ClientFrame>(&frame).is_ok_and(|frame| last(&frame.request));
+                    net.frame(home, id, &frame);
+                }
+            }
+            queue.extend(net.inbound(home, id).iter().map(|frame| Input::Frame(encode(frame))));
+        }
+        assert!(lost, "no such request was made");
+        net.disconnect(home, id);
+        self.restart();
     }
 
     /// The last problem that the client noted, for messages of failed tests.

@@ -26,37 +26,36 @@ impl Client {
         };
         let events: Result<Vec<Event>, _> = bundle.envelopes.iter().map(|e| e.event.peek()).collect();
         let events = events.map_err(|e| Problem::data(Cause::Bundle, e.to_string()))?;
-        let missing: Vec<ScopeId> = events.iter().filter(|e| !self.stands_here(e)).map(|e| e.scope).collect();
-        let told = !missing.iter().any(|scope| self.following.blocked.contains(scope));
-        let partly = told && !missing.is_empty() && missing.len() < events.len();
-        for event in &events {
-            let state = self.scopes.get(&event.scope).map(|s| s.replica.state());
-            let founding = matches!(event.body, Body::Genesis(_));
-            let fits = match state {
-                None => founding,
-                Some(state) if founding => {
-                    state.rejected == Permit::Yes
-                        && state.counter(event.device) < event.counter
-                        && state.membership.generation < event.generation
-                }
-                Some(state) => state.counter(event.device) < event.counter && state.epoch == event.epoch,
-            };
-            // A scope that has moved since takes nothing more there, and one that this device has left asks nothing more.
-            let over = !fits || self.has_left(event.scope) || self.home_of(event.scope) != home;
-            if over && !(partly && self.home_of(event.scope) == home) {
-                self.drop_bundle(home);
-                return Ok(());
-            }
-        }
-        let scopes: Vec<ScopeId> = events.iter().map(|e| e.scope).collect();
-        if self.drive_transfer(home) {
+        let missing: Vec<&Event> = events.iter().filter(|e| !self.stands_here(e)).collect();
+        let partly = missing.len() < events.len();
+        let over = |event: &&Event| self.home_of(event.scope) != home || !(partly || self.fits(event));
+        if missing.is_empty() || missing.iter().any(over) {
+            self.drop_bundle(home);
             return Ok(());
         }
+        let scopes: Vec<ScopeId> = events.iter().map(|e| e.scope).collect();
         // Where the home has another history, whatever it answers cannot be followed here: nothing is asked for again.
-        if !scopes.iter().any(|scope| self.stream.busy(*scope) || self.parted.contains_key(scope)) {
+        if scopes.iter().any(|scope| self.stream.busy(*scope) || self.parted.contains_key(scope)) {
+            return Ok(());
+        }
+        // An answer that brought no more than before is asked for with the next connection.
+        if partly && !self.stream.asked_again.insert(home) {
+            return Ok(());
+        }
+        if !self.drive_transfer(home) {
             self.stream.send(home, Request::Submit(bundle), Sent::Bundle(scopes));
         }
         Ok(())
+    }
+
+    /// Whether this event of ours can still be taken where its scope stands now.
+    fn fits(&self, event: &Event) -> bool {
+        let founding = matches!(event.body, Body::Genesis(_));
+        match self.scopes.get(&event.scope).map(|s| s.replica.state()) {
+            None => founding,
+            Some(state) if founding => state.rejected == Permit::Yes && state.membership.generation < event.generation,
+            Some(state) => state.epoch == event.epoch,
+        }
     }
 
     pub(crate) fn bundle_refused(&mut self, scopes: &[ScopeId], problem: &WireProblem) {

@@ -58,6 +58,8 @@ pub(crate) struct Stream {
     pub asked: BTreeSet<PersonId>,
     pub asked_at: BTreeSet<(PersonId, Municipality)>,
     pub asked_packages: BTreeSet<PersonId>,
+    /// Homes that were asked again for their word on a bundle that stands in part.
+    pub asked_again: BTreeSet<Municipality>,
     /// How often a lost race was run again.
     pub retries: BTreeMap<ScopeId, u32>,
 }
