@@ -223,9 +223,10 @@ impl ScopeState {
         self.takeovers_now().next().is_some()
     }
 
-    /// Whether nobody is in this scope but a holder, who is not this person.
-    pub fn is_held_alone_by_another(&self, person: PersonId) -> bool {
-        self.present().all(|m| m.role == Role::Holder && m.person != person)
+    /// Whether nobody is in this scope but a holder, with none of these devices.
+    pub(crate) fn is_held_alone_without(&self, devices: &[DeviceId]) -> bool {
+        let is_one = |key: &PublicKey| devices.contains(&DeviceId::of_key(key));
+        self.present().all(|m| m.role == Role::Holder && !m.devices.iter().any(is_one))
     }
 
     pub(crate) fn tenures_at(&self, now: Millis) -> impl Iterator<Item = &Tenure> {

@@ -6,7 +6,7 @@ use crate::common::*;
 use stafett_protocol::consent::{Access, ConsentGrant};
 use stafett_protocol::event::Receipt;
 use stafett_protocol::handover::{HandoverAbort, HandoverOffer, SignedAbort};
-use stafett_protocol::ids::{Hash, LogId, Municipality, ScopeId};
+use stafett_protocol::ids::{DeviceId, Hash, LogId, Municipality, ScopeId};
 use stafett_protocol::membership::{Membership, Role, ScopeKind};
 use stafett_protocol::policy::{is_complete, may_abort, may_offer};
 use stafett_protocol::refusal::Refusal as R;
@@ -325,8 +325,8 @@ fn c1_a_bundle_that_hands_over_leaves_no_open_scope_behind() {
     closed.status = Status::Closed;
     let (one, two) = (sent.scope(), left.scope());
     let now = before.now;
-    let complete =
-        |handed: &[ScopeId], log: &[&ScopeState]| is_complete(world.id(TEACHER), handed, log.iter().copied(), now);
+    let (teachers, leaders) = ([world.device(TEACHER).id()], [world.device(LEADER).id()]);
+    let complete = |handed: &[ScopeId], log: &[&ScopeState]| is_complete(&teachers, handed, log.iter().copied(), now);
     let partial = Err(R::HandoverPartial);
     assert_eq!(complete(&[], &[&card, &sent, &left]), Ok(()), "no handover, no question");
     assert_eq!(complete(&[], &[&sent]), Ok(()), "wherever the card is");
@@ -345,8 +345,11 @@ fn c1_a_bundle_that_hands_over_leaves_no_open_scope_behind() {
     // What the relieved holder has kept to themselves holds up nobody else.
     let mut kept = left.clone();
     kept.membership.members.retain(|m| m.role == Role::Holder);
-    let by = |who: Who, log: &[&ScopeState]| is_complete(world.id(who), &[CARD, one], log.iter().copied(), now);
-    assert_eq!(by(LEADER, &[&card, &gone, &kept]), Ok(()), "nobody else is in it");
-    assert_eq!(by(TEACHER, &[&card, &gone, &kept]), partial, "its own holder can hand it over");
-    assert_eq!(by(LEADER, &[&card, &gone, &left]), partial, "the family reads it");
+    let by = |devices: &[DeviceId], log: &[&ScopeState]| is_complete(devices, &[CARD, one], log.iter().copied(), now);
+    assert_eq!(by(&leaders, &[&card, &gone, &kept]), Ok(()), "nobody else is in it");
+    assert_eq!(by(&teachers, &[&card, &gone, &kept]), partial, "its own holder can hand it over");
+    assert_eq!(by(&leaders, &[&card, &gone, &left]), partial, "the family reads it");
+    // What was begun on a device that is gone, before anybody else was let in, holds up its holder no longer either.
+    assert_eq!(by(&[], &[&card, &gone, &kept]), Ok(()), "nobody can hand it over any more");
+    assert_eq!(by(&[], &[&card, &gone, &left]), partial, "the family reads it");
 }

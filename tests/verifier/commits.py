@@ -129,7 +129,6 @@ class Step:
         if is_:
             return self.enters(is_, seats)
         self.leaves(was)
-        seats[was.person] = None
         return True
 
     def gained(self, was, member):

@@ -75,7 +75,6 @@ const CLASSES: [(&str, &str, &[&str]); 4] = [
             "counter-used",
             "decision-missing",
             "grant-waiting",
-            "handover-partial",
             "held",
             "link-missing",
             "link-repair-first",

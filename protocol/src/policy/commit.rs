@@ -290,7 +290,7 @@ impl Step<'_> {
             return Err(Refusal::HolderByHandover);
         }
         if before.devices.iter().all(|d| self.listed.contains(d)) {
-            return Ok(Outcome { narrowed: true, seat: Some(None) });
+            return Ok(Outcome { narrowed: true, seat: None });
         }
         Err(if before.role.is_family() { Refusal::FamilyStays } else { Refusal::NotYours })
     }

@@ -6,7 +6,7 @@ use crate::consent::{Access, ConsentGrant, Grantee, Permit};
 use crate::credential::{Identity, PersonKind};
 use crate::event::Commit;
 use crate::handover::{Handover, HandoverAcceptance, HandoverOffer, Part, SignedAbort, SignedOffer};
-use crate::ids::{Hash, Millis, Municipality, PersonId, PublicKey, ScopeId};
+use crate::ids::{DeviceId, Hash, Millis, Municipality, PersonId, PublicKey, ScopeId};
 use crate::membership::{Member, Membership, Role, ScopeKind};
 use crate::policy::commit::{check_fixed_part, check_leaves_match};
 use crate::policy::{Action, Author, Context, allows, entry, withdrawal};
@@ -323,10 +323,11 @@ impl Terms<'_> {
 /// Whether a bundle that hands over takes every open scope of the log along, or closes it. `handed`: the
 /// scopes with a handover in the bundle; `log`: every scope of the log that this home had before it, as it
 /// stands after it. What is withdrawn or dormant has nobody who could hand it over: the family wakes it
-/// with a handover of its own, to whoever holds the card. What its holder alone is in holds up nobody else: it ends with
-/// the holder's place on the card, and nobody loses anything that they could read.
+/// with a handover of its own, to whoever holds the card. What a holder alone is in, with none of `devices` (those that
+/// the bundle's author still has), nobody could hand over: it ends with that holder's place on the card, and nobody loses
+/// anything that they could read.
 pub fn is_complete<'s>(
-    by: PersonId,
+    devices: &[DeviceId],
     handed: &[ScopeId],
     log: impl IntoIterator<Item = &'s ScopeState>,
     now: Millis,
@@ -339,7 +340,7 @@ pub fn is_complete<'s>(
     let holder = card.membership.holder().ok_or(Refusal::HandoverPartial)?;
     let baton = handed.contains(&card.scope());
     let whole = scopes.iter().all(|scope| match (handed.contains(&scope.scope()), scope.status_at(now)) {
-        (false, Status::Active) => !baton || scope.is_held_alone_by_another(by),
+        (false, Status::Active) => !baton || scope.is_held_alone_without(devices),
         (false, _) => true,
         (true, Status::Closed) => baton,
         (true, _) => {

@@ -132,7 +132,10 @@ impl<'a> Judging<'a> {
             };
             return Err(self.refusal(scope, refused).await?);
         }
-        policy::is_complete(self.author.person, &self.handed, self.places.at_home(), self.now)?;
+        if !self.handed.is_empty() {
+            let devices = accounts::devices_of(self.conn, self.author.person).await?;
+            policy::is_complete(&devices, &self.handed, self.places.at_home(), self.now)?;
+        }
         for letter in letters {
             let to = letter.to;
             match mail::post_letter(self.conn, self.author.person, letter, self.now).await?.0 {

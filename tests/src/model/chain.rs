@@ -163,7 +163,9 @@ impl ModelHome {
         let log = self.scopes.get(first).ok_or(Refusal::UnknownScope)?.replica.state().log();
         let handed: Vec<ScopeId> = handed.iter().map(|(scope, _)| *scope).collect();
         let here = |s: &&ScopeState| s.log() == log && (handed.contains(&s.scope()) || self.serves(s.scope()));
-        is_complete(*by, &handed, self.scopes.values().map(|c| c.replica.state()).filter(here), self.now)
+        let devices = self.devices.iter().filter(|(_, person)| *person == by).map(|(device, _)| *device);
+        let devices: Vec<_> = devices.collect();
+        is_complete(&devices, &handed, self.scopes.values().map(|c| c.replica.state()).filter(here), self.now)
     }
 
     pub(crate) fn accepted(&self, scope: ScopeId, seq: u64) -> Accepted {

@@ -96,8 +96,8 @@ fn one_holder(world: &World, state: &ScopeState) -> Result<(), String> {
     // What the family took from its holder rests as it is until they give it to somebody; what a holder never let anybody
     // into has ended with their place on the card.
     let active = state.status_at(world.history.home.now()) == Status::Active;
-    let read = by_card.is_some_and(|person| !state.is_held_alone_by_another(person));
-    if active && read && by_card.is_some_and(|person| person != holder.person) {
+    let is_read = state.present().any(|m| m.role != Role::Holder);
+    if active && is_read && by_card.is_some_and(|person| person != holder.person) {
         return Err(format!("{} ({:?}) has another holder than its card", state.scope(), state.status));
     }
     Ok(())

@@ -70,8 +70,7 @@ impl Client {
         let Some(s) = self.scopes.get(&withdrawal.scope).filter(|s| s.standing != Standing::Withdrawn) else {
             return Ok(());
         };
-        // Read for a place in it, the chain as far as it is here may be from before it: an old story or not, it will say.
-        if s.standing == Standing::Joining && self.welcome(withdrawal.scope).is_some() {
+        if self.is_reading(withdrawal.scope) {
             let key = mail_key("unheeded", &[&signed.withdrawal.id().0]);
             self.table.write(Space::Mail, &key, encode(signed));
             return Ok(());
@@ -98,14 +97,22 @@ impl Client {
         Ok(())
     }
 
+    /// Whether a chain is being read for a place in it. As far as it is here, it may be from before what a letter says: an
+    /// old story or not, the whole of it will say.
+    fn is_reading(&self, scope: ScopeId) -> bool {
+        self.scopes.get(&scope).is_some_and(|s| s.standing == Standing::Joining) && self.welcome(scope).is_some()
+    }
+
     /// What this device was told while it read a chain for a place in it counts as soon as it has read it.
     pub(crate) fn heed_what_waited(&mut self) -> Result<(), Problem> {
         let all = mail_key("unheeded", &[]);
-        let waited = self.table.scan(Space::Mail, &all).map(|(key, value)| (key.to_vec(), decode(value)));
-        let waited: Vec<(Vec<u8>, SignedWithdrawal)> =
-            waited.filter_map(|(key, said)| Some((key, said.ok()?))).collect();
-        for (key, signed) in waited {
-            // Put back where the chain is still being read.
+        let told = self
+            .table
+            .scan(Space::Mail, &all)
+            .filter_map(|(key, value)| Some((key.to_vec(), decode::<SignedWithdrawal>(value).ok()?)));
+        let still = |signed: &SignedWithdrawal| signed.withdrawal.peek().is_ok_and(|w| self.is_reading(w.scope));
+        let due: Vec<(Vec<u8>, SignedWithdrawal)> = told.filter(|(_, signed)| !still(signed)).collect();
+        for (key, signed) in due {
             self.table.delete(Space::Mail, &key);
             self.heed_withdrawal(&signed)?;
         }
