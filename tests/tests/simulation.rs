@@ -39,10 +39,12 @@ const KNOWN: &[(Mix, &[u64])] = &[
             202_611_334,
             721_176_087,
             4_000_000_044,
+            4_200_000_064,
+            5_100_000_616,
         ],
     ),
     (Mix::Ailing, &[910_006]),
-    (Mix::Attacked(Attack::FoundAlone), &[930_000]),
+    (Mix::Attacked(Attack::FoundAlone), &[930_000, 572_699_513]),
     (Mix::Attacked(Attack::NamesFamily), &[446_581_511]),
 ];
 /// Double lives that once showed one.

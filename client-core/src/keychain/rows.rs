@@ -47,7 +47,8 @@ impl KeyChain {
         table.delete_all(Space::Keys, &scope.0);
     }
 
-    /// Reads a chain back. Rows of another shape are a fault of the store and are left out.
+    /// Reads a chain back. Rows of another shape are a fault of the store and are left out, and so is a key that does not
+    /// fit its check: the next link that opens brings the right one.
     #[must_use]
     pub fn load(table: &Table, scope: ScopeId, generation: u32) -> Self {
         let mut chain = Self::new(scope, generation);
@@ -57,6 +58,9 @@ impl KeyChain {
                 chain.take_row(&row, value);
             }
         }
+        let misfit = |at: &KeyPlace, key: &ContentKey| chain.checks.get(at).is_some_and(|c| !chain.fits(*at, key, c));
+        let misfits: Vec<KeyPlace> = chain.keys.iter().filter(|(at, key)| misfit(at, key)).map(|(at, _)| *at).collect();
+        misfits.iter().for_each(|at| drop(chain.keys.remove(at)));
         chain
     }
 

@@ -224,6 +224,14 @@ fn a_chain_comes_back_from_its_rows_and_goes_with_them() {
     assert_eq!(KeyChain::load(&table, ScopeId([4; 16]), 1).newest(), None);
     table.write(Space::Keys, &[&scope().0[..], &[0; 5]].concat(), vec![1]);
     assert_eq!(epochs(&KeyChain::load(&table, scope(), 1)), [2, 3], "a damaged row is left out");
+    // A row that another try of this device has left.
+    let mut other = KeyChain::new(scope(), 1);
+    other.learn_key(2, key(9)).unwrap();
+    other.save(&mut table);
+    let mut without = KeyChain::load(&table, scope(), 1);
+    assert_eq!(epochs(&without), [3], "a key that does not fit its check is left out");
+    without.learn_commit_link(3, HONEST, &link(3)).unwrap();
+    assert_eq!(epochs(&without), [2, 3], "and comes from the one after it");
     KeyChain::delete_rows(&mut table, scope());
     assert_eq!(KeyChain::load(&table, scope(), 1).newest(), None);
 }

@@ -8,7 +8,7 @@ use stafett_client_core::client::input::Command as C;
 use stafett_client_core::client::{Report, Standing};
 use stafett_client_core::rows::Space;
 use stafett_protocol::codec::encode;
-use stafett_protocol::ids::{PersonId, ScopeId};
+use stafett_protocol::ids::{DeviceId, PersonId, PublicKey, ScopeId};
 use stafett_protocol::membership::ScopeKind;
 use stafett_protocol::state::{ScopeState, Status};
 use std::collections::BTreeSet;
@@ -81,12 +81,19 @@ fn everyone_has_all(world: &World, scope: ScopeId, reports: &[(usize, Report)]) 
     Ok(())
 }
 
+/// Begun on one device, which was ended before anybody was let in: it is lost with that device, and holds up nobody.
+fn is_lost(world: &World, state: &ScopeState) -> bool {
+    let never_shared = (state.membership.generation, state.epoch) == (1, 0);
+    let ended = |key: &PublicKey| world.history.home.all().any(|home| home.has_ended(DeviceId::of_key(key)));
+    never_shared && state.membership.devices().all(ended)
+}
+
 /// Nobody puts the family out: in what is not closed everybody of the authority has a place.
 fn the_family_is_in(world: &World, scope: ScopeId) -> Result<(), String> {
     let state = world.history.home.chain(scope).expect("is somewhere").replica.state();
     // Of a home that leads a double life nobody whom it keeps apart can be let in on the other side.
     let apart = world.other.is_some();
-    if apart || state.kind() == ScopeKind::Unit || state.status == Status::Closed {
+    if apart || state.kind() == ScopeKind::Unit || state.status == Status::Closed || is_lost(world, state) {
         return Ok(());
     }
     let named: BTreeSet<String> = state.authority().persons().map(|p| p.person.to_string()).collect();

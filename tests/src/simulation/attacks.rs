@@ -95,9 +95,12 @@ impl World {
         }
     }
 
-    /// In the first log's scope where this device may, and from then on it lets nobody in.
+    /// In the first log's scope where this device may, and from then on it lets nobody in. One person, with whatever
+    /// device: where two of three let nobody back, the third has nobody to wait for.
     fn found_alone(&mut self, by: usize) {
-        for node in self.insiders(by) {
+        let hostile = self.nodes.iter().find(|n| n.stays_alone).map(|n| n.person);
+        let theirs = |node: &usize| hostile.is_none_or(|person| self.nodes[*node].person == person);
+        for node in self.insiders(by).into_iter().filter(theirs).collect::<Vec<_>>() {
             for scope in self.scopes_of(node) {
                 let words = self.state_of(scope).filter(|s| s.kind() != ScopeKind::Unit).map(rejection);
                 if words.is_some_and(|words| self.attempt(node, scope, words)) {

@@ -41,7 +41,7 @@ impl World {
             Wish::Withdraw { guardian, log } => self.withdraw(guardian, log, false),
             Wish::WithdrawHold { guardian, log } => self.withdraw(guardian, log, true),
             Wish::NewDevice { who } => self.new_device(self.writer(who)),
-            Wish::RemoveDevice { who } => self.remove_device(self.writer(who)),
+            Wish::RemoveDevice { who } => self.remove_device(self.writer(who), false),
             Wish::LoseDevice { who } => self.lose_device(self.writer(who)),
             Wish::OfferBaton { by, log, to, concern } => self.offer_baton(by, log, to, concern),
             Wish::AcceptBaton { who, pass_on } => self.accept_baton(who, pass_on),
@@ -144,14 +144,14 @@ impl World {
         };
         if self.sibling(node).is_some_and(|other| reads(node).is_subset(&reads(other))) {
             self.cut(node);
-            self.remove_device(node);
+            self.remove_device(node, true);
             self.nodes[node].removed = true;
         }
     }
 
-    fn remove_device(&mut self, node: usize) {
+    fn remove_device(&mut self, node: usize, lost: bool) {
         let Some(by) = self.sibling(node) else { return };
         let device = self.nodes[node].id.clone();
-        self.wish(by, C::DeviceRemove { device, lost: false });
+        self.wish(by, C::DeviceRemove { device, lost });
     }
 }

@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::client::input::{Cause, Problem};
 use crate::client::scope::resync::info_key;
 use crate::client::scope::{Scope, Standing, group, save_record};
+use crate::keychain::{self, KeyChain};
 use crate::rows::Space;
 use stafett_protocol::event::{Body, Record};
 use stafett_protocol::ids::ScopeId;
@@ -36,10 +37,11 @@ impl Client {
             grants.iter().for_each(|g| self.keep_grant(g));
         }
         if let Some((keys, document)) = founded {
-            let check = keys.key(0).map(|key| crate::keychain::check(key, &keys.place(0)));
-            // The home has another genesis of ours than the last one made here: its key is not here.
+            let check = keys.key(0).map(|key| keychain::check(key, &keys.place(0)));
+            // The home has another genesis than the last one made here: its key is not here, and ours opens nothing.
             if check != Some(s.replica.state().check.0) {
                 s.standing = Standing::Resyncing;
+                KeyChain::forget_generation(&mut self.table, scope, s.replica.state().membership.generation);
             } else {
                 s.keys = keys;
             }
