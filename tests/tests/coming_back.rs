@@ -182,7 +182,7 @@ fn c4_who_leaves_asks_no_more_for_what_was_under_way() {
     leader.sync(home);
     tablet.sync(home);
     // The answer to the commit that lets the tablet in is lost.
-    leader.sync_losing(home, |request| matches!(request, Request::Submit(_)));
+    assert!(leader.sync_losing(home, |request| matches!(request, Request::Submit(_))));
     // The letter is there before what it speaks of.
     let unit = text(&teacher.ask(home, C::Units).unwrap()["units"][0], "unit");
     mother.ask(home, C::ConsentWithdraw { log: log.clone(), target: WithdrawTarget::Unit(unit) }).unwrap();

@@ -235,19 +235,42 @@ fn f1_a_move_whose_answer_was_lost_ends_for_its_old_holder_too() {
     let Move { homes, father, teacher, homework, .. } = &mut it;
     father.ask(homes, C::Glimpse { concern: homework.clone(), text: "Skrevet samme dag".into() }).unwrap();
     father.sync(homes);
-    teacher.sync_losing(homes, |request| matches!(request, Request::CommitTransfer(_)));
+    assert!(teacher.sync_losing(homes, |request| matches!(request, Request::CommitTransfer(_))));
     it.arrived();
-    let Move { homes, teacher, kari, homework, .. } = &mut it;
+    let Move { homes, kari, homework, .. } = &mut it;
     assert_eq!(glimpses(homes, kari, homework), ["Skrevet samme dag"]);
+    relieved(&mut it);
+}
+
+/// Whoever has handed the log over is out of what has moved, and nothing waits on their device.
+fn relieved(it: &mut Move) {
+    let Move { homes, teacher, homework, .. } = it;
     let counts = teacher.ask(homes, C::SyncCounts).unwrap();
-    assert_eq!(
-        (counts["queued"].as_u64(), counts["refused"].as_u64()),
-        (Some(0), Some(0)),
-        "{}",
-        teacher.last_problem()
-    );
+    let open = (counts["queued"].as_u64(), counts["refused"].as_u64());
+    assert_eq!(open, (Some(0), Some(0)), "{}", teacher.last_problem());
     let shown = teacher.ask(homes, C::ConcernShow { concern: homework.clone() });
     assert_eq!(shown.unwrap_err().code, "withdrawn", "{}", teacher.last_problem());
+}
+
+/// The same for every answer that the old holder waits for.
+#[test]
+fn f1_whatever_answer_is_lost_a_move_ends() {
+    for nth in 1.. {
+        let mut it = Move::new();
+        it.agree();
+        let mut made = 0;
+        let lost = it.teacher.sync_losing(&mut it.homes, |_| {
+            made += 1;
+            made == nth
+        });
+        it.arrived();
+        relieved(&mut it);
+        if !lost {
+            println!("{} answers were lost, one after the other", nth - 1);
+            assert!(nth > 10, "only {nth} requests were made");
+            break;
+        }
+    }
 }
 
 /// C15: a withdrawal while the new home is bound: it holds there, and the log moves all the same.

@@ -232,9 +232,29 @@ impl<'a> Guest<'a> {
     }
 
     pub async fn ask(&mut self, request: Request) -> Reply {
+        self.say(request).await;
+        self.answer(self.last_id).await
+    }
+
+    /// So many at a time, without waiting for an answer in between.
+    pub async fn ask_at_once(&mut self, request: &Request, count: u32) -> Vec<Reply> {
+        let first = self.last_id + 1;
+        for _ in 0..count {
+            self.say(request.clone()).await;
+        }
+        let mut answers = vec![];
+        for id in first..first + count {
+            answers.push(self.answer(id).await);
+        }
+        answers
+    }
+
+    async fn say(&mut self, request: Request) {
         self.last_id += 1;
-        let id = self.last_id;
-        self.send(encode(&ClientFrame { id, request })).await;
+        self.send(encode(&ClientFrame { id: self.last_id, request })).await;
+    }
+
+    async fn answer(&mut self, id: u32) -> Reply {
         loop {
             let frame: ServerFrame = decode(&self.message().await.unwrap()).unwrap();
             if frame.id == id {
