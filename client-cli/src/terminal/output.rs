@@ -75,6 +75,7 @@ impl Output {
         let more = fault.values.iter().map(|(name, value)| match name.as_str() {
             "what" => (name.as_str(), word("field", value)),
             "unit" | "way" => (name.as_str(), word("word", value)),
+            "nth" => (name.as_str(), self.messages.nth(value)),
             _ => (name.as_str(), value.clone()),
         });
         let more: Vec<(&str, String)> = more.collect();
