@@ -74,6 +74,10 @@ impl Client {
 
     /// A guardian's answer to a request of ours: signatures are kept, and found the log once all are here.
     pub(crate) fn take_answer(&mut self, from: PersonId, answer: &ConsentAnswer) -> Result<(), Problem> {
+        // It was under way when the draft was thrown away.
+        if self.is_unasked(answer.log) {
+            return Ok(());
+        }
         if answer.signed.is_empty() {
             // Of what was asked here, and of nothing else.
             if self.logs().contains(&answer.log) {
