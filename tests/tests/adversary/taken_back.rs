@@ -7,7 +7,7 @@ use stafett_protocol::letter::{Content, TakenBack};
 use stafett_protocol::signed::id_of;
 use stafett_protocol::wire::Mail;
 use stafett_tests::insider::Insider;
-use stafett_tests::model::cast::{Cast, cast, list, text};
+use stafett_tests::model::cast::{Cast, cast, list, sign, telephone, text};
 use stafett_tests::model::home::ModelHome;
 use stafett_tests::model::people::Device;
 
@@ -81,6 +81,25 @@ fn an_answer_under_way_to_a_dropped_draft_meets_nothing_and_disturbs_nobody() {
         assert_eq!(list(&shown, "taken_back").len(), 1, "{shown}");
         assert!(list(&teacher.ask(home, C::LogList).unwrap(), "logs").is_empty());
     }
+}
+
+/// The plan of a draft is on one device; answers come to all of its person's.
+#[test]
+fn an_answer_alarms_no_device_that_did_not_ask() {
+    let mut cast = cast();
+    let mut phone = telephone(&mut cast);
+    for _ in 0..2 {
+        cast.teacher.sync(&mut cast.home);
+        phone.sync(&mut cast.home);
+    }
+    draft(&mut cast);
+    cast.teacher.sync(&mut cast.home);
+    let Cast { home, mother, teacher, .. } = &mut cast;
+    sign(home, mother);
+    phone.sync(home);
+    assert_eq!(problems(&mut phone, home), Vec::<String>::new());
+    teacher.sync(home);
+    assert_eq!(problems(teacher, home), Vec::<String>::new());
 }
 
 #[test]
