@@ -156,3 +156,54 @@ fn the_demo_proves_everything() {
     assert!(proofs.iter().all(|proof| proof["ok"] == Value::Bool(true)), "{proofs:#?}");
     assert!(exit == 0 && proofs.len() >= 15 && told["steps"].as_array().unwrap().len() >= 15);
 }
+
+/// Whoever sells a machine: the server hears of it, and what it did not hear is said.
+#[test]
+fn a_home_that_is_forgotten_tells_the_server_and_says_what_it_could_not_tell() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::new(dir.path());
+    server.start();
+    let code_of = |server: &Server, name: &str| {
+        text(&server.ask(&["unit", "add", "--name", name, "--kind", "school"]), "leader_code")
+    };
+    let (old, fresh, copy) = (dir.path().join("gammel"), dir.path().join("ny"), dir.path().join("kopi"));
+    assert_eq!(run(&old, &["join", "--code", &code_of(&server, "Solvang skole"), "--name", "Lise"]).0, 0);
+    let link = text(&run(&old, &["device", "link"]).1, "code");
+    assert_eq!(run(&fresh, &["device", "accept", "--code", &link]).0, 0);
+    for home in [&old, &fresh, &old] {
+        run(home, &["sync"]);
+    }
+    std::fs::create_dir(&copy).unwrap();
+    for file in std::fs::read_dir(&old).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        std::fs::copy(&file, copy.join(file.file_name().unwrap())).unwrap();
+    }
+    let forget = |home: &std::path::Path, more: &[&str]| run(home, &[&["home", "forget", "--yes"], more].concat());
+    let wrong = stafett()
+        .env("STAFETT_PASSPHRASE", "en annen")
+        .args(["--json", "home", "forget", "--yes", "--home"])
+        .arg(&old)
+        .output();
+    let (exit, value) = crate::support::said(&wrong.unwrap());
+    assert_eq!((exit, code(&value)), (2, "forget-passphrase"), "{value}");
+    assert!(old.join("home.json").exists(), "nothing was deleted");
+    let (exit, value) = forget(&old, &[]);
+    assert_eq!((exit, &value["server"]), (0, &"told".into()), "{value}");
+    assert!(!old.join("home.json").exists());
+    assert_eq!(code(&run(&copy, &["sync"]).1), "not-authenticated", "what somebody copied before comes in no more");
+    assert_eq!(run(&fresh, &["sync"]).0, 0, "the other device is as it was");
+    // The only one, one that is not to tell, and one without a net.
+    for (name, more, up, expected) in [
+        ("Nes skole", [].as_slice(), true, "last"),
+        ("Fjell skole", &["--offline"], true, "offline"),
+        ("Dal skole", &[], false, "unreachable"),
+    ] {
+        let home = dir.path().join(name);
+        assert_eq!(run(&home, &["join", "--code", &code_of(&server, name), "--name", "Lise"]).0, 0);
+        if !up {
+            server.kill();
+        }
+        let (exit, value) = forget(&home, more);
+        assert_eq!((exit, &value["server"]), (0, &expected.into()), "{value}");
+        assert!(!home.join("home.json").exists(), "{expected}");
+    }
+}

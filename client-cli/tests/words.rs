@@ -22,9 +22,10 @@ const LANGUAGES: [(&str, Language); 3] =
     [("nb", Language::Bokmaal), ("nn", Language::Nynorsk), ("en", Language::English)];
 
 /// Who is played, as the transcript calls them.
-const TITLES: [(&str, &str); 6] = [
+const TITLES: [(&str, &str); 7] = [
     ("leader", "Lise, rektor"),
     ("teacher", "Tone, lærer"),
+    ("colleague", "Kjersti, lærer"),
     ("mother", "Ingrid, mor"),
     ("father", "Magnus, far"),
     ("ppt", "Petter, leder for PPT"),
@@ -133,11 +134,14 @@ impl Week {
 /// What a person reads who typed these words and got this answer.
 fn in_words(messages: &Messages, words: &[&str], value: &Value, names: &Names) -> String {
     let line = help::parse(["stafett"].iter().chain(words), messages).unwrap();
+    let farewell = format!("home.forget.{}", value["server"].as_str().unwrap_or_default());
     let name = match line.command {
+        args::Command::Home(_) => &farewell,
         args::Command::Note { .. } => "note",
         args::Command::Glimpse { .. } => "glimpse",
         args::Command::Sync { .. } => "sync",
         args::Command::Me => "me",
+        args::Command::Attachment(_) => "attachment.get",
         other => commands::asked(other).unwrap().name,
     };
     let mut named = value.clone();
@@ -260,13 +264,66 @@ fn one_week_of_a_log_in_words() {
     week.ok("mother", &["device", "list"]);
     week.ok("mother", &["drafts"]);
     week.ok("mother", &["baton", "list"]);
+    picture(&mut week, &log);
+    baton(&mut week, &log);
+    week.ok("helper", &["home", "forget", "--yes"]);
     week.server.kill();
+    week.ok("ppt", &["home", "forget", "--yes"]);
     week.ok("mother", &["glimpse", &concern, "Skrevet uten nett"]);
     week.ends("mother", &["sync"], 3);
     week.ok("mother", &["log", "show", &log]);
     assert!(week.wrong.is_empty(), "{}", week.wrong.join("\n\n"));
-    shown_somewhere(&week);
     compared(&week);
+    shown_somewhere(&week);
+}
+
+/// A document on a note: what is none is refused, what is one is seen by the family and fetched.
+fn picture(week: &mut Week, log: &str) {
+    let (good, bad) = (week.dir.path().join("øvelser.pdf"), week.dir.path().join("øvelser.docx"));
+    std::fs::write(&good, "%PDF-1.4 tegninger av øvelsene").unwrap();
+    std::fs::write(&bad, "tegninger av øvelsene").unwrap();
+    let note = ["note", log, "Tegninger av øvelsene", "--attach"];
+    let with = |file: &Path| [note.as_slice(), &[file.to_str().unwrap()]].concat().join("\n");
+    let said = |week: &mut Week, file: &Path, exit: i32| {
+        let words = with(file);
+        week.ends("teacher", &words.split('\n').collect::<Vec<_>>(), exit)
+    };
+    said(week, &bad, 1);
+    said(week, &good, 0);
+    week.settle(&["teacher", "mother"]);
+    let shown = week.ok("mother", &["log", "show", log]);
+    let attachment = text(&shown["attachments"][0], "id");
+    let out = week.dir.path().join("fra-skolen.pdf");
+    week.ok("mother", &["attachment", "get", &attachment, "--out", out.to_str().unwrap()]);
+    week.ends("mother", &["attachment", "get", &attachment, "--out", out.to_str().unwrap()], 2);
+}
+
+/// The baton to a colleague: a no with words, then a yes; the family sees both.
+fn baton(week: &mut Week, log: &str) {
+    let code = text(&week.ok("leader", &["invite", "--role", "employee", "--may-hold", "--may-act"]), "code");
+    let mut groups: Vec<&str> = code.split('-').collect();
+    groups[3] = "aaaaaaaaaaa";
+    week.ends("colleague", &["join", "--code", &groups.join("-"), "--name", "Kjersti Aune"], 2);
+    let colleague = week.join("colleague", &code, "Kjersti Aune");
+    week.settle(&["leader", "colleague", "teacher", "mother", "father"]);
+    let offer = ["baton", "offer", log, "--to", &colleague, "--reason", "Tone går ut i permisjon"];
+    let first = text(&week.ok("teacher", &offer), "offer");
+    week.ends("teacher", &offer, 1);
+    week.settle(&["teacher", "colleague", "mother"]);
+    week.ok("colleague", &["baton", "list"]);
+    week.ok("mother", &["baton", "list"]);
+    week.ok("colleague", &["baton", "decline", &first, "--reason", "Jeg kjenner ikke Ella ennå"]);
+    week.settle(&["colleague", "teacher", "mother"]);
+    week.ok("teacher", &["baton", "list"]);
+    let second = text(&week.ok("teacher", &offer), "offer");
+    week.settle(&["teacher", "colleague", "mother", "father"]);
+    week.ok("colleague", &["baton", "accept", &second]);
+    for _ in 0..2 {
+        week.settle(&["colleague", "teacher", "mother", "father", "leader"]);
+    }
+    week.ok("colleague", &["log", "show", log]);
+    week.ok("mother", &["log", "show", log]);
+    week.ends("teacher", &["log", "show", log], 1);
 }
 
 /// Nothing that was written stays unseen.
@@ -283,10 +340,16 @@ fn shown_somewhere(week: &Week) {
         "Det er rolig ved bordet nå",
         "Det virker hjemme",
         "Torsdager går best",
+        "Tegninger av øvelsene",
+        "øvelser.pdf",
+        "Tone går ut i permisjon",
+        "Jeg kjenner ikke Ella ennå",
     ] {
         assert!(answers.contains(written), "nobody is shown «{written}»");
     }
-    for told in ["lysglimt fra", "Du har sagt nei til dette", "Lagret her, sendes senere.", "Sendt."] {
+    for told in
+        ["spør ikke lenger", "lysglimt fra", "Du har sagt nei til dette", "Lagret her, sendes senere.", "Sendt."]
+    {
         assert!(answers.contains(told), "nobody is told «{told}»");
     }
 }

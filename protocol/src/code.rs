@@ -1,12 +1,16 @@
 //! Invitation codes: how a person comes to a server, and how the two people authenticate each other's
 //! keys without the server in between (`docs/protocol.md` 12).
 
-use crate::codec::{Malformed, TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
-use crate::ids::{Hash, Municipality, PersonId, PublicKey, bytes_from_hex, hash, to_hex};
+use crate::codec::{TlsDeserialize, TlsSerialize, TlsSize};
+use crate::ids::{Hash, Municipality, PersonId, PublicKey, hash};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-/// Everything in a code; printed as one word, or as a QR code.
+mod written;
+
+pub use written::{Unread, written};
+
+/// Everything in a code; printed as groups of letters, or as a QR code.
 #[derive(Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
 pub struct Code {
     pub municipality: Municipality,
@@ -29,84 +33,6 @@ pub struct Code {
 impl std::fmt::Debug for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Code({:04})", self.municipality)
-    }
-}
-
-const PREFIX: &str = "stafett1-";
-/// So many hexadecimal letters behind a code may be the beginning of the words after it.
-const BEHIND: usize = 40;
-/// Nobody passes on a longer text than this for a code.
-const MOST_TEXT: usize = 64 * 1024;
-
-/// A code as it was passed on, in the letters that codes are made of: spaces, line breaks, dashes, quotation marks and what
-/// is not seen are gaps, and a letter that looks like one of ours is meant as that one.
-fn folded(text: impl Iterator<Item = char>) -> String {
-    use unicode_normalization::UnicodeNormalization as _;
-    use unicode_properties::{GeneralCategory as G, UnicodeGeneralCategory as _};
-    let gap = |c: &char| {
-        let marks = matches!(
-            c.general_category(),
-            G::Format
-                | G::Control
-                | G::DashPunctuation
-                | G::InitialPunctuation
-                | G::FinalPunctuation
-                | G::NonspacingMark
-        );
-        marks || c.is_whitespace() || matches!(c, '\u{2212}' | '\u{2043}' | '_' | '"' | '\'' | '*' | '`')
-    };
-    let twin = |c: char| match c {
-        'o' | 'о' | 'ο' => '0',
-        'l' | 'i' | '|' | 'і' | 'ι' => '1',
-        'а' | 'α' => 'a',
-        'в' | 'β' => 'b',
-        'с' | 'ϲ' => 'c',
-        'е' | 'ε' => 'e',
-        'т' | 'τ' => 't',
-        'ѕ' => 's',
-        other => other,
-    };
-    text.nfkc().flat_map(char::to_lowercase).filter(|c| !gap(c)).map(twin).collect()
-}
-
-/// Body and checksum at the beginning of a text, if they belong together.
-fn body_in(hex: &str) -> Option<Vec<u8>> {
-    let (body, sum) = hex.split_at_checked(hex.len().checked_sub(8)?)?;
-    let body = bytes_from_hex(body)?;
-    (to_hex(hash("code checksum", &[&body]).0.split_at(4).0) == sum).then_some(body)
-}
-
-impl Code {
-    /// One word: prefix, hexadecimal body, eight digits of checksum against typing errors.
-    pub fn to_text(&self) -> String {
-        let body = encode(self);
-        let sum = hash("code checksum", &[&body]);
-        format!("{PREFIX}{}{}", to_hex(&body), to_hex(sum.0.split_at(4).0))
-    }
-
-    /// Reads a code as people pass it on: with gaps, other dashes, capital or look-alike letters, words around it. The
-    /// checksum says whether what is left is one.
-    pub fn from_text(text: &str) -> Result<Self, Malformed> {
-        let bad = |why: &str| Malformed { what: "code", why: why.into() };
-        let folded = folded(text.chars().take(MOST_TEXT));
-        let begins = PREFIX.trim_end_matches('-');
-        let mut found = Err(bad("a code begins with stafett1-"));
-        for (at, _) in folded.match_indices(begins).take(8) {
-            // In the body there are no letters beyond f: what looks like a digit is one.
-            let digit = |c: char| match c {
-                's' => Some('5'),
-                'z' => Some('2'),
-                c => c.is_ascii_hexdigit().then_some(c),
-            };
-            let hex: String =
-                folded.get(at + begins.len()..).unwrap_or_default().chars().map_while(digit).take(2048).collect();
-            let whole = |behind| hex.get(..hex.len().checked_sub(behind)?).and_then(body_in);
-            match (0..BEHIND).find_map(whole) {
-                Some(body) => return decode(&body),
-                None => found = Err(bad("the code is mistyped or cut off")),
-            }
-        }
-        found
     }
 }
 
@@ -176,8 +102,9 @@ pub fn comparison_number(a: (PersonId, &PublicKey), b: (PersonId, &PublicKey)) -
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
+    use super::written::read;
     use super::*;
 
     fn code() -> Code {
@@ -193,24 +120,80 @@ mod tests {
         }
     }
 
+    /// Behind the prefix and its dash, without the dashes between the groups.
+    fn letters(text: &str) -> Vec<char> {
+        text.strip_prefix("stafett1-").unwrap().chars().filter(|c| *c != '-').collect()
+    }
+
     #[test]
-    fn a_code_survives_copying_and_tells_typing_errors() {
+    fn every_wrong_letter_of_a_code_and_every_two_that_changed_places_name_their_group() {
+        for code in [code(), Code { secret: None, url: "https://stafett.kommune.example:4433".into(), ..code() }] {
+            let right = letters(&code.to_text());
+            for at in 0..right.len() {
+                for other in "0123456789abcdefghjkmnpqrtuvwxyæ".chars().filter(|c| *c != right[at]) {
+                    let mut wrong = right.clone();
+                    wrong[at] = other;
+                    let group = at / 11 + 1;
+                    let begins = wrong.iter().skip(at / 11 * 11).take(3).collect();
+                    assert_eq!(read(&wrong), Err(Unread::Group { group, begins }), "{other} at {at}");
+                }
+                let mut swapped = right.clone();
+                if at + 1 < right.len() && right[at] != right[at + 1] {
+                    swapped.swap(at, at + 1);
+                    assert!(matches!(read(&swapped), Err(Unread::Group { group, .. }) if group == at / 11 + 1), "{at}");
+                }
+                // What is cut off is said where it ends.
+                assert_eq!(read(&right[..at]), Err(Unread::Cut { group: at / 11 + 1 }));
+            }
+            let groups: Vec<&[char]> = right.chunks(11).collect();
+            for at in 1..groups.len() {
+                let mut moved = groups.clone();
+                moved.swap(at - 1, at);
+                assert!(matches!(read(&moved.concat()), Err(Unread::Group { .. } | Unread::Whole)), "{at}");
+            }
+        }
+        for at in 0..9 {
+            let mut wrong: Vec<char> = code().to_text().chars().collect();
+            wrong[at] = if at == 8 { 'x' } else { 'w' };
+            let said = Code::from_text(&wrong.into_iter().collect::<String>());
+            assert!(matches!(said, Err(Unread::Beginning | Unread::Group { group: 1, .. })), "{at}: {said:?}");
+        }
+    }
+
+    #[test]
+    fn a_letter_left_out_or_too_many_mostly_names_its_group_and_is_never_taken() {
+        let right = letters(&code().to_text());
+        let mut named = 0;
+        for at in 0..right.len() {
+            let (mut short, mut long) = (right.clone(), right.clone());
+            short.remove(at);
+            long.insert(at, if right[at] == 'k' { 'm' } else { 'k' });
+            for wrong in [short, long] {
+                let said = read(&wrong).unwrap_err();
+                named += usize::from(
+                    matches!(said, Unread::Group { group, .. } | Unread::Cut { group } if group == at / 11 + 1),
+                );
+            }
+        }
+        assert!(named * 100 >= right.len() * 2 * 95, "{named} of {}", right.len() * 2);
+    }
+
+    #[test]
+    fn a_code_survives_copying() {
         let text = code().to_text();
         let (a, b) = text.split_at(40);
         assert_eq!(Code::from_text(&format!(" {a}\n {b} ")).unwrap(), code());
-        for i in 9..text.len() {
-            let mut wrong = text.clone().into_bytes();
-            let byte = wrong.get_mut(i).unwrap();
-            *byte = if *byte == b'0' { b'1' } else { b'0' };
-            assert!(Code::from_text(&String::from_utf8(wrong).unwrap()).is_err(), "position {i}");
+        // 155 bytes: hardly longer than in hexadecimal without any group's check.
+        assert!(text.len() < 350, "{}", text.len());
+        for group in text.split('-').skip(1) {
+            assert_eq!(group.len(), 11, "{text}");
         }
-        assert!(Code::from_text(text.split_at(60).0).is_err());
     }
 
     #[test]
     fn a_code_survives_people_and_their_programs() {
         let text = code().to_text();
-        let body = text.strip_prefix("stafett1-").unwrap();
+        let body: String = letters(&text).into_iter().collect();
         let broken: Vec<&str> = body.as_bytes().chunks(16).map(|part| std::str::from_utf8(part).unwrap()).collect();
         for passed_on in [
             text.to_uppercase(),
@@ -222,8 +205,9 @@ mod tests {
             text.replace('0', "о"),
             text.replace('1', "l"),
             text.replace('1', "I"),
-            text.replace('a', "а").replace('e', "е").replace('c', "с"),
-            text.replace('5', "S").replace("Staf", "staf"),
+            text.replace('a', "а").replace('e', "е").replace('c', "с").replace('x', "х").replace('p', "р"),
+            format!("stafett1{}", body.replace('5', "S").replace('2', "Z").replace('1', "|")),
+            format!("> {}", text.replace('-', "-\n> ")),
             format!("stafett1-{}", broken.join("-\r\n")),
             format!("stafett1 \u{2014} {}", broken.join("\u{200b}")),
             format!("«{text}».\nHilsen Tone"),

@@ -99,6 +99,9 @@ pub enum Content {
     /// The leader steps in for the holder: to the family and to the holder, who read why.
     #[tls_codec(discriminant = 18)]
     Takeover(TakeoverLetter),
+    /// What was asked for is not asked for any more: to everyone who was asked.
+    #[tls_codec(discriminant = 19)]
+    TakenBack(TakenBack),
 }
 
 /// Everything that the reader should know before taking the baton.
@@ -255,6 +258,14 @@ pub struct ConsentAnswer {
     pub requested: Vec<Hash>,
     /// Empty: refused.
     pub signed: Vec<SignedGrant>,
+}
+
+/// By whoever wrote the request, and nobody else.
+#[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]
+pub struct TakenBack {
+    pub log: LogId,
+    /// The ids of grants that were asked for.
+    pub requested: Vec<Hash>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, TlsSerialize, TlsDeserialize, TlsSize)]

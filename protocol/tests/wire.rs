@@ -159,9 +159,9 @@ proptest! {
     }
 
     #[test]
-    fn codes_read_back_from_text_and_no_other_text_reads(text in "\\PC{0,80}", hex in "[0-9a-f]{0,400}") {
+    fn codes_read_back_from_text_and_no_other_text_reads(text in "\\PC{0,80}", letters in "[0-9a-y]{0,400}") {
         prop_assert!(Code::from_text(&text).is_err());
-        let with_prefix = Code::from_text(&format!("stafett1-{hex}"));
+        let with_prefix = Code::from_text(&format!("stafett1-{letters}"));
         prop_assert!(with_prefix.is_err());
         prop_assert_eq!(Code::from_text(&code().to_text()).unwrap(), code());
     }

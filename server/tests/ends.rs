@@ -324,3 +324,22 @@ pub fn key_package_with(device: &Device, key: &[u8]) -> Vec<u8> {
     let message = [ProtocolVersion::Mls10.tls_serialize_detached().unwrap(), vec![0, 5]].concat();
     [message, content, vector(&signature)].concat()
 }
+
+/// A device that is being wiped says so itself. What only it has, also what it founded, and its person's account stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_ends_itself_only_where_another_has_all_of_it() {
+    let world = World::new();
+    let (server, _) = with_family(&world, &[TEACHER, MOTHER, FATHER]).await;
+    let (first, phone) = (world.device(MOTHER), world.device_n(MOTHER, 1));
+    let mut mothers = server.open(&first.key).await.unwrap();
+    assert_eq!(mothers.problem(removal(first, false)).await, "device-needed", "the only one");
+    let mut phones = telephone(&world, &server, &mut mothers).await;
+    assert_eq!(mothers.problem(removal(first, false)).await, "device-needed", "the telephone is in no scope");
+    // The telephone has nothing; its stream ends with it, before the answer or behind it.
+    let frame = ClientFrame { id: 9, request: removal(phone, false) };
+    phones.send_raw(stafett_protocol::codec::encode(&frame)).await;
+    while phones.frame().await.is_some() {}
+    assert!(!has_device(&server, phone.id()).await && has_device(&server, first.id()).await);
+    assert_eq!(server.open(&phone.key).await.err(), Some(401));
+    assert_eq!(mothers.problem(removal(first, false)).await, "device-needed", "the only one again");
+}

@@ -16,4 +16,5 @@ mod secrets;
 mod servers_words;
 mod standing_still;
 mod tags;
+mod taken_back;
 pub(crate) mod withdrawals;

@@ -17,6 +17,7 @@ mod crash_client;
 mod crash_server;
 mod crash_transfer;
 mod docs;
+mod domain;
 mod federation;
 mod fuzz;
 mod handover;

@@ -207,6 +207,14 @@ fn people_of_two_municipalities_share_a_log() {
     let words = mother.ask(homes, C::LogHistory { log: log.clone() }).unwrap();
     let said = words["events"].as_array().unwrap().iter().filter(|e| e["kind"] == "deletion receipt").count();
     assert_eq!(said, 4, "two devices, card and concern: {words}");
+    // Whose word it is, not who carried it to the chain.
+    let signed = words["events"].as_array().unwrap().iter().filter(|e| e["kind"] == "deletion receipt");
+    let by = |e: &Value| (text(e, "author"), text(e, "brought_by"));
+    assert!(signed.map(by).all(|by| by == ("Per PPT".to_owned(), "Mor Moen".to_owned())), "{words}");
+    assert!(
+        words["events"].as_array().unwrap().iter().all(|e| e["author"].is_string()),
+        "also of who has left: {words}"
+    );
     sound(homes, mother, log);
     ppt_leader.sync(homes);
 }

@@ -55,6 +55,32 @@ fn a_device_goes_only_when_another_has_all_that_it_has() {
     assert_eq!(list(&audit, "violations").len(), 0, "{audit}");
 }
 
+/// Whoever sells a machine tells the home with it, as long as another device has all of it.
+#[test]
+fn a_device_says_itself_that_it_goes_and_leaves_nothing_behind() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let Cast { home, mother, mother_id, .. } = &mut cast;
+    assert_eq!(mother.ask(home, C::DeviceLeave).unwrap()["asked"], false, "the only one is not asked for");
+    let mut second = further(home, mother, 80);
+    mother.sync(home);
+    second.sync(home);
+    assert_eq!(mother.ask(home, C::DeviceLeave).unwrap()["asked"], true);
+    mother.sync(home);
+    assert!(mother.last_problem().contains("device-needed"), "{}", mother.last_problem());
+    for _ in 0..2 {
+        mother.sync(home);
+        second.sync(home);
+    }
+    assert_eq!(second.ask(home, C::LogShow { log: log.clone() }).unwrap()["child"], "Ella");
+    mother.ask(home, C::DeviceLeave).unwrap();
+    mother.sync(home);
+    let person = &home.accounts[&mother_id.parse().unwrap()];
+    assert_eq!(person.record.devices.len(), 1);
+    second.sync(home);
+    assert_eq!(list(&second.ask(home, C::AuditVerify { log }).unwrap(), "violations").len(), 0);
+}
+
 /// Lost or stolen before its successor was let in: it goes at once.
 #[test]
 fn a_lost_device_goes_though_nobody_else_has_what_it_has() {

@@ -138,15 +138,30 @@ def stream(_page, v):
     crypto.ed25519(key, base.encode(), raw)
 
 
+def needed(holds, why):
+    if not holds:
+        raise Refused(why)
+
+
 def code(page, v):
-    text = "".join(v["text"].split())
-    body, check = text.removeprefix("stafett1-")[:-8], text[-8:]
-    try:
-        data = bytes.fromhex(body)
-    except ValueError as why:
-        raise Refused("not hexadecimal") from why
-    if not text.startswith("stafett1-") or H("code checksum", data)[:4].hex() != check:
-        raise Refused("the checksum does not fit")
+    text = "".join(v["text"].split()).replace("-", "")
+    needed(text.startswith("stafett1"), "another prefix")
+    letters, data = text.removeprefix("stafett1"), b""
+    for group, at in enumerate(range(0, len(letters), 11), 1):
+        digits = ["0123456789abcdefghjkmnpqrtuvwxy".find(letter) for letter in letters[at : at + 11]]
+        needed(len(digits) == 11 and min(digits) >= 0, f"group {group} is cut off or has another letter")
+        *digits, check = digits
+        needed((group + sum(d * w for w, d in enumerate(digits, 2))) % 31 == check, f"group {group} is mistyped")
+        number = 0
+        for digit in digits:
+            number = number * 31 + digit
+        needed(number < 2**48, f"group {group} is no six bytes")
+        data += number.to_bytes(6, "big")
+    body, rest = data[2 : 2 + int.from_bytes(data[:2], "big")], data[2 + int.from_bytes(data[:2], "big") :]
+    check = H("code checksum", body)[:4]
+    needed(len(body) == int.from_bytes(data[:2], "big") and rest[:4] == check, "the checksum does not fit")
+    needed(len(rest) < 4 + 6 and not any(rest[4:]), "more than zeros behind it")
+    data = body
     read = page.decode("Code", data)
     for name, wanted in v.get("code", {}).items():
         value = getattr(read, name)

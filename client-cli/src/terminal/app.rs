@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use stafett_client_core::audit;
-use stafett_client_core::client::input::{AttachTo, Command as Wish, Progress};
+use stafett_client_core::client::input::{AttachTo, Command as Wish, Problem, Progress};
 use stafett_protocol::code::Code;
 use zeroize::Zeroizing;
 
@@ -99,7 +99,7 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
         Command::Demo { keep, fast, play: None } => return crate::demo::run(keep.as_deref(), fast, output).await,
         Command::Keyring(command) => return key_in_keyring(&dir, command, output),
         Command::Passphrase => return change_passphrase(&dir, output),
-        Command::Home(HomeCommand::Forget { yes }) => return forget(&dir, yes, output).await,
+        Command::Home(HomeCommand::Forget { yes }) => return forget(&dir, yes, line.offline, output).await,
         Command::Audit(Audit::Verify { what }) if Path::new(&what).is_file() => {
             return verify_file(Path::new(&what), output);
         }
@@ -236,7 +236,7 @@ fn overridden(join: Join) -> Result<Join, Fault> {
     let bad = |error: &dyn std::fmt::Display| Fault::usage("ca-file", format!("{}: {error}", ca.display()));
     let pem = files::read(ca, CA_FILE_BYTES).map_err(|error| bad(&error))?;
     let der = CertificateDer::from_pem_slice(&pem).map_err(|error| bad(&error))?;
-    let mut code = Code::from_text(&join.code).map_err(|error| Fault::usage("code", error))?;
+    let mut code = Code::from_text(&join.code).map_err(Problem::from)?;
     code.url.clone_from(server);
     code.ca = ca_hash(&der);
     Ok(Join { code: code.to_text(), ..join })

@@ -2,8 +2,10 @@
 
 use std::io::IsTerminal as _;
 use std::path::Path;
+use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use stafett_client_core::client::input::Command as Wish;
 use stafett_client_core::client::{check_accept, check_join};
 use zeroize::Zeroizing;
 
@@ -71,8 +73,56 @@ pub(super) fn change_passphrase(dir: &Path, output: &Output) -> Result<Exit, Fau
     Ok(Exit::Done)
 }
 
-/// `home forget`: everything that is ours goes from the folder, once the person has said so.
-pub(super) async fn forget(dir: &Path, yes: bool, output: &Output) -> Result<Exit, Fault> {
+/// So long the server is given to take what waits, and to hear that the device goes.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// What the server knows of a device that is being wiped; the word in `server`, and in `say.home.forget.<word>`.
+async fn farewell(home: &mut OpenHome) -> Result<&'static str, Fault> {
+    let refused = |fault: &Fault| fault.code == "not-authenticated";
+    if home.perform(Wish::Me).await.is_err() || home.awaits_certificate() {
+        return Ok("nobody");
+    }
+    // What waits here would be lost with the device.
+    match home.reach(FAREWELL).await {
+        Err(fault) if refused(&fault) => return Ok("told"),
+        Err(_) => return Ok("unreachable"),
+        Ok(_) => {}
+    }
+    let asked = home.perform(Wish::DeviceLeave).await?;
+    if asked.get("asked") != Some(&Value::Bool(true)) {
+        return Ok("last");
+    }
+    // The server ends the stream with the device, perhaps before its answer has come.
+    let needed =
+        |counts: &Value| counts.pointer("/problems").is_some_and(|all| all.to_string().contains("device-needed"));
+    if home.reach(FAREWELL).await.as_ref().is_ok_and(needed) {
+        return Err(Fault::new(Exit::Refused, "home-needed", ""));
+    }
+    Ok(if home.reach(FAREWELL).await.as_ref().is_err_and(refused) { "told" } else { "unreachable" })
+}
+
+/// The same, as far as the home can be opened at all. A wrong passphrase ends it: who has it can say goodbye with it.
+async fn tell_server(home: Home, folder: &Folder, output: &Output) -> Result<(Home, &'static str), Fault> {
+    if !folder.is_set_up() {
+        return Ok((home, "nobody"));
+    }
+    let key = match home_key(folder, output) {
+        Ok(key) => key,
+        Err(fault) if fault.code == "no-home" => return Ok((home, "nobody")),
+        Err(fault) if fault.code == "no-passphrase" => return Ok((home, "locked")),
+        Err(fault) if fault.code == "wrong-passphrase" => return Err(Fault::usage("forget-passphrase", "")),
+        Err(_) => return Ok((home, "damaged")),
+    };
+    // What cannot be opened can still be deleted.
+    let Ok(mut open) = OpenHome::open(home, &key, Recording::none()).await else {
+        return Ok((Home::hold(folder.dir())?, "damaged"));
+    };
+    let told = farewell(&mut open).await?;
+    Ok((open.into_home(), told))
+}
+
+/// `home forget`: the server hears of it, and everything that is ours goes from the folder, once the person has said so.
+pub(super) async fn forget(dir: &Path, yes: bool, offline: bool, output: &Output) -> Result<Exit, Fault> {
     let folder = Folder::at(dir)?;
     let messages = output.messages();
     let shown = dir.display().to_string();
@@ -92,10 +142,11 @@ pub(super) async fn forget(dir: &Path, yes: bool, output: &Output) -> Result<Exi
     let waits = || eprintln!("{}", messages.say("say.waiting", &[]));
     let home = desk::hold(|| Home::hold(dir), dir, waits).await?;
     let home = home.ok_or_else(|| Fault::usage("home-busy", &shown))?;
+    let (home, told) = if offline { (home, "offline") } else { tell_server(home, &folder, output).await? };
     // A keyring that is not there keeps nothing.
     let _ = keyring::forget(&folder);
     home.discard();
-    say(output, "home.forget", json!({"forgotten": true, "home": shown}))?;
+    say(output, &format!("home.forget.{told}"), json!({"forgotten": true, "home": shown, "server": told}))?;
     Ok(Exit::Done)
 }
 

@@ -71,6 +71,13 @@ impl Messages {
         self.find(key).map_or_else(|| key.to_owned(), |text| fill(text, |name| value(name).unwrap_or_default()))
     }
 
+    /// A number in the words of a row: the third.
+    pub fn nth(&self, number: &str) -> String {
+        let at = number.parse::<usize>().unwrap_or_default();
+        let words = self.find("word.nth").unwrap_or_default();
+        at.checked_sub(1).and_then(|at| words.split(' ').nth(at)).map_or_else(|| format!("{number}."), str::to_owned)
+    }
+
     /// A text of this catalogue with its places filled in.
     pub fn fill(&self, text: &str, value: impl Fn(&str) -> String) -> String {
         fill(text, value)

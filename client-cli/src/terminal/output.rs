@@ -75,6 +75,7 @@ impl Output {
         let more = fault.values.iter().map(|(name, value)| match name.as_str() {
             "what" => (name.as_str(), word("field", value)),
             "unit" | "way" => (name.as_str(), word("word", value)),
+            "nth" => (name.as_str(), self.messages.nth(value)),
             _ => (name.as_str(), value.clone()),
         });
         let more: Vec<(&str, String)> = more.collect();
@@ -85,8 +86,11 @@ impl Output {
             |name: &str| values.iter().find(|(key, _)| *key == name).map_or_else(String::new, |(_, v)| (*v).to_owned());
         let fill = |text: &str| self.messages.fill(text, value);
         let unknown = if fault.exit == Exit::Refused { "fault.refused" } else { "fault.other" };
-        let text = problems::text(&self.messages, &fault.code).or_else(|| self.messages.find(unknown));
-        let hint = problems::way(&self.messages, &fault.code).or_else(|| self.messages.find("way.report"));
+        let known = problems::text(&self.messages, &fault.code);
+        let text = known.or_else(|| self.messages.find(unknown));
+        // Words that say in the same breath what to do need no other way on.
+        let report = || self.messages.find("way.report").filter(|_| known.is_none());
+        let hint = problems::way(&self.messages, &fault.code).or_else(report);
         (text.map(fill).unwrap_or_default(), hint.map(fill).unwrap_or_default())
     }
 }
@@ -113,6 +117,16 @@ mod tests {
         assert!(message.contains("/tmp/x"), "{message}");
         let hint = value.pointer("/error/hint").and_then(Value::as_str).unwrap_or_default();
         assert!(hint.contains("stafett join"), "{hint}");
+    }
+
+    #[test]
+    fn who_is_told_what_to_do_is_not_sent_to_the_municipality_besides() {
+        for code in ["file-exists", "offer-open"] {
+            let value = Output::new(true, Language::Bokmaal).fault_value(&Fault::usage(code, "x"));
+            assert_eq!(value.pointer("/error/hint"), Some(&json!("")), "{value}");
+        }
+        let value = Output::new(true, Language::Bokmaal).fault_value(&Fault::usage("never-heard-of", "x"));
+        assert!(value.to_string().contains("Si fra til kommunen"), "{value}");
     }
 
     #[test]

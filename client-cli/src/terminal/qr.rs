@@ -5,7 +5,8 @@ use qrcode::{EcLevel, QrCode};
 
 /// Lines to print, or nothing where the code is too long for a QR.
 pub fn picture(code: &str) -> Option<String> {
-    let image = QrCode::with_error_correction_level(code.as_bytes(), EcLevel::L).ok()?;
+    // Capital letters take less room in a picture, and mean the same in a code.
+    let image = QrCode::with_error_correction_level(code.to_uppercase().as_bytes(), EcLevel::L).ok()?;
     // Terminals are mostly dark: light modules are drawn, dark ones left out.
     Some(image.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
 }

@@ -110,6 +110,8 @@ pub enum Command {
     /// → `person devices:[{device name}]`
     DeviceList,
     /// `lost`: also where it may be the only one with access to something.
+    /// This very device is about to be wiped: the server ends it, unless it is the only one known here. → `asked`
+    DeviceLeave,
     DeviceRemove {
         device: String,
         lost: bool,

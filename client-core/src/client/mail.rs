@@ -153,6 +153,10 @@ impl Client {
             Content::HandoverAnswer(answer) => self.take_offer_answer(from, answer),
             Content::HandoverAborted(letter) => self.take_abort(from, letter),
             Content::Takeover(letter) => self.take_takeover(from.person, &letter),
+            Content::TakenBack(letter) => {
+                self.request_taken_back(from.person, &letter);
+                Ok(())
+            }
             // Letters that nothing reads yet wait.
             Content::HandoverDone(letter) => self.take_done(from, &letter),
             Content::LateContribution(_) => {

@@ -249,6 +249,7 @@ impl Client {
             }
             C::DeviceLink => self.device_link(),
             C::DeviceList => self.device_list(),
+            C::DeviceLeave => self.device_leave(),
             C::DeviceRemove { device, lost } => self.device_remove(&device, lost),
             C::Invite(invitation) => self.invite(&invitation),
             C::InviteList => self.invite_list(),

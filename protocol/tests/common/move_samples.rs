@@ -150,6 +150,7 @@ impl Samples {
                 reason: Reason { text: "Læreren er syk".into(), salt: [8; 16] },
             }),
             Content::WelcomeAt(WelcomeAt { home: 1106, log: world.log(), scope: CARD }),
+            Content::TakenBack(TakenBack { log: world.log(), requested: vec![Hash([3; 32]), Hash([4; 32])] }),
         ]
     }
 

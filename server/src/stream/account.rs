@@ -5,7 +5,7 @@ use stafett_protocol::code::ticket_hash;
 use stafett_protocol::codec::encode;
 use stafett_protocol::consent::{EmployeeCertificate, Permit};
 use stafett_protocol::credential::PersonKind;
-use stafett_protocol::ids::{DeviceId, UnitId};
+use stafett_protocol::ids::{DeviceId, PersonId, UnitId};
 use stafett_protocol::limits::{CODE_MAX_MILLIS, PERSON_CODES};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::text;
@@ -33,6 +33,18 @@ fn may_invite(person: &Person, kind: PersonKind, unit: Option<UnitId>) -> bool {
         ) => unit.is_none(),
         _ => false,
     }
+}
+
+/// A device may end itself where another of its person has all that it has: also what it has founded itself. Devices of one
+/// person go one at a time, so that no two leave it all to each other.
+async fn leaves_all_to_another(conn: &mut Conn, own: DeviceId, person: PersonId, now: u64) -> Result<(), Fault> {
+    accounts::lock_person(conn, person).await?;
+    for other in accounts::devices_of(conn, person).await? {
+        if other != own && !readers::has_scope_without(conn, own, (other, i64::MAX.unsigned_abs()), now).await? {
+            return Ok(());
+        }
+    }
+    Err(Fault::DeviceNeeded)
 }
 
 impl Connection {
@@ -180,11 +192,15 @@ impl Connection {
                     if !mine.contains(&device) {
                         return Ok(false);
                     }
-                    let there_since = accounts::certified_at(conn, own).await?;
                     if lost == Permit::Yes {
                         accounts::end_codes(conn, person).await?;
-                    } else if readers::has_scope_without(conn, device, (own, there_since), now).await? {
-                        return Err(Fault::DeviceNeeded);
+                    } else if device == own {
+                        leaves_all_to_another(conn, own, person, now).await?;
+                    } else {
+                        let there_since = accounts::certified_at(conn, own).await?;
+                        if readers::has_scope_without(conn, device, (own, there_since), now).await? {
+                            return Err(Fault::DeviceNeeded);
+                        }
                     }
                     accounts::remove_device(conn, device, person).await?;
                     notify(conn, Notice::Ended(device)).await?;

@@ -364,7 +364,10 @@ impl ModelHome {
             }
             Request::RemoveDevice(DeviceRemoval { device: gone, lost }) => {
                 let reads = |device: DeviceId, chain: &ScopeChain| chain.replica.state().may_read(device, self.now);
-                let needed = self.scopes.values().any(|chain| reads(gone, chain) && !reads(device, chain));
+                let lacks = |other: DeviceId| self.scopes.values().any(|c| reads(gone, c) && !reads(other, c));
+                let person = self.devices[&device];
+                let mut others = self.devices.iter().filter(|(id, of)| **id != gone && **of == person);
+                let needed = if gone == device { others.all(|(id, _)| lacks(*id)) } else { lacks(device) };
                 if needed && lost == Permit::No {
                     return refused("device-needed");
                 }

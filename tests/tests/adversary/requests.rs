@@ -16,7 +16,7 @@ use stafett_tests::model::home::ModelHome;
 use stafett_tests::model::people::Device;
 
 /// What an honest client asks of the parents. The father has it; the mother's letter never comes.
-fn intercepted(cast: &mut Cast) -> ConsentRequest {
+pub(super) fn intercepted(cast: &mut Cast) -> ConsentRequest {
     let Cast { home, teacher, mother, father, .. } = cast;
     teacher.sync(home);
     let waiting = home.mail.get_mut(&mother.id.unwrap()).unwrap();
@@ -73,7 +73,7 @@ fn shown(cast: &mut Cast, request: &ConsentRequest) -> (Vec<Value>, Vec<String>)
     (list(&mother.ask(home, C::ConsentPending).unwrap(), "requests").clone(), problems)
 }
 
-fn problems(device: &mut Device, home: &mut ModelHome) -> Vec<String> {
+pub(super) fn problems(device: &mut Device, home: &mut ModelHome) -> Vec<String> {
     let counts = device.ask(home, C::SyncCounts).unwrap();
     list(&counts, "problems").iter().map(|p| text(p, "code")).collect()
 }

@@ -11,7 +11,7 @@ use stafett_client_core::keychain::{ContentKey, Place, check, make_bridge, open_
 use stafett_client_core::letter::{SealedLetter, key_pair};
 use stafett_client_core::seal::{Binding, SealError, change_tag, open, padded, seal};
 use stafett_client_core::{letter, seal as sealing};
-use stafett_protocol::code::Code;
+use stafett_protocol::code::{Code, written};
 use stafett_protocol::codec::encode;
 use stafett_protocol::event::{Position, SealContext};
 use stafett_protocol::http_signature::{SignatureHeaders, sign, verify};
@@ -78,23 +78,24 @@ pub fn codes() -> File {
     let mut vectors: Vec<Value> = [(&text, &whole), (&short.to_text(), &short), (&spaced, &whole)]
         .map(|(text, code)| json!({"text": text, "code": shown(code)}))
         .to_vec();
-    let body = |code: &[u8]| {
-        let sum = stafett_protocol::ids::hash("code checksum", &[code]);
-        format!("stafett1-{}{}", to_hex(code), to_hex(&sum.0[..4]))
-    };
     let swap = |at: usize| {
         let other = if text.as_bytes()[at] == b'0' { "1" } else { "0" };
         format!("{}{other}{}", &text[..at], &text[at + 1..])
     };
     let wrong = [
         ("mistyped", swap(20)),
-        ("a wrong digit in the checksum", swap(text.len() - 1)),
+        ("a wrong check letter", swap(text.len() - 1)),
         ("cut off", text[..text.len() - 2].to_owned()),
+        ("a group is missing", text.replacen(&text[20..32], "", 1)),
         ("another prefix", text.replace("stafett1-", "stafett2-")),
         ("no prefix", text.replace("stafett1-", "")),
-        ("a letter that is no digit", format!("{}g{}", &text[..30], &text[31..])),
-        ("a right checksum over a byte too many", body(&[encode(&whole), vec![0]].concat())),
-        ("a right checksum over nothing", body(&[])),
+        ("a letter that is no digit", format!("{}ø{}", &text[..30], &text[31..])),
+        ("right groups over a byte too many", written(&[encode(&whole), vec![0]].concat())),
+        ("right groups over nothing", written(&[])),
+        (
+            "two groups that changed places",
+            text.replacen(&text[9..32], &format!("{}-{}", &text[21..32], &text[9..20]), 1),
+        ),
         ("nothing", String::new()),
     ];
     for (why, text) in wrong {

@@ -9,7 +9,7 @@ use crate::rows::Space;
 use aes_gcm::aead::{Aead, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce};
 use serde_json::json;
-use stafett_protocol::code::{Code, Proof, key_hash, proof};
+use stafett_protocol::code::{Code, Proof, Unread, key_hash, proof};
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::credential::{DeviceCertificate, letter_key_hash};
 use stafett_protocol::ids::PersonId;
@@ -45,7 +45,21 @@ pub fn check_accept(code: &str, name: &str) -> Result<(), Problem> {
 }
 
 fn read_code(text: &str) -> Result<Code, Problem> {
-    Code::from_text(text).map_err(|e| Problem::caller(Cause::Code, e.to_string()))
+    Ok(Code::from_text(text)?)
+}
+
+/// A mistyped code is told by the group to look at.
+impl From<Unread> for Problem {
+    fn from(unread: Unread) -> Self {
+        let nth = |group: usize| ("nth", group.to_string());
+        let (code, values) = match &unread {
+            Unread::Group { group, begins } => (Cause::CodeGroup, vec![nth(*group), ("begins", begins.clone())]),
+            Unread::Cut { group } => (Cause::CodeCut, vec![nth(*group)]),
+            Unread::Whole => (Cause::CodeWhole, vec![]),
+            Unread::Beginning | Unread::Body(_) => (Cause::Code, vec![]),
+        };
+        Self { values, ..Self::caller(code, unread.to_string()) }
+    }
 }
 
 fn person_code(text: &str) -> Result<Code, Problem> {

@@ -140,4 +140,14 @@ impl Client {
         self.queue_request(&Request::RemoveDevice(DeviceRemoval { device: id, lost: lost.into() }));
         Ok(json!({"device": id.to_string()}))
     }
+
+    /// Ends this very device at the server, before all that is on it goes. Not the only one: its person could never come back.
+    pub(crate) fn device_leave(&mut self) -> Answer {
+        let own = self.me()?.device();
+        let asked = self.own_devices().into_iter().any(|device| device != own);
+        if asked {
+            self.queue_request(&Request::RemoveDevice(DeviceRemoval { device: own, lost: false.into() }));
+        }
+        Ok(json!({"asked": asked}))
+    }
 }

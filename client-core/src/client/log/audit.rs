@@ -8,7 +8,9 @@ use crate::rows::{Row, Space};
 use serde_json::{Value, json};
 use stafett_protocol::codec::decode;
 use stafett_protocol::event::{Body, Record};
-use stafett_protocol::ids::LogId;
+use stafett_protocol::ids::{DeviceId, LogId, PersonId};
+use stafett_protocol::state::ScopeState;
+use stafett_protocol::statement::Statement;
 
 impl Client {
     pub(crate) fn begin_loading(&mut self, log: &str, wanted: Wanted) -> Result<(), Problem> {
@@ -90,14 +92,58 @@ impl Client {
                 Body::Change(_) => "change",
                 Body::Statement(statement) => audit::statement_word(statement),
             };
-            let author = s.replica.state().membership.member_of_device(event.device).map(|m| self.name_of(m.person));
+            let state = s.replica.state();
+            let bearer = owner(state, event.device);
+            let signer = match &event.body {
+                Body::Statement(statement) => signer(statement),
+                _ => None,
+            };
+            let author = match signer {
+                Some(Signer::Person(person)) => Some(person),
+                Some(Signer::Device(device)) => owner(state, device),
+                None => bearer,
+            };
+            let brought_by = bearer.filter(|bearer| author != Some(*bearer)).map(|person| self.name_of(person));
+            let author = author.map(|person| self.name_of(person));
             events.push((
                 record.time,
                 json!({"seq": record.seq, "time": rfc3339(record.time), "scope": event.scope.to_string(),
-                "part": crate::client::log::consent::kind_word(s.kind()), "kind": kind, "author": author}),
+                "part": crate::client::log::consent::kind_word(s.kind()), "kind": kind, "author": author, "brought_by": brought_by}),
             ));
         }
         events.sort_by_key(|(time, _)| *time);
         json!({"log": log.to_string(), "events": events.into_iter().map(|(_, e)| e).collect::<Vec<_>>()})
     }
+}
+
+/// The device or person whose own word a statement is, where somebody else may have brought it to the chain.
+enum Signer {
+    Person(PersonId),
+    Device(DeviceId),
+}
+
+/// Who signed a statement that carries a signature of its own.
+fn signer(statement: &Statement) -> Option<Signer> {
+    match statement {
+        Statement::Grant(signed) => Some(Signer::Person(signed.signer)),
+        Statement::Withdrawal(signed) => Some(Signer::Person(signed.signer)),
+        Statement::EmployeeEnd(signed) => Some(Signer::Person(signed.leader)),
+        Statement::Deletion(witness) => Some(Signer::Device(DeviceId::of_key(&witness.device_key))),
+        // Several sign, or whoever brings it.
+        Statement::Attested(_)
+        | Statement::AuthorityChange(_)
+        | Statement::PersonKeyChange(_)
+        | Statement::Reject(_)
+        | Statement::LinkRepair(_)
+        | Statement::Close(_)
+        | Statement::Takeover(_)
+        | Statement::Objection(_) => None,
+    }
+}
+
+/// Whose device this is, or was until it lost its place.
+fn owner(state: &ScopeState, device: DeviceId) -> Option<PersonId> {
+    let here = state.membership.member_of_device(device).map(|member| member.person);
+    let gone = || state.gone.iter().rfind(|gone| DeviceId::of_key(&gone.device) == device).map(|gone| gone.person);
+    here.or_else(gone)
 }

@@ -74,6 +74,10 @@ impl Client {
 
     /// A guardian's answer to a request of ours: signatures are kept, and found the log once all are here.
     pub(crate) fn take_answer(&mut self, from: PersonId, answer: &ConsentAnswer) -> Result<(), Problem> {
+        // It was under way when the draft was thrown away.
+        if self.is_unasked(answer.log) {
+            return Ok(());
+        }
         if answer.signed.is_empty() {
             // Of what was asked here, and of nothing else.
             if self.logs().contains(&answer.log) {
@@ -93,8 +97,9 @@ impl Client {
             let founded = self.scopes.get(&grant.scope).map(|s| s.replica.state().authority());
             let planned = self.foundings.get(&grant.scope).map(|f| &f.plan.authority);
             let offered = || self.offered_authority(grant.log, grant.scope);
-            let key = founded.or(planned).or_else(offered).and_then(|authority| authority.key(from)).copied();
-            if key.is_none_or(|key| signed.grant.verify(&key).is_err()) {
+            // Of what another device of this person has asked nothing is known here, and nothing is kept.
+            let Some(authority) = founded.or(planned).or_else(offered) else { continue };
+            if authority.key(from).is_none_or(|key| signed.grant.verify(key).is_err()) {
                 return Err(Problem::rule(Cause::ConsentAnswer, "the signature does not hold"));
             }
             self.keep_grant(signed);

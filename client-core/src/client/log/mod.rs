@@ -7,6 +7,7 @@ pub(crate) mod concern;
 pub(crate) mod consent;
 pub(crate) mod request;
 pub(crate) mod show;
+pub(crate) mod taken_back;
 pub(crate) mod told;
 pub(crate) mod units;
 pub(crate) mod waiting;

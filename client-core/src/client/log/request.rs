@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 pub(crate) struct Received {
     pub from: PersonId,
     pub request: ConsentRequest,
-    /// 0 open, 1 signed, 2 refused by this person, who may still say otherwise, 3 nothing to answer any more.
+    /// 0 open, 1 signed, 2 refused by this person, who may still say otherwise, 3 nothing to answer any more, 4 taken back.
     pub answer: u8,
 }
 
@@ -211,7 +211,7 @@ impl Client {
         let still = |r: &Received| r.answer == 2 && self.check_request(r.from, &r.request).is_ok();
         let refused = self.requests().into_iter().filter(|(_, r)| still(r));
         let refused: Vec<Value> = refused.map(|(id, r)| self.request_view(id, &r)).collect();
-        Ok(json!({"requests": requests, "refused": refused}))
+        Ok(json!({"requests": requests, "refused": refused, "taken_back": self.taken_back_view()}))
     }
 
     fn request_view(&self, id: Hash, received: &Received) -> Value {
@@ -278,7 +278,7 @@ impl Client {
     }
 
     /// Of a log that is here the child on its card, whatever the letter says.
-    fn child_asked_for(&self, request: &ConsentRequest) -> Option<String> {
+    pub(crate) fn child_asked_for(&self, request: &ConsentRequest) -> Option<String> {
         if !self.knows_log(request.log) {
             return request.draft.as_ref().map(|d| people::clean(&d.child_name));
         }
@@ -369,7 +369,9 @@ impl Client {
     pub(crate) fn open_request(&self, prefix: &str, agree: bool) -> Result<(Vec<u8>, Received), Problem> {
         let open = |r: &Received| r.answer == 0 || (agree && r.answer == 2);
         let open: Vec<Hash> = self.requests().into_iter().filter(|(_, r)| open(r)).map(|(id, _)| id).collect();
-        let key = mail_key("request", &[&people::unique("request", prefix, open)?.0]);
+        let id = people::unique("request", prefix, open);
+        let id = id.map_err(|unknown| self.why_unanswerable(prefix).unwrap_or(unknown))?;
+        let key = mail_key("request", &[&id.0]);
         let received = self.table.read(Space::Mail, &key).and_then(|b| decode(b).ok()).ok_or_else(withdrawn)?;
         Ok((key, received))
     }

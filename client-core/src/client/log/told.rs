@@ -96,6 +96,7 @@ impl Client {
                 "only a log to which not everybody has said yes can be thrown away",
             ));
         }
+        self.take_back_request(log);
         planned.into_iter().for_each(|scope| self.forget_founding(scope));
         Ok(json!({"log": log.to_string(), "dropped": true}))
     }

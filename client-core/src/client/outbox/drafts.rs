@@ -39,6 +39,7 @@ fn words_of(content: &Content) -> Option<String> {
         | Content::Introduction(_)
         | Content::Seen(_)
         | Content::HandoverDone(_)
+        | Content::TakenBack(_)
         | Content::WelcomeAt(_) => None,
     }
 }

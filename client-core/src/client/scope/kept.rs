@@ -140,6 +140,9 @@ impl Client {
             }
             return kept;
         }
+        if kind == ScopeKind::Card {
+            self.take_back_request(log);
+        }
         self.forget_founding(scope);
         self.wipe_files(scope);
         match kind {

@@ -24,6 +24,7 @@ pub(crate) mod refounded;
 pub(crate) mod report;
 pub(crate) mod resync;
 pub(crate) mod returning;
+pub(crate) mod unasked;
 pub(crate) mod welcome;
 
 use crate::client::input::{Cause, Problem};

@@ -49,7 +49,7 @@ impl Client {
             "reason": baton.letter.reason.text,
             "concerns": concerns,
             "waiting": if waits { self.waiting(baton).iter().map(|w| w.word()).collect() } else { vec![] },
-            "words": baton.words,
+            "words": Some(&baton.words).filter(|words| !words.is_empty()),
             "at": rfc3339(baton.at),
         })
     }
