@@ -3,7 +3,6 @@
 use std::io::IsTerminal as _;
 use std::path::Path;
 
-use serde_json::json;
 use stafett_client_core::client::{check_accept, check_join};
 use zeroize::Zeroizing;
 
@@ -16,6 +15,7 @@ use crate::host::recording::Recording;
 use crate::terminal::app::say;
 use crate::terminal::args::{Command, Device, Keyring};
 use crate::terminal::output::Output;
+use crate::terminal::shown::{Forgotten, Kept, Rewrapped};
 
 /// `keyring keep`, `keyring forget`: the only commands that need the home and nothing in it.
 pub(super) fn key_in_keyring(dir: &Path, command: Keyring, output: &Output) -> Result<Exit, Fault> {
@@ -32,7 +32,7 @@ pub(super) fn key_in_keyring(dir: &Path, command: Keyring, output: &Output) -> R
             "keyring.forget"
         }
     };
-    say(output, name, json!({"kept": name == "keyring.keep"}))?;
+    say(output, name, &Kept { kept: name == "keyring.keep" })?;
     Ok(Exit::Done)
 }
 
@@ -67,7 +67,7 @@ pub(super) fn change_passphrase(dir: &Path, output: &Output) -> Result<Exit, Fau
     if kept {
         keyring::keep(&home, &key)?;
     }
-    say(output, "passphrase", json!({"changed": true}))?;
+    say(output, "passphrase", &Rewrapped { changed: true })?;
     Ok(Exit::Done)
 }
 
@@ -95,7 +95,7 @@ pub(super) async fn forget(dir: &Path, yes: bool, output: &Output) -> Result<Exi
     // A keyring that is not there keeps nothing.
     let _ = keyring::forget(&folder);
     home.discard();
-    say(output, "home.forget", json!({"forgotten": true, "home": shown}))?;
+    say(output, "home.forget", &Forgotten { forgotten: true, home: shown })?;
     Ok(Exit::Done)
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use stafett_client_core::answer::{Answer, LogShown};
 use stafett_client_core::client::input::Command as Wish;
 
 use crate::host::desk::Desk;
@@ -11,59 +11,52 @@ use crate::host::desk::Desk;
 #[derive(Default)]
 pub struct Names(BTreeMap<String, String>);
 
-/// Fields that hold an id, and whether an id that nobody has named is better than nothing.
-const NAMED: [(&str, bool); 4] = [("person", true), ("unit", true), ("log", true), ("scope", false)];
-
 impl Names {
     /// Everything that this device knows by name.
     pub async fn gather(desk: &mut Desk) -> Self {
         let mut names = Self::default();
-        // A device that is nobody yet knows nobody.
-        for (wish, list, id, name) in [
-            (Wish::People { unit: None }, "people", "person", "name"),
-            (Wish::Units, "units", "unit", "name"),
-            (Wish::LogList, "logs", "log", "child"),
-        ] {
-            let answer = desk.perform(wish).await.unwrap_or_default();
-            names.learn(&answer, list, id, name);
-            for log in answer.get("logs").and_then(Value::as_array).into_iter().flatten() {
-                let Some(log) = log.get("log").and_then(Value::as_str) else { continue };
-                let shown = desk.perform(Wish::LogShow { log: log.to_owned() }).await.unwrap_or_default();
-                names.learn(&shown, "concerns", "concern", "title");
-                names.learn(&shown, "participants", "person", "name");
+        for wish in [Wish::People { unit: None }, Wish::Units, Wish::LogList] {
+            // A device that is nobody yet knows nobody.
+            let Ok(answer) = desk.perform(wish).await else { continue };
+            names.learn(&answer);
+            let Answer::LogList(list) = answer else { continue };
+            for log in list.logs {
+                if let Ok(shown) = desk.perform(Wish::LogShow { log: log.log }).await {
+                    names.learn(&shown);
+                }
             }
         }
         names
     }
 
-    /// From one list of an answer.
-    pub fn learn(&mut self, answer: &Value, list: &str, id: &str, name: &str) {
-        let text = |one: &Value, key: &str| one.get(key).and_then(Value::as_str).map(str::to_owned);
-        for one in answer.get(list).and_then(Value::as_array).into_iter().flatten() {
-            if let (Some(id), Some(name)) = (text(one, id), text(one, name).filter(|name| !name.is_empty())) {
-                self.0.insert(id, name);
+    /// What an answer names.
+    pub fn learn(&mut self, answer: &Answer) {
+        match answer {
+            Answer::People(people) => people.people.iter().for_each(|one| self.call(&one.person, &one.name)),
+            Answer::Units(units) => units.units.iter().for_each(|one| self.call(&one.unit, &one.name)),
+            Answer::LogList(list) => {
+                list.logs.iter().for_each(|one| self.call(&one.log, one.child.as_deref().unwrap_or_default()));
             }
-        }
-    }
-
-    /// Puts `person_name` beside `person`, and so on, wherever they stand in an answer.
-    pub fn put_into(&self, value: &mut Value) {
-        match value {
-            Value::Array(parts) => parts.iter_mut().for_each(|part| self.put_into(part)),
-            Value::Object(fields) => {
-                fields.values_mut().for_each(|part| self.put_into(part));
-                // A part of a log that has a title is called by it.
-                let title = fields.get("scope").and_then(Value::as_str).and_then(|scope| self.0.get(scope)).cloned();
-                if let (Some(part), Some(title)) = (fields.get_mut("part"), title) {
-                    *part = Value::String(title);
-                }
-                for (key, or_id) in NAMED {
-                    let Some(id) = fields.get(key).and_then(Value::as_str) else { continue };
-                    let name = self.0.get(id).cloned().or_else(|| or_id.then(|| id.to_owned()));
-                    fields.entry(format!("{key}_name")).or_insert_with(|| name.map_or(Value::Null, Value::String));
-                }
+            Answer::LogShow(shown) => {
+                let (concerns, participants) = match shown.as_ref() {
+                    LogShown::Here(log) => (&log.concerns, &log.participants),
+                    LogShown::Archived(log) => (&log.concerns, &log.participants),
+                };
+                concerns.iter().for_each(|one| self.call(&one.concern, &one.title));
+                participants.iter().for_each(|one| self.call(&one.person, &one.name));
             }
             _ => {}
         }
+    }
+
+    fn call(&mut self, id: &str, name: &str) {
+        if !name.is_empty() {
+            self.0.insert(id.to_owned(), name.to_owned());
+        }
+    }
+
+    /// The name of an id.
+    pub fn of(&self, id: &str) -> Option<&str> {
+        self.0.get(id).map(String::as_str)
     }
 }

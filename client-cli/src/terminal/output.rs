@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::host::fault::{Exit, Fault};
 use crate::terminal::messages::{Language, Messages};
 use crate::terminal::problems;
-use crate::terminal::render::printable;
+use crate::terminal::reader::printable;
 
 /// How this run speaks.
 pub struct Output {

@@ -3,7 +3,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::terminal::messages::Messages;
-use crate::terminal::render::printable;
+use crate::terminal::reader::printable;
 
 /// The words for a command line that was refused: what is wrong in one line, and how the command is used.
 pub fn words(error: &clap::Error, messages: &Messages) -> (String, Option<String>) {
