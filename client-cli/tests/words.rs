@@ -62,8 +62,8 @@ impl Week {
         let (exit, value) = run(&self.home(who), words);
         assert_eq!(exit, expected, "{who} {words:?}: {value}");
         // Only these tell of somebody or something by an id alone.
-        let by_id =
-            matches!(words[0], "join" | "verify" | "unit" | "people" | "log" | "audit") || words.contains(&"list");
+        let by_id = matches!(words[0], "join" | "verify" | "unit" | "units" | "people" | "log" | "audit")
+            || words.contains(&"list");
         let names = if by_id { self.names(who) } else { Names::default() };
         let title = TITLES.iter().find(|(name, _)| *name == who).unwrap().1;
         let typed: Vec<String> = words

@@ -59,10 +59,9 @@ impl Messages {
         self.texts.get(key).copied()
     }
 
-    /// Every text whose key begins so, by the rest of the key.
-    pub fn under(&self, prefix: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let all = self.texts.iter().filter_map(|(key, text)| Some((key.strip_prefix(prefix)?, *text)));
-        all.collect::<Vec<_>>().into_iter()
+    /// Every key that has a text.
+    pub fn keys(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.texts.keys().copied()
     }
 
     /// The text of a key with its places filled in; a missing key shows itself.

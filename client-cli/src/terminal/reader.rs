@@ -42,6 +42,11 @@ impl<'a> Reader<'a> {
         self.messages.find(&format!("word.{word}")).map_or_else(|| self.text(word), str::to_owned)
     }
 
+    /// A field of something that was written.
+    pub fn field(&self, name: &str) -> String {
+        self.messages.find(&format!("field.{name}")).map_or_else(|| self.text(name), str::to_owned)
+    }
+
     /// A word of a set that is kept elsewhere.
     pub fn open_word(&self, word: &Word) -> String {
         self.word(word.as_str())

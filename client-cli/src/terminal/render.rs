@@ -38,6 +38,21 @@ impl Part {
         Self { said: Some(said), ..self }
     }
 
+    /// What stands in the place of the command's own text, if anything does.
+    pub fn said(&self) -> Option<&str> {
+        self.said.as_deref()
+    }
+
+    /// The places that something fills.
+    pub fn places(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.places.iter().map(|(name, _)| *name)
+    }
+
+    /// The lists, in their order.
+    pub fn lists(&self) -> &[(&'static str, Vec<Part>)] {
+        &self.lists
+    }
+
     /// What fills a place.
     pub fn place(&self, name: &str) -> Option<&str> {
         self.places.iter().find(|(known, _)| *known == name).map(|(_, text)| text.as_str())
@@ -80,43 +95,4 @@ fn below(to: &Reader<'_>, command: &str, list: &str, entry: &Part) -> Vec<String
 
 fn filled(to: &Reader<'_>, text: &str, part: &Part) -> String {
     to.messages.fill(text, |name| part.place(name).map_or_else(|| to.absent(), str::to_owned))
-}
-
-/// What the catalogue has no place for, and places that nothing fills: both are mistakes.
-#[cfg(test)]
-pub(crate) fn astray(messages: &crate::terminal::messages::Messages, command: &str, told: &Part) -> Vec<String> {
-    use std::collections::BTreeSet;
-
-    fn walk(
-        messages: &crate::terminal::messages::Messages,
-        (key, below): (String, &str),
-        part: &Part,
-        given: &mut BTreeSet<String>,
-        wanted: &mut BTreeSet<String>,
-        wrong: &mut Vec<String>,
-    ) {
-        let text = messages.find(&key).filter(|_| part.said.is_none()).unwrap_or_default();
-        for place in text.split('{').skip(1).filter_map(|part| Some(part.split_once('}')?.0)) {
-            wanted.insert(place.to_owned());
-            if part.place(place).is_none() {
-                wrong.push(format!("{key}: nothing fills {{{place}}}"));
-            }
-        }
-        given.extend(part.places.iter().map(|(name, _)| (*name).to_owned()));
-        for (list, parts) in &part.lists {
-            let inner = key.split_once('.').map_or("", |(_, name)| name);
-            let at = format!("{below}.{inner}.{list}");
-            if messages.find(&at).is_none() {
-                wrong.push(format!("{at}: no words"));
-            }
-            for one in parts {
-                walk(messages, (at.clone(), "also"), one, given, wanted, wrong);
-            }
-        }
-    }
-
-    let (mut given, mut wanted, mut wrong) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-    walk(messages, (format!("say.{command}"), "line"), told, &mut given, &mut wanted, &mut wrong);
-    wrong.extend(given.difference(&wanted).map(|name| format!("{command}: {{{name}}} is shown nowhere")));
-    wrong
 }

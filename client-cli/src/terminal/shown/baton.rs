@@ -1,6 +1,6 @@
 //! The baton.
 
-use stafett_client_core::answer::{HandedConcern, Handover, Offer, OfferPassed, OfferStep, Offers, TakenOver};
+use stafett_client_core::answer::{Handed, HandedConcern, Handover, Offer, OfferPassed, OfferStep, Offers, TakenOver};
 
 use super::{Shown, parts};
 use crate::terminal::reader::Reader;
@@ -35,20 +35,25 @@ impl Shown for Offer {
             // Said by its child.
             log: _,
             child,
-            side: _,
+            side,
             from,
             to: recipient,
-            holder: _,
+            holder,
             kind,
-            municipality: _,
+            municipality,
             state,
             reason,
             concerns,
             waiting,
-            words: _,
-            at: _,
+            words,
+            at,
         } = self;
-        let handed = |HandedConcern { concern: _, title, part: _ }: &HandedConcern| to.text(title);
+        let handed = |which: Handed| -> Vec<String> {
+            let such = concerns.iter().filter(|HandedConcern { concern: _, title: _, part }| *part == which);
+            such.map(|one| to.text(&one.title)).collect()
+        };
+        let closes = Some(handed(Handed::Closes)).filter(|titles| !titles.is_empty());
+        let words = Some(words).filter(|words| !words.is_empty());
         Part::of([
             ("offer", to.text(offer)),
             ("child", to.text(child)),
@@ -57,9 +62,14 @@ impl Shown for Offer {
             ("kind", to.word(kind.word())),
             ("state", to.word(state.word())),
             ("reason", to.text(reason)),
-            ("concerns", to.list(concerns.iter().map(handed))),
+            ("concerns", to.list(handed(Handed::Moves))),
             ("waiting", to.list(waiting.iter().map(|waits| to.word(waits.word())))),
         ])
+        .with("closes", closes.map(|titles| Part::of([("closes", to.list(titles))])))
+        .with("holder", holder.iter().map(|holder| Part::of([("holder", to.text(holder))])))
+        .with("municipality", municipality.iter().map(|number| Part::of([("municipality", to.text(number))])))
+        .with("side", [Part::of([("side", to.word(side.word())), ("at", to.time(at))])])
+        .with("words", words.map(|words| Part::of([("words", to.text(words))])))
     }
 }
 

@@ -30,10 +30,10 @@ impl Shown for Concern {
             // Was just typed.
             concern: _,
             title,
-            category: _,
+            category,
             goal,
             state,
-            audited: _,
+            audited,
             measures,
             missing_arenas,
             glimpses,
@@ -42,7 +42,9 @@ impl Shown for Concern {
         } = self;
         let missing = missing_arenas.iter().map(|arena| Part::of([("arena", to.word(arena.word()))]));
         Part::of([("title", to.text(title)), ("goal", to.text(goal)), ("state", to.word(state.word()))])
-            .with("attachments", parts(to, attachments))
+            .with("attachments", files(to, attachments, glimpses))
+            .with("audited", unread(*audited))
+            .with("category", category.iter().map(|category| Part::of([("category", to.text(category))])))
             .with("comments", parts(to, comments))
             .with("glimpses", parts(to, glimpses))
             .with("measures", parts(to, measures))
@@ -61,11 +63,11 @@ impl Shown for Measure {
             due,
             state,
             evaluation,
-            family_agrees: _,
+            family_agrees,
             remarks,
             family,
-            author: _,
-            time: _,
+            author,
+            time,
         } = self;
         let responsible = match responsible {
             Responsible::Group(Group::Family) => to.word("family"),
@@ -80,9 +82,14 @@ impl Shown for Measure {
             ("due", to.maybe_time(due.as_ref())),
             ("state", to.word(state.word())),
         ])
+        .with(
+            "author",
+            author.iter().map(|author| Part::of([("author", to.text(author)), ("time", to.maybe_time(time.as_ref()))])),
+        )
         .with("beside", beside.iter().map(|texts| Part::of([("beside", to.texts(texts))])))
         .with("evaluation", parts(to, evaluation))
         .with("family", parts(to, family))
+        .with("family_agrees", family_agrees.map(|agrees| Part::of([("family_agrees", to.yes(agrees))])))
         .with("remarks", parts(to, remarks))
     }
 }
@@ -101,6 +108,7 @@ impl Shown for Remark {
 
 impl Shown for Evaluation {
     fn part(&self, to: &Reader<'_>) -> Part {
+        // Said of the measure, whoever evaluated it.
         let Self { said, family_agrees: _ } = self;
         said.part(to)
     }
@@ -118,16 +126,24 @@ impl Shown for Entry {
     }
 }
 
-impl Shown for Attachment {
-    fn part(&self, to: &Reader<'_>) -> Part {
-        let Self { id, on: _, name, size, state } = self;
-        Part::of([
+/// Files, each with the entry that it hangs on.
+pub(super) fn files(to: &Reader<'_>, files: &[Attachment], entries: &[Entry]) -> Vec<Part> {
+    let file = |Attachment { id, on, name, size, state }: &Attachment| {
+        let entry = entries.iter().find(|entry| entry.id == *on);
+        let part = Part::of([
             ("id", to.text(id)),
             ("name", to.text(name)),
             ("size", size.to_string()),
             ("state", to.word(state.word())),
-        ])
-    }
+        ]);
+        part.with("on", entry.map(|entry| Part::of([("on", to.maybe(entry.text.as_ref()))])))
+    };
+    files.iter().map(file).collect()
+}
+
+/// A line where not all that is shown has been read.
+pub(super) fn unread(audited: bool) -> Option<Part> {
+    (!audited).then(Part::default)
 }
 
 impl Shown for OneMeasure {

@@ -1,8 +1,8 @@
 //! The family's switch.
 
 use stafett_client_core::answer::{
-    AnsweredRequest, AskedFamily, AskedPart, Authority, Consent, Consents, GrantedPart, Named, PartKind, Receipt,
-    Request, Requests, Withdrawn,
+    Access, AnsweredRequest, AskedFamily, AskedPart, Authority, Consent, Consents, GrantedPart, Named, PartKind,
+    Receipt, Request, Requests, Withdrawn,
 };
 
 use super::{Shown, parts};
@@ -41,6 +41,7 @@ impl Shown for Request {
         let child_named = deciding.iter().map(|child| Part::of([("authority.child", named(to, child))]));
         let youth = youth_from.iter().map(|from| Part::of([("authority.youth_from", to.time(from))]));
         // A part of a log is named once, however much is asked for it; the widest of it stands before.
+        let also = scopes.iter().any(|part| part.access == Access::Custody) && *access != Some(Access::Custody);
         let asked = |AskedPart { scope: _, kind, title, access: _ }: &AskedPart| called(to, title, *kind);
         Part::of([
             ("request", to.text(request)),
@@ -60,6 +61,7 @@ impl Shown for Request {
         ])
         .with("authority.child", child_named)
         .with("authority.youth_from", youth)
+        .with("custody", also.then(Part::default))
         .with("leader", leader.iter().map(|leader| Part::of([("leader", named(to, leader))])))
         .with("moves_to", moves_to.iter().map(|to_there| Part::of([("moves_to", to.text(to_there))])))
         .with("problem", problem.iter().map(|code| Part::of([("problem", to.fault(code, None))])))
@@ -111,7 +113,7 @@ impl Shown for Consents {
 
 impl Shown for Consent {
     fn part(&self, to: &Reader<'_>) -> Part {
-        let Self { id, grantee, scopes, access, expires, state, missing, attested: _ } = self;
+        let Self { id, grantee, scopes, access, expires, state, missing, attested } = self;
         let granted = |GrantedPart { scope: _, kind, title }: &GrantedPart| called(to, title, *kind);
         let missing = Some(missing).filter(|names| !names.is_empty());
         Part::of([
@@ -122,6 +124,7 @@ impl Shown for Consent {
             ("expires", to.time(expires)),
             ("state", to.word(state.word())),
         ])
+        .with("attested", attested.then(Part::default))
         .with("missing", missing.map(|names| Part::of([("missing", to.texts(names))])))
     }
 }

@@ -36,7 +36,7 @@ impl Shown for Drafts {
 impl Shown for Draft {
     fn part(&self, to: &Reader<'_>) -> Part {
         // The words are shown; place for place they are for scripts.
-        let Self { id, log: _, scope: _, kind, text, reason: _, problem, at, lines: _ } = self;
+        let Self { id, log, scope: _, kind, text, reason: _, problem, at, lines: _ } = self;
         Part::of([
             ("id", to.text(id)),
             ("kind", to.open_word(kind)),
@@ -44,6 +44,7 @@ impl Shown for Draft {
             ("problem", to.fault(problem, None)),
             ("at", to.time(at)),
         ])
+        .with("log", log.iter().map(|log| Part::of([("log_name", to.called(log))])))
     }
 }
 

@@ -1,13 +1,19 @@
 //! Logs.
 
+use std::collections::BTreeMap;
+
 use stafett_client_core::answer::{
     Answered, ArchivedLog, ConcernLine, ContinuedLog, DroppedLog, Event, History, Log, LogLine, LogList, LogShown,
     NewLog, Participant, Pending, Quarantined,
 };
 
+use super::concern::{files, unread};
 use super::{Shown, parts};
 use crate::terminal::reader::Reader;
 use crate::terminal::render::Part;
+
+/// Titles of concerns by their ids.
+type Titles<'a> = BTreeMap<&'a str, &'a str>;
 
 impl Shown for NewLog {
     fn part(&self, to: &Reader<'_>) -> Part {
@@ -71,11 +77,11 @@ impl Shown for Log {
             child,
             born,
             level,
-            beside: _,
+            beside,
             // Said by name.
             holder: _,
             holder_name,
-            holder_verified: _,
+            holder_verified,
             home,
             answers,
             participants,
@@ -83,11 +89,20 @@ impl Shown for Log {
             notes,
             attachments,
             handovers,
-            offers: _,
+            offers,
             pending,
             quarantined,
-            audited: _,
+            audited,
         } = self;
+        let beside = beside.iter().flatten();
+        let beside = beside.map(|(field, texts)| Part::of([("field", to.field(field)), ("beside", to.texts(texts))]));
+        let known = titles(concerns);
+        let inside = |one: &Participant| {
+            let scopes = one.scopes.iter().filter_map(|scope| known.get(scope.as_str())).map(|title| to.text(title));
+            let scopes: Vec<String> = scopes.collect();
+            let named = (!scopes.is_empty()).then(|| Part::of([("scopes", to.list(scopes))]));
+            one.part(to).with("scopes", named)
+        };
         Part::of([
             ("log", to.text(log)),
             ("status", to.word(status.word())),
@@ -95,28 +110,35 @@ impl Shown for Log {
             ("born", to.time(born)),
             ("level", level.map_or_else(|| to.absent(), |level| level.to_string())),
             ("holder_name", to.maybe(holder_name.as_ref())),
+            ("holder_verified", to.word(holder_verified.word())),
             ("home", to.maybe(home.as_ref())),
         ])
         .with("answers", parts(to, answers))
-        .with("attachments", parts(to, attachments))
+        .with("attachments", files(to, attachments, notes))
+        .with("audited", unread(*audited))
+        .with("beside", beside)
         .with("concerns", parts(to, concerns))
         .with("handovers", parts(to, handovers))
         .with("notes", parts(to, notes))
-        .with("participants", parts(to, participants))
-        .with("pending", parts(to, pending))
-        .with("quarantined", parts(to, quarantined))
+        .with("offers", parts(to, offers))
+        .with("participants", participants.iter().map(inside))
+        .with("pending", pending.iter().map(|one| waiting(to, one, &known)))
+        .with("quarantined", quarantined.iter().map(|one| not_taken(to, one, &known)))
     }
 }
 
 impl Shown for ArchivedLog {
     fn part(&self, to: &Reader<'_>) -> Part {
         // Nobody is there that this device would know of, and nothing comes any more.
-        let Self { log, status, holder: _, participants: _, concerns, offers: _, pending, quarantined: _ } = self;
-        let absent = ["child", "born", "level", "holder_name", "home"].map(|name| (name, to.absent()));
+        let Self { log, status, holder: _, participants: _, concerns, offers, pending, quarantined: _ } = self;
+        let absent =
+            ["child", "born", "level", "holder_name", "holder_verified", "home"].map(|name| (name, to.absent()));
+        let titles = titles(concerns);
         let known = [("log", to.text(log)), ("status", to.word(status.word()))];
         Part::of(known.into_iter().chain(absent))
             .with("concerns", parts(to, concerns))
-            .with("pending", parts(to, pending))
+            .with("offers", parts(to, offers))
+            .with("pending", pending.iter().map(|one| waiting(to, one, &titles)))
     }
 }
 
@@ -129,6 +151,7 @@ impl Shown for Answered {
 
 impl Shown for Participant {
     fn part(&self, to: &Reader<'_>) -> Part {
+        // The parts that they are in are told by their titles, which the log has.
         let Self { person, name, unit, role, access, scopes: _, verified } = self;
         Part::of([
             ("person", to.text(person)),
@@ -148,28 +171,43 @@ impl Shown for ConcernLine {
     }
 }
 
-impl Shown for Pending {
-    fn part(&self, to: &Reader<'_>) -> Part {
-        let (kind, reason) = match self {
-            Self::Offer { id: _, state: _, reason } => ("offer", to.text(reason)),
-            Self::HolderKey { id: _, reason } => ("holder-key", to.open_word(reason)),
-            Self::Takeover { id: _, by: _, at: _, reason } => ("takeover", to.maybe(reason.as_ref())),
-            Self::Change { id: _, scope: _, reason } => ("change", to.open_word(reason)),
-            Self::Draft { id: _, scope: _, reason, lines: _ } => ("draft", to.word(reason)),
-        };
-        Part::of([("kind", to.word(kind)), ("reason", reason)])
+/// Concerns by their ids, as this very answer names them.
+fn titles(concerns: &[ConcernLine]) -> Titles<'_> {
+    concerns.iter().map(|one| (one.concern.as_str(), one.title.as_str())).collect()
+}
+
+fn place(to: &Reader<'_>, scope: &str, titles: &Titles<'_>) -> Option<Part> {
+    titles.get(scope).map(|title| Part::of([("title", to.text(title))]))
+}
+
+fn waiting(to: &Reader<'_>, one: &Pending, titles: &Titles<'_>) -> Part {
+    let part = |kind: &str, reason: String| Part::of([("kind", to.word(kind)), ("reason", reason)]);
+    // Where the words of a draft are, its own command tells; ids are for scripts.
+    match one {
+        Pending::Offer { id: _, state, reason } => {
+            part("offer", to.text(reason)).with("state", [Part::of([("state", to.word(state.word()))])])
+        }
+        Pending::HolderKey { id: _, reason } => part("holder-key", to.open_word(reason)),
+        Pending::Takeover { id: _, by, at, reason } => part("takeover", to.maybe(reason.as_ref()))
+            .with("by", [Part::of([("by", to.text(by)), ("at", to.time(at))])]),
+        Pending::Change { id: _, scope, reason } => {
+            part("change", to.open_word(reason)).with("title", place(to, scope, titles))
+        }
+        Pending::Draft { id: _, scope, reason, lines: _ } => {
+            part("draft", to.fault(reason, None)).with("title", place(to, scope, titles))
+        }
     }
 }
 
-impl Shown for Quarantined {
-    fn part(&self, to: &Reader<'_>) -> Part {
-        let (kind, reason) = match self {
-            Self::Change { id: _, scope: _, person: _, reason } => ("change", reason),
-            Self::Event { id: _, scope: _, reason } => ("event", reason),
-            Self::Scope { id: _, scope: _, reason } => ("scope", reason),
-        };
-        Part::of([("kind", to.word(kind)), ("reason", to.text(reason))])
-    }
+fn not_taken(to: &Reader<'_>, one: &Quarantined, titles: &Titles<'_>) -> Part {
+    let (kind, scope, person, reason) = match one {
+        Quarantined::Change { id: _, scope, person, reason } => ("change", scope, Some(person), reason),
+        Quarantined::Event { id: _, scope, reason } => ("event", scope, None, reason),
+        Quarantined::Scope { id: _, scope, reason } => ("scope", scope, None, reason),
+    };
+    Part::of([("kind", to.word(kind)), ("reason", to.text(reason))])
+        .with("person", person.map(|person| Part::of([("person_name", to.called(person))])))
+        .with("title", place(to, scope, titles))
 }
 
 impl Shown for History {

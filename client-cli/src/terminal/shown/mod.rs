@@ -9,8 +9,6 @@ mod contact;
 mod here;
 mod log;
 mod people;
-#[cfg(test)]
-mod tests;
 
 pub use here::{Exported, FileWritten, Forgotten, Kept, MeHere, Rewrapped};
 

@@ -39,8 +39,8 @@ impl Shown for Devices {
 
 impl Shown for Device {
     fn part(&self, to: &Reader<'_>) -> Part {
-        let Self { device, name, this: _ } = self;
-        Part::of([("device", to.text(device)), ("name", to.text(name))])
+        let Self { device, name, this } = self;
+        Part::of([("device", to.text(device)), ("name", to.text(name))]).with("this", this.then(Part::default))
     }
 }
 
@@ -67,12 +67,13 @@ impl Shown for Invites {
 
 impl Shown for Invite {
     fn part(&self, to: &Reader<'_>) -> Part {
-        let Self { code, state, person, unit: _ } = self;
+        let Self { code, state, person, unit } = self;
         Part::of([
             ("code", to.text(code)),
             ("state", to.word(state.word())),
             ("person_name", to.maybe_called(person.as_ref())),
         ])
+        .with("unit", unit.iter().map(|unit| Part::of([("unit_name", to.called(unit))])))
     }
 }
 
@@ -105,8 +106,14 @@ impl Shown for Units {
 
 impl Shown for Unit {
     fn part(&self, to: &Reader<'_>) -> Part {
-        let Self { unit, name, kind, leader: _, municipality: _ } = self;
-        Part::of([("unit", to.text(unit)), ("name", to.text(name)), ("kind", to.open_word(kind))])
+        let Self { unit, name, kind, leader, municipality } = self;
+        Part::of([
+            ("unit", to.text(unit)),
+            ("name", to.text(name)),
+            ("kind", to.open_word(kind)),
+            ("municipality", to.text(municipality)),
+        ])
+        .with("leader", leader.iter().map(|leader| Part::of([("leader_name", to.called(leader))])))
     }
 }
 

@@ -146,6 +146,10 @@ impl Client {
         let mut in_log = self.scopes.values().filter(|s| s.replica.state().log() == log);
         let audited = in_log.all(|s| s.unaudited.is_none());
         let journals = self.scopes_of(log, ScopeKind::Journal).into_iter();
+        // Whoever drafts a log will hold it, before there is a chain that says so.
+        let own = self.me.as_ref().is_some_and(|me| Some(me.person) == holder);
+        let unknown = if own { Verified::Myself } else { Verified::Municipality };
+        let holder_verified = self.holder_known(card).unwrap_or(unknown);
         Ok(LogShown::Here(Box::new(Log {
             log: log.to_string(),
             status,
@@ -153,7 +157,7 @@ impl Client {
             beside: self.document(card).map(|d| d.beside("log", None)),
             holder: holder.map(|h| h.to_string()),
             holder_name: holder.map(|h| self.name_of(h)),
-            holder_verified: self.holder_known(card).unwrap_or(Verified::Municipality),
+            holder_verified,
             home,
             answers: self.answers(log),
             participants: self.participants(log, card),

@@ -1,11 +1,14 @@
-use serde_json::{Value, json};
-use stafett_client_core::answer::{self, Answer};
+//! Every answer in words, and as scripts get it.
 
-use super::Shown as _;
-use crate::terminal::messages::{Language, Messages};
-use crate::terminal::names::Names;
-use crate::terminal::reader::Reader;
-use crate::terminal::render::words;
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use stafett_cli::terminal::messages::{Language, Messages};
+use stafett_cli::terminal::names::Names;
+use stafett_cli::terminal::reader::Reader;
+use stafett_cli::terminal::render::{Part, words};
+use stafett_cli::terminal::shown::{Exported, FileWritten, MeHere, Shown as _};
+use stafett_client_core::answer::{self, Answer};
 
 const LANGUAGES: [Language; 3] = [Language::Bokmaal, Language::Nynorsk, Language::English];
 
@@ -104,6 +107,108 @@ fn control_letters_are_shown_not_obeyed() {
         json!({"unit": "1", "name": "a\u{1b}[2Jb\u{202e}c", "kind": "school", "leader": null, "municipality": "3209"});
     let text = said(Language::English, "units", &json!({"units": [unit]}));
     assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
+}
+
+/// One answer of every command, with everything in it that there can be.
+fn samples() -> serde_json::Map<String, Value> {
+    let Ok(Value::Object(samples)) = serde_json::from_str(include_str!("answers/samples.json")) else {
+        panic!("samples")
+    };
+    samples
+}
+
+/// Scripts rely on these keys (`docs/`), and a process that serves another gives it the very answer.
+#[test]
+fn keys_are_those_of_the_contract_and_answers_pass_from_process_to_process() {
+    let samples = samples();
+    for name in Answer::NAMES {
+        let sample = samples.get(*name).unwrap_or_else(|| panic!("no sample of {name}"));
+        let answer = read(name, sample);
+        assert_eq!((answer.name(), &answer.to_json()), (*name, sample));
+        let there = serde_json::to_vec(&answer).unwrap();
+        assert_eq!(serde_json::from_slice::<Answer>(&there).unwrap(), answer, "{name}");
+    }
+}
+
+/// What is held against the catalogue: places that are given, places that its texts have, and what is wrong.
+#[derive(Default)]
+struct Held {
+    given: BTreeSet<String>,
+    wanted: BTreeSet<String>,
+    /// Texts that were filled.
+    used: BTreeSet<String>,
+    wrong: Vec<String>,
+}
+
+impl Held {
+    fn walk(&mut self, messages: &Messages, key: &str, below: &str, part: &Part) {
+        let text = messages.find(key).filter(|_| part.said().is_none()).unwrap_or_default();
+        for place in text.split('{').skip(1).filter_map(|part| Some(part.split_once('}')?.0)) {
+            self.wanted.insert(place.to_owned());
+            if part.place(place).is_none() {
+                self.wrong.push(format!("{key}: nothing fills {{{place}}}"));
+            }
+        }
+        self.used.insert(key.to_owned());
+        self.given.extend(part.places().map(str::to_owned));
+        for (list, parts) in part.lists() {
+            let inner = key.split_once('.').map_or("", |(_, name)| name);
+            let at = format!("{below}.{inner}.{list}");
+            if messages.find(&at).is_none() && !parts.is_empty() {
+                self.wrong.push(format!("{at}: no words"));
+            }
+            parts.iter().for_each(|one| self.walk(messages, &at, "also", one));
+        }
+    }
+}
+
+/// What the catalogue has no place for, and places that nothing fills: both are mistakes. Beside them the texts that were used.
+fn astray(messages: &Messages, command: &str, told: &Part) -> (Vec<String>, BTreeSet<String>) {
+    let mut held = Held::default();
+    held.walk(messages, &format!("say.{command}"), "line", told);
+    let unseen = held.given.difference(&held.wanted).map(|name| format!("{command}: {{{name}}} is shown nowhere"));
+    let unseen: Vec<String> = unseen.collect();
+    held.wrong.extend(unseen);
+    (held.wrong, held.used)
+}
+
+/// Nothing that is answered stays unseen, and no place of a text stays empty.
+#[test]
+fn every_answer_is_shown_whole_in_every_language() {
+    // What the host adds its part to is looked at as a whole below.
+    const OF_THE_HOST: [&str; 4] = ["me", "attachment.get", "audit.export", "server.at"];
+    // Entries are called by their words, drafts by `drafts`; a further device has no name, unit or role before it is certified.
+    const ELSEWHERE: [&str; 5] = [
+        "concern.show: {id} is shown nowhere",
+        "sync: {id} is shown nowhere",
+        "device.accept: {person_name} is shown nowhere",
+        "device.accept: {role} is shown nowhere",
+        "device.accept: {unit_name} is shown nowhere",
+    ];
+    let names = Names::default();
+    for language in LANGUAGES {
+        let messages = Messages::of(language);
+        let to = Reader::here(&messages, &names);
+        let (mut wrong, mut used): (Vec<String>, BTreeSet<String>) = Default::default();
+        let mut hold = |name: &str, part: Part| {
+            let (more, texts) = astray(&messages, name, &part);
+            wrong.extend(more);
+            used.extend(texts);
+        };
+        for (name, sample) in samples().iter().filter(|(name, _)| !OF_THE_HOST.contains(&name.as_str())) {
+            hold(name, read(name, sample).part(&to));
+        }
+        let Answer::Me(me) = read("me", &samples()["me"]) else { panic!("me") };
+        hold("me", MeHere { me, home: "/h".into(), kept: true }.part(&to));
+        let Answer::AttachmentGet(got) = read("attachment.get", &samples()["attachment.get"]) else { panic!("get") };
+        hold("attachment.get", FileWritten { got, file: "f".into() }.part(&to));
+        let Answer::AuditVerify(report) = read("audit.verify", &samples()["audit.verify"]) else { panic!("audit") };
+        hold("audit.export", Exported { report, file: "f".into() }.part(&to));
+        wrong.retain(|one| !ELSEWHERE.contains(&one.as_str()));
+        let spoken = messages.keys().filter(|key| key.starts_with("line.") || key.starts_with("also."));
+        wrong.extend(spoken.filter(|key| !used.contains(*key)).map(|key| format!("{key}: nothing is said so")));
+        assert!(wrong.is_empty(), "{language:?}:\n{}", wrong.join("\n"));
+    }
 }
 
 #[test]
