@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use stafett_cli::terminal::messages::{Language, Messages};
-use stafett_cli::terminal::names::Names;
-use stafett_cli::terminal::reader::Reader;
-use stafett_cli::terminal::render::{Part, words};
-use stafett_cli::terminal::shown::{Exported, FileWritten, MeHere, Shown as _};
+use stafett_cli::terminal::here::{Exported, FileWritten, MeHere};
 use stafett_client_core::answer::{self, Answer};
+use stafett_words::TimeZone;
+use stafett_words::messages::{Language, Messages};
+use stafett_words::names::Names;
+use stafett_words::reader::Reader;
+use stafett_words::render::{Part, words};
+use stafett_words::shown::Shown as _;
 
 const LANGUAGES: [Language; 3] = [Language::Bokmaal, Language::Nynorsk, Language::English];
 
@@ -19,7 +21,7 @@ fn read(name: &str, value: &Value) -> Answer {
 
 fn said(language: Language, name: &str, value: &Value) -> String {
     let (messages, names) = (Messages::of(language), Names::default());
-    let to = Reader::here(&messages, &names);
+    let to = Reader::new(&messages, &names, TimeZone::UTC);
     words(&to, name, &read(name, value).part(&to))
 }
 
@@ -188,7 +190,7 @@ fn every_answer_is_shown_whole_in_every_language() {
     let names = Names::default();
     for language in LANGUAGES {
         let messages = Messages::of(language);
-        let to = Reader::here(&messages, &names);
+        let to = Reader::new(&messages, &names, TimeZone::UTC);
         let (mut wrong, mut used): (Vec<String>, BTreeSet<String>) = Default::default();
         let mut hold = |name: &str, part: Part| {
             let (more, texts) = astray(&messages, name, &part);
@@ -219,4 +221,26 @@ fn every_fixed_word_stands_in_the_catalogue() {
             answer::all().into_iter().filter(|word| messages.find(&format!("word.{word}")).is_none()).collect();
         assert!(missing.is_empty(), "{language:?}: {missing:?}");
     }
+}
+
+/// The words are made of an answer, the catalogue, names and a time zone: a page and a browser make the same.
+#[test]
+fn words_are_made_without_a_machine() {
+    let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/words/src");
+    let mut folders = vec![std::path::PathBuf::from(sources)];
+    let mut read = 0;
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for machine in ["std::fs", "std::env", "std::io", "std::net", "std::process", "SystemTime", "::system()"] {
+                assert!(!text.contains(machine), "{}: {machine}", path.display());
+            }
+            read += 1;
+        }
+    }
+    assert!(read > 12, "the sources were found");
 }

@@ -9,14 +9,16 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
-use stafett_cli::terminal::messages::{Language, Messages};
-use stafett_cli::terminal::names::Names;
+use stafett_cli::terminal::here::MeHere;
 use stafett_cli::terminal::output::Said;
-use stafett_cli::terminal::reader::Reader;
-use stafett_cli::terminal::render;
 use stafett_cli::terminal::sending::Sending;
-use stafett_cli::terminal::shown::{MeHere, Shown as _};
 use stafett_client_core::answer::Answer;
+use stafett_words::TimeZone;
+use stafett_words::messages::{Language, Messages};
+use stafett_words::names::Names;
+use stafett_words::reader::Reader;
+use stafett_words::render;
+use stafett_words::shown::Shown as _;
 
 use self::judge::{judged, steady};
 use crate::support::{Server, run, stafett, text};
@@ -158,7 +160,7 @@ fn name_of(words: &[&str]) -> &'static str {
 /// What a person reads who typed these words and got this answer.
 fn in_words(messages: &Messages, words: &[&str], value: &Value, names: &Names) -> String {
     let name = name_of(words);
-    let (answer, to) = (read(name, value), Reader::here(messages, names));
+    let (answer, to) = (read(name, value), Reader::new(messages, names, TimeZone::system()));
     let part = match answer {
         Answer::Me(me) => MeHere { me, home: text(value, "home"), kept: value["kept"] == true }.part(&to),
         other => other.part(&to),

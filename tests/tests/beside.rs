@@ -2,12 +2,12 @@
 //! knows both writes again.
 
 use serde_json::{Value, json};
-use stafett_cli::terminal::messages::{Language, Messages};
 use stafett_client_core::client::input::Command as C;
 use stafett_tests::model::cast::{Cast, cast, concern, list, log, telephone, text};
 use stafett_tests::model::net::Net;
 use stafett_tests::model::people::Device;
 use stafett_tests::model::told;
+use stafett_words::messages::{Language, Messages};
 
 fn measure(device: &mut Device, net: &mut impl Net, concern: &str) -> Value {
     let shown = device.ask(net, C::ConcernShow { concern: concern.to_owned() }).unwrap();

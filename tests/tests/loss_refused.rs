@@ -2,7 +2,6 @@
 //! taken tomorrow waits.
 
 use serde_json::{Value, json};
-use stafett_cli::terminal::messages::{Language, Messages};
 use stafett_client_core::client::input::{
     AccessWord, AttachTo, Command as C, Invitation, NewAttachment, NewMeasure, Who,
 };
@@ -16,6 +15,7 @@ use stafett_tests::model::net::Net;
 use stafett_tests::model::people::Device;
 use stafett_tests::model::picky::Refusing;
 use stafett_tests::model::told::in_words;
+use stafett_words::messages::{Language, Messages};
 
 fn new_concern(log: &str, title: &str) -> C {
     let measure = NewMeasure { text: "Tiltak".into(), ..NewMeasure::default() };

@@ -13,6 +13,8 @@ use stafett_client_core::answer::{Answer, Export, Report, Verified, json};
 use stafett_client_core::audit;
 use stafett_client_core::client::input::{AttachTo, Command as Wish, Progress};
 use stafett_protocol::code::Code;
+use stafett_words::names::Names;
+use stafett_words::{TimeZone, render};
 use zeroize::Zeroizing;
 
 use crate::host::desk::Desk;
@@ -28,14 +30,14 @@ use crate::host::tls::ca_hash;
 use crate::terminal::args::{Attachment, Audit, Command, CommandLine, HomeCommand, Invite, Join};
 use crate::terminal::attachments;
 use crate::terminal::commands::asked;
+use crate::terminal::here::{Exported, MeHere, Told};
 use crate::terminal::homes::{begins, change_passphrase, discard, forget, key_in_keyring, knock, open};
-use crate::terminal::messages::{Language, Messages};
-use crate::terminal::names::Names;
+use crate::terminal::names::gather;
 use crate::terminal::output::{Output, Said};
-use crate::terminal::reader::Reader;
 use crate::terminal::sending::{self, Sending};
-use crate::terminal::shown::{Exported, MeHere, Told};
-use crate::terminal::{help, qr, render, usage};
+use crate::terminal::{help, qr, usage};
+use stafett_words::messages::{Language, Messages};
+use stafett_words::reader::Reader;
 
 /// No log's export comes near it; a device or pipe would never end.
 const EXPORT_BYTES: usize = 1 << 30;
@@ -45,7 +47,7 @@ const CA_FILE_BYTES: usize = 64 * 1024;
 /// The whole program.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let words: Vec<OsString> = words.into_iter().collect();
-    let language = Language::chosen();
+    let language = language();
     if let Err(error) = stafett_host::keep_to_ourselves() {
         return Output::new(false, language).print_fault(&Fault::new(Exit::Damaged, "runtime", error)).into();
     }
@@ -117,7 +119,7 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
     let made_here = begins(&command) && !dir.join("home.json").exists();
     let (mut desk, key) = open(&dir, &command, recording, output).await?;
     if !output.is_json() && std::io::stderr().is_terminal() {
-        let messages = Messages::of(Language::chosen());
+        let messages = Messages::of(language());
         desk.tell_progress(move |progress| eprintln!("{}", moving_line(&messages, progress)));
     }
     match command {
@@ -207,14 +209,14 @@ async fn said_and_sent(desk: &mut Desk, wish: Wish, offline: bool, output: &Outp
     let sending = if offline { Sending::Later(None) } else { Sending::of(desk.reach(sending::patience()).await) };
     let names = names(desk, output).await;
     let mut said = said(output, &names, &answer);
-    sending.tell(&Reader::here(output.messages(), &names), answer.name(), &mut said);
+    sending.tell(&reader(output, &names), answer.name(), &mut said);
     output.print(&said)?;
     sending.end()
 }
 
 /// Names in the place of ids, for people.
 async fn names(desk: &mut Desk, output: &Output) -> Names {
-    if output.is_json() { Names::default() } else { Names::gather(desk).await }
+    if output.is_json() { Names::default() } else { gather(desk).await }
 }
 
 /// An answer, for scripts and for people; a code also as a picture.
@@ -228,12 +230,22 @@ fn said(output: &Output, names: &Names, answer: &Answer) -> Said {
     said
 }
 
+fn reader<'a>(output: &'a Output, names: &'a Names) -> Reader<'a> {
+    Reader::new(output.messages(), names, TimeZone::system())
+}
+
+/// `STAFETT_LANG` decides, then the system's setting, then bokmål.
+fn language() -> Language {
+    let set = ["STAFETT_LANG", "LC_ALL", "LC_MESSAGES", "LANG"];
+    Language::among(set.iter().filter_map(|name| std::env::var(name).ok()))
+}
+
 fn told(output: &Output, names: &Names, name: &str, what: &impl Told) -> Said {
     let value = what.value();
     if output.is_json() {
         return Said { value, text: String::new() };
     }
-    let to = Reader::here(output.messages(), names);
+    let to = reader(output, names);
     Said { value, text: render::words(&to, name, &what.part(&to)) }
 }
 

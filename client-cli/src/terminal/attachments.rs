@@ -11,7 +11,7 @@ use crate::host::fault::{Exit, Fault};
 use crate::host::files;
 use crate::host::files::Unread;
 use crate::terminal::app::{not_written, unexpected};
-use crate::terminal::shown::FileWritten;
+use crate::terminal::here::FileWritten;
 
 /// The wish to write a note or glimpse, with a file on it where one is named.
 pub fn written(to: AttachTo, text: String, file: Option<&Path>) -> Result<Wish, Fault> {

@@ -14,8 +14,8 @@ use crate::host::open_home::OpenHome;
 use crate::host::recording::Recording;
 use crate::terminal::app::say;
 use crate::terminal::args::{Command, Device, Keyring};
+use crate::terminal::here::{Forgotten, Kept, Rewrapped};
 use crate::terminal::output::Output;
-use crate::terminal::shown::{Forgotten, Kept, Rewrapped};
 
 /// `keyring keep`, `keyring forget`: the only commands that need the home and nothing in it.
 pub(super) fn key_in_keyring(dir: &Path, command: Keyring, output: &Output) -> Result<Exit, Fault> {

@@ -1,62 +1,24 @@
-//! Names for the ids in an answer: people read who and what, scripts read the ids. Only the words get them, never the JSON.
+//! The names that this device knows, for the words of an answer.
 
-use std::collections::BTreeMap;
-
-use stafett_client_core::answer::{Answer, LogShown};
+use stafett_client_core::answer::Answer;
 use stafett_client_core::client::input::Command as Wish;
+use stafett_words::names::Names;
 
 use crate::host::desk::Desk;
 
-/// What is known by a name here: people, units, logs by their child, concerns by their title.
-#[derive(Default)]
-pub struct Names(BTreeMap<String, String>);
-
-impl Names {
-    /// Everything that this device knows by name.
-    pub async fn gather(desk: &mut Desk) -> Self {
-        let mut names = Self::default();
-        for wish in [Wish::People { unit: None }, Wish::Units, Wish::LogList] {
-            // A device that is nobody yet knows nobody.
-            let Ok(answer) = desk.perform(wish).await else { continue };
-            names.learn(&answer);
-            let Answer::LogList(list) = answer else { continue };
-            for log in list.logs {
-                if let Ok(shown) = desk.perform(Wish::LogShow { log: log.log }).await {
-                    names.learn(&shown);
-                }
+/// Everything that this device knows by name.
+pub async fn gather(desk: &mut Desk) -> Names {
+    let mut names = Names::default();
+    for wish in [Wish::People { unit: None }, Wish::Units, Wish::LogList] {
+        // A device that is nobody yet knows nobody.
+        let Ok(answer) = desk.perform(wish).await else { continue };
+        names.learn(&answer);
+        let Answer::LogList(list) = answer else { continue };
+        for log in list.logs {
+            if let Ok(shown) = desk.perform(Wish::LogShow { log: log.log }).await {
+                names.learn(&shown);
             }
         }
-        names
     }
-
-    /// What an answer names.
-    pub fn learn(&mut self, answer: &Answer) {
-        match answer {
-            Answer::People(people) => people.people.iter().for_each(|one| self.call(&one.person, &one.name)),
-            Answer::Units(units) => units.units.iter().for_each(|one| self.call(&one.unit, &one.name)),
-            Answer::LogList(list) => {
-                list.logs.iter().for_each(|one| self.call(&one.log, one.child.as_deref().unwrap_or_default()));
-            }
-            Answer::LogShow(shown) => {
-                let (concerns, participants) = match shown.as_ref() {
-                    LogShown::Here(log) => (&log.concerns, &log.participants),
-                    LogShown::Archived(log) => (&log.concerns, &log.participants),
-                };
-                concerns.iter().for_each(|one| self.call(&one.concern, &one.title));
-                participants.iter().for_each(|one| self.call(&one.person, &one.name));
-            }
-            _ => {}
-        }
-    }
-
-    fn call(&mut self, id: &str, name: &str) {
-        if !name.is_empty() {
-            self.0.insert(id.to_owned(), name.to_owned());
-        }
-    }
-
-    /// The name of an id.
-    pub fn of(&self, id: &str) -> Option<&str> {
-        self.0.get(id).map(String::as_str)
-    }
+    names
 }

@@ -8,9 +8,9 @@ use stafett_client_core::client::input::Command as Wish;
 
 use crate::host::fault::{Exit, Fault};
 use crate::terminal::output::Said;
-use crate::terminal::reader::Reader;
-use crate::terminal::render;
-use crate::terminal::shown::Shown as _;
+use stafett_words::reader::Reader;
+use stafett_words::render;
+use stafett_words::shown::Shown as _;
 
 /// A person waits so long for a server, and no longer.
 const PATIENCE: Duration = Duration::from_secs(2);

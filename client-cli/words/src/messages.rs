@@ -15,13 +15,9 @@ pub enum Language {
 }
 
 impl Language {
-    /// `STAFETT_LANG` decides, then the system's setting, then bokmål.
-    pub fn chosen() -> Self {
-        ["STAFETT_LANG", "LC_ALL", "LC_MESSAGES", "LANG"]
-            .iter()
-            .filter_map(|name| std::env::var(name).ok())
-            .find_map(|value| Self::named(&value))
-            .unwrap_or(Self::Bokmaal)
+    /// The first that is known among what somebody has set (`nn_NO.UTF-8`, `en`, …), or bokmål.
+    pub fn among(set: impl IntoIterator<Item = String>) -> Self {
+        set.into_iter().find_map(|value| Self::named(&value)).unwrap_or(Self::Bokmaal)
     }
 
     fn named(value: &str) -> Option<Self> {

@@ -3,8 +3,8 @@
 use stafett_client_core::answer::{Fork, HeldAgainst, Report, SeenPart, Violation};
 
 use super::{Shown, parts};
-use crate::terminal::reader::Reader;
-use crate::terminal::render::Part;
+use crate::reader::Reader;
+use crate::render::Part;
 
 impl Shown for Report {
     fn part(&self, to: &Reader<'_>) -> Part {
@@ -50,7 +50,7 @@ impl Shown for Violation {
         let Self { scope, seq, rule } = self;
         Part::of([
             ("rule", to.text(rule)),
-            ("scope_name", to.title(scope).unwrap_or_else(|| to.absent())),
+            ("scope_name", to.known(scope).unwrap_or_else(|| to.absent())),
             ("seq", seq.to_string()),
         ])
     }
@@ -60,7 +60,7 @@ impl Shown for Fork {
     fn part(&self, to: &Reader<'_>) -> Part {
         let Self { scope, seq, receipts } = self;
         Part::of([
-            ("scope_name", to.title(scope).unwrap_or_else(|| to.absent())),
+            ("scope_name", to.known(scope).unwrap_or_else(|| to.absent())),
             ("seq", seq.to_string()),
             ("receipts", to.texts(receipts)),
         ])

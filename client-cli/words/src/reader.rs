@@ -4,9 +4,9 @@
 use jiff::tz::TimeZone;
 use stafett_client_core::answer::{Moment, Word};
 
-use crate::terminal::messages::Messages;
-use crate::terminal::names::Names;
-use crate::terminal::{dates, problems};
+use crate::messages::Messages;
+use crate::names::Names;
+use crate::{dates, problems};
 
 /// For whom an answer is put into words.
 pub struct Reader<'a> {
@@ -17,9 +17,9 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// On this machine.
-    pub fn here(messages: &'a Messages, names: &'a Names) -> Self {
-        Self { messages, names, zone: TimeZone::system() }
+    /// Who reads in this language, knows these names and lives there.
+    pub fn new(messages: &'a Messages, names: &'a Names, zone: TimeZone) -> Self {
+        Self { messages, names, zone }
     }
 
     /// What stands where nothing is known.
@@ -89,9 +89,9 @@ impl<'a> Reader<'a> {
         id.map_or_else(|| self.absent(), |id| self.called(id))
     }
 
-    /// What a part of a log is called, if it has a name here.
-    pub fn title(&self, scope: &str) -> Option<String> {
-        self.names.of(scope).map(|title| self.text(title))
+    /// What an id is called, if it has a name here.
+    pub fn known(&self, id: &str) -> Option<String> {
+        self.names.of(id).map(|name| self.text(name))
     }
 
     /// What a problem's code means and what to do; its own words where the catalogue has none.

@@ -3,9 +3,9 @@
 use stafett_client_core::answer::{Counts, Draft, Drafts, DroppedDraft, Trouble};
 
 use super::{Shown, parts};
-use crate::terminal::reader::Reader;
-use crate::terminal::render::Part;
-use crate::terminal::summary;
+use crate::reader::Reader;
+use crate::render::Part;
+use crate::summary;
 
 impl Shown for Counts {
     fn part(&self, to: &Reader<'_>) -> Part {

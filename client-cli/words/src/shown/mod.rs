@@ -6,17 +6,13 @@ mod baton;
 mod concern;
 mod consent;
 mod contact;
-mod here;
 mod log;
 mod people;
 
-pub use here::{Exported, FileWritten, Forgotten, Kept, MeHere, Rewrapped};
+use stafett_client_core::answer::Answer;
 
-use serde_json::Value;
-use stafett_client_core::answer::{Answer, Counts, Report, json};
-
-use crate::terminal::reader::Reader;
-use crate::terminal::render::Part;
+use crate::reader::Reader;
+use crate::render::Part;
 
 /// Something that can be said to people: what fills the places of the catalogue's texts for it.
 pub trait Shown {
@@ -24,32 +20,8 @@ pub trait Shown {
     fn part(&self, to: &Reader<'_>) -> Part;
 }
 
-/// A whole answer: for people, and as scripts get it.
-pub trait Told: Shown {
-    /// One object.
-    fn value(&self) -> Value;
-}
-
-impl Told for Answer {
-    fn value(&self) -> Value {
-        self.to_json()
-    }
-}
-
-impl Told for Counts {
-    fn value(&self) -> Value {
-        json(self)
-    }
-}
-
-impl Told for Report {
-    fn value(&self) -> Value {
-        json(self)
-    }
-}
-
 /// A list of such things.
-pub(crate) fn parts<'a, T: Shown + 'a>(to: &Reader<'_>, all: impl IntoIterator<Item = &'a T>) -> Vec<Part> {
+pub fn parts<'a, T: Shown + 'a>(to: &Reader<'_>, all: impl IntoIterator<Item = &'a T>) -> Vec<Part> {
     all.into_iter().map(|one| one.part(to)).collect()
 }
 

@@ -6,8 +6,8 @@ use stafett_client_core::answer::{
 };
 
 use super::{Shown, parts};
-use crate::terminal::reader::Reader;
-use crate::terminal::render::Part;
+use crate::reader::Reader;
+use crate::render::Part;
 
 impl Shown for Joined {
     fn part(&self, to: &Reader<'_>) -> Part {
@@ -113,7 +113,8 @@ impl Shown for Unit {
             ("kind", to.open_word(kind)),
             ("municipality", to.text(municipality)),
         ])
-        .with("leader", leader.iter().map(|leader| Part::of([("leader_name", to.called(leader))])))
+        // A leader whom nobody here has named is nobody to people.
+        .with("leader", leader.iter().filter_map(|id| to.known(id)).map(|name| Part::of([("leader_name", name)])))
     }
 }
 

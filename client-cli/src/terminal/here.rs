@@ -1,12 +1,36 @@
-//! What the host answers itself: files on this machine, the passphrase, the folder.
+//! Whole answers, for people and for scripts; and what the host answers itself: files, the passphrase, the folder.
 
 use serde::Serialize;
 use serde_json::Value;
-use stafett_client_core::answer::{GotAttachment, Me, Report, json};
+use stafett_client_core::answer::{Answer, Counts, GotAttachment, Me, Report, json};
 
-use super::{Shown, Told, parts};
-use crate::terminal::reader::Reader;
-use crate::terminal::render::Part;
+use stafett_words::reader::Reader;
+use stafett_words::render::Part;
+use stafett_words::shown::{Shown, parts};
+
+/// A whole answer: for people, and as scripts get it.
+pub trait Told: Shown {
+    /// One object.
+    fn value(&self) -> Value;
+}
+
+impl Told for Answer {
+    fn value(&self) -> Value {
+        self.to_json()
+    }
+}
+
+impl Told for Counts {
+    fn value(&self) -> Value {
+        json(self)
+    }
+}
+
+impl Told for Report {
+    fn value(&self) -> Value {
+        json(self)
+    }
+}
 
 /// Who this device is, and where it lies.
 #[derive(Debug, Serialize)]

@@ -6,8 +6,8 @@ use stafett_client_core::answer::{
 };
 
 use super::{Shown, parts};
-use crate::terminal::reader::Reader;
-use crate::terminal::render::Part;
+use crate::reader::Reader;
+use crate::render::Part;
 
 impl Shown for Requests {
     fn part(&self, to: &Reader<'_>) -> Part {

@@ -3,8 +3,8 @@
 use stafett_client_core::answer::{Handed, HandedConcern, Handover, Offer, OfferPassed, OfferStep, Offers, TakenOver};
 
 use super::{Shown, parts};
-use crate::terminal::reader::Reader;
-use crate::terminal::render::Part;
+use crate::reader::Reader;
+use crate::render::Part;
 
 impl Shown for OfferStep {
     fn part(&self, to: &Reader<'_>) -> Part {

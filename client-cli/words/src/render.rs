@@ -1,7 +1,7 @@
 //! Puts an answer into plain words, by the catalogue: `say.<command>` for the whole, `line.<command>.<list>` for each entry of
 //! a list with `also.<command>.<list>.<what>` below it, `head.…` above one that is not empty, `none.…` for one that is.
 
-use crate::terminal::reader::Reader;
+use crate::reader::Reader;
 
 /// An answer or an entry of one, ready for the catalogue.
 #[derive(Debug, Default)]

@@ -9,8 +9,8 @@ use stafett_client_core::answer::{
 
 use super::concern::{files, unread};
 use super::{Shown, parts};
-use crate::terminal::reader::Reader;
-use crate::terminal::render::Part;
+use crate::reader::Reader;
+use crate::render::Part;
 
 /// Titles of concerns by their ids.
 type Titles<'a> = BTreeMap<&'a str, &'a str>;
@@ -226,7 +226,7 @@ impl Shown for Event {
             ("time", to.time(time)),
             ("kind", to.open_word(kind)),
             ("author", to.maybe(author.as_ref())),
-            ("part", to.title(scope).unwrap_or_else(|| to.word(part.word()))),
+            ("part", to.known(scope).unwrap_or_else(|| to.word(part.word()))),
         ])
     }
 }

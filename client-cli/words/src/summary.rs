@@ -2,8 +2,8 @@
 
 use stafett_client_core::answer::{Counts, News};
 
-use crate::terminal::messages::Messages;
-use crate::terminal::reader::printable;
+use crate::messages::Messages;
+use crate::reader::printable;
 
 /// More than so many kinds of news are counted, not named.
 const NAMED: usize = 4;
@@ -68,7 +68,7 @@ fn told(messages: &Messages, one: &News, many: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terminal::messages::Language;
+    use crate::messages::Language;
     use stafett_client_core::answer::Counts;
 
     #[test]
