@@ -187,7 +187,8 @@ fn every_answer_is_shown_whole_in_every_language() {
         "device.accept: {role} is shown nowhere",
         "device.accept: {unit_name} is shown nowhere",
     ];
-    let names = Names::default();
+    let mut names = Names::default();
+    samples().iter().for_each(|(name, sample)| names.learn(&read(name, sample)));
     for language in LANGUAGES {
         let messages = Messages::of(language);
         let to = Reader::new(&messages, &names, TimeZone::UTC);

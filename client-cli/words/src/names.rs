@@ -12,7 +12,9 @@ impl Names {
     /// What an answer names.
     pub fn learn(&mut self, answer: &Answer) {
         match answer {
-            Answer::People(people) => people.people.iter().for_each(|one| self.call(&one.person, &one.name)),
+            Answer::People(people) => {
+                people.people.iter().for_each(|one| self.call(&one.person, one.name.told().unwrap_or_default()))
+            }
             Answer::Units(units) => units.units.iter().for_each(|one| self.call(&one.unit, &one.name)),
             Answer::LogList(list) => {
                 list.logs.iter().for_each(|one| self.call(&one.log, one.child.as_deref().unwrap_or_default()));
@@ -23,7 +25,7 @@ impl Names {
                     LogShown::Archived(log) => (&log.concerns, &log.participants),
                 };
                 concerns.iter().for_each(|one| self.call(&one.concern, &one.title));
-                participants.iter().for_each(|one| self.call(&one.person, &one.name));
+                participants.iter().for_each(|one| self.call(&one.person, one.name.told().unwrap_or_default()));
             }
             _ => {}
         }

@@ -2,7 +2,7 @@
 //! value is put into words in one way.
 
 use jiff::tz::TimeZone;
-use stafett_client_core::answer::{Moment, Word};
+use stafett_client_core::answer::{Moment, Name, Word};
 
 use crate::messages::Messages;
 use crate::names::Names;
@@ -35,6 +35,11 @@ impl<'a> Reader<'a> {
     /// The same, where there may be nothing.
     pub fn maybe(&self, text: Option<&String>) -> String {
         text.map_or_else(|| self.absent(), |text| self.text(text))
+    }
+
+    /// What somebody is called here, or that nobody has named them.
+    pub fn name(&self, name: &Name) -> String {
+        name.told().map_or_else(|| self.word("unnamed"), |name| self.text(name))
     }
 
     /// A fixed word of the contract.

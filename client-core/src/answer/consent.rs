@@ -1,5 +1,6 @@
 //! The family's switch: what is asked for, what stands, what was withdrawn.
 
+use super::people::Name;
 use super::word::{Access, Decided, GrantState, Moment, PartKind, Verified};
 use serde::{Deserialize, Serialize};
 
@@ -60,40 +61,13 @@ pub struct Authority {
 
 /// A person as known here, with how far this very key is believed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "NamedInJson", from = "NamedInJson")]
 pub struct Named {
     pub person: String,
-    /// Nothing where nobody has named them.
-    pub name: Option<String>,
+    #[serde(flatten)]
+    pub name: Name,
     /// What the letter calls them, where that is another name.
     pub called: Option<String>,
     pub verified: Verified,
-}
-
-/// Scripts find a name wherever there is a person: the beginning of the id where nobody has told one, and whether.
-#[derive(Serialize, Deserialize)]
-struct NamedInJson {
-    person: String,
-    name: String,
-    named: bool,
-    called: Option<String>,
-    verified: Verified,
-}
-
-impl From<Named> for NamedInJson {
-    fn from(one: Named) -> Self {
-        let Named { person, name, called, verified } = one;
-        let named = name.is_some();
-        let name = name.unwrap_or_else(|| person.chars().take(8).collect());
-        Self { person, name, named, called, verified }
-    }
-}
-
-impl From<NamedInJson> for Named {
-    fn from(one: NamedInJson) -> Self {
-        let NamedInJson { person, name, named, called, verified } = one;
-        Self { person, name: named.then_some(name), called, verified }
-    }
 }
 
 /// The own answer to a request.

@@ -3,6 +3,7 @@
 use super::baton::{Handover, Offer};
 use super::concern::{Attachment, Entry};
 use super::pending::{Pending, Quarantined};
+use super::people::Name;
 use super::word::{Access, ConcernState, LogRole, LogStatus, Moment, PartKind, Said, Verified, Word};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -108,7 +109,8 @@ pub struct Answered {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Participant {
     pub person: String,
-    pub name: String,
+    #[serde(flatten)]
+    pub name: Name,
     /// By name.
     pub unit: Option<String>,
     pub role: LogRole,

@@ -2,6 +2,7 @@
 
 use super::word::{Account, InviteState, Moment, Verified};
 use serde::{Deserialize, Serialize};
+use stafett_protocol::ids::PersonId;
 
 /// This device has become somebody's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +64,27 @@ pub struct Invite {
     pub unit: Option<String>,
 }
 
+/// What somebody is called here, if anybody has named them. Scripts find `name` all the same, the beginning of the id, and
+/// `named` that it is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Name {
+    name: String,
+    named: bool,
+}
+
+impl Name {
+    pub(crate) fn of(person: PersonId, name: Option<String>) -> Self {
+        let named = name.is_some();
+        Self { name: name.unwrap_or_else(|| person.to_string().chars().take(8).collect()), named }
+    }
+
+    /// None where nobody has named them.
+    #[must_use]
+    pub fn told(&self) -> Option<&str> {
+        self.named.then_some(self.name.as_str())
+    }
+}
+
 /// Who can be found from here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct People {
@@ -72,8 +94,8 @@ pub struct People {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     pub person: String,
-    /// The beginning of the id where nobody has named them.
-    pub name: String,
+    #[serde(flatten)]
+    pub name: Name,
     pub unit: Option<String>,
     pub role: Option<Account>,
     pub verified: Verified,

@@ -72,7 +72,7 @@ impl Shown for Request {
 fn named(to: &Reader<'_>, one: &Named) -> String {
     let Named { person, name, called, verified } = one;
     let verified = to.word(verified.word());
-    let Some(name) = name else {
+    let Some(name) = name.told() else {
         return to.messages.say("part.nameless", &[("person", &to.text(person)), ("verified", &verified)]);
     };
     let (name, called) = (to.text(name), called.as_ref().map(|called| to.text(called)));

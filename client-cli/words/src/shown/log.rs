@@ -155,7 +155,7 @@ impl Shown for Participant {
         let Self { person, name, unit, role, access, scopes: _, verified } = self;
         Part::of([
             ("person", to.text(person)),
-            ("name", to.text(name)),
+            ("name", to.name(name)),
             ("unit", to.maybe(unit.as_ref())),
             ("role", to.word(role.word())),
             ("access", to.word(access.word())),

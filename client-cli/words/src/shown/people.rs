@@ -89,7 +89,7 @@ impl Shown for Person {
         let Self { person, name, unit, role, verified } = self;
         Part::of([
             ("person", to.text(person)),
-            ("name", to.text(name)),
+            ("name", to.name(name)),
             ("unit_name", to.maybe_called(unit.as_ref())),
             ("role", role.map_or_else(|| to.absent(), |role| to.word(role.word()))),
             ("verified", to.word(verified.word())),

@@ -1,7 +1,7 @@
 //! A request for consent as it lies with whoever signs: every key in it held to the one known here, judged anew each
 //! time by what this device knows, and shown whole, as it will bind.
 
-use crate::answer::{self, AskedPart, Authority, Moment, Named, Requests, Verified};
+use crate::answer::{self, AskedPart, Authority, Moment, Name, Named, Requests, Verified};
 use crate::client::Client;
 use crate::client::input::{Cause, Problem};
 use crate::client::keys::mail_key;
@@ -306,7 +306,12 @@ impl Client {
     fn person_view(&self, person: PersonId, key: &PublicKey, called: Option<String>) -> Named {
         let name = self.known_name(person);
         let called = called.filter(|called| !called.is_empty() && Some(called) != name.as_ref());
-        Named { person: person.to_string(), name, called, verified: self.key_trust(person, key) }
+        Named {
+            person: person.to_string(),
+            name: Name::of(person, name),
+            called,
+            verified: self.key_trust(person, key),
+        }
     }
 
     /// A key that somebody gives for a person is the one that is known here. Where none is, the person's id must come

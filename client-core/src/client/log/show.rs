@@ -34,7 +34,7 @@ impl Client {
         let me = self.me()?;
         let own = Person {
             person: me.person.to_string(),
-            name: me.name.clone(),
+            name: answer::Name::of(me.person, Some(me.name.clone())),
             unit: me.unit.as_ref().map(|u| u.unit.to_string()),
             role: me.kind().map(Into::into),
             verified: Verified::Myself,
@@ -52,7 +52,7 @@ impl Client {
             if colleague || pin.kind == PersonKind::Leader || self.shares_log(pin.person) {
                 people.push(Person {
                     person: pin.person.to_string(),
-                    name: self.name_of(pin.person),
+                    name: self.called(pin.person),
                     unit: pin.unit.map(|u| u.to_string()),
                     role: Some(pin.kind.into()),
                     verified: pin.trust.into(),
@@ -211,7 +211,7 @@ impl Client {
                 let pinned = || pin.map_or(Verified::Municipality, |p| p.trust.into());
                 Participant {
                     person: m.person.to_string(),
-                    name: self.name_of(m.person),
+                    name: self.called(m.person),
                     unit: unit.map(|u| self.unit_name(u)),
                     role: role.into(),
                     access,
