@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use stafett_cli::terminal::messages::{Language, Messages};
-use stafett_cli::terminal::problems;
 use stafett_client_core::client::input::Cause;
+use stafett_words::messages::{Language, Messages};
+use stafett_words::problems;
 
 /// Where a code begins, in the sources named behind it.
 const MADE: [(&str, &str); 4] = [

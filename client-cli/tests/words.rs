@@ -8,12 +8,17 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-use stafett_cli::terminal::messages::{Language, Messages};
-use stafett_cli::terminal::names::Names;
+use serde_json::{Map, Value};
+use stafett_cli::terminal::here::{Forgotten, MeHere};
 use stafett_cli::terminal::output::Said;
 use stafett_cli::terminal::sending::Sending;
-use stafett_cli::terminal::{args, commands, help, render};
+use stafett_client_core::answer::Answer;
+use stafett_words::TimeZone;
+use stafett_words::messages::{Language, Messages};
+use stafett_words::names::Names;
+use stafett_words::reader::Reader;
+use stafett_words::render;
+use stafett_words::shown::Shown as _;
 
 use self::judge::{judged, steady};
 use crate::support::{Server, run, stafett, text};
@@ -60,8 +65,8 @@ impl Week {
         let (exit, value) = run(&self.home(who), words);
         assert_eq!(exit, expected, "{who} {words:?}: {value}");
         // Only these tell of somebody or something by an id alone.
-        let by_id =
-            matches!(words[0], "join" | "verify" | "unit" | "people" | "log" | "audit") || words.contains(&"list");
+        let by_id = matches!(words[0], "join" | "verify" | "unit" | "units" | "people" | "log" | "audit")
+            || words.contains(&"list");
         let names = if by_id { self.names(who) } else { Names::default() };
         let title = TITLES.iter().find(|(name, _)| *name == who).unwrap().1;
         let typed: Vec<String> = words
@@ -95,13 +100,14 @@ impl Week {
         let mut names = Names::default();
         let ask = |words: &[&str]| run(&self.home(who), words).1;
         let (people, units, logs) = (ask(&["people"]), ask(&["units"]), ask(&["log", "list"]));
-        names.learn(&people, "people", "person", "name");
-        names.learn(&units, "units", "unit", "name");
-        names.learn(&logs, "logs", "log", "child");
+        for (name, value) in [("people", &people), ("units", &units), ("log.list", &logs)] {
+            names.learn(&read(name, value));
+        }
         for log in logs["logs"].as_array().into_iter().flatten() {
-            let shown = ask(&["log", "show", log["log"].as_str().unwrap()]);
-            names.learn(&shown, "concerns", "concern", "title");
-            names.learn(&shown, "participants", "person", "name");
+            let (exit, shown) = run(&self.home(who), &["log", "show", log["log"].as_str().unwrap()]);
+            if exit == 0 {
+                names.learn(&read("log.show", &shown));
+            }
         }
         for one in people["people"].as_array().into_iter().flatten() {
             self.people.insert(text(one, "person"), text(one, "name"));
@@ -131,28 +137,57 @@ impl Week {
     }
 }
 
+/// The answer that scripts got, and another process would.
+fn read(name: &str, value: &Value) -> Answer {
+    let tagged = Value::Object(Map::from_iter([(name.to_owned(), value.clone())]));
+    let answer = serde_json::from_value(tagged).unwrap_or_else(|why| panic!("{name}: {why}: {value}"));
+    let Answer::Sync(_) = &answer else { return answer };
+    assert_eq!(answer.to_json(), *value, "read back whole");
+    answer
+}
+
+/// As the catalogue calls what was typed.
+fn name_of(words: &[&str]) -> &'static str {
+    let typed = [words[0], words.get(1).copied().unwrap_or_default()].join(".");
+    match (words[0], typed.as_str()) {
+        ("verify", _) if words.contains(&"--number") => "verify.matches",
+        (first, typed) => {
+            let named = |name: &&&str| **name == typed || **name == first;
+            Answer::NAMES.iter().filter(named).max_by_key(|name| name.len()).unwrap_or_else(|| panic!("{typed}"))
+        }
+    }
+}
+
 /// What a person reads who typed these words and got this answer.
 fn in_words(messages: &Messages, words: &[&str], value: &Value, names: &Names) -> String {
-    let line = help::parse(["stafett"].iter().chain(words), messages).unwrap();
-    let farewell = format!("home.forget.{}", value["server"].as_str().unwrap_or_default());
-    let name = match line.command {
-        args::Command::Home(_) => &farewell,
-        args::Command::Note { .. } => "note",
-        args::Command::Glimpse { .. } => "glimpse",
-        args::Command::Sync { .. } => "sync",
-        args::Command::Me => "me",
-        args::Command::Attachment(_) => "attachment.get",
-        other => commands::asked(other).unwrap().name,
+    if words.starts_with(&["home", "forget"]) {
+        let gone = Forgotten { forgotten: true, home: text(value, "home"), server: "" };
+        let name = format!("home.forget.{}", text(value, "server"));
+        let to = Reader::new(messages, names, TimeZone::system());
+        return render::words(&to, &name, &gone.part(&to));
+    }
+    let name = name_of(words);
+    let (answer, to) = (read(name, value), Reader::new(messages, names, TimeZone::system()));
+    let part = match answer {
+        Answer::Me(me) => MeHere { me, home: text(value, "home"), kept: value["kept"] == true }.part(&to),
+        other => other.part(&to),
     };
-    let mut named = value.clone();
-    names.put_into(&mut named);
-    let mut said = Said { value: Value::Null, text: render::words(messages, name, &named) };
+    let mut said = Said { value: Value::Null, text: render::words(&to, name, &part) };
     match value.pointer("/delivery/state").and_then(Value::as_str) {
-        Some("later") => Sending::Later(None).tell(messages, name, &mut said),
-        Some(_) => Sending::Done(value["delivery"].clone()).tell(messages, name, &mut said),
+        Some("later") => Sending::Later(None).tell(&to, name, &mut said),
+        Some(_) => {
+            let Answer::Sync(counts) = read("sync", &without_state(&value["delivery"])) else { panic!("no counts") };
+            Sending::Done(counts).tell(&to, name, &mut said);
+        }
         None => {}
     }
     said.text
+}
+
+fn without_state(delivery: &Value) -> Value {
+    let mut counts = delivery.clone();
+    counts.as_object_mut().unwrap().remove("state");
+    counts
 }
 
 #[test]

@@ -2,8 +2,9 @@
 //! server and clients, on nothing but signed records and municipality keys. Works on what a device has, and
 //! on an exported file without any account.
 
-use crate::client::rfc3339;
-use serde_json::{Value, json};
+pub use crate::answer::Violation;
+use crate::answer::{self, ExportedKey, Moment};
+use serde_json::Value;
 use stafett_protocol::code::key_hash;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::credential::{Municipalities, MunicipalityKey};
@@ -47,6 +48,8 @@ pub struct Seen {
 
 /// What no replay can see: words of `docs/protocol.md`, in the catalogue as `word.<…>`.
 const NEVER_CHECKED: [&str; 4] = ["absent-scopes", "later-records", "sealed-content", "members-only"];
+/// How an exported file begins.
+const FORMAT: &str = "stafett-audit-1";
 /// Of a file: its keys are those that its writer put there.
 const KEYS_OF_THE_FILE: &str = "municipality-keys";
 
@@ -60,43 +63,45 @@ pub struct Fork {
     pub receipts: [Signed<Receipt>; 2],
 }
 
-/// A record that breaks a rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    pub scope: String,
-    pub seq: u64,
-    pub rule: String,
-}
-
 impl Report {
-    pub fn to_json(&self) -> Value {
-        let violations: Vec<Value> =
-            self.violations.iter().map(|v| json!({"scope": v.scope, "seq": v.seq, "rule": v.rule})).collect();
-        let municipality = |m: &MunicipalityKey| json!({"number": m.number, "key": to_hex(&m.key), "fingerprint": key_hash(&m.key).to_string()});
-        let scope = |s: &Seen| {
-            json!({
-                "scope": s.scope.to_string(), "kind": s.kind.map(kind_word), "records": s.records,
-                "from": rfc3339(s.from), "to": rfc3339(s.to),
-            })
+    /// As people and scripts are told.
+    #[must_use]
+    pub fn answer(&self) -> answer::Report {
+        let held = |m: &MunicipalityKey| answer::HeldAgainst {
+            number: m.number,
+            key: to_hex(&m.key),
+            fingerprint: key_hash(&m.key).to_string(),
         };
-        let mut report = json!({
-            "log": self.log.to_string(),
-            "municipalities": self.municipalities.iter().map(municipality).collect::<Vec<_>>(),
-            "scopes": self.scopes.iter().map(scope).collect::<Vec<_>>(),
-            "from": self.scopes.iter().map(|s| s.from).min().map(rfc3339),
-            "to": self.scopes.iter().map(|s| s.to).max().map(rfc3339),
-            "events": self.events,
-            "checks": self.checks,
-            "violations": violations,
-            "unchecked": self.unchecked,
-        });
-        if !self.forks.is_empty() {
-            let hex = |f: &Fork| f.receipts.iter().map(|r| to_hex(&encode(r))).collect::<Vec<_>>();
-            let fork = |f: &Fork| json!({"scope": f.scope.to_string(), "seq": f.seq, "receipts": hex(f)});
-            let forks: Vec<Value> = self.forks.iter().map(fork).collect();
-            report.as_object_mut().map(|fields| fields.insert("forks".to_owned(), forks.into()));
+        let seen = |s: &Seen| answer::SeenPart {
+            scope: s.scope.to_string(),
+            kind: s.kind.map(Into::into),
+            records: s.records,
+            from: Moment::at(s.from),
+            to: Moment::at(s.to),
+        };
+        let fork = |f: &Fork| answer::Fork {
+            scope: f.scope.to_string(),
+            seq: f.seq,
+            receipts: f.receipts.iter().map(|receipt| to_hex(&encode(receipt))).collect(),
+        };
+        answer::Report {
+            log: self.log.to_string(),
+            municipalities: self.municipalities.iter().map(held).collect(),
+            scopes: self.scopes.iter().map(seen).collect(),
+            from: self.scopes.iter().map(|s| s.from).min().map(Moment::at),
+            to: self.scopes.iter().map(|s| s.to).max().map(Moment::at),
+            events: self.events,
+            checks: self.checks,
+            violations: self.violations.clone(),
+            unchecked: self.unchecked.iter().map(|word| (*word).into()).collect(),
+            forks: self.forks.iter().map(fork).collect(),
         }
-        report
+    }
+
+    /// What scripts get.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        answer::json(&self.answer())
     }
 
     fn check(&mut self, scope: ScopeId, seq: u64, holds: bool, rule: &str) {
@@ -104,16 +109,6 @@ impl Report {
         if !holds {
             self.violations.push(Violation { scope: scope.to_string(), seq, rule: rule.to_owned() });
         }
-    }
-}
-
-fn kind_word(kind: ScopeKind) -> &'static str {
-    match kind {
-        ScopeKind::Card => "card",
-        ScopeKind::Journal => "journal",
-        ScopeKind::Concern => "concern",
-        ScopeKind::Unit => "unit",
-        ScopeKind::Personal => "personal",
     }
 }
 
@@ -261,20 +256,26 @@ fn check_subset(report: &mut Report, replicas: &BTreeMap<ScopeId, Replica>, card
 
 /// A file that anyone can verify: records, receipts and municipality keys, in hexadecimal. Sealed content
 /// stays in, since the heads cover it; the export holds no key to it.
-pub fn export(records: &[Record], receipts: Vec<Signed<Receipt>>, trusted: &Municipalities, log: LogId) -> Value {
-    json!({
-        "format": "stafett-audit-1",
-        "log": log.to_string(),
-        "municipalities": trusted.0.iter().map(|m| json!({"number": m.number, "key": to_hex(&m.key)})).collect::<Vec<_>>(),
-        "records": records.iter().map(|r| to_hex(&encode(r))).collect::<Vec<_>>(),
-        "receipts": receipts.iter().map(|r| to_hex(&encode(r))).collect::<Vec<_>>(),
-    })
+pub fn export(
+    records: &[Record],
+    receipts: Vec<Signed<Receipt>>,
+    trusted: &Municipalities,
+    log: LogId,
+) -> answer::Export {
+    let exported = |m: &MunicipalityKey| ExportedKey { number: m.number, key: to_hex(&m.key) };
+    answer::Export {
+        format: FORMAT.to_owned(),
+        log: log.to_string(),
+        municipalities: trusted.0.iter().map(exported).collect(),
+        records: records.iter().map(|r| to_hex(&encode(r))).collect(),
+        receipts: receipts.iter().map(|r| to_hex(&encode(r))).collect(),
+    }
 }
 
 /// Verifies an exported file. The municipality keys in it are those that the exporter believed, or invented: the report
 /// names them, so that somebody compares them with the municipality's own (`stafettd peer show`).
 pub fn verify_export(file: &Value) -> Result<Report, String> {
-    if file["format"] != "stafett-audit-1" {
+    if file["format"] != FORMAT {
         return Err("this is not an audit export of a version that this program knows".into());
     }
     let log: LogId = file["log"].as_str().and_then(|t| t.parse().ok()).ok_or("the file names no log")?;

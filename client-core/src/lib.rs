@@ -1,6 +1,7 @@
 //! The whole client of Stafett without any input or output: everything a device knows and decides. A host gives it the time, bytes
 //! from the server and people's wishes, and carries out what it answers (`docs/architecture.md`: save, show, then send).
 
+pub mod answer;
 pub mod attachment;
 pub mod audit;
 pub mod client;

@@ -2,12 +2,12 @@
 //! knows both writes again.
 
 use serde_json::{Value, json};
-use stafett_cli::terminal::messages::{Language, Messages};
-use stafett_cli::terminal::render::words;
 use stafett_client_core::client::input::Command as C;
 use stafett_tests::model::cast::{Cast, cast, concern, list, log, telephone, text};
 use stafett_tests::model::net::Net;
 use stafett_tests::model::people::Device;
+use stafett_tests::model::told;
+use stafett_words::messages::{Language, Messages};
 
 fn measure(device: &mut Device, net: &mut impl Net, concern: &str) -> Value {
     let shown = device.ask(net, C::ConcernShow { concern: concern.to_owned() }).unwrap();
@@ -22,7 +22,7 @@ fn edit(device: &mut Device, net: &mut impl Net, measure: &str, text: &str) -> V
 fn in_words(device: &mut Device, net: &mut impl Net, concern: &str) -> Vec<String> {
     let shown = device.ask(net, C::ConcernShow { concern: concern.to_owned() }).unwrap();
     let languages = [Language::Bokmaal, Language::Nynorsk, Language::English];
-    languages.map(|language| words(&Messages::of(language), "concern.show", &shown)).to_vec()
+    languages.map(|language| told::in_words(&Messages::of(language), "concern.show", &shown)).to_vec()
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn b4_two_devices_offline_lose_neither_text_and_a_choice_settles_it_everywhere()
     // The one that happens to be shown is chosen by writing it again.
     let settled = edit(&mut telephone, home, &id, &first);
     assert_eq!(settled["replaced"], json!([second]));
-    let said = words(&Messages::of(Language::Bokmaal), "measure.edit", &settled);
+    let said = told::in_words(&Messages::of(Language::Bokmaal), "measure.edit", &settled);
     assert!(said.contains(&second), "{said}");
     everybody(home, teacher, &mut telephone, mother);
     for device in [&mut *teacher, &mut telephone, &mut *mother] {

@@ -2,8 +2,6 @@
 //! taken tomorrow waits.
 
 use serde_json::{Value, json};
-use stafett_cli::terminal::messages::{Language, Messages};
-use stafett_cli::terminal::render::words;
 use stafett_client_core::client::input::{
     AccessWord, AttachTo, Command as C, Invitation, NewAttachment, NewMeasure, Who,
 };
@@ -16,6 +14,8 @@ use stafett_tests::model::home::ModelHome;
 use stafett_tests::model::net::Net;
 use stafett_tests::model::people::Device;
 use stafett_tests::model::picky::Refusing;
+use stafett_tests::model::told::in_words;
+use stafett_words::messages::{Language, Messages};
 
 fn new_concern(log: &str, title: &str) -> C {
     let measure = NewMeasure { text: "Tiltak".into(), ..NewMeasure::default() };
@@ -46,7 +46,7 @@ fn ended_as_draft(device: &mut Device, home: &mut ModelHome, kind: &str, code: &
     for language in [Language::Bokmaal, Language::Nynorsk, Language::English] {
         let messages = Messages::of(language);
         assert!(messages.find(&format!("word.{kind}")).is_some(), "no word for {kind} in {language:?}");
-        let said = words(&messages, "sync", &json!({"drafts": [draft]}));
+        let said = in_words(&messages, "drafts", &json!({"drafts": [draft]}));
         assert!(messages.find(&format!("fault.{code}")).is_some(), "no words for {code} in {language:?}: {said}");
     }
     device.restart();

@@ -196,7 +196,7 @@ impl Insider {
         let wish = Wish::ConcernShow { concern: self.scope.to_string() };
         let shown = client.handle(now_ms(), Input::Command(wish)).answer.and_then(Result::ok);
         let shown = shown.ok_or_else(|| odd("concern show", "no answer"))?;
-        Ok(shown.to_string().contains(text))
+        Ok(shown.to_json().to_string().contains(text))
     }
 
     /// Whether neither a key nor content of the scope is left in this home.

@@ -4,13 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use stafett_client_core::answer::{Answer as Told, Counts};
 use stafett_client_core::client::input::{Command as Wish, Progress};
 
 use crate::host::door::{self, Answer, Ask, DoorKey};
 use crate::host::fault::{Exit, Fault};
 use crate::host::home::{Folder, Home, HomeError};
-use crate::host::open_home::OpenHome;
+use crate::host::open_home::{OpenHome, counts};
 use crate::host::recording::Recording;
 
 /// How often a home that another process holds is looked at again.
@@ -78,7 +78,7 @@ impl Desk {
     }
 
     /// Performs a wish to its end and gives the answer.
-    pub async fn perform(&mut self, wish: Wish) -> Result<Value, Fault> {
+    pub async fn perform(&mut self, wish: Wish) -> Result<Told, Fault> {
         match self {
             Self::Own(session) => session.perform(wish).await,
             Self::Beside(beside) => beside.ask(&Ask::Wish(wish)).await?.outcome,
@@ -86,7 +86,7 @@ impl Desk {
     }
 
     /// A wish whose answer brings a file.
-    pub async fn fetch(&mut self, wish: Wish) -> Result<(Value, Vec<u8>), Fault> {
+    pub async fn fetch(&mut self, wish: Wish) -> Result<(Told, Vec<u8>), Fault> {
         match self {
             Self::Own(session) => session.fetch(wish).await,
             Self::Beside(beside) => {
@@ -98,20 +98,20 @@ impl Desk {
     }
 
     /// Everything that can be done with the server now. Gives the counts.
-    pub async fn sync(&mut self) -> Result<Value, Fault> {
+    pub async fn sync(&mut self) -> Result<Counts, Fault> {
         match self {
             Self::Own(session) => session.sync().await,
-            Self::Beside(beside) => beside.ask(&Ask::Sync).await?.outcome,
+            Self::Beside(beside) => counts(beside.ask(&Ask::Sync).await?.outcome?),
         }
     }
 
     /// The same, as far as it comes within this time.
-    pub async fn reach(&mut self, patience: Duration) -> Result<Value, Fault> {
+    pub async fn reach(&mut self, patience: Duration) -> Result<Counts, Fault> {
         match self {
             Self::Own(session) => session.reach(patience).await,
             Self::Beside(beside) => {
                 let millis = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-                beside.ask(&Ask::Reach { millis }).await?.outcome
+                counts(beside.ask(&Ask::Reach { millis }).await?.outcome?)
             }
         }
     }

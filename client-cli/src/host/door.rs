@@ -5,8 +5,8 @@ use std::path::Path;
 
 use hmac::{Hmac, Mac as _};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sha2::Sha256;
+use stafett_client_core::answer::Answer as Told;
 use stafett_client_core::client::input::Command as Wish;
 use zeroize::Zeroizing;
 
@@ -26,7 +26,7 @@ pub enum Ask {
 /// What comes of it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Answer {
-    pub outcome: Result<Value, Fault>,
+    pub outcome: Result<Told, Fault>,
     #[serde(skip)]
     pub file: Option<Vec<u8>>,
     /// Whether this device waits for its person's first one.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use stafett_client_core::answer::Answer as Told;
 use stafett_client_core::client::input::{Command as Wish, Input, News};
 
 use crate::host::fault::Fault;
@@ -42,14 +42,14 @@ impl Live {
     }
 
     /// Performs a wish: saved, then answered, then on its way.
-    pub async fn perform(&mut self, wish: Wish) -> Result<Value, Fault> {
+    pub async fn perform(&mut self, wish: Wish) -> Result<Told, Fault> {
         let step = self.session.step(Input::Command(wish)).await?;
         self.stream.send(step.frames).await?;
         step.answer.ok_or_else(|| Fault::new(crate::host::fault::Exit::Damaged, "no-answer", "the core did not answer"))
     }
 
     /// Performs wishes that were made together: saved in one transaction, then answered, then on their way.
-    pub async fn perform_all(&mut self, wishes: Vec<Wish>) -> Result<Vec<Result<Value, Fault>>, Fault> {
+    pub async fn perform_all(&mut self, wishes: Vec<Wish>) -> Result<Vec<Result<Told, Fault>>, Fault> {
         let steps = self.session.steps(wishes.into_iter().map(Input::Command)).await?;
         self.stream.send(steps.frames).await?;
         Ok(steps.answers)

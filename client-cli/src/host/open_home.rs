@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
-use serde_json::Value;
+use stafett_client_core::answer::{Answer as Told, Counts, News as ShownNews};
 use stafett_client_core::client::Client;
 use stafett_client_core::client::input::{Call, CallFailed, Command as Wish, Effects, Input, News, Progress};
 use stafett_client_core::rows::Row;
@@ -41,7 +41,7 @@ pub struct OpenHome {
 /// What one step leaves to be done outside.
 #[derive(Default)]
 pub(crate) struct Step {
-    pub answer: Option<Value>,
+    pub answer: Option<Told>,
     pub file: Option<Vec<u8>>,
     pub frames: Vec<Vec<u8>>,
     pub news: Vec<News>,
@@ -51,7 +51,7 @@ pub(crate) struct Step {
 /// What several inputs in a row leave: answers in their order.
 #[derive(Default)]
 pub(crate) struct Steps {
-    pub answers: Vec<Result<Value, Fault>>,
+    pub answers: Vec<Result<Told, Fault>>,
     pub frames: Vec<Vec<u8>>,
     pub news: Vec<News>,
     pub settled: bool,
@@ -99,28 +99,28 @@ impl OpenHome {
     }
 
     /// Performs a wish to its end and gives the answer.
-    pub async fn perform(&mut self, wish: Wish) -> Result<Value, Fault> {
+    pub async fn perform(&mut self, wish: Wish) -> Result<Told, Fault> {
         let step = self.step(Input::Command(wish)).await?;
         step.answer.ok_or_else(|| Fault::new(Exit::Damaged, "no-answer", "the core did not answer"))
     }
 
     /// A wish whose answer brings a file.
-    pub async fn fetch(&mut self, wish: Wish) -> Result<(Value, Vec<u8>), Fault> {
+    pub async fn fetch(&mut self, wish: Wish) -> Result<(Told, Vec<u8>), Fault> {
         let step = self.step(Input::Command(wish)).await?;
         step.answer.zip(step.file).ok_or_else(|| Fault::new(Exit::Damaged, "no-answer", "the core did not answer"))
     }
 
     /// Everything that can be done with the server now. Gives the counts.
-    pub async fn sync(&mut self) -> Result<Value, Fault> {
+    pub async fn sync(&mut self) -> Result<Counts, Fault> {
         self.meet(None).await
     }
 
     /// The same, as far as it comes within this time. What is not done then is done the next time.
-    pub async fn reach(&mut self, patience: Duration) -> Result<Value, Fault> {
+    pub async fn reach(&mut self, patience: Duration) -> Result<Counts, Fault> {
         self.meet(Some(Instant::now() + patience)).await
     }
 
-    async fn meet(&mut self, until: Option<Instant>) -> Result<Value, Fault> {
+    async fn meet(&mut self, until: Option<Instant>) -> Result<Counts, Fault> {
         let road = self.connect();
         let connected = match until {
             Some(until) => tokio::time::timeout_at(until, road).await.unwrap_or_else(|_| Err(silent().into())),
@@ -129,20 +129,24 @@ impl OpenHome {
         let mut stream = match connected {
             // Nobody yet to the server: it waits for the first device, and there is nothing else to do.
             Err(fault) if fault.code == "not-authenticated" && self.client.awaits_certificate() => {
-                return self.perform(Wish::SyncCounts).await;
+                return self.counts().await;
             }
             other => other?,
         };
         let outcome = self.settle(&mut stream, until).await;
         stream.close().await;
         self.step(Input::Disconnected).await?;
-        let news = self.describe(&outcome?);
-        let counts = self.perform(Wish::SyncCounts).await?;
-        Ok(with_news(counts, news))
+        let news = Some(self.describe(&outcome?));
+        Ok(Counts { news, ..self.counts().await? })
+    }
+
+    /// What this contact came to, so far.
+    pub(crate) async fn counts(&mut self) -> Result<Counts, Fault> {
+        counts(self.perform(Wish::SyncCounts).await?)
     }
 
     /// What has become visible, in a line each; what is no news to people is left out.
-    pub(crate) fn describe(&self, news: &[News]) -> Vec<Value> {
+    pub(crate) fn describe(&self, news: &[News]) -> Vec<ShownNews> {
         news.iter().filter_map(|one| self.client.describe(one)).collect()
     }
 
@@ -285,12 +289,12 @@ impl OpenHome {
     }
 }
 
-/// Counts of a contact, and what it brought.
-pub(crate) fn with_news(mut counts: Value, news: Vec<Value>) -> Value {
-    if let Some(fields) = counts.as_object_mut() {
-        fields.insert("news".to_owned(), Value::Array(news));
+/// The counts in an answer that must be of them.
+pub(crate) fn counts(told: Told) -> Result<Counts, Fault> {
+    match told {
+        Told::Sync(counts) => Ok(counts),
+        other => Err(Fault::new(Exit::Damaged, "no-answer", other.name())),
     }
-    counts
 }
 
 pub(crate) fn silent() -> TransportError {

@@ -5,13 +5,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use serde_json::Value;
+use stafett_client_core::answer::{Answer as Told, Counts, News};
 use stafett_client_core::client::input::{Command as Wish, Input};
 use tokio::time::{Instant, sleep_until};
 
 use crate::host::door::{Answer, Ask, Door, Visit};
 use crate::host::fault::{Exit, Fault};
-use crate::host::open_home::{HEARTBEAT, OpenHome, SILENCE, silent, with_news};
+use crate::host::open_home::{HEARTBEAT, OpenHome, SILENCE, silent};
 use crate::host::transport::{Backoff, FrameStream, TransportError};
 
 type Connecting = Pin<Box<dyn Future<Output = Result<FrameStream, TransportError>>>>;
@@ -49,14 +49,15 @@ struct Serving<'a> {
     settled: bool,
     waiting: Vec<Waiting>,
     /// What has come since somebody was told.
-    news: Vec<Value>,
-    shown: Value,
+    news: Vec<News>,
+    /// What was shown of this connection.
+    shown: Option<Counts>,
 }
 
 /// Serves until a rule ends it; lost connections are tried again. `show` hears the counts whenever something has settled.
-pub async fn serve(session: &mut OpenHome, mut door: Option<Door>, mut show: impl FnMut(&Value)) -> Result<(), Fault> {
+pub async fn serve(session: &mut OpenHome, mut door: Option<Door>, mut show: impl FnMut(&Counts)) -> Result<(), Fault> {
     let road = Road::Away(Instant::now());
-    let (settled, waiting, news, shown) = (false, vec![], vec![], Value::Null);
+    let (settled, waiting, news, shown) = (false, vec![], vec![], None);
     let mut serving = Serving { session, road, backoff: Backoff::fresh(), settled, waiting, news, shown };
     loop {
         match serving.next(&mut door).await {
@@ -134,7 +135,7 @@ impl Serving<'_> {
     }
 
     /// A refusal is the visitor's; what cannot be saved ends the process.
-    async fn perform(&mut self, wish: Wish) -> Result<(Result<Value, Fault>, Option<Vec<u8>>), Fault> {
+    async fn perform(&mut self, wish: Wish) -> Result<(Result<Told, Fault>, Option<Vec<u8>>), Fault> {
         match self.session.step(Input::Command(wish)).await {
             Ok(step) => {
                 // A wish that sends nothing leaves what is under way as it was.
@@ -161,7 +162,7 @@ impl Serving<'_> {
         match opened {
             Ok(stream) => {
                 self.road = Road::Open(Box::new(stream));
-                self.shown = Value::Null;
+                self.shown = None;
                 let step = self.session.steps([Input::Connected]).await?;
                 self.news.extend(self.session.describe(&step.news));
                 self.settled = step.settled;
@@ -216,34 +217,34 @@ impl Serving<'_> {
     }
 
     /// Tells what has settled to whoever waits for it, and to the person in front of this process.
-    async fn report(&mut self, show: &mut impl FnMut(&Value)) -> Result<(), Fault> {
+    async fn report(&mut self, show: &mut impl FnMut(&Counts)) -> Result<(), Fault> {
         let now = Instant::now();
         let connected = matches!(self.road, Road::Open(_)) && self.settled;
         let over = |one: &Waiting| one.until.is_some_and(|until| until <= now);
         if !connected && !self.waiting.iter().any(over) {
             return Ok(());
         }
-        let counts = self.session.perform(Wish::SyncCounts).await?;
+        let counts = self.session.counts().await?;
         let (done, still): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|one| connected || over(one));
         self.waiting = still;
-        let told = with_news(counts.clone(), self.news.clone());
+        let told = Counts { news: Some(self.news.clone()), ..counts.clone() };
         for one in done {
             let late = || Fault::new(Exit::Unreachable, "unreachable", "no answer in time");
-            one.visit.answer(self.answered(if connected { Ok(told.clone()) } else { Err(late()) }));
+            one.visit.answer(self.answered(if connected { Ok(Told::Sync(told.clone())) } else { Err(late()) }));
         }
         if connected {
             self.backoff = Backoff::fresh();
-            if counts != self.shown || !self.news.is_empty() {
+            if self.shown.as_ref() != Some(&counts) || !self.news.is_empty() {
                 show(&told);
-                self.shown = counts;
+                self.shown = Some(counts);
                 self.news.clear();
             }
         }
         Ok(())
     }
 
-    fn answered(&self, outcome: Result<Value, Fault>) -> Answer {
+    fn answered(&self, outcome: Result<Told, Fault>) -> Answer {
         Answer { outcome, file: None, awaits_certificate: self.session.awaits_certificate() }
     }
 }

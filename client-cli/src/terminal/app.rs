@@ -8,10 +8,13 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use serde_json::{Value, json};
+use serde_json::Value;
+use stafett_client_core::answer::{Answer, Export, Report, Verified, json};
 use stafett_client_core::audit;
 use stafett_client_core::client::input::{AttachTo, Command as Wish, Problem, Progress};
 use stafett_protocol::code::Code;
+use stafett_words::names::Names;
+use stafett_words::{TimeZone, render};
 use zeroize::Zeroizing;
 
 use crate::host::desk::Desk;
@@ -26,13 +29,15 @@ use crate::host::serving;
 use crate::host::tls::ca_hash;
 use crate::terminal::args::{Attachment, Audit, Command, CommandLine, HomeCommand, Invite, Join};
 use crate::terminal::attachments;
-use crate::terminal::commands::{Asked, asked};
+use crate::terminal::commands::asked;
+use crate::terminal::here::{Exported, MeHere, Told};
 use crate::terminal::homes::{begins, change_passphrase, discard, forget, key_in_keyring, knock, open};
-use crate::terminal::messages::{Language, Messages};
-use crate::terminal::names::Names;
+use crate::terminal::names::gather;
 use crate::terminal::output::{Output, Said};
 use crate::terminal::sending::{self, Sending};
-use crate::terminal::{help, qr, render, usage};
+use crate::terminal::{help, qr, usage};
+use stafett_words::messages::{Language, Messages};
+use stafett_words::reader::Reader;
 
 /// No log's export comes near it; a device or pipe would never end.
 const EXPORT_BYTES: usize = 1 << 30;
@@ -42,7 +47,7 @@ const CA_FILE_BYTES: usize = 64 * 1024;
 /// The whole program.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let words: Vec<OsString> = words.into_iter().collect();
-    let language = Language::chosen();
+    let language = language();
     if let Err(error) = stafett_host::keep_to_ourselves() {
         return Output::new(false, language).print_fault(&Fault::new(Exit::Damaged, "runtime", error)).into();
     }
@@ -114,7 +119,7 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
     let made_here = begins(&command) && !dir.join("home.json").exists();
     let (mut desk, key) = open(&dir, &command, recording, output).await?;
     if !output.is_json() && std::io::stderr().is_terminal() {
-        let messages = Messages::of(Language::chosen());
+        let messages = Messages::of(language());
         desk.tell_progress(move |progress| eprintln!("{}", moving_line(&messages, progress)));
     }
     match command {
@@ -127,8 +132,8 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
                 server_moved(&mut desk, url).await?;
             }
             let counts = desk.sync().await?;
-            let given_up = counts.get("given_up").and_then(Value::as_u64).is_some_and(|many| many > 0);
-            say(output, "sync", counts)?;
+            let given_up = counts.given_up > 0;
+            say(output, "sync", &counts)?;
             if !output.is_json() {
                 asked_for(&mut desk, output).await?;
             }
@@ -139,40 +144,39 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
             return Ok(if given_up { Exit::Refused } else { Exit::Done });
         }
         Command::Audit(Audit::Export { log, file }) => {
-            let exported = desk.perform(Wish::AuditExport { log }).await?;
-            let written = write_export(&file, &exported)?;
-            let broken = has_violations(&written);
-            say(output, "audit.export", written)?;
+            let answer = desk.perform(Wish::AuditExport { log }).await?;
+            let Answer::AuditExport(exported) = &answer else { return Err(unexpected(&answer)) };
+            let written = write_export(&file, exported)?;
+            let broken = !written.report.violations.is_empty();
+            say(output, "audit.export", &written)?;
             return Ok(if broken { Exit::Damaged } else { Exit::Done });
         }
         Command::Note { log, text, attach } => {
             let wish = attachments::written(AttachTo::Note(log), text, attach.as_deref())?;
-            return said_and_sent(&mut desk, wish, "note", offline, output).await;
+            return said_and_sent(&mut desk, wish, offline, output).await;
         }
         Command::Glimpse { concern, text, attach } => {
             let wish = attachments::written(AttachTo::Glimpse(concern), text, attach.as_deref())?;
-            return said_and_sent(&mut desk, wish, "glimpse", offline, output).await;
+            return said_and_sent(&mut desk, wish, offline, output).await;
         }
         Command::Me => {
-            let mut value = desk.perform(Wish::Me).await?;
-            if let (Some(fields), Ok(home)) = (value.as_object_mut(), Folder::at(&dir)) {
-                fields.insert("home".to_owned(), json!(dir.display().to_string()));
-                fields.insert("kept".to_owned(), json!(keyring::recall(&home).is_some()));
-            }
-            say(output, "me", value)?;
+            let answer = desk.perform(Wish::Me).await?;
+            let Answer::Me(me) = answer else { return Err(unexpected(&answer)) };
+            let kept = keyring::recall(&Folder::at(&dir)?).is_some();
+            say(output, "me", &MeHere { me, home: dir.display().to_string(), kept })?;
         }
         Command::Attachment(Attachment::Get { attachment, out }) => {
-            say(output, "attachment.get", attachments::get(&mut desk, attachment, &out).await?)?;
+            say(output, "attachment.get", &attachments::get(&mut desk, attachment, &out).await?)?;
         }
         other => {
             if let Command::Invite(Invite { unit: Some(unit), .. }) = &other {
                 own_unit(&mut desk, unit).await?;
             }
-            if let Some(Asked { wish, name }) = asked(other) {
+            if let Some(wish) = asked(other) {
                 if sending::changes(&wish) {
-                    return said_and_sent(&mut desk, wish, name, offline, output).await;
+                    return said_and_sent(&mut desk, wish, offline, output).await;
                 }
-                let value = match desk.perform(wish).await {
+                let answer = match desk.perform(wish).await {
                     // A home that was made for a code which was refused is nobody's.
                     Err(fault) if made_here && fault.exit == Exit::Refused => {
                         discard(desk);
@@ -180,17 +184,18 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
                     }
                     other => other?,
                 };
-                if let (true, Desk::Own(session)) = (matches!(name, "join" | "device.accept"), &desk) {
+                if let (Answer::Join(_) | Answer::DeviceAccept(_), Desk::Own(session)) = (&answer, &desk) {
                     session.home().is_somebodys();
                 }
-                match name {
+                match &answer {
                     // Nobody can let this device in before its key packages are at the server.
-                    "join" => drop(desk.sync().await?),
-                    "device.accept" => first_round(&mut desk).await?,
+                    Answer::Join(_) => drop(desk.sync().await?),
+                    Answer::DeviceAccept(_) => first_round(&mut desk).await?,
                     _ => {}
                 }
-                let broken = name == "audit.verify" && has_violations(&value);
-                output.print(&said(&mut desk, output, name, value).await)?;
+                let broken = matches!(&answer, Answer::AuditVerify(report) if !report.violations.is_empty());
+                let names = names(&mut desk, output).await;
+                output.print(&said(output, &names, &answer))?;
                 return Ok(if broken { Exit::Damaged } else { Exit::Done });
             }
         }
@@ -199,29 +204,58 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
 }
 
 /// A change: saved, then sent at once where that can be done, then told with what became of it.
-async fn said_and_sent(
-    desk: &mut Desk,
-    wish: Wish,
-    name: &'static str,
-    offline: bool,
-    output: &Output,
-) -> Result<Exit, Fault> {
-    let value = desk.perform(wish).await?;
+async fn said_and_sent(desk: &mut Desk, wish: Wish, offline: bool, output: &Output) -> Result<Exit, Fault> {
+    let answer = desk.perform(wish).await?;
     let sending = if offline { Sending::Later(None) } else { Sending::of(desk.reach(sending::patience()).await) };
-    let mut said = said(desk, output, name, value).await;
-    sending.tell(output.messages(), name, &mut said);
+    let names = names(desk, output).await;
+    let mut said = said(output, &names, &answer);
+    sending.tell(&reader(output, &names), answer.name(), &mut said);
     output.print(&said)?;
     sending.end()
 }
 
-/// An answer, with names for people in the place of ids.
-async fn said(desk: &mut Desk, output: &Output, name: &str, value: Value) -> Said {
-    if output.is_json() {
-        return words_of(output, name, value);
+/// Names in the place of ids, for people.
+async fn names(desk: &mut Desk, output: &Output) -> Names {
+    if output.is_json() { Names::default() } else { gather(desk).await }
+}
+
+/// An answer, for scripts and for people; a code also as a picture.
+fn said(output: &Output, names: &Names, answer: &Answer) -> Said {
+    let mut said = told(output, names, answer.name(), answer);
+    if let (Answer::Invite(code) | Answer::DeviceLink(code), false) = (answer, output.is_json())
+        && let Some(picture) = qr::picture(&code.code)
+    {
+        said.text = format!("{}\n{picture}", said.text);
     }
-    let mut named = value.clone();
-    Names::gather(desk).await.put_into(&mut named);
-    Said { value, ..words_of(output, name, named) }
+    said
+}
+
+fn reader<'a>(output: &'a Output, names: &'a Names) -> Reader<'a> {
+    Reader::new(output.messages(), names, TimeZone::system())
+}
+
+/// `STAFETT_LANG` decides, then the system's setting, then bokmål.
+fn language() -> Language {
+    let set = ["STAFETT_LANG", "LC_ALL", "LC_MESSAGES", "LANG"];
+    Language::among(set.iter().filter_map(|name| std::env::var(name).ok()))
+}
+
+fn told(output: &Output, names: &Names, name: &str, what: &impl Told) -> Said {
+    let value = what.value();
+    if output.is_json() {
+        return Said { value, text: String::new() };
+    }
+    let to = reader(output, names);
+    Said { value, text: render::words(&to, name, &what.part(&to)) }
+}
+
+pub(super) fn say(output: &Output, name: &str, what: &impl Told) -> Result<(), Fault> {
+    output.print(&told(output, &Names::default(), name, what))
+}
+
+/// The core has answered something else than was asked.
+pub(super) fn unexpected(answer: &Answer) -> Fault {
+    Fault::new(Exit::Damaged, "no-answer", answer.name())
 }
 
 /// How far a move has come, for whoever waits for it.
@@ -259,10 +293,10 @@ fn named(join: Join, output: &Output) -> Join {
 
 /// `invite --unit U`: a leader's code is for her own unit, so another one is a mistake to be told.
 async fn own_unit(desk: &mut Desk, unit: &str) -> Result<(), Fault> {
-    let people = desk.perform(Wish::People { unit: None }).await?;
-    let of_me = |one: &&Value| one.get("verified").and_then(Value::as_str) == Some("self");
-    let me = people.get("people").and_then(Value::as_array).and_then(|people| people.iter().find(of_me));
-    match me.and_then(|me| me.get("unit")).and_then(Value::as_str) {
+    let answer = desk.perform(Wish::People { unit: None }).await?;
+    let Answer::People(all) = answer else { return Err(unexpected(&answer)) };
+    let me = all.people.into_iter().find(|one| one.verified == Verified::Myself);
+    match me.and_then(|me| me.unit) {
         Some(own) if !unit.is_empty() && own.starts_with(unit) => Ok(()),
         _ => Err(Fault::new(Exit::Refused, "not-your-unit", unit)),
     }
@@ -277,14 +311,14 @@ async fn server_moved(desk: &mut Desk, url: String) -> Result<(), Fault> {
 
 /// What waits for this person's word stands at the end of a contact.
 async fn asked_for(desk: &mut Desk, output: &Output) -> Result<(), Fault> {
-    let many = |value: &Value, key: &str| value.get(key).and_then(Value::as_array).map_or(0, Vec::len);
-    let mut lines = Vec::new();
     // Whoever is nobody yet is asked for nothing.
     let asked = desk.perform(Wish::ConsentPending).await;
-    if asked.is_ok_and(|value| many(&value, "requests") > 0) {
-        lines.push(output.messages().say("sync.asked", &[]));
+    match asked {
+        Ok(Answer::ConsentPending(pending)) if !pending.requests.is_empty() => {
+            output.print(&Said { value: Value::Null, text: output.messages().say("sync.asked", &[]) })
+        }
+        _ => Ok(()),
     }
-    output.print(&Said { value: Value::Null, text: lines.join("\n") })
 }
 
 /// A further device is nobody to the server until its person's first device has certified it.
@@ -303,24 +337,9 @@ async fn watch(session: &mut OpenHome, dir: &Path, key: Zeroizing<[u8; 32]>, out
         eprintln!("{}", output.messages().say("say.no-door", &[("detail", &error.to_string())]));
     }
     tokio::select! {
-        outcome = serving::serve(session, door.ok(), |counts| { let _ = say(output, "sync", counts.clone()); }) => outcome,
+        outcome = serving::serve(session, door.ok(), |counts| { let _ = say(output, "sync", counts); }) => outcome,
         _ = tokio::signal::ctrl_c() => Ok(()),
     }
-}
-
-pub(super) fn say(output: &Output, name: &str, value: Value) -> Result<(), Fault> {
-    output.print(&words_of(output, name, value))
-}
-
-fn words_of(output: &Output, name: &str, value: Value) -> Said {
-    let mut text = if output.is_json() { String::new() } else { render::words(output.messages(), name, &value) };
-    let code = value.get("code").and_then(Value::as_str).filter(|_| matches!(name, "invite" | "device.link"));
-    if let (Some(code), false) = (code, output.is_json())
-        && let Some(picture) = qr::picture(code)
-    {
-        text = format!("{text}\n{picture}");
-    }
-    Said { value, text }
 }
 
 /// An exported file needs no home: everything that is checked stands in it.
@@ -328,16 +347,9 @@ fn verify_file(file: &Path, output: &Output) -> Result<Exit, Fault> {
     let bad = |error: &dyn std::fmt::Display| Fault::new(Exit::Damaged, "file", format!("{}: {error}", file.display()));
     let text = files::read(file, EXPORT_BYTES).map_err(|error| bad(&error))?;
     let exported: Value = serde_json::from_slice(&text).map_err(|error| bad(&error))?;
-    let report = audit::verify_export(&exported).map_err(|error| bad(&error))?.to_json();
-    let broken = has_violations(&report);
-    let mut named = report.clone();
-    Names::default().put_into(&mut named);
-    output.print(&Said { value: report, ..words_of(output, "audit.verify", named) })?;
-    Ok(if broken { Exit::Damaged } else { Exit::Done })
-}
-
-fn has_violations(value: &Value) -> bool {
-    value.get("violations").and_then(Value::as_array).is_some_and(|found| !found.is_empty())
+    let report: Report = audit::verify_export(&exported).map_err(|error| bad(&error))?.answer();
+    say(output, "audit.verify", &report)?;
+    Ok(if report.violations.is_empty() { Exit::Done } else { Exit::Damaged })
 }
 
 /// Why a new file was not written.
@@ -349,13 +361,10 @@ pub fn not_written(file: &Path, error: &std::io::Error) -> Fault {
 }
 
 /// Writes the file and answers what its reader will find in it.
-fn write_export(file: &Path, exported: &Value) -> Result<Value, Fault> {
-    let text = serde_json::to_vec_pretty(exported).map_err(|error| Fault::usage("file", error))?;
+fn write_export(file: &Path, exported: &Export) -> Result<Exported, Fault> {
+    let exported = json(exported);
+    let text = serde_json::to_vec_pretty(&exported).map_err(|error| Fault::usage("file", error))?;
     stafett_host::write_new(file, &text).map_err(|error| not_written(file, &error))?;
-    let report = audit::verify_export(exported).map_err(|error| Fault::new(Exit::Damaged, "file", error))?;
-    let mut value = report.to_json();
-    if let Some(fields) = value.as_object_mut() {
-        fields.insert("file".to_owned(), json!(file.display().to_string()));
-    }
-    Ok(value)
+    let report = audit::verify_export(&exported).map_err(|error| Fault::new(Exit::Damaged, "file", error))?;
+    Ok(Exported { report: report.answer(), file: file.display().to_string() })
 }

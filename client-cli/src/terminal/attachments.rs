@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use stafett_client_core::answer::Answer;
 use stafett_client_core::client::input::{AttachTo, Command as Wish, NewAttachment};
 use stafett_protocol::limits::ATTACHMENT_BYTES;
 
@@ -10,7 +10,8 @@ use crate::host::desk::Desk;
 use crate::host::fault::{Exit, Fault};
 use crate::host::files;
 use crate::host::files::Unread;
-use crate::terminal::app::not_written;
+use crate::terminal::app::{not_written, unexpected};
+use crate::terminal::here::FileWritten;
 
 /// The wish to write a note or glimpse, with a file on it where one is named.
 pub fn written(to: AttachTo, text: String, file: Option<&Path>) -> Result<Wish, Fault> {
@@ -33,20 +34,18 @@ fn read(file: &Path) -> Result<NewAttachment, Fault> {
 }
 
 /// Writes an attachment to a file of one's own choice; one that is not on this device is fetched first.
-pub async fn get(desk: &mut Desk, attachment: String, out: &Path) -> Result<Value, Fault> {
+pub async fn get(desk: &mut Desk, attachment: String, out: &Path) -> Result<FileWritten, Fault> {
     let wish = Wish::AttachmentGet { attachment };
     let mut got = desk.fetch(wish.clone()).await;
     if got.as_ref().is_err_and(|fault| fault.code == "attachment-away") {
         desk.sync().await?;
         got = desk.fetch(wish).await;
     }
-    let (mut value, file) = got?;
+    let (answer, bytes) = got?;
+    let Answer::AttachmentGet(got) = answer else { return Err(unexpected(&answer)) };
     // Never over a file that is there: a name is easily mistyped.
-    stafett_host::write_new(out, &file).map_err(|error| not_written(out, &error))?;
-    if let Some(fields) = value.as_object_mut() {
-        fields.insert("file".to_owned(), json!(out.display().to_string()));
-    }
-    Ok(value)
+    stafett_host::write_new(out, &bytes).map_err(|error| not_written(out, &error))?;
+    Ok(FileWritten { got, file: out.display().to_string() })
 }
 
 #[cfg(test)]

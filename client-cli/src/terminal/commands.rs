@@ -7,44 +7,33 @@ use crate::terminal::args::{
     Log, Measure, MeasureText, Unit, Withdraw,
 };
 
-/// A wish of the core, and the name under which the catalogue has its words.
-pub struct Asked {
-    /// For the core.
-    pub wish: Wish,
-    /// For the catalogue.
-    pub name: &'static str,
-}
-
 /// The wish behind a command; `None` for what the host does itself (`sync`, `audit export`, `keyring`, `demo`).
-pub fn asked(command: Command) -> Option<Asked> {
-    let (name, wish) = match command {
-        Command::Join(join) => ("join", Wish::Join { code: join.code, name: join.name.unwrap_or_default() }),
+pub fn asked(command: Command) -> Option<Wish> {
+    Some(match command {
+        Command::Join(join) => Wish::Join { code: join.code, name: join.name.unwrap_or_default() },
         Command::Device(device) => of_device(device),
-        Command::Invite(Invite { list: Some(_), .. }) => ("invite.list", Wish::InviteList),
-        Command::Invite(invite) => ("invite", Wish::Invite(invitation(&invite))),
-        Command::People { unit } => ("people", Wish::People { unit }),
-        Command::Units { municipality: None } => ("units", Wish::Units),
-        Command::Units { municipality: Some(municipality) } => ("units", Wish::UnitsOf { municipality }),
+        Command::Invite(Invite { list: Some(_), .. }) => Wish::InviteList,
+        Command::Invite(invite) => Wish::Invite(invitation(&invite)),
+        Command::People { unit } => Wish::People { unit },
+        Command::Units { municipality: None } => Wish::Units,
+        Command::Units { municipality: Some(municipality) } => Wish::UnitsOf { municipality },
         Command::Unit(unit) => of_unit(unit),
-        Command::Verify { person, number } => {
-            let name = if number.is_some() { "verify.matches" } else { "verify" };
-            (name, Wish::Verify { person, number })
-        }
+        Command::Verify { person, number } => Wish::Verify { person, number },
         Command::Log(log) => of_log(log),
         Command::Consent(consent) => of_consent(consent),
-        Command::Access(Access::Request(request)) => ("access.request", access(request)),
+        Command::Access(Access::Request(request)) => access(request),
         Command::Baton(baton) => of_baton(baton),
         Command::Concern(concern) => of_concern(concern),
         Command::Measure(measure) => of_measure(measure),
         Command::Evaluate(e) => {
             let result = word(e.result);
-            ("evaluate", Wish::Evaluate { measure: e.measure, result, text: e.text, family_agrees: e.family_agrees })
+            Wish::Evaluate { measure: e.measure, result, text: e.text, family_agrees: e.family_agrees }
         }
-        Command::Drafts { drop: None } => ("drafts", Wish::Drafts),
-        Command::Drafts { drop: Some(Drafts::Drop { draft }) } => ("drafts.drop", Wish::DraftDrop { draft }),
-        Command::Comment { concern, text } => ("comment", Wish::Comment { concern, text }),
-        Command::Audit(Audit::Verify { what }) => ("audit.verify", Wish::AuditVerify { log: what }),
-        Command::Audit(Audit::Export { log, .. }) => ("audit.export", Wish::AuditExport { log }),
+        Command::Drafts { drop: None } => Wish::Drafts,
+        Command::Drafts { drop: Some(Drafts::Drop { draft }) } => Wish::DraftDrop { draft },
+        Command::Comment { concern, text } => Wish::Comment { concern, text },
+        Command::Audit(Audit::Verify { what }) => Wish::AuditVerify { log: what },
+        Command::Audit(Audit::Export { log, .. }) => Wish::AuditExport { log },
         // What the host does itself: it reads and writes files, and speaks with the server.
         Command::Sync { .. }
         | Command::Keyring(_)
@@ -56,16 +45,15 @@ pub fn asked(command: Command) -> Option<Asked> {
         | Command::Attachment(_) => return None,
         #[cfg(feature = "demo")]
         Command::Demo { .. } | Command::Server { .. } => return None,
-    };
-    Some(Asked { wish, name })
+    })
 }
 
-fn of_device(device: Device) -> (&'static str, Wish) {
+fn of_device(device: Device) -> Wish {
     match device {
-        Device::Link => ("device.link", Wish::DeviceLink),
-        Device::Accept { code, name } => ("device.accept", Wish::DeviceAccept { code, name: name.unwrap_or_default() }),
-        Device::List => ("device.list", Wish::DeviceList),
-        Device::Remove { device, lost } => ("device.remove", Wish::DeviceRemove { device, lost }),
+        Device::Link => Wish::DeviceLink,
+        Device::Accept { code, name } => Wish::DeviceAccept { code, name: name.unwrap_or_default() },
+        Device::List => Wish::DeviceList,
+        Device::Remove { device, lost } => Wish::DeviceRemove { device, lost },
     }
 }
 
@@ -79,42 +67,38 @@ fn invitation(invite: &Invite) -> Invitation {
     }
 }
 
-fn of_unit(unit: Unit) -> (&'static str, Wish) {
+fn of_unit(unit: Unit) -> Wish {
     match unit {
-        Unit::Add { name, kind } => ("unit.add", Wish::UnitAdd { name, kind }),
-        Unit::Assign { log, person, scope } => ("unit.assign", Wish::UnitAssign { log, person, scopes: scope }),
-        Unit::Unassign { log, person } => ("unit.unassign", Wish::UnitUnassign { log, person }),
+        Unit::Add { name, kind } => Wish::UnitAdd { name, kind },
+        Unit::Assign { log, person, scope } => Wish::UnitAssign { log, person, scopes: scope },
+        Unit::Unassign { log, person } => Wish::UnitUnassign { log, person },
     }
 }
 
-fn of_log(log: Log) -> (&'static str, Wish) {
+fn of_log(log: Log) -> Wish {
     match log {
-        Log::New { child, born, guardian, level } => {
-            ("log.new", Wish::LogNew { child, born, guardians: guardian, level })
-        }
-        Log::List => ("log.list", Wish::LogList),
-        Log::Show { log } => ("log.show", Wish::LogShow { log }),
-        Log::History { log } => ("log.history", Wish::LogHistory { log }),
-        Log::Drop { log } => ("log.drop", Wish::LogDrop { log }),
-        Log::Continue { log } => ("log.continue", Wish::LogContinue { log }),
+        Log::New { child, born, guardian, level } => Wish::LogNew { child, born, guardians: guardian, level },
+        Log::List => Wish::LogList,
+        Log::Show { log } => Wish::LogShow { log },
+        Log::History { log } => Wish::LogHistory { log },
+        Log::Drop { log } => Wish::LogDrop { log },
+        Log::Continue { log } => Wish::LogContinue { log },
     }
 }
 
-fn of_consent(consent: Consent) -> (&'static str, Wish) {
+fn of_consent(consent: Consent) -> Wish {
     match consent {
-        Consent::Pending => ("consent.pending", Wish::ConsentPending),
-        Consent::Grant { request, no_custody } => {
-            ("consent.grant", Wish::ConsentGrant { request, custody: !no_custody })
-        }
-        Consent::Refuse { request } => ("consent.refuse", Wish::ConsentRefuse { request }),
-        Consent::List { log } => ("consent.list", Wish::ConsentList { log }),
+        Consent::Pending => Wish::ConsentPending,
+        Consent::Grant { request, no_custody } => Wish::ConsentGrant { request, custody: !no_custody },
+        Consent::Refuse { request } => Wish::ConsentRefuse { request },
+        Consent::List { log } => Wish::ConsentList { log },
         Consent::Withdraw(Withdraw { log, grant, unit, person, .. }) => {
             // The command line demands exactly one; what is left is `--all`.
             let target = (grant.map(WithdrawTarget::Grant))
                 .or(unit.map(WithdrawTarget::Unit))
                 .or(person.map(WithdrawTarget::Person))
                 .unwrap_or(WithdrawTarget::All);
-            ("consent.withdraw", Wish::ConsentWithdraw { log, target })
+            Wish::ConsentWithdraw { log, target }
         }
     }
 }
@@ -132,41 +116,36 @@ fn access(request: AccessRequest) -> Wish {
     Wish::AccessRequest { log: request.log, who, scopes: request.scope, access }
 }
 
-fn of_baton(baton: Baton) -> (&'static str, Wish) {
+fn of_baton(baton: Baton) -> Wish {
     match baton {
         Baton::Offer { log, to, municipality, concern, note, reason } => {
-            ("baton.offer", Wish::BatonOffer { log, to, municipality, concerns: concern, notes: note, reason })
+            Wish::BatonOffer { log, to, municipality, concerns: concern, notes: note, reason }
         }
-        Baton::List => ("baton.list", Wish::BatonList),
-        Baton::Accept { offer, employee } => {
-            let name = if employee.is_some() { "baton.pass" } else { "baton.accept" };
-            (name, Wish::BatonAccept { offer, person: employee })
-        }
-        Baton::Decline { offer, why } => ("baton.decline", Wish::BatonDecline { offer, reason: why }),
-        Baton::Abort { offer } => ("baton.abort", Wish::BatonAbort { offer }),
-        Baton::Takeover { log, reason } => ("baton.takeover", Wish::BatonTakeover { log, reason }),
+        Baton::List => Wish::BatonList,
+        Baton::Accept { offer, employee } => Wish::BatonAccept { offer, person: employee },
+        Baton::Decline { offer, why } => Wish::BatonDecline { offer, reason: why },
+        Baton::Abort { offer } => Wish::BatonAbort { offer },
+        Baton::Takeover { log, reason } => Wish::BatonTakeover { log, reason },
     }
 }
 
-fn of_concern(concern: Concern) -> (&'static str, Wish) {
+fn of_concern(concern: Concern) -> Wish {
     match concern {
         Concern::New { log, title, goal, category, measure } => {
-            ("concern.new", Wish::ConcernNew { log, title, goal, category, measure: new_measure(measure) })
+            Wish::ConcernNew { log, title, goal, category, measure: new_measure(measure) }
         }
-        Concern::Show { concern } => ("concern.show", Wish::ConcernShow { concern }),
-        Concern::Close { concern } => ("concern.close", Wish::ConcernClose { concern }),
+        Concern::Show { concern } => Wish::ConcernShow { concern },
+        Concern::Close { concern } => Wish::ConcernClose { concern },
     }
 }
 
-fn of_measure(measure: Measure) -> (&'static str, Wish) {
+fn of_measure(measure: Measure) -> Wish {
     match measure {
-        Measure::Add { concern, measure } => {
-            ("measure.add", Wish::MeasureAdd { concern, measure: new_measure(measure) })
-        }
-        Measure::Edit { measure, text } => ("measure.edit", Wish::MeasureEdit { measure, text }),
+        Measure::Add { concern, measure } => Wish::MeasureAdd { concern, measure: new_measure(measure) },
+        Measure::Edit { measure, text } => Wish::MeasureEdit { measure, text },
         Measure::Correct(Correction { measure, text, arena, responsible, due }) => {
             let replacement = text.map(|text| new_measure(MeasureText { text, arena, responsible, due }));
-            ("measure.correct", Wish::MeasureCorrect { measure, replacement })
+            Wish::MeasureCorrect { measure, replacement }
         }
     }
 }

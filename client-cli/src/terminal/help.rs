@@ -3,7 +3,7 @@
 use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
 
 use crate::terminal::args::CommandLine;
-use crate::terminal::messages::Messages;
+use stafett_words::messages::Messages;
 
 /// Parses a command line; a refusal carries help in the chosen language.
 pub fn parse<I, T>(words: I, messages: &Messages) -> Result<CommandLine, clap::Error>
@@ -35,7 +35,7 @@ fn speaking(command: Command, path: &str, messages: &Messages) -> Command {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
-    use crate::terminal::messages::Language;
+    use stafett_words::messages::Language;
 
     #[test]
     fn every_command_and_argument_has_its_words() {

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use stafett_client_core::answer::Counts;
 use stafett_client_core::client::input::Command as Wish;
 use stafett_client_core::client::{check_accept, check_join};
 use zeroize::Zeroizing;
@@ -17,6 +17,7 @@ use crate::host::open_home::OpenHome;
 use crate::host::recording::Recording;
 use crate::terminal::app::say;
 use crate::terminal::args::{Command, Device, Keyring};
+use crate::terminal::here::{Forgotten, Kept, Rewrapped};
 use crate::terminal::output::Output;
 
 /// `keyring keep`, `keyring forget`: the only commands that need the home and nothing in it.
@@ -34,7 +35,7 @@ pub(super) fn key_in_keyring(dir: &Path, command: Keyring, output: &Output) -> R
             "keyring.forget"
         }
     };
-    say(output, name, json!({"kept": name == "keyring.keep"}))?;
+    say(output, name, &Kept { kept: name == "keyring.keep" })?;
     Ok(Exit::Done)
 }
 
@@ -69,7 +70,7 @@ pub(super) fn change_passphrase(dir: &Path, output: &Output) -> Result<Exit, Fau
     if kept {
         keyring::keep(&home, &key)?;
     }
-    say(output, "passphrase", json!({"changed": true}))?;
+    say(output, "passphrase", &Rewrapped { changed: true })?;
     Ok(Exit::Done)
 }
 
@@ -88,13 +89,12 @@ async fn farewell(home: &mut OpenHome) -> Result<&'static str, Fault> {
         Err(_) => return Ok("unreachable"),
         Ok(_) => {}
     }
-    let asked = home.perform(Wish::DeviceLeave).await?;
-    if asked.get("asked") != Some(&Value::Bool(true)) {
-        return Ok("last");
+    match home.perform(Wish::DeviceLeave).await {
+        Err(fault) if fault.code == "own-device" => return Ok("last"),
+        asked => drop(asked?),
     }
     // The server ends the stream with the device, perhaps before its answer has come.
-    let needed =
-        |counts: &Value| counts.pointer("/problems").is_some_and(|all| all.to_string().contains("device-needed"));
+    let needed = |counts: &Counts| counts.problems.iter().any(|one| one.code == "device-needed");
     if home.reach(FAREWELL).await.as_ref().is_ok_and(needed) {
         return Err(Fault::new(Exit::Refused, "home-needed", ""));
     }
@@ -146,7 +146,7 @@ pub(super) async fn forget(dir: &Path, yes: bool, offline: bool, output: &Output
     // A keyring that is not there keeps nothing.
     let _ = keyring::forget(&folder);
     home.discard();
-    say(output, &format!("home.forget.{told}"), json!({"forgotten": true, "home": shown, "server": told}))?;
+    say(output, &format!("home.forget.{told}"), &Forgotten { forgotten: true, home: shown, server: told })?;
     Ok(Exit::Done)
 }
 

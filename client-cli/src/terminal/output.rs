@@ -5,9 +5,9 @@ use std::io::{self, Write as _};
 use serde_json::{Value, json};
 
 use crate::host::fault::{Exit, Fault};
-use crate::terminal::messages::{Language, Messages};
-use crate::terminal::problems;
-use crate::terminal::render::printable;
+use stafett_words::messages::{Language, Messages};
+use stafett_words::problems;
+use stafett_words::reader::printable;
 
 /// How this run speaks.
 pub struct Output {

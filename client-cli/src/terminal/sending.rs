@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use stafett_client_core::answer::{Counts, json};
 use stafett_client_core::client::input::Command as Wish;
 
 use crate::host::fault::{Exit, Fault};
-use crate::terminal::messages::Messages;
 use crate::terminal::output::Said;
-use crate::terminal::render;
+use stafett_words::reader::Reader;
+use stafett_words::render;
+use stafett_words::shown::Shown as _;
 
 /// A person waits so long for a server, and no longer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -50,14 +52,32 @@ pub fn changes(wish: &Wish) -> bool {
 /// What became of it.
 pub enum Sending {
     /// The counts of the contact.
-    Done(Value),
+    Done(Counts),
     /// Not now, and why, where it was tried.
     Later(Option<Fault>),
 }
 
+/// What scripts get beside the answer.
+#[derive(Serialize)]
+struct Delivery<'a> {
+    state: &'static str,
+    #[serde(flatten)]
+    met: Met<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Met<'a> {
+    Somebody(&'a Counts),
+    /// Why, where it was tried.
+    Nobody {
+        code: Option<String>,
+    },
+}
+
 impl Sending {
     /// Of a contact that was tried.
-    pub fn of(reached: Result<Value, Fault>) -> Self {
+    pub fn of(reached: Result<Counts, Fault>) -> Self {
         match reached {
             Ok(counts) => Self::Done(counts),
             Err(fault) => Self::Later(Some(fault)),
@@ -65,41 +85,38 @@ impl Sending {
     }
 
     /// Adds to what the command says.
-    pub fn tell(&self, messages: &Messages, name: &str, said: &mut Said) {
-        let (state, lines, more) = match self {
+    pub fn tell(&self, to: &Reader<'_>, name: &str, said: &mut Said) {
+        let messages = to.messages;
+        let (delivery, lines) = match self {
             Self::Done(counts) => {
-                let waits = counts.get("queued").and_then(Value::as_u64) > Some(0);
+                let waits = counts.queued > 0;
                 let told = if waits { "say.partly-sent" } else { "say.sent" };
-                let lists = render::lists(messages, "sync", counts);
+                let lists = render::lists(to, "sync", &counts.part(to));
                 let lines = std::iter::once(messages.say(told, &[])).chain(lists).collect();
-                (if waits { "partly" } else { "sent" }, lines, counts.clone())
+                (Delivery { state: if waits { "partly" } else { "sent" }, met: Met::Somebody(counts) }, lines)
             }
             Self::Later(fault) => {
                 let code = fault.as_ref().map(|fault| fault.code.clone());
                 let mut lines = vec![messages.say("say.sent-later", &[])];
                 // That there is no net needs no explanation; anything else does.
                 if let Some(fault) = fault.as_ref().filter(|fault| fault.code != "unreachable") {
-                    lines.push(render::fault(messages, &fault.code, Some(&fault.detail)));
+                    lines.push(to.fault(&fault.code, Some(&fault.detail)));
                 }
                 lines.extend(messages.find(&format!("later.{name}")).map(str::to_owned));
-                ("later", lines, json!({ "code": code }))
+                (Delivery { state: "later", met: Met::Nobody { code } }, lines)
             }
         };
         let lines = std::iter::once(std::mem::take(&mut said.text)).chain(lines).filter(|line| !line.is_empty());
         said.text = lines.collect::<Vec<_>>().join("\n");
         if let Some(fields) = said.value.as_object_mut() {
-            let mut delivery = json!({ "state": state });
-            if let (Some(delivery), Value::Object(more)) = (delivery.as_object_mut(), more) {
-                delivery.extend(more);
-            }
-            fields.insert("delivery".to_owned(), delivery);
+            fields.insert("delivery".to_owned(), json(&delivery));
         }
     }
 
     /// How the command ends: whoever wrote what was refused must not take it for sent, and damage is damage.
     pub fn end(self) -> Result<Exit, Fault> {
         match self {
-            Self::Done(counts) if counts.get("given_up").and_then(Value::as_u64) > Some(0) => Ok(Exit::Refused),
+            Self::Done(counts) if counts.given_up > 0 => Ok(Exit::Refused),
             Self::Later(Some(fault)) if fault.exit == Exit::Damaged => Err(fault),
             Self::Done(_) | Self::Later(_) => Ok(Exit::Done),
         }

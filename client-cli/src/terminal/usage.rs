@@ -2,8 +2,8 @@
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::terminal::messages::Messages;
-use crate::terminal::render::printable;
+use stafett_words::messages::Messages;
+use stafett_words::reader::printable;
 
 /// The words for a command line that was refused: what is wrong in one line, and how the command is used.
 pub fn words(error: &clap::Error, messages: &Messages) -> (String, Option<String>) {
@@ -74,7 +74,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::terminal::help;
-    use crate::terminal::messages::Language;
+    use stafett_words::messages::Language;
 
     fn said(line: &[&str]) -> String {
         let messages = Messages::of(Language::Bokmaal);

@@ -1,10 +1,10 @@
 //! What the host tells the client, and what the client answers: the whole border between the core and
 //! the world. Ids in commands are texts as people give them: whole, or a unique prefix.
 
+use crate::answer::Answer;
 pub use crate::client::problem::{Blame, Cause, Problem};
 use crate::rows::Row;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use stafett_protocol::ids::{LogId, ScopeId};
 
 /// One thing that happens to the client.
@@ -29,7 +29,7 @@ pub enum Input {
 #[derive(Debug, Default)]
 pub struct Effects {
     pub rows: Vec<Row>,
-    pub answer: Option<Result<Value, Problem>>,
+    pub answer: Option<Result<Answer, Problem>>,
     /// Binary messages for the stream, in order. Empty while there is no stream.
     pub frames: Vec<Vec<u8>>,
     pub call: Option<Call>,
@@ -92,7 +92,7 @@ pub struct Account {
     pub device_key: [u8; 32],
 }
 
-/// Everything a person can ask for. Answers are JSON with keys that scripts rely on.
+/// Everything a person can ask for. What each answers stands in [`crate::answer`]; scripts rely on its keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// First device of a person. → `person device unit role`

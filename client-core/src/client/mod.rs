@@ -34,6 +34,7 @@ pub use scope::Standing;
 pub use scope::report::Report;
 pub(crate) use words::rfc3339;
 
+use crate::answer::Answer as A;
 use crate::mls::Provider;
 use crate::rows::{Mark, Row, Space, Table};
 use input::{Account, AttachTo, Call, Command, Effects, Input, News, Problem};
@@ -44,7 +45,6 @@ use scope::Scope;
 use scope::following::Following;
 use scope::parted::Parted;
 use scope::planned::Founding;
-use serde_json::Value;
 use stafett_protocol::ids::{Millis, ScopeId};
 use std::collections::{BTreeMap, BTreeSet};
 use stream::Stream;
@@ -105,7 +105,7 @@ impl core::fmt::Debug for Client {
     }
 }
 
-type Answer = Result<Value, Problem>;
+type Answer = Result<A, Problem>;
 
 impl Client {
     /// A client over its saved rows (all spaces but `Event`). `seed`: 32 bytes of the system's randomness,
@@ -247,60 +247,69 @@ impl Client {
             C::LogHistory { log } => {
                 return self.begin_loading(&log, Wanted::History).err().map(Err);
             }
-            C::DeviceLink => self.device_link(),
-            C::DeviceList => self.device_list(),
-            C::DeviceLeave => self.device_leave(),
-            C::DeviceRemove { device, lost } => self.device_remove(&device, lost),
-            C::Invite(invitation) => self.invite(&invitation),
-            C::InviteList => self.invite_list(),
-            C::People { unit } => self.people_list(unit.as_deref()),
-            C::Units => self.unit_list(None),
-            C::UnitsOf { municipality } => self.units_of(&municipality),
-            C::UnitAdd { name, kind } => self.unit_add(name, kind),
-            C::UnitAssign { log, person, scopes } => self.unit_assign(&log, &person, &scopes),
-            C::UnitUnassign { log, person } => self.unit_unassign(&log, &person),
-            C::Verify { person, number } => self.verify(&person, number.as_deref()),
-            C::LogNew { child, born, guardians, level } => self.log_new(child, born, &guardians, level),
-            C::LogDrop { log } => self.log_drop(&log),
-            C::Me => self.me_view(),
-            C::ServerAt { url } => self.server_at(url),
-            C::LogList => self.log_list(),
-            C::LogShow { log } => self.log_show(&log),
-            C::LogContinue { log } => self.log_continue(&log),
-            C::ConsentPending => self.consent_pending(),
-            C::ConsentGrant { request, custody } => self.consent_answer(&request, true, custody),
-            C::ConsentRefuse { request } => self.consent_answer(&request, false, false),
-            C::ConsentList { log } => self.consent_list(&log),
-            C::ConsentWithdraw { log, target } => self.consent_withdraw(&log, &target),
-            C::AccessRequest { log, who, scopes, access } => self.access_request(&log, &who, &scopes, access),
+            C::DeviceLink => self.device_link().map(A::DeviceLink),
+            C::DeviceList => self.device_list().map(A::DeviceList),
+            C::DeviceLeave => self.device_leave().map(A::DeviceRemove),
+            C::DeviceRemove { device, lost } => self.device_remove(&device, lost).map(A::DeviceRemove),
+            C::Invite(invitation) => self.invite(&invitation).map(A::Invite),
+            C::InviteList => Ok(A::InviteList(self.invite_list())),
+            C::People { unit } => self.people_list(unit.as_deref()).map(A::People),
+            C::Units => Ok(A::Units(self.unit_list(None))),
+            C::UnitsOf { municipality } => self.units_of(&municipality).map(A::Units),
+            C::UnitAdd { name, kind } => self.unit_add(name, kind).map(A::UnitAdd),
+            C::UnitAssign { log, person, scopes } => self.unit_assign(&log, &person, &scopes).map(A::UnitAssign),
+            C::UnitUnassign { log, person } => self.unit_unassign(&log, &person).map(A::UnitUnassign),
+            C::Verify { person, number: None } => self.comparison(&person).map(A::Verify),
+            C::Verify { person, number: Some(number) } => self.compare_keys(&person, &number).map(A::VerifyMatches),
+            C::LogNew { child, born, guardians, level } => self.log_new(child, born, &guardians, level).map(A::LogNew),
+            C::LogDrop { log } => self.log_drop(&log).map(A::LogDrop),
+            C::Me => self.me_view().map(A::Me),
+            C::ServerAt { url } => self.server_at(url).map(A::ServerAt),
+            C::LogList => Ok(A::LogList(self.log_list())),
+            C::LogShow { log } => self.log_show(&log).map(Box::new).map(A::LogShow),
+            C::LogContinue { log } => self.log_continue(&log).map(A::LogContinue),
+            C::ConsentPending => Ok(A::ConsentPending(self.consent_pending())),
+            C::ConsentGrant { request, custody } => self.consent_answer(&request, true, custody).map(A::ConsentGrant),
+            C::ConsentRefuse { request } => self.consent_answer(&request, false, false).map(A::ConsentRefuse),
+            C::ConsentList { log } => self.consent_list(&log).map(A::ConsentList),
+            C::ConsentWithdraw { log, target } => self.consent_withdraw(&log, &target).map(A::ConsentWithdraw),
+            C::AccessRequest { log, who, scopes, access } => {
+                self.access_request(&log, &who, &scopes, access).map(A::AccessRequest)
+            }
             C::BatonOffer { log, to, municipality, concerns, notes, reason } => {
-                self.baton_offer(&log, (&to, municipality.as_deref()), (&concerns, &notes), &reason)
+                let to = (to.as_str(), municipality.as_deref());
+                self.baton_offer(&log, to, (&concerns, &notes), &reason).map(A::BatonOffer)
             }
-            C::BatonList => self.baton_list(),
-            C::BatonAccept { offer, person } => self.baton_accept(&offer, person.as_deref()),
-            C::BatonDecline { offer, reason } => self.baton_decline(&offer, reason.as_deref()),
-            C::BatonAbort { offer } => self.baton_abort(&offer),
-            C::BatonTakeover { log, reason } => self.baton_takeover(&log, &reason),
+            C::BatonList => Ok(A::BatonList(self.baton_list())),
+            C::BatonAccept { offer, person: None } => self.baton_accept(&offer).map(A::BatonAccept),
+            C::BatonAccept { offer, person: Some(person) } => self.baton_pass(&offer, &person).map(A::BatonPass),
+            C::BatonDecline { offer, reason } => self.baton_decline(&offer, reason.as_deref()).map(A::BatonDecline),
+            C::BatonAbort { offer } => self.baton_abort(&offer).map(A::BatonAbort),
+            C::BatonTakeover { log, reason } => self.baton_takeover(&log, &reason).map(A::BatonTakeover),
             C::ConcernNew { log, title, goal, category, measure } => {
-                self.concern_new(&log, title, goal, category, measure)
+                self.concern_new(&log, title, goal, category, measure).map(A::ConcernNew)
             }
-            C::ConcernShow { concern } => self.concern_show(&concern),
-            C::ConcernClose { concern } => self.concern_close(&concern),
-            C::MeasureAdd { concern, measure } => self.measure_add(&concern, measure),
-            C::MeasureEdit { measure, text } => self.measure_edit(&measure, text),
-            C::MeasureCorrect { measure, replacement } => self.measure_correct(&measure, replacement),
+            C::ConcernShow { concern } => self.concern_show(&concern).map(A::ConcernShow),
+            C::ConcernClose { concern } => self.concern_close(&concern).map(A::ConcernClose),
+            C::MeasureAdd { concern, measure } => self.measure_add(&concern, measure).map(A::MeasureAdd),
+            C::MeasureEdit { measure, text } => self.measure_edit(&measure, text).map(A::MeasureEdit),
+            C::MeasureCorrect { measure, replacement } => {
+                self.measure_correct(&measure, replacement).map(A::MeasureCorrect)
+            }
             C::Evaluate { measure, result, text, family_agrees } => {
-                self.evaluate(&measure, &result, text, family_agrees)
+                self.evaluate(&measure, &result, text, family_agrees).map(A::Evaluate)
             }
             C::AttachmentGet { attachment } => return self.attachment_get(&attachment),
-            C::Glimpse { concern, text } => self.glimpse(&concern, text, None),
-            C::Attach { to: AttachTo::Note(log), text, file } => self.note(&log, text, Some(&file)),
-            C::Attach { to: AttachTo::Glimpse(concern), text, file } => self.glimpse(&concern, text, Some(&file)),
-            C::Comment { concern, text } => self.comment(&concern, text),
-            C::Note { log, text } => self.note(&log, text, None),
-            C::Drafts => self.drafts_list(),
-            C::DraftDrop { draft } => self.draft_drop(&draft),
-            C::SyncCounts => Ok(self.sync_counts()),
+            C::Glimpse { concern, text } => self.glimpse(&concern, text, None).map(A::Glimpse),
+            C::Attach { to: AttachTo::Note(log), text, file } => self.note(&log, text, Some(&file)).map(A::Note),
+            C::Attach { to: AttachTo::Glimpse(concern), text, file } => {
+                self.glimpse(&concern, text, Some(&file)).map(A::Glimpse)
+            }
+            C::Comment { concern, text } => self.comment(&concern, text).map(A::Comment),
+            C::Note { log, text } => self.note(&log, text, None).map(A::Note),
+            C::Drafts => Ok(A::Drafts(self.drafts_list())),
+            C::DraftDrop { draft } => self.draft_drop(&draft).map(A::DraftDrop),
+            C::SyncCounts => Ok(A::Sync(self.sync_counts())),
         };
         Some(answer)
     }

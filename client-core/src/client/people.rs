@@ -31,16 +31,6 @@ impl Trust {
     pub fn counts(self) -> bool {
         self >= Self::Introduced
     }
-
-    /// The word for `verified` in answers; the empty word is "by the municipality only".
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Certified => "municipality",
-            Self::Introduced => "introduced",
-            Self::Authenticated => "code",
-            Self::Compared => "compared",
-        }
-    }
 }
 
 /// One person as this device knows them. The key is pinned: certification alone never changes it.

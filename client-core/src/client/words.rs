@@ -1,8 +1,6 @@
-//! Words and dates as answers have them.
+//! Dates and moments as answers have them.
 
 use crate::client::input::{Cause, Problem};
-use stafett_protocol::credential::PersonKind;
-use stafett_protocol::membership::Role;
 
 /// A moment as RFC 3339 UTC.
 pub(crate) fn rfc3339(millis: u64) -> String {
@@ -47,31 +45,4 @@ pub(crate) fn date_after(millis: u64, days: i64) -> String {
         .and_then(|t| t.checked_add(time::Duration::days(days)))
         .and_then(|t| t.date().format(format).ok())
         .unwrap_or_default()
-}
-
-/// The word for a kind of account in answers.
-pub(crate) fn kind_word(kind: PersonKind) -> &'static str {
-    match kind {
-        PersonKind::Employee => "employee",
-        PersonKind::Leader => "leader",
-        PersonKind::Guardian => "guardian",
-        PersonKind::Child => "child",
-        PersonKind::Administrator => "administrator",
-    }
-}
-
-/// A role that the row format of a receipt or view can carry, in the words of answers.
-pub(crate) fn role_word(role: Role) -> &'static str {
-    match role {
-        Role::Guardian => "guardian",
-        Role::Child => "child",
-        Role::Holder => "holder",
-        Role::Actor => "actor",
-        Role::Reader => "reader",
-        Role::Custodian => "custodian",
-        Role::Archivist => "archivist",
-        Role::Leader => "leader",
-        Role::Employee => "employee",
-        Role::Own => "own",
-    }
 }

@@ -10,4 +10,5 @@ pub mod net;
 pub mod people;
 pub mod picky;
 pub mod restored;
+pub mod told;
 pub mod transfer;

@@ -85,7 +85,7 @@ impl Device {
         self.save(&effects);
         if let Some(answer) = effects.answer {
             self.file = effects.file;
-            return answer;
+            return answer.map(|answer| answer.to_json());
         }
         let next = match (effects.call, effects.load) {
             (Some(call), _) => {
@@ -100,7 +100,7 @@ impl Device {
         let effects = self.client.handle(net.now(), next);
         self.save(&effects);
         self.file = effects.file;
-        let answer = effects.answer.expect("an answer");
+        let answer = effects.answer.expect("an answer").map(|answer| answer.to_json());
         if let Ok(value) = &answer
             && let Some(device) = value["device"].as_str()
             && self.id.is_none()

@@ -67,6 +67,7 @@ impl World {
             n.outbound.extend(effects.frames);
             return effects
                 .answer
+                .map(|answer| answer.map(|answer| answer.to_json()))
                 .unwrap_or_else(|| Err(Problem::quoting("offline-only", "asked again without a stream")));
         }
         let mut net = Skewed { homes: &mut self.history.home, clock, stays_alone: n.stays_alone };

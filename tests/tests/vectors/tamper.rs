@@ -4,6 +4,7 @@
 use crate::common::*;
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
+use stafett_client_core::answer::json;
 use stafett_client_core::audit;
 use stafett_protocol::codec::decode;
 use stafett_protocol::consent::{Access, Target};
@@ -24,7 +25,7 @@ pub fn moved() -> [Value; 2] {
     let last_of_old = Signed::sign(&card.replica.receipt(), &world.municipality);
     card.remove_listed(&world, world.device(HAUGESUND_TEACHER)).unwrap();
     let newest = card.replica.receipt();
-    let export = |receipts| audit::export(&card.records, receipts, &world.trusted, world.log());
+    let export = |receipts| json(&audit::export(&card.records, receipts, &world.trusted, world.log()));
     let usurped = Receipt { home_epoch: 1, ..newest };
     [
         export(vec![last_of_old.clone(), Signed::sign(&newest, &world.haugesund)]),
@@ -98,7 +99,7 @@ impl Log {
     }
 
     pub fn export(&self, copy: &Copy) -> Value {
-        audit::export(&copy.records, copy.receipts.clone(), &self.world.trusted, self.world.log())
+        json(&audit::export(&copy.records, copy.receipts.clone(), &self.world.trusted, self.world.log()))
     }
 
     /// A home that signs a card of its own making: these records, one after the other.

@@ -1,14 +1,13 @@
 //! How people and devices come: codes given and used, claims proved under a code's secret, certificates
 //! issued on them (`docs/protocol.md` 12).
 
+use crate::answer::{Answer as A, Joined};
 use crate::client::input::{Call, CallFailed, Cause, Problem};
 use crate::client::me::Me;
-use crate::client::words::kind_word;
 use crate::client::{Answer, Client};
 use crate::rows::Space;
 use aes_gcm::aead::{Aead, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce};
-use serde_json::json;
 use stafett_protocol::code::{Code, Proof, Unread, key_hash, proof};
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::credential::{DeviceCertificate, letter_key_hash};
@@ -215,10 +214,11 @@ impl Client {
         self.table.delete(Space::State, JOINING);
         self.table.delete(Space::State, JOINING_ME);
         let unit = me.unit.as_ref().map(|u| u.unit.to_string());
-        let role = me.kind().map(kind_word);
-        let answer =
-            json!({"person": me.person.to_string(), "device": me.device().to_string(), "unit": unit, "role": role});
+        let role = me.kind().map(Into::into);
+        let joined = Joined { person: me.person.to_string(), device: me.device().to_string(), unit, role };
+        // A further device is certified by the first one, not by the server.
+        let certified = me.person_certificate.is_some();
         self.me = Some(me);
-        Ok(answer)
+        Ok(if certified { A::Join(joined) } else { A::DeviceAccept(joined) })
     }
 }

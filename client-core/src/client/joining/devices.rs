@@ -1,12 +1,12 @@
 //! The devices of one person: certified by the first, given the person's key by letter, removable by each other.
 
+use crate::answer::{self, Devices, Moment, RemovedDevice, UsedUp};
 use crate::client::input::{Cause, Problem};
 use crate::client::me::own_device_key;
 use crate::client::queue::{OneDevice, OutLetter};
-use crate::client::{Answer, Client, people};
+use crate::client::{Client, people};
 use crate::rows::Space;
 use ed25519_dalek::SigningKey;
-use serde_json::json;
 use stafett_protocol::code::{Proof, key_hash, proof_holds};
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::credential::{DeviceCertificate, PersonCertificate, letter_key_hash};
@@ -16,9 +16,9 @@ use stafett_protocol::signed::Signed;
 use stafett_protocol::wire::{CertifiedDevice, CodeKind, DeviceClaim, DeviceRemoval, Request};
 
 impl Client {
-    pub(crate) fn device_link(&mut self) -> Answer {
+    pub(crate) fn device_link(&mut self) -> Result<answer::Code, Problem> {
         let code = self.offer(CodeKind::Device, (false, false))?;
-        Ok(json!({"code": code}))
+        Ok(answer::Code { code })
     }
 
     /// A new device of ours asks: the proof under the code's secret is its authentication.
@@ -113,41 +113,40 @@ impl Client {
         me.identity().map(drop)
     }
 
-    pub(crate) fn device_list(&mut self) -> Answer {
+    pub(crate) fn device_list(&mut self) -> Result<Devices, Problem> {
         let me = self.me()?;
         let devices: Vec<_> = self
             .table
             .scan(Space::State, b"device/")
             .filter_map(|(key, name)| {
                 let id = DeviceId(key.strip_prefix(b"device/")?.try_into().ok()?);
-                Some(
-                    json!({"device": id.to_string(), "name": String::from_utf8_lossy(name), "this": id == me.device()}),
-                )
+                let name = String::from_utf8_lossy(name).into_owned();
+                Some(answer::Device { device: id.to_string(), name, this: id == me.device() })
             })
             .collect();
-        let used_up: Vec<_> = self.packages_used_up().map(|at| json!({"at": at})).into_iter().collect();
-        Ok(json!({"person": me.person.to_string(), "devices": devices, "used_up": used_up}))
+        let used_up = self.packages_used_up().map(|at| UsedUp { at: Moment::at(at) }).into_iter().collect();
+        Ok(Devices { person: me.person.to_string(), devices, used_up })
     }
 
     /// Ends a device of one's own, once the server agrees that another one has all that it has, or at once if it is lost:
     /// the server turns it away, and its leaves go with the next plan.
-    pub(crate) fn device_remove(&mut self, device: &str, lost: bool) -> Answer {
+    pub(crate) fn device_remove(&mut self, device: &str, lost: bool) -> Result<RemovedDevice, Problem> {
         let own = self.me()?.device();
         let id = people::unique("device", device, self.own_devices())?;
         if id == own {
             return Err(Problem::rule(Cause::OwnDevice, "a device cannot remove itself; use another of your devices"));
         }
         self.queue_request(&Request::RemoveDevice(DeviceRemoval { device: id, lost: lost.into() }));
-        Ok(json!({"device": id.to_string()}))
+        Ok(RemovedDevice { device: id.to_string() })
     }
 
     /// Ends this very device at the server, before all that is on it goes. Not the only one: its person could never come back.
-    pub(crate) fn device_leave(&mut self) -> Answer {
+    pub(crate) fn device_leave(&mut self) -> Result<RemovedDevice, Problem> {
         let own = self.me()?.device();
-        let asked = self.own_devices().into_iter().any(|device| device != own);
-        if asked {
-            self.queue_request(&Request::RemoveDevice(DeviceRemoval { device: own, lost: false.into() }));
+        if self.own_devices().into_iter().all(|device| device == own) {
+            return Err(Problem::rule(Cause::OwnDevice, "it is the only one; its person could never come back"));
         }
-        Ok(json!({"asked": asked}))
+        self.queue_request(&Request::RemoveDevice(DeviceRemoval { device: own, lost: false.into() }));
+        Ok(RemovedDevice { device: own.to_string() })
     }
 }

@@ -1,13 +1,13 @@
 //! Codes given out, and what they bring: people whose keys are authenticated under the code's secret.
 
+use crate::answer::{self, InviteState, Invites};
+use crate::client::Client;
 use crate::client::input::{Cause, Invitation, Problem};
 use crate::client::people::{self, Trust};
 use crate::client::stream::Sent;
-use crate::client::{Answer, Client};
 use crate::rows::Space;
 use aes_gcm::Nonce;
 use aes_gcm::aead::Aead;
-use serde_json::json;
 use stafett_protocol::code::{Code, Proof, key_hash, proof_holds, ticket_hash};
 use stafett_protocol::codec::{Malformed, TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
 use stafett_protocol::consent::{EmployeeCertificate, Permit};
@@ -88,7 +88,7 @@ impl Client {
         Ok(text)
     }
 
-    pub(crate) fn invite(&mut self, invitation: &Invitation) -> Answer {
+    pub(crate) fn invite(&mut self, invitation: &Invitation) -> Result<answer::Code, Problem> {
         let kind = self.me()?.kind().ok_or_else(|| Problem::rule(Cause::NotCertified, "sync first"))?;
         let (wanted, may) = match invitation {
             Invitation::Employee { may_hold, may_act } => (PersonKind::Employee, (*may_hold, *may_act)),
@@ -106,30 +106,30 @@ impl Client {
             ));
         }
         let code = self.offer(CodeKind::Person(wanted), may)?;
-        Ok(json!({"code": code}))
+        Ok(answer::Code { code })
     }
 
-    pub(crate) fn invite_list(&mut self) -> Answer {
+    pub(crate) fn invite_list(&self) -> Invites {
         let now = self.home_now();
-        let invites: Vec<_> = self
+        let invites = self
             .table
             .scan(Space::State, b"invite/")
             .filter_map(|(key, value)| decode::<Invite>(value).ok().map(|i| (key, i)))
             .map(|(key, i)| {
                 let state = if i.person.is_some() {
-                    "used"
+                    InviteState::Used
                 } else if now >= i.expires_at {
-                    "expired"
+                    InviteState::Expired
                 } else {
-                    "open"
+                    InviteState::Open
                 };
                 // A leader's code lies under its unit, see `Client::unit_added`.
                 let leader = i.kind == CodeKind::Person(PersonKind::Leader);
                 let unit = key.strip_prefix(b"invite/").filter(|_| leader).map(stafett_protocol::ids::to_hex);
-                json!({"code": i.code, "state": state, "person": i.person.map(|p| p.to_string()), "unit": unit})
+                answer::Invite { code: i.code, state, person: i.person.map(|p| p.to_string()), unit }
             })
             .collect();
-        Ok(json!({"invites": invites}))
+        Invites { invites }
     }
 
     pub(crate) fn keep_invite(&mut self, ticket: &[u8; 16], invite: &Invite) {

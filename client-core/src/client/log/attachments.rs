@@ -2,6 +2,7 @@
 //! refers to them; uploaded first, then named in the change. Others fetch a file when somebody asks for it, and
 //! keep it, sealed as it came, until they leave the scope.
 
+use crate::answer::{Answer as A, Attachment, FileState, GotAttachment, Written};
 use crate::attachment::{self, FileError, parts_of};
 use crate::client::input::{Cause, NewAttachment, Problem};
 use crate::client::keys::FileAt;
@@ -13,7 +14,6 @@ use crate::document::edit;
 use crate::rows::{Row, Space};
 use automerge::AutomergeError;
 use automerge::transaction::Transaction;
-use serde_json::{Value, json};
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::consent::Permit;
 use stafett_protocol::ids::{ScopeId, to_hex};
@@ -51,11 +51,11 @@ impl Client {
         (section, id): (&str, String),
         file: Option<&NewAttachment>,
         write: impl FnOnce(&mut Transaction<'_>, &str) -> Result<(), AutomergeError>,
-    ) -> Answer {
+    ) -> Result<Written, Problem> {
         let mark = self.table.mark();
         let Some(file) = file else {
             self.edit(scope, |to| write(to, &id))?;
-            return Ok(json!({"id": id}));
+            return Ok(Written { id, attachment: None });
         };
         let file = self.seal_file(scope, (section, &id), file)?;
         let written = self.edit(scope, |to| {
@@ -66,7 +66,7 @@ impl Client {
             self.table.rollback(mark);
             return Err(problem);
         }
-        Ok(json!({"id": id, "attachment": to_hex(&file.id.0)}))
+        Ok(Written { id, attachment: Some(to_hex(&file.id.0)) })
     }
 
     /// Seals a file for an entry that is about to be written. The parts are in the outbox once this returns.
@@ -169,21 +169,22 @@ impl Client {
 
     fn show_file(&mut self, at: FileAt, file: &Attached, parts: &[Vec<u8>]) -> Answer {
         self.file = Some(attachment::open(&file.key, at.scope, file.size, parts).map_err(damaged)?);
-        Ok(json!({"attachment": to_hex(&at.id.0), "name": file.name, "size": file.size}))
+        let (attachment, name) = (to_hex(&at.id.0), file.name.clone());
+        Ok(A::AttachmentGet(GotAttachment { attachment, name, size: file.size }))
     }
 
     /// `attachments:[{id on name size state}]` of one scope.
-    pub(crate) fn attachments_of(&self, scope: ScopeId) -> Vec<Value> {
+    pub(crate) fn attachments_of(&self, scope: ScopeId) -> Vec<Attachment> {
         let files = self.document(scope).map(|d| d.attached()).unwrap_or_default();
         let view = |(_, entry, file): (_, crate::document::view::Entry, Attached)| {
             let at = FileAt { scope, id: file.id };
             let state = match self.held(at) {
-                _ if self.table.read(Space::Outbox, &waiting_key(at)).is_some() => "queued",
-                Some(held) if held.damaged == Permit::Yes => "damaged",
-                Some(held) if held.is_whole() => "here",
-                _ => "away",
+                _ if self.table.read(Space::Outbox, &waiting_key(at)).is_some() => FileState::Queued,
+                Some(held) if held.damaged == Permit::Yes => FileState::Damaged,
+                Some(held) if held.is_whole() => FileState::Here,
+                _ => FileState::Away,
             };
-            json!({"id": to_hex(&file.id.0), "on": entry.id, "name": file.name, "size": file.size, "state": state})
+            Attachment { id: to_hex(&file.id.0), on: entry.id, name: file.name, size: file.size, state }
         };
         files.into_iter().map(view).collect()
     }

@@ -1,11 +1,10 @@
 //! What is asked of the disk, and what comes of it: answers about a log's records, files, records that a home lacks.
 
+use crate::answer::{Answer as A, Event, History, Moment};
 use crate::audit;
 use crate::client::input::{Cause, Problem};
-use crate::client::words::rfc3339;
 use crate::client::{Answer, Client, Loading, Wanted};
 use crate::rows::{Row, Space};
-use serde_json::{Value, json};
 use stafett_protocol::codec::decode;
 use stafett_protocol::event::{Body, Record};
 use stafett_protocol::ids::{DeviceId, LogId, PersonId};
@@ -70,15 +69,15 @@ impl Client {
             Wanted::Verify => {
                 let mut report = audit::verify(&records, &me.trusted(), home, log);
                 audit::check_receipts(&mut report, &self.receipts(log), &records, &me.trusted());
-                Ok(report.to_json())
+                Ok(A::AuditVerify(report.answer()))
             }
-            Wanted::Export => Ok(audit::export(&records, self.receipts(log), &me.trusted(), log)),
-            Wanted::History => Ok(self.history(log, &records)),
+            Wanted::Export => Ok(A::AuditExport(audit::export(&records, self.receipts(log), &me.trusted(), log))),
+            Wanted::History => Ok(A::LogHistory(self.history(log, &records))),
         }
     }
 
-    fn history(&self, log: LogId, records: &[Record]) -> Value {
-        let mut events: Vec<(u64, Value)> = vec![];
+    fn history(&self, log: LogId, records: &[Record]) -> History {
+        let mut events: Vec<(u64, Event)> = vec![];
         for record in records {
             let Ok(event) = record.event.peek() else {
                 continue;
@@ -104,15 +103,19 @@ impl Client {
                 None => bearer,
             };
             let brought_by = bearer.filter(|bearer| author != Some(*bearer)).map(|person| self.name_of(person));
-            let author = author.map(|person| self.name_of(person));
-            events.push((
-                record.time,
-                json!({"seq": record.seq, "time": rfc3339(record.time), "scope": event.scope.to_string(),
-                "part": crate::client::log::consent::kind_word(s.kind()), "kind": kind, "author": author, "brought_by": brought_by}),
-            ));
+            let shown = Event {
+                seq: record.seq,
+                time: Moment::at(record.time),
+                scope: event.scope.to_string(),
+                part: s.kind().into(),
+                kind: kind.into(),
+                author: author.map(|person| self.name_of(person)),
+                brought_by,
+            };
+            events.push((record.time, shown));
         }
         events.sort_by_key(|(time, _)| *time);
-        json!({"log": log.to_string(), "events": events.into_iter().map(|(_, e)| e).collect::<Vec<_>>()})
+        History { log: log.to_string(), events: events.into_iter().map(|(_, event)| event).collect() }
     }
 }
 

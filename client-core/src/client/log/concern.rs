@@ -1,15 +1,18 @@
 //! What people write: concerns, measures, evaluations, glimpses. Every command is saved on this device at
 //! once and sent when it can be; the rules of the content are the document's.
 
+use crate::answer::{
+    ClosedConcern, Compared, Comparison, ConcernState, NewConcern, OneMeasure, RewrittenMeasure, Written,
+};
 use crate::client::input::{Cause, NewAttachment, NewMeasure, Problem};
+use crate::client::people::Pin;
 use crate::client::queue::OutStatement;
 use crate::client::scope::Standing;
 use crate::client::scope::find::withdrawn;
 use crate::client::scope::planned::Plan;
 use crate::client::words::{date, date_after, date_text, rfc3339};
-use crate::client::{Answer, Client, people};
+use crate::client::{Client, people};
 use crate::document::edit::{self, Arena, Colour, Responsible};
-use serde_json::json;
 use stafett_protocol::codec::decode;
 use stafett_protocol::ids::{LogId, ScopeId, to_hex};
 use stafett_protocol::limits::LOG_SCOPES;
@@ -31,7 +34,7 @@ impl Client {
         goal: String,
         category: Option<String>,
         measure: NewMeasure,
-    ) -> Answer {
+    ) -> Result<NewConcern, Problem> {
         let log = self.log(log)?;
         let title = text::TITLE.take(&title)?;
         let goal = text::GOAL.take(&goal)?;
@@ -74,7 +77,7 @@ impl Client {
         if let Some(journal) = self.journal_of(log) {
             self.edit(journal, |to| edit::list_concern(to, scope, &title))?;
         }
-        Ok(json!({"concern": scope.to_string(), "measure": measure_id}))
+        Ok(NewConcern { concern: scope.to_string(), measure: measure_id })
     }
 
     /// What a concern is founded on: card, authority and the `hold` grant; ours, and in force.
@@ -130,12 +133,12 @@ impl Client {
         to_hex(&self.random::<16>())
     }
 
-    pub(crate) fn measure_add(&mut self, concern: &str, measure: NewMeasure) -> Answer {
+    pub(crate) fn measure_add(&mut self, concern: &str, measure: NewMeasure) -> Result<OneMeasure, Problem> {
         let scope = self.concern(concern)?;
         let measure = self.new_measure(measure)?;
         let (id, author) = (measure.id.clone(), self.me()?.person);
         self.edit(scope, |to| edit::add_measure(to, author, &measure))?;
-        Ok(json!({"measure": id}))
+        Ok(OneMeasure { measure: id })
     }
 
     /// The concern in which a measure stands, and the measure's whole id.
@@ -166,7 +169,7 @@ impl Client {
     }
 
     /// F7: its author, within eight hours.
-    pub(crate) fn measure_edit(&mut self, measure: &str, text: String) -> Answer {
+    pub(crate) fn measure_edit(&mut self, measure: &str, text: String) -> Result<RewrittenMeasure, Problem> {
         let (scope, id) = self.measure(measure)?;
         let text = text::MEASURE.take(&text)?;
         let known = self.document(scope).map(|d| d.concern().measures).unwrap_or_default();
@@ -174,11 +177,15 @@ impl Client {
         self.edit(scope, |to| edit::rewrite_measure(to, &id, &text))?;
         // Whoever writes anew learns which words it replaces: another device's may have come since they were looked at.
         let replaced = known.into_iter().flat_map(|m| m.beside.into_iter().chain([m.text])).filter(|old| *old != text);
-        Ok(json!({"measure": id, "replaced": replaced.collect::<Vec<_>>()}))
+        Ok(RewrittenMeasure { measure: id, replaced: replaced.collect() })
     }
 
     /// F8: wrongly recorded (feilregistrert), replaced by a corrected one or ended.
-    pub(crate) fn measure_correct(&mut self, measure: &str, replacement: Option<NewMeasure>) -> Answer {
+    pub(crate) fn measure_correct(
+        &mut self,
+        measure: &str,
+        replacement: Option<NewMeasure>,
+    ) -> Result<OneMeasure, Problem> {
         let (scope, id) = self.measure(measure)?;
         let author = self.me()?.person;
         let replacement = replacement.map(|m| self.new_measure(m)).transpose()?;
@@ -189,11 +196,17 @@ impl Client {
             }
             edit::supersede_measure(to, &id, new.as_deref())
         })?;
-        Ok(json!({"measure": new.unwrap_or(id)}))
+        Ok(OneMeasure { measure: new.unwrap_or(id) })
     }
 
     /// G1: once. The family's word (G3) is a mark of its own, and the last one.
-    pub(crate) fn evaluate(&mut self, measure: &str, result: &str, text: String, family_agrees: bool) -> Answer {
+    pub(crate) fn evaluate(
+        &mut self,
+        measure: &str,
+        result: &str,
+        text: String,
+        family_agrees: bool,
+    ) -> Result<OneMeasure, Problem> {
         let (scope, id) = self.measure(measure)?;
         let result = Colour::from_word(result)
             .ok_or_else(|| Problem::caller(Cause::Result, "the result is green, yellow or red"))?;
@@ -208,7 +221,7 @@ impl Client {
                 edit::evaluate(to, author, &entry, &id, result, text.as_deref(), family_agrees)
             }
         })?;
-        Ok(json!({"measure": id}))
+        Ok(OneMeasure { measure: id })
     }
 
     fn role_in(&self, scope: ScopeId) -> Option<Role> {
@@ -219,7 +232,12 @@ impl Client {
         }
     }
 
-    pub(crate) fn glimpse(&mut self, concern: &str, text: String, file: Option<&NewAttachment>) -> Answer {
+    pub(crate) fn glimpse(
+        &mut self,
+        concern: &str,
+        text: String,
+        file: Option<&NewAttachment>,
+    ) -> Result<Written, Problem> {
         let scope = self.concern(concern)?;
         let text = text::GLIMPSE.take(&text)?;
         let (author, id, time) = (self.me()?.person, self.entry_id(), rfc3339(self.now));
@@ -228,15 +246,15 @@ impl Client {
         })
     }
 
-    pub(crate) fn comment(&mut self, concern: &str, text: String) -> Answer {
+    pub(crate) fn comment(&mut self, concern: &str, text: String) -> Result<Written, Problem> {
         let scope = self.concern(concern)?;
         let text = text::COMMENT.take(&text)?;
         let (author, id) = (self.me()?.person, self.entry_id());
         self.edit(scope, |to| edit::add_comment(to, author, &id, &text, None))?;
-        Ok(json!({"id": id}))
+        Ok(Written { id, attachment: None })
     }
 
-    pub(crate) fn note(&mut self, log: &str, text: String, file: Option<&NewAttachment>) -> Answer {
+    pub(crate) fn note(&mut self, log: &str, text: String, file: Option<&NewAttachment>) -> Result<Written, Problem> {
         let log = self.log(log)?;
         if self.card_of(log).and_then(|c| self.scopes.get(&c)).is_some_and(|s| s.standing == Standing::Withdrawn) {
             return Err(withdrawn());
@@ -249,7 +267,7 @@ impl Client {
     }
 
     /// Closes a concern: its chain takes no more content, everyone in it reads on.
-    pub(crate) fn concern_close(&mut self, concern: &str) -> Answer {
+    pub(crate) fn concern_close(&mut self, concern: &str) -> Result<ClosedConcern, Problem> {
         let scope = self.concern(concern)?;
         let state = self.scopes.get(&scope).map(|s| s.replica.state());
         let state =
@@ -265,24 +283,32 @@ impl Client {
         if let Some(journal) = self.journal_of(log) {
             self.edit_beside(journal, |to| edit::set_listed_state(to, scope, false));
         }
-        Ok(json!({"concern": scope.to_string(), "state": "closed"}))
+        Ok(ClosedConcern { concern: scope.to_string(), state: ConcernState::Closed })
     }
 
-    pub(crate) fn verify(&mut self, person: &str, number: Option<&str>) -> Answer {
-        let person = self.person(person)?;
+    /// The number that both sides read aloud.
+    pub(crate) fn comparison(&mut self, person: &str) -> Result<Comparison, Problem> {
+        let pin = self.acquaintance(self.person(person)?)?;
+        Ok(Comparison { person: pin.person.to_string(), number: self.number_with(&pin)? })
+    }
+
+    fn number_with(&self, pin: &Pin) -> Result<String, Problem> {
         let me = self.me()?;
+        let (ours, theirs) = ((me.person, &me.person_public()?), (pin.person, &pin.person_key));
+        Ok(stafett_protocol::code::comparison_number(ours, theirs))
+    }
+
+    /// The number as the other side read it: a key that it fits is compared from now on.
+    pub(crate) fn compare_keys(&mut self, person: &str, number: &str) -> Result<Compared, Problem> {
+        let person = self.person(person)?;
         let mut pin = self.acquaintance(person)?;
-        let ours =
-            stafett_protocol::code::comparison_number((me.person, &me.person_public()?), (pin.person, &pin.person_key));
-        let Some(number) = number else {
-            return Ok(json!({"person": person.to_string(), "number": ours}));
-        };
+        let ours = self.number_with(&pin)?;
         let digits = |s: &str| s.chars().filter(char::is_ascii_digit).collect::<String>();
         let matches = digits(number) == digits(&ours);
         if matches {
             pin.trust = people::Trust::Compared;
             people::save(&mut self.table, &pin);
         }
-        Ok(json!({"person": person.to_string(), "person_name": self.name_of(person), "matches": matches}))
+        Ok(Compared { person: person.to_string(), person_name: self.name_of(person), matches })
     }
 }

@@ -1,15 +1,15 @@
 //! The family's switch: requests made and answered, signatures, and what each does to the membership.
 
+use crate::answer;
+use crate::answer::{AnsweredRequest, AskedFamily, Consents, Decided, GrantedPart, Moment};
 use crate::client::input::{AccessWord, Cause, Problem, Who};
 use crate::client::keys::mail_key;
 use crate::client::log::request::request_id;
 use crate::client::log::{Words, custody_text};
 use crate::client::scope::Standing;
 use crate::client::scope::find::withdrawn;
-use crate::client::words::rfc3339;
-use crate::client::{Answer, Client, people};
+use crate::client::{Client, people};
 use crate::rows::Space;
-use serde_json::json;
 use stafett_protocol::codec::encode;
 use stafett_protocol::consent::{Access, Grantee, SignedGrant};
 use stafett_protocol::ids::{Hash, LogId, PersonId, ScopeId};
@@ -19,29 +19,15 @@ use stafett_protocol::signed::Signed;
 use stafett_protocol::state::{GrantStanding, ScopeState};
 use stafett_protocol::statement::Statement;
 
-pub(crate) fn access_word(access: Access) -> &'static str {
-    match access {
-        Access::Read => "read",
-        Access::Contribute => "contribute",
-        Access::Hold => "hold",
-        Access::Custody => "custody",
-    }
-}
-
-pub(crate) fn kind_word(kind: ScopeKind) -> &'static str {
-    match kind {
-        ScopeKind::Card => "card",
-        ScopeKind::Journal => "journal",
-        ScopeKind::Concern => "concern",
-        ScopeKind::Unit => "unit",
-        ScopeKind::Personal => "personal",
-    }
-}
-
 impl Client {
     /// Signs or refuses. For a log that exists the signature goes on the chain; for one that does not,
     /// by letter to whoever asked.
-    pub(crate) fn consent_answer(&mut self, prefix: &str, agree: bool, custody: bool) -> Answer {
+    pub(crate) fn consent_answer(
+        &mut self,
+        prefix: &str,
+        agree: bool,
+        custody: bool,
+    ) -> Result<AnsweredRequest, Problem> {
         let (key, mut received) = self.open_request(prefix, agree)?;
         let request = received.request.clone();
         if agree {
@@ -69,7 +55,8 @@ impl Client {
         self.write_letter(received.from, Content::ConsentAnswer(ConsentAnswer { log: request.log, requested, signed }));
         received.answer = if agree { 1 } else { 2 };
         self.table.write(Space::Mail, &key, encode(&received));
-        Ok(json!({"request": request_id(&request).to_string(), "state": if agree { "granted" } else { "refused" }}))
+        let state = if agree { Decided::Granted } else { Decided::Refused };
+        Ok(AnsweredRequest { request: request_id(&request).to_string(), state })
     }
 
     /// A guardian's answer to a request of ours: signatures are kept, and found the log once all are here.
@@ -120,7 +107,13 @@ impl Client {
     }
 
     /// Asks the family to let someone in, or widen.
-    pub(crate) fn access_request(&mut self, log: &str, who: &Who, scopes: &[String], access: AccessWord) -> Answer {
+    pub(crate) fn access_request(
+        &mut self,
+        log: &str,
+        who: &Who,
+        scopes: &[String],
+        access: AccessWord,
+    ) -> Result<AskedFamily, Problem> {
         let log = self.log(log)?;
         let card = self.member_card(log)?;
         self.audited(log)?;
@@ -174,7 +167,7 @@ impl Client {
         let Words { text, salt } = words;
         let request = ConsentRequest { log, draft: None, authority, grants, text, salt };
         self.send_request(&request)?;
-        Ok(json!({"request": request_id(&request).to_string()}))
+        Ok(AskedFamily { request: request_id(&request).to_string() })
     }
 
     /// To everyone who may sign now; to ourselves, where we are one of them.
@@ -225,7 +218,7 @@ impl Client {
         Ok(chosen)
     }
 
-    pub(crate) fn consent_list(&mut self, log: &str) -> Answer {
+    pub(crate) fn consent_list(&mut self, log: &str) -> Result<Consents, Problem> {
         let log = self.log(log)?;
         self.member_card(log)?;
         let mut consents = vec![];
@@ -233,19 +226,20 @@ impl Client {
             let (state, copies) = (s.replica.state(), s.kind() == ScopeKind::Concern);
             for fact in state.grants.iter().filter(|f| !copies || f.grant.scope == state.scope()) {
                 let waits = fact.standing(self.home_now()) == GrantStanding::Waiting;
-                consents.push(json!({
-                    "id": fact.id.to_string(),
-                    "grantee": self.grantee_name(&fact.grant.grantee),
-                    "scopes": [{"scope": state.scope().to_string(), "kind": kind_word(s.kind()), "title": self.scope_title(state.scope())}],
-                    "access": access_word(fact.grant.access),
-                    "expires": rfc3339(fact.grant.expires_at),
-                    "state": standing_word(fact.standing(self.home_now())),
-                    "missing": if waits { self.missing_signers(state, &fact.signers) } else { vec![] },
-                    "attested": !fact.attested.is_empty(),
-                }));
+                let (scope, title) = (state.scope().to_string(), self.scope_title(state.scope()));
+                consents.push(answer::Consent {
+                    id: fact.id.to_string(),
+                    grantee: self.grantee_name(&fact.grant.grantee),
+                    scopes: vec![GrantedPart { scope, kind: s.kind().into(), title }],
+                    access: fact.grant.access.into(),
+                    expires: Moment::at(fact.grant.expires_at),
+                    state: fact.standing(self.home_now()).into(),
+                    missing: if waits { self.missing_signers(state, &fact.signers) } else { vec![] },
+                    attested: !fact.attested.is_empty(),
+                });
             }
         }
-        Ok(json!({"consents": consents}))
+        Ok(Consents { consents })
     }
 
     fn missing_signers(&self, state: &ScopeState, signers: &[PersonId]) -> Vec<String> {
@@ -262,14 +256,5 @@ impl Client {
             Grantee::Unit(unit) => self.unit_name(unit.unit),
             Grantee::Person(p) => self.name_of(p.person),
         }
-    }
-}
-
-fn standing_word(standing: GrantStanding) -> &'static str {
-    match standing {
-        GrantStanding::Waiting => "waiting",
-        GrantStanding::InForce => "active",
-        GrantStanding::Withdrawn => "withdrawn",
-        GrantStanding::Expired => "expired",
     }
 }

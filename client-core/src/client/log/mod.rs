@@ -13,15 +13,15 @@ pub(crate) mod units;
 pub(crate) mod waiting;
 pub(crate) mod withdrawal;
 
+use crate::answer::{LogStatus, NewLog};
+use crate::client::Client;
 use crate::client::input::{Cause, Problem};
 use crate::client::people::{self, Pin};
 use crate::client::scope::Standing;
 use crate::client::scope::planned::Plan;
 use crate::client::words::{date, date_after, date_text};
-use crate::client::{Answer, Client};
 use crate::document::edit;
 use crate::rows::Space;
-use serde_json::json;
 use stafett_protocol::codec::encode;
 use stafett_protocol::consent::{Access, ConsentGrant, Grantee, Permit, UnitGrantee, text_hash};
 use stafett_protocol::credential::PersonKind;
@@ -38,7 +38,13 @@ const OLDEST_DAYS: i64 = 120 * 366;
 impl Client {
     /// A local draft and the request for consent: nothing readable about the child leaves the device but
     /// sealed to its guardians, and no log exists before they have signed (B1).
-    pub(crate) fn log_new(&mut self, child: String, born: String, guardians: &[String], level: u8) -> Answer {
+    pub(crate) fn log_new(
+        &mut self,
+        child: String,
+        born: String,
+        guardians: &[String],
+        level: u8,
+    ) -> Result<NewLog, Problem> {
         let employee = self.may_hold()?;
         if !(1..=3).contains(&level) {
             return Err(Problem::caller(Cause::Level, "a log has level 1, 2 or 3; on level 0 there is no log yet"));
@@ -96,8 +102,8 @@ impl Client {
         for guardian in &guardians {
             self.write_letter(guardian.person, Content::ConsentRequest(request.clone()));
         }
-        let same: Vec<String> = same.into_iter().map(|log| log.to_string()).collect();
-        Ok(json!({"log": log.to_string(), "status": "draft", "same_child": same}))
+        let same_child = same.into_iter().map(|log| log.to_string()).collect();
+        Ok(NewLog { log: log.to_string(), status: LogStatus::Draft, same_child })
     }
 
     /// Logs here, in use or drafted, of a child of this name and birth date.

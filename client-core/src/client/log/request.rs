@@ -1,15 +1,13 @@
 //! A request for consent as it lies with whoever signs: every key in it held to the one known here, judged anew each
 //! time by what this device knows, and shown whole, as it will bind.
 
+use crate::answer::{self, AskedPart, Authority, Moment, Name, Named, Requests, Verified};
+use crate::client::Client;
 use crate::client::input::{Cause, Problem};
 use crate::client::keys::mail_key;
-use crate::client::log::consent::{access_word, kind_word};
 use crate::client::people::{self, NameBy};
 use crate::client::scope::find::withdrawn;
-use crate::client::words::rfc3339;
-use crate::client::{Answer, Client};
 use crate::rows::Space;
-use serde_json::{Value, json};
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
 use stafett_protocol::consent::{Access, Grantee, text_hash};
 use stafett_protocol::credential::PersonKind;
@@ -204,17 +202,17 @@ impl Client {
         Ok(())
     }
 
-    pub(crate) fn consent_pending(&mut self) -> Answer {
+    pub(crate) fn consent_pending(&self) -> Requests {
         let open = self.requests().into_iter().filter(|(_, r)| r.answer == 0);
-        let requests: Vec<Value> = open.map(|(id, r)| self.request_view(id, &r)).collect();
+        let requests = open.map(|(id, r)| self.request_view(id, &r)).collect();
         // A no can become a yes as long as there is something to say yes to.
         let still = |r: &Received| r.answer == 2 && self.check_request(r.from, &r.request).is_ok();
         let refused = self.requests().into_iter().filter(|(_, r)| still(r));
-        let refused: Vec<Value> = refused.map(|(id, r)| self.request_view(id, &r)).collect();
-        Ok(json!({"requests": requests, "refused": refused, "taken_back": self.taken_back_view()}))
+        let refused = refused.map(|(id, r)| self.request_view(id, &r)).collect();
+        Requests { requests, refused, taken_back: self.taken_back_view() }
     }
 
-    fn request_view(&self, id: Hash, received: &Received) -> Value {
+    fn request_view(&self, id: Hash, received: &Received) -> answer::Request {
         let request = &received.request;
         let first = request.grants.first();
         // Our own names of unit and concern where we have them; the asker's words only where we have not.
@@ -226,12 +224,12 @@ impl Client {
             .map(|g| own_name(&g.grant.grantee).unwrap_or_else(|| people::clean(&g.grantee_name)))
             .unwrap_or_default();
         let key = first.map(|g| grantee_key(&g.grant.grantee));
-        let trust = key.map(|(person, key)| self.key_trust(person, &key)).unwrap_or_default();
+        let trust = key.map_or(Verified::Unknown, |(person, key)| self.key_trust(person, &key));
         let leader = first.and_then(|g| match g.grant.grantee {
             Grantee::Unit(unit) => Some(self.person_view(unit.leader, &unit.leader_key, None)),
             Grantee::Person(_) => None,
         });
-        let scopes: Vec<Value> = request
+        let scopes = request
             .grants
             .iter()
             .map(|g| {
@@ -239,8 +237,7 @@ impl Client {
                     .filter(|t| !t.is_empty())
                     .unwrap_or_else(|| g.scope_title.clone());
                 let kind = self.scopes.get(&g.grant.scope).map_or(g.kind, crate::client::scope::Scope::kind);
-                json!({"scope": g.grant.scope.to_string(), "kind": kind_word(kind), "title": title,
-                    "access": access_word(g.grant.access)})
+                AskedPart { scope: g.grant.scope.to_string(), kind: kind.into(), title, access: g.grant.access.into() }
             })
             .collect();
         // On the card everyone only reads; what is asked for is the most that any of the parts gives.
@@ -248,24 +245,24 @@ impl Client {
         let widest = asked().filter(|a| *a != Access::Custody).max().or_else(|| asked().max());
         let problem = self.check_request(received.from, request).err().map(|p| p.code);
         let moves_to = request.grants.iter().find_map(|g| g.grant.moves_to).map(|m| format!("{m:04}"));
-        json!({
-            "request": id.to_string(),
-            "log": request.log.to_string(),
-            "child": self.child_asked_for(request),
-            "from": self.name_of(received.from),
-            "from_verified": self.person_trust(received.from),
-            "grantee": grantee,
-            "grantee_verified": trust,
-            "leader": leader,
-            "scopes": scopes,
-            "access": widest.map(access_word),
-            "expires": first.map(|g| rfc3339(g.grant.expires_at)),
-            "moves_to": moves_to,
-            "authority": self.authority_view(request),
-            "problem": problem,
-            "answered": self.signers_of(request),
-            "text": request.text,
-        })
+        answer::Request {
+            request: id.to_string(),
+            log: request.log.to_string(),
+            child: self.child_asked_for(request),
+            from: self.name_of(received.from),
+            from_verified: self.person_trust(received.from),
+            grantee,
+            grantee_verified: trust,
+            leader,
+            scopes,
+            access: widest.map(Into::into),
+            expires: first.map(|g| Moment::at(g.grant.expires_at)),
+            moves_to,
+            authority: self.authority_view(request),
+            problem,
+            answered: self.signers_of(request),
+            text: request.text.clone(),
+        }
     }
 
     /// Who has said yes already, as far as the log's own chains tell it.
@@ -287,7 +284,7 @@ impl Client {
     }
 
     /// Who will decide, as the signature binds it.
-    fn authority_view(&self, request: &ConsentRequest) -> Value {
+    fn authority_view(&self, request: &ConsentRequest) -> Authority {
         let authority = &request.authority;
         let called = |person: PersonId| {
             let drafted = request.draft.iter().flat_map(|d| &d.guardians).find(|g| g.person == person);
@@ -295,21 +292,26 @@ impl Client {
         };
         let view = |p: &AuthorityPerson| self.person_view(p.person, &p.key, called(p.person));
         let from = Some(authority.youth_from).filter(|from| *from != 0 && authority.child.is_some());
-        json!({
-            "guardians": authority.guardians.iter().map(view).collect::<Vec<_>>(),
-            "quorum": authority.quorum,
-            "of": authority.guardians.len(),
-            "child": authority.child.as_ref().map(view),
-            "youth_from": from.map(rfc3339),
-        })
+        Authority {
+            guardians: authority.guardians.iter().map(view).collect(),
+            quorum: authority.quorum,
+            of: authority.guardians.len(),
+            child: authority.child.as_ref().map(view),
+            youth_from: from.map(Moment::at),
+        }
     }
 
     /// A person as known here, with the trust of this very key; and what the letter calls them, where that is another
     /// name than the one known.
-    fn person_view(&self, person: PersonId, key: &PublicKey, called: Option<String>) -> Value {
-        let name = self.name_of(person);
-        let called = called.filter(|called| !called.is_empty() && *called != name);
-        json!({"person": person.to_string(), "name": name, "called": called, "verified": self.key_trust(person, key)})
+    fn person_view(&self, person: PersonId, key: &PublicKey, called: Option<String>) -> Named {
+        let name = self.known_name(person);
+        let called = called.filter(|called| !called.is_empty() && Some(called) != name.as_ref());
+        Named {
+            person: person.to_string(),
+            name: Name::of(person, name),
+            called,
+            verified: self.key_trust(person, key),
+        }
     }
 
     /// A key that somebody gives for a person is the one that is known here. Where none is, the person's id must come
@@ -337,16 +339,16 @@ impl Client {
     }
 
     /// How this key of a person is believed here. Another key than the pinned one never shares its trust.
-    fn key_trust(&self, person: PersonId, key: &PublicKey) -> &'static str {
+    fn key_trust(&self, person: PersonId, key: &PublicKey) -> Verified {
         if self.me.as_ref().is_some_and(|m| m.person == person && m.person_public().is_ok_and(|own| own == *key)) {
-            return "self";
+            return Verified::Myself;
         }
         let pin = people::pin(&self.table, person).filter(|p| p.person_key == *key);
-        pin.map_or("unknown", |p| p.trust.word())
+        pin.map_or(Verified::Unknown, |p| p.trust.into())
     }
 
-    fn person_trust(&self, person: PersonId) -> &'static str {
-        self.known_key(person).map_or("unknown", |key| self.key_trust(person, &key))
+    fn person_trust(&self, person: PersonId) -> Verified {
+        self.known_key(person).map_or(Verified::Unknown, |key| self.key_trust(person, &key))
     }
 
     /// Names that the asker used of whom nobody else has named, once this person has agreed to them.

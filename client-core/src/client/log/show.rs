@@ -1,11 +1,14 @@
-//! What people are shown: plain JSON with keys that scripts rely on.
+//! What people are shown of logs, concerns, people and units.
 
+use crate::answer;
+use crate::answer::{
+    Access, AddedUnit, Arena, Concern, ConcernLine, ConcernState, Evaluation, Group, Log, LogLine, LogList, LogShown,
+    LogStatus, Measure, MeasureState, Moment, Participant, People, Person, Remark, Responsible, Unit, Units, Verified,
+};
 use crate::client::input::{Cause, Problem};
 use crate::client::scope::Standing;
-use crate::client::words::{kind_word, rfc3339, role_word};
-use crate::client::{Answer, Client, people};
+use crate::client::{Client, people};
 use crate::document::view::{Entry, GlimpseView, MeasureView};
-use serde_json::{Value, json};
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::ids::{LogId, Municipality, PersonId, ScopeId};
 use stafett_protocol::membership::{Role, ScopeKind};
@@ -26,11 +29,16 @@ impl Client {
         }
     }
 
-    pub(crate) fn people_list(&mut self, unit: Option<&str>) -> Answer {
+    pub(crate) fn people_list(&mut self, unit: Option<&str>) -> Result<People, Problem> {
         let unit = unit.map(|u| self.unit(u)).transpose()?.map(|u| u.unit);
         let me = self.me()?;
-        let own = json!({"person": me.person.to_string(), "name": me.name, "unit": me.unit.as_ref().map(|u| u.unit.to_string()),
-            "role": me.kind().map(kind_word), "verified": "self"});
+        let own = Person {
+            person: me.person.to_string(),
+            name: answer::Name::of(me.person, Some(me.name.clone())),
+            unit: me.unit.as_ref().map(|u| u.unit.to_string()),
+            role: me.kind().map(Into::into),
+            verified: Verified::Myself,
+        };
         let mut people = vec![];
         if unit.is_none() || me.unit.as_ref().map(|u| u.unit) == unit {
             people.push(own);
@@ -42,11 +50,16 @@ impl Client {
             // C7: employees of other services are found through a consent, not in a search; leaders stand for their unit.
             let colleague = pin.unit.is_none() || pin.unit == me.unit.as_ref().map(|u| u.unit);
             if colleague || pin.kind == PersonKind::Leader || self.shares_log(pin.person) {
-                people.push(json!({"person": pin.person.to_string(), "name": self.name_of(pin.person), "unit": pin.unit.map(|u| u.to_string()),
-                    "role": kind_word(pin.kind), "verified": pin.trust.word()}));
+                people.push(Person {
+                    person: pin.person.to_string(),
+                    name: self.called(pin.person),
+                    unit: pin.unit.map(|u| u.to_string()),
+                    role: Some(pin.kind.into()),
+                    verified: pin.trust.into(),
+                });
             }
         }
-        Ok(json!({"people": people}))
+        Ok(People { people })
     }
 
     fn shares_log(&self, person: PersonId) -> bool {
@@ -56,101 +69,112 @@ impl Client {
     }
 
     /// The units that are known here, of one municipality or of all.
-    pub(crate) fn unit_list(&mut self, of: Option<Municipality>) -> Answer {
-        let units: Vec<Value> = self
+    pub(crate) fn unit_list(&self, of: Option<Municipality>) -> Units {
+        let units = self
             .known_units()
             .into_iter()
             .map(|u| (self.unit_home(u.unit), u))
             .filter(|(home, _)| of.is_none_or(|of| of == *home))
-            .map(|(home, u)| {
-                json!({"unit": u.unit.to_string(), "name": u.name, "kind": u.kind, "leader": u.leader.map(|l| l.to_string()),
-                    "municipality": format!("{home:04}")})
+            .map(|(home, u)| Unit {
+                unit: u.unit.to_string(),
+                name: u.name,
+                kind: u.kind.into(),
+                leader: u.leader.map(|l| l.to_string()),
+                municipality: format!("{home:04}"),
             })
             .collect();
-        Ok(json!({"units": units}))
+        Units { units }
     }
 
-    pub(crate) fn unit_add(&mut self, name: String, kind: String) -> Answer {
+    pub(crate) fn unit_add(&mut self, name: String, kind: String) -> Result<AddedUnit, Problem> {
         if self.me()?.kind() != Some(PersonKind::Administrator) {
             return Err(Problem::rule(Cause::NotYours, "the municipality's administrator adds units"));
         }
         let (name, kind) = (text::UNIT.take(&name)?, text::UNIT_KIND.take(&kind)?);
         self.queue_request(&Request::AddUnit(NewUnit { name, kind }));
-        Ok(json!({"queued": true}))
+        Ok(AddedUnit { queued: true })
     }
 
-    pub(crate) fn log_list(&mut self) -> Answer {
-        let logs: Vec<Value> = self
+    pub(crate) fn log_list(&self) -> LogList {
+        let logs = self
             .logs()
             .into_iter()
             .map(|log| {
                 let (status, holder, home) = self.log_status(log);
-                let card = self.card_of(log).filter(|_| status != "withdrawn").and_then(|card| self.document(card));
+                let card =
+                    self.card_of(log).filter(|_| status != LogStatus::Withdrawn).and_then(|card| self.document(card));
                 let child = card.map(|document| document.card().child_name).filter(|name| !name.is_empty());
-                json!({"log": log.to_string(), "status": status, "child": child,
-                    "holder": holder.map(|h| h.to_string()), "holder_name": holder.map(|h| self.name_of(h)), "home": home})
+                let (holder, holder_name) = (holder.map(|h| h.to_string()), holder.map(|h| self.name_of(h)));
+                LogLine { log: log.to_string(), status, child, holder, holder_name, home }
             })
             .collect();
-        Ok(json!({"logs": logs}))
+        LogList { logs }
     }
 
-    fn log_status(&self, log: LogId) -> (&'static str, Option<PersonId>, Option<String>) {
+    fn log_status(&self, log: LogId) -> (LogStatus, Option<PersonId>, Option<String>) {
         let number = self.me.as_ref().map(|m| format!("{:04}", m.number()));
         let card = self.card_of(log);
         match card.and_then(|c| self.scopes.get(&c)) {
-            None if card.is_some() => ("waiting", self.me.as_ref().map(|m| m.person), number),
-            None => ("withdrawn", None, None),
+            None if card.is_some() => (LogStatus::Waiting, self.me.as_ref().map(|m| m.person), number),
+            None => (LogStatus::Withdrawn, None, None),
             Some(s) => {
                 let state = s.replica.state();
                 let word = match (s.standing, state.status_at(self.home_now())) {
-                    _ if self.keeps_archive(log) => "archived",
-                    (Standing::Withdrawn, _) | (_, Status::Withdrawn) => "withdrawn",
-                    _ if self.scopes_in(log).any(|scope| self.has_two_histories(scope)) => "stopped",
-                    (_, Status::Active) => "active",
-                    (_, Status::Dormant) => "dormant",
-                    (_, Status::Closed) => "passive",
+                    _ if self.keeps_archive(log) => LogStatus::Archived,
+                    (Standing::Withdrawn, _) | (_, Status::Withdrawn) => LogStatus::Withdrawn,
+                    _ if self.scopes_in(log).any(|scope| self.has_two_histories(scope)) => LogStatus::Stopped,
+                    (_, Status::Active) => LogStatus::Active,
+                    (_, Status::Dormant) => LogStatus::Dormant,
+                    (_, Status::Closed) => LogStatus::Passive,
                 };
                 (word, state.holder().map(|h| h.person), Some(format!("{:04}", state.membership.home)))
             }
         }
     }
 
-    pub(crate) fn log_show(&mut self, log: &str) -> Answer {
+    pub(crate) fn log_show(&mut self, log: &str) -> Result<LogShown, Problem> {
         let log = self.log(log)?;
         let card = self.card_of(log).ok_or_else(crate::client::scope::find::withdrawn)?;
         if self.keeps_archive(log) {
-            return Ok(self.archived_log(log));
+            return Ok(LogShown::Archived(self.archived_log(log)));
         }
         if self.scopes.contains_key(&card) {
             self.member_card(log)?;
         }
         let (status, holder, home) = self.log_status(log);
         let view = self.document(card).map(|d| d.card()).ok_or_else(crate::client::scope::find::withdrawn)?;
-        Ok(json!({
-            "log": log.to_string(),
-            "status": status,
-            "child": view.child_name,
-            "born": view.born,
-            "level": view.level,
-            "beside": self.document(card).map(|d| d.beside("log", None)),
-            "holder": holder.map(|h| h.to_string()),
-            "holder_name": holder.map(|h| self.name_of(h)),
-            "holder_verified": self.holder_known(card).unwrap_or("municipality"),
-            "home": home,
-            "answers": self.answers(log),
-            "participants": self.participants(log, card),
-            "concerns": self.concerns(log),
-            "notes": self.notes(log),
-            "attachments": self.scopes_of(log, ScopeKind::Journal).into_iter().flat_map(|j| self.attachments_of(j)).collect::<Vec<_>>(),
-            "handovers": self.handovers(&view),
-            "offers": self.offers(Some(log)),
-            "pending": self.pending(log),
-            "quarantined": self.quarantined(log),
-            "audited": self.scopes.values().filter(|s| s.replica.state().log() == log).all(|s| s.unaudited.is_none()),
-        }))
+        let mut in_log = self.scopes.values().filter(|s| s.replica.state().log() == log);
+        let audited = in_log.all(|s| s.unaudited.is_none());
+        let journals = self.scopes_of(log, ScopeKind::Journal).into_iter();
+        // Whoever drafts a log will hold it, before there is a chain that says so.
+        let own = self.me.as_ref().is_some_and(|me| Some(me.person) == holder);
+        let unknown = if own { Verified::Myself } else { Verified::Municipality };
+        let holder_verified = self.holder_known(card).unwrap_or(unknown);
+        Ok(LogShown::Here(Box::new(Log {
+            log: log.to_string(),
+            status,
+            level: view.level,
+            beside: self.document(card).map(|d| d.beside("log", None)),
+            holder: holder.map(|h| h.to_string()),
+            holder_name: holder.map(|h| self.name_of(h)),
+            holder_verified,
+            home,
+            answers: self.answers(log),
+            participants: self.participants(log, card),
+            concerns: self.concerns(log),
+            notes: self.notes(log),
+            attachments: journals.flat_map(|journal| self.attachments_of(journal)).collect(),
+            handovers: self.handovers(&view),
+            offers: self.offers(Some(log)),
+            pending: self.pending(log),
+            quarantined: self.quarantined(log),
+            audited,
+            child: view.child_name,
+            born: view.born.into(),
+        })))
     }
 
-    fn participants(&self, log: LogId, card: ScopeId) -> Vec<Value> {
+    fn participants(&self, log: LogId, card: ScopeId) -> Vec<Participant> {
         let Some(state) = self.scopes.get(&card).map(|s| s.replica.state()) else {
             return vec![];
         };
@@ -174,123 +198,139 @@ impl Client {
                 let acts = others.iter().filter_map(|s| s.membership.member(m.person)).any(|o| o.role == Role::Actor);
                 let role = if acts && m.role == Role::Reader { Role::Actor } else { m.role };
                 let access = match role {
-                    Role::Holder => "hold",
-                    Role::Custodian => "custody",
-                    Role::Reader | Role::Archivist => "read",
-                    _ => "contribute",
+                    Role::Holder => Access::Hold,
+                    Role::Custodian => Access::Custody,
+                    Role::Reader | Role::Archivist => Access::Read,
+                    _ => Access::Contribute,
                 };
                 let unit = pin
                     .as_ref()
                     .and_then(|p| p.unit)
                     .or_else(|| self.me.as_ref().filter(|_| own).and_then(|me| me.unit.as_ref().map(|u| u.unit)))
                     .or_else(|| state.grant(&m.basis).and_then(|g| g.grant.grantee.unit()).map(|u| u.unit));
-                json!({
-                    "person": m.person.to_string(),
-                    "name": self.name_of(m.person),
-                    "unit": unit.map(|u| self.unit_name(u)),
-                    "role": role_word(role),
-                    "access": access,
-                    "scopes": scopes,
-                    "verified": if own { "self" } else { pin.map_or("municipality", |p| p.trust.word()) },
-                })
+                let pinned = || pin.map_or(Verified::Municipality, |p| p.trust.into());
+                Participant {
+                    person: m.person.to_string(),
+                    name: self.called(m.person),
+                    unit: unit.map(|u| self.unit_name(u)),
+                    role: role.into(),
+                    access,
+                    scopes,
+                    verified: if own { Verified::Myself } else { pinned() },
+                }
             })
             .collect()
     }
 
-    pub(crate) fn concerns(&self, log: LogId) -> Vec<Value> {
+    pub(crate) fn concerns(&self, log: LogId) -> Vec<ConcernLine> {
         self.scopes_of(log, ScopeKind::Concern)
             .into_iter()
             .filter(|s| self.scopes.get(s).is_none_or(|s| s.standing != Standing::Withdrawn))
             .filter_map(|scope| {
-                let view = self.document(scope)?.concern();
-                Some(json!({"concern": scope.to_string(), "title": view.title, "state": self.concern_state(scope)}))
+                let title = self.document(scope)?.concern().title;
+                Some(ConcernLine { concern: scope.to_string(), title, state: self.concern_state(scope) })
             })
             .collect()
     }
 
-    fn concern_state(&self, scope: ScopeId) -> &'static str {
+    fn concern_state(&self, scope: ScopeId) -> ConcernState {
         match self.scopes.get(&scope).map(|s| (s.standing, s.replica.state().status_at(self.home_now()))) {
-            None => "draft",
-            Some((Standing::Joining, _)) => "joining",
-            Some((Standing::Halted, _)) => "halted",
-            Some(_) if self.has_two_histories(scope) => "stopped",
-            Some((_, Status::Closed)) => "closed",
-            Some((_, Status::Dormant)) => "dormant",
-            Some((_, Status::Withdrawn)) | Some((Standing::Withdrawn, _)) => "withdrawn",
-            Some((_, Status::Active)) => "open",
+            None => ConcernState::Draft,
+            Some((Standing::Joining, _)) => ConcernState::Joining,
+            Some((Standing::Halted, _)) => ConcernState::Halted,
+            Some(_) if self.has_two_histories(scope) => ConcernState::Stopped,
+            Some((_, Status::Closed)) => ConcernState::Closed,
+            Some((_, Status::Dormant)) => ConcernState::Dormant,
+            Some((_, Status::Withdrawn)) | Some((Standing::Withdrawn, _)) => ConcernState::Withdrawn,
+            Some((_, Status::Active)) => ConcernState::Open,
         }
     }
 
-    fn notes(&self, log: LogId) -> Vec<Value> {
+    fn notes(&self, log: LogId) -> Vec<answer::Entry> {
         let journals = self.scopes_of(log, ScopeKind::Journal).into_iter().filter_map(|j| self.document(j));
         journals.flat_map(|j| j.journal().notes).map(|note| self.entry_view(&note)).collect()
     }
 
-    pub(crate) fn concern_show(&mut self, concern: &str) -> Answer {
+    pub(crate) fn concern_show(&mut self, concern: &str) -> Result<Concern, Problem> {
         let scope = self.concern(concern)?;
         let view = self.document(scope).map(|d| d.concern()).ok_or_else(crate::client::scope::find::withdrawn)?;
-        let measures: Vec<Value> = view.measures.iter().map(|m| self.measure_view(m)).collect();
-        let glimpses: Vec<Value> = view.glimpses.iter().map(|g| self.glimpse_view(g)).collect();
-        let comments: Vec<Value> = view.comments.iter().map(|comment| self.entry_view(comment)).collect();
         let arenas: Vec<&str> =
             view.measures.iter().filter(|m| m.superseded.is_none()).map(|m| m.arena.as_str()).collect();
         // F1: one in the service, one at home, one the child is responsible for.
-        let missing: Vec<&str> = ["service", "home", "child"].into_iter().filter(|a| !arenas.contains(a)).collect();
-        Ok(json!({
-            "concern": scope.to_string(),
-            "title": view.title,
-            "category": view.category,
-            "goal": view.goal_text(),
-            "state": self.concern_state(scope),
-            "audited": self.scopes.get(&scope).is_none_or(|s| s.unaudited.is_none()),
-            "measures": measures,
-            "missing_arenas": missing,
-            "glimpses": glimpses,
-            "attachments": self.attachments_of(scope),
-            "comments": comments,
-        }))
+        let missing = Arena::ALL.iter().copied().filter(|arena| !arenas.contains(&arena.word()));
+        Ok(Concern {
+            concern: scope.to_string(),
+            goal: view.goal_text().to_owned(),
+            state: self.concern_state(scope),
+            audited: self.scopes.get(&scope).is_none_or(|s| s.unaudited.is_none()),
+            measures: view.measures.iter().map(|m| self.measure_view(m)).collect(),
+            missing_arenas: missing.collect(),
+            glimpses: view.glimpses.iter().map(|g| self.glimpse_view(g)).collect(),
+            attachments: self.attachments_of(scope),
+            comments: view.comments.iter().map(|comment| self.entry_view(comment)).collect(),
+            title: view.title,
+            category: view.category,
+        })
     }
 
-    fn measure_view(&self, m: &MeasureView) -> Value {
+    fn measure_view(&self, m: &MeasureView) -> Measure {
         // Where nobody else has evaluated it, the family's own word is what there is.
         let (counts, family) = match (&m.evaluation, m.marks.split_last()) {
             (None, Some((last, before))) => (Some(last), before),
             (evaluation, _) => (evaluation.as_ref(), m.marks.as_slice()),
         };
         let state = match (&m.superseded, counts, m.parked) {
-            (Some(_), _, _) => "superseded",
-            (_, Some(_), _) => "evaluated",
-            (_, _, true) => "parked",
-            _ => "active",
+            (Some(_), _, _) => MeasureState::Superseded,
+            (_, Some(_), _) => MeasureState::Evaluated,
+            (_, _, true) => MeasureState::Parked,
+            _ => MeasureState::Active,
         };
-        let responsible = m.responsible.parse::<PersonId>().map_or_else(|_| m.responsible.clone(), |p| self.name_of(p));
-        let said = |e: &Entry| {
-            json!({"result": e.text("result"), "text": e.text("text"), "by": e.author.map(|a| self.name_of(a)),
-                "time": e.received_ms.map(rfc3339)})
+        let responsible = match (m.responsible.as_str(), m.responsible.parse::<PersonId>()) {
+            ("family", _) => Responsible::Group(Group::Family),
+            ("child", _) => Responsible::Group(Group::Child),
+            (_, Ok(person)) => Responsible::Person(self.name_of(person)),
+            (other, Err(_)) => Responsible::Person(other.to_owned()),
         };
-        let evaluation = counts.map(said).map(|mut evaluation| {
-            if let Some(fields) = evaluation.as_object_mut() {
-                fields.insert("family_agrees".to_owned(), json!(m.family_agrees));
-            }
-            evaluation
-        });
-        let beside = Some(&m.beside).filter(|beside| !beside.is_empty());
-        json!({"measure": m.id, "text": m.text, "beside": beside, "arena": m.arena, "responsible": responsible,
-            "due": m.due, "state": state, "evaluation": evaluation, "family_agrees": m.family_agrees,
-            "remarks": m.remarks.iter().map(said).collect::<Vec<_>>(),
-            "family": family.iter().map(said).collect::<Vec<_>>(),
-            "author": m.author.map(|a| self.name_of(a)), "time": m.received_ms.map(rfc3339)})
+        let said = |e: &Entry| Remark {
+            result: e.text("result").map(Into::into),
+            text: e.text("text"),
+            by: e.author.map(|a| self.name_of(a)),
+            time: e.received_ms.map(Moment::at),
+        };
+        Measure {
+            measure: m.id.clone(),
+            text: m.text.clone(),
+            beside: Some(m.beside.clone()).filter(|beside| !beside.is_empty()),
+            arena: m.arena.clone().into(),
+            responsible,
+            due: m.due.clone().map(Into::into),
+            state,
+            evaluation: counts.map(|e| Evaluation { said: said(e), family_agrees: m.family_agrees }),
+            family_agrees: m.family_agrees,
+            remarks: m.remarks.iter().map(said).collect(),
+            family: family.iter().map(said).collect(),
+            author: m.author.map(|a| self.name_of(a)),
+            time: m.received_ms.map(Moment::at),
+        }
     }
 
     /// A note or comment: whose, since when, what.
-    fn entry_view(&self, e: &Entry) -> Value {
-        json!({"id": e.id, "author": e.author.map(|a| self.name_of(a)), "text": e.text("text"),
-            "time": e.received_ms.map(rfc3339)})
+    fn entry_view(&self, e: &Entry) -> answer::Entry {
+        answer::Entry {
+            id: e.id.clone(),
+            author: e.author.map(|a| self.name_of(a)),
+            text: e.text("text"),
+            time: e.received_ms.map(Moment::at),
+        }
     }
 
-    fn glimpse_view(&self, g: &GlimpseView) -> Value {
-        let time = g.received_ms.map(rfc3339).or_else(|| g.claimed_time.clone());
-        json!({"id": g.id, "author": g.author.map(|a| self.name_of(a)), "time": time, "text": g.text})
+    fn glimpse_view(&self, g: &GlimpseView) -> answer::Entry {
+        answer::Entry {
+            id: g.id.clone(),
+            author: g.author.map(|a| self.name_of(a)),
+            text: Some(g.text.clone()),
+            time: g.received_ms.map(Moment::at).or_else(|| g.claimed_time.clone().map(Into::into)),
+        }
     }
 
     /// Nothing is granted or exported on a checkpoint's word.

@@ -1,12 +1,11 @@
 //! Requests that their asker has taken back: nothing is signed for them any more, and whoever was asked is told so.
 
+use crate::answer::{Moment, RequestTakenBack};
 use crate::client::input::{Cause, Problem};
 use crate::client::keys::mail_key;
 use crate::client::log::request::Received;
-use crate::client::words::rfc3339;
 use crate::client::{Client, people};
 use crate::rows::Space;
-use serde_json::{Value, json};
 use stafett_protocol::codec::encode;
 use stafett_protocol::ids::{Hash, Millis, PersonId};
 use stafett_protocol::letter::TakenBack;
@@ -45,12 +44,15 @@ impl Client {
     }
 
     /// For the list of what is asked: what was, not long ago.
-    pub(crate) fn taken_back_view(&self) -> Vec<Value> {
+    pub(crate) fn taken_back_view(&self) -> Vec<RequestTakenBack> {
         let view = |(id, received): (Hash, Received)| {
             let at = self.table.read(Space::Mail, &taken_back_key(&id))?.try_into().ok().map(Millis::from_be_bytes)?;
-            (self.now < at.saturating_add(SHOWN_MILLIS)).then(|| {
-                json!({"request": id.to_string(), "log": received.request.log.to_string(),
-                    "child": self.child_asked_for(&received.request), "by": self.name_of(received.from), "at": rfc3339(at)})
+            (self.now < at.saturating_add(SHOWN_MILLIS)).then(|| RequestTakenBack {
+                request: id.to_string(),
+                log: received.request.log.to_string(),
+                child: self.child_asked_for(&received.request),
+                by: self.name_of(received.from),
+                at: Moment::at(at),
             })
         };
         self.taken_back().filter_map(view).collect()

@@ -1,15 +1,15 @@
 //! Units as grantees: who stands for one, the notice of a grant, and the leader's word on who acts for it.
 
+use crate::answer::{Assigned, Units};
 use crate::client::input::{Cause, Problem, Who};
 use crate::client::keys::mail_key;
 use crate::client::people::{NameBy, Trust};
 use crate::client::scope::Standing;
 use crate::client::scope::find::withdrawn;
 use crate::client::scope::home::interest_key;
-use crate::client::{Answer, Client, people};
+use crate::client::{Client, people};
 use crate::document::edit;
 use crate::rows::Space;
-use serde_json::json;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::consent::{
     Access, EmployeeEnd, Grantee, Permit, PersonGrantee, SignedEmployeeEnd, UnitAssignment, UnitGrantee, Voucher,
@@ -179,7 +179,7 @@ impl Client {
     }
 
     /// A leader says who acts for the granted unit: signed, by letter to the holder.
-    pub(crate) fn unit_assign(&mut self, log: &str, person: &str, scopes: &[String]) -> Answer {
+    pub(crate) fn unit_assign(&mut self, log: &str, person: &str, scopes: &[String]) -> Result<Assigned, Problem> {
         let notices = self.notices(log)?;
         let person = self.person(person)?;
         let me = self.me()?;
@@ -232,12 +232,12 @@ impl Client {
             let assignment = Assignment { log, person_name, employee: employee.clone(), assignments };
             self.write_letter(holder, Content::Assignment(assignment));
         }
-        Ok(json!({"log": notices.first().map(|n| n.log.to_string()), "person": person.to_string()}))
+        Ok(Assigned { log: notices.first().map(|n| n.log.to_string()), person: person.to_string() })
     }
 
     /// Ends an employee's part. The leader has no leaf: the signed end goes to the holder by letter, whose
     /// client puts it on the chain.
-    pub(crate) fn unit_unassign(&mut self, log: &str, person: &str) -> Answer {
+    pub(crate) fn unit_unassign(&mut self, log: &str, person: &str) -> Result<Assigned, Problem> {
         let notices = self.notices(log)?;
         let person = self.person(person)?;
         let me = self.me()?;
@@ -268,11 +268,11 @@ impl Client {
                 "no consent for your unit in that log is known here; sync first",
             ));
         }
-        Ok(json!({"log": log, "person": person.to_string()}))
+        Ok(Assigned { log, person: person.to_string() })
     }
 
     /// Asks for another municipality's units with every sync from now on; answers what is known so far.
-    pub(crate) fn units_of(&mut self, municipality: &str) -> Answer {
+    pub(crate) fn units_of(&mut self, municipality: &str) -> Result<Units, Problem> {
         let known: Vec<Municipality> = self.me()?.trusted().0.iter().map(|m| m.number).collect();
         let wanted = municipality.trim().parse().ok().filter(|n| known.contains(n));
         let wanted: Municipality = wanted.ok_or_else(|| {
@@ -284,7 +284,7 @@ impl Client {
         if wanted != self.own_number() && !self.is_interested(wanted) {
             self.table.write(Space::State, &interest_key(wanted), vec![]);
         }
-        self.unit_list(Some(wanted))
+        Ok(self.unit_list(Some(wanted)))
     }
 
     /// A leader's word on who acts for a granted unit, kept until the grant lets the person in.

@@ -1,14 +1,15 @@
 //! What of a log waits here, and what was not taken in: with the reason, so that no edit vanishes.
 
+use crate::answer::{Pending, Quarantined};
 use crate::client::Client;
+use crate::client::scope::kept::Kept;
 use crate::rows::Space;
-use serde_json::{Value, json};
-use stafett_protocol::ids::{LogId, PersonId, ScopeId};
+use stafett_protocol::ids::{LogId, PersonId, ScopeId, to_hex};
 use stafett_protocol::membership::ScopeKind;
 
 impl Client {
     /// What waits here, and edits that were refused and are kept as drafts with the reason.
-    pub(crate) fn pending(&self, log: LogId) -> Vec<Value> {
+    pub(crate) fn pending(&self, log: LogId) -> Vec<Pending> {
         let scopes: Vec<ScopeId> = [ScopeKind::Card, ScopeKind::Journal, ScopeKind::Concern]
             .into_iter()
             .flat_map(|k| self.scopes_of(log, k))
@@ -18,35 +19,43 @@ impl Client {
         out.extend(self.card_of(log).into_iter().flat_map(|card| self.takeovers(log, card)));
         for scope in &scopes {
             for pending in self.document(*scope).into_iter().flat_map(|d| d.pending()) {
-                out.push(json!({"id": stafett_protocol::ids::to_hex(&pending.hash), "kind": "change", "scope": scope.to_string(), "reason": "queued"}));
+                out.push(Pending::Change {
+                    id: to_hex(&pending.hash),
+                    scope: scope.to_string(),
+                    reason: "queued".into(),
+                });
             }
             for (id, draft) in self.drafts_of(*scope) {
-                out.push(json!({"id": id, "kind": "draft", "scope": scope.to_string(), "reason": draft.reason, "lines": draft.lines}));
+                let Kept { reason, lines, .. } = draft;
+                out.push(Pending::Draft { id, scope: scope.to_string(), reason, lines });
             }
         }
         out
     }
 
-    pub(crate) fn quarantined(&self, log: LogId) -> Vec<Value> {
+    pub(crate) fn quarantined(&self, log: LogId) -> Vec<Quarantined> {
         let mut out = vec![];
         for s in self.scopes.values().filter(|s| s.replica.state().log() == log) {
+            let scope = s.id().to_string();
             for q in s.document.accepted().quarantine() {
-                out.push(
-                    json!({"id": stafett_protocol::ids::to_hex(&q.hash), "kind": "change", "scope": s.id().to_string(),
-                    "person": PersonId(q.person).to_string(), "reason": q.reason.to_string()}),
-                );
+                out.push(Quarantined::Change {
+                    id: to_hex(&q.hash),
+                    scope: scope.clone(),
+                    person: PersonId(q.person).to_string(),
+                    reason: q.reason.to_string(),
+                });
             }
             for (key, why) in self.table.scan(Space::State, &[b"unreadable/".as_slice(), &s.id().0].concat()) {
-                out.push(json!({"id": stafett_protocol::ids::to_hex(key), "kind": "event", "scope": s.id().to_string(), "reason": String::from_utf8_lossy(why)}));
+                let reason = String::from_utf8_lossy(why).into_owned();
+                out.push(Quarantined::Event { id: to_hex(key), scope: scope.clone(), reason });
             }
             if s.stopped {
-                let why = crate::client::scope::open::standing_still().message;
-                out.push(
-                    json!({"id": s.id().to_string(), "kind": "scope", "scope": s.id().to_string(), "reason": why}),
-                );
+                let reason = crate::client::scope::open::standing_still().message;
+                out.push(Quarantined::Scope { id: scope.clone(), scope: scope.clone(), reason });
             }
             for (_, why) in self.table.scan(Space::State, &[b"halted/".as_slice(), &s.id().0].concat()) {
-                out.push(json!({"id": s.id().to_string(), "kind": "scope", "scope": s.id().to_string(), "reason": String::from_utf8_lossy(why)}));
+                let reason = String::from_utf8_lossy(why).into_owned();
+                out.push(Quarantined::Scope { id: scope.clone(), scope: scope.clone(), reason });
             }
         }
         out

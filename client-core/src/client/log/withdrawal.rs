@@ -1,12 +1,11 @@
 //! Ending access: for the family as easy as giving it (GDPR 7(3)), one statement for each scope, told to everyone there.
 
+use crate::answer::{Moment, Receipt, Withdrawn};
 use crate::client::input::{Cause, Problem, WithdrawTarget};
 use crate::client::keys::mail_key;
 use crate::client::scope::{Scope, Standing};
-use crate::client::words::rfc3339;
-use crate::client::{Answer, Client, people};
+use crate::client::{Client, people};
 use crate::rows::Space;
-use serde_json::json;
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::consent::{Access, Grantee, SignedGrant, SignedWithdrawal, Target, Withdrawal};
 use stafett_protocol::ids::{Hash, LogId, PersonId, ScopeId};
@@ -258,7 +257,7 @@ impl Client {
     }
 
     /// Ends access: a statement for each scope, and a letter to everyone there, so that no home can hide it.
-    pub(crate) fn consent_withdraw(&mut self, log: &str, target: &WithdrawTarget) -> Answer {
+    pub(crate) fn consent_withdraw(&mut self, log: &str, target: &WithdrawTarget) -> Result<Withdrawn, Problem> {
         let log = self.log(log)?;
         self.member_card(log)?;
         // What was signed here and is not on the chain yet is withdrawn too: a change of mind before the net
@@ -287,9 +286,8 @@ impl Client {
         }
         told.sort_unstable();
         told.dedup();
-        Ok(
-            json!({"receipt": {"withdrawals": ids, "scopes": grant_scopes, "told": told, "at": rfc3339(self.now), "queued": true}}),
-        )
+        let at = Moment::at(self.now);
+        Ok(Withdrawn { receipt: Receipt { withdrawals: ids, scopes: grant_scopes, told, at, queued: true } })
     }
 
     /// One scope's statement, queued; and a letter to everyone there. Answers its id and who is told.

@@ -1,13 +1,14 @@
 //! What was written here and will not be sent: kept in plain for its author, with the reason, told once with the next `sync`,
 //! and found under `drafts` until it is thrown away. Nothing that waits ends in any other way than accepted or here.
 
+use crate::answer;
 use crate::client::fate::Fate;
 use crate::client::input::Problem;
 use crate::client::queue::OutLetter;
 use crate::client::scope::kept::{Kept, draft_id};
-use crate::client::{Answer, Client, people};
+use crate::client::told::Counts;
+use crate::client::{Client, people};
 use crate::rows::Space;
-use serde_json::{Value, json};
 use stafett_protocol::codec::decode;
 use stafett_protocol::ids::{ScopeId, hash};
 use stafett_protocol::letter::{Answer as Answered, Content};
@@ -129,17 +130,16 @@ impl Client {
         rows.filter_map(|(key, value)| Some((draft_id(key), serde_json::from_slice(value).ok()?))).collect()
     }
 
-    pub(crate) fn drafts_list(&self) -> Answer {
-        let drafts: Vec<Value> = self.drafts().iter().map(|(key, kept)| kept.to_json(key)).collect();
-        Ok(json!({"drafts": drafts}))
+    pub(crate) fn drafts_list(&self) -> answer::Drafts {
+        answer::Drafts { drafts: self.drafts().iter().map(|(key, kept)| kept.shown(key)).collect() }
     }
 
     /// Those of which nobody has been told yet.
-    fn news_of_drafts(&mut self) -> Vec<Value> {
+    fn news_of_drafts(&mut self) -> Vec<answer::Draft> {
         let mut news = vec![];
         for (key, mut kept) in self.drafts() {
             if !std::mem::replace(&mut kept.told, true) {
-                news.push(kept.to_json(&key));
+                news.push(kept.shown(&key));
                 self.table.write(Space::Draft, &key, serde_json::to_vec(&kept).unwrap_or_default());
             }
         }
@@ -147,19 +147,27 @@ impl Client {
     }
 
     /// Thrown away by its author.
-    pub(crate) fn draft_drop(&mut self, prefix: &str) -> Answer {
+    pub(crate) fn draft_drop(&mut self, prefix: &str) -> Result<answer::DroppedDraft, Problem> {
         let drafts: Vec<(Vec<u8>, Kept)> = self.drafts();
         let id: String = people::unique("draft", prefix, drafts.iter().map(|(key, _)| draft_id(key)))?;
         let key = drafts.into_iter().map(|(key, _)| key).find(|key| draft_id(key) == id);
         key.iter().for_each(|key| self.table.delete(Space::Draft, key));
-        Ok(json!({"draft": id}))
+        Ok(answer::DroppedDraft { draft: id })
     }
 
-    pub(crate) fn sync_counts(&mut self) -> Value {
-        let c = self.told.counts;
-        let problem = |(code, message): &(String, String)| json!({"code": code, "message": message});
-        let problems: Vec<Value> = self.told.problems.iter().map(problem).collect();
-        json!({"sent": c.sent, "received": c.received, "refused": c.refused, "queued": self.queued(), "problems": problems,
-            "given_up": c.given_up, "drafts": self.news_of_drafts()})
+    pub(crate) fn sync_counts(&mut self) -> answer::Counts {
+        let Counts { sent, received, refused, given_up } = self.told.counts;
+        let trouble =
+            |(code, message): &(String, String)| answer::Trouble { code: code.clone(), message: message.clone() };
+        answer::Counts {
+            sent,
+            received,
+            refused,
+            queued: self.queued(),
+            problems: self.told.problems.iter().map(trouble).collect(),
+            given_up,
+            drafts: self.news_of_drafts(),
+            news: None,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! One's way among the scopes that are here: of which log, of which kind, and the names of the people in them.
 
+use crate::answer::Name;
 use crate::client::input::{Cause, Problem};
 use crate::client::scope::{Scope, Standing};
 use crate::client::{Client, people};
@@ -80,6 +81,11 @@ impl Client {
             people.find(|p| p.person == person).map(|p| p.name)
         };
         self.told_name(person).or_else(on_card)
+    }
+
+    /// What this device calls a person, or that nobody has named them.
+    pub(crate) fn called(&self, person: PersonId) -> Name {
+        Name::of(person, self.known_name(person))
     }
 
     /// The name by which this device knows a person; the id's beginning where nobody has told one.

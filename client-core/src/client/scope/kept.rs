@@ -1,13 +1,13 @@
 //! What was written here and will not be sent is kept in plain for its author, with the reason.
 
+use crate::answer;
+use crate::answer::Moment;
 use crate::audit::statement_word;
 use crate::client::Client;
 use crate::client::queue::OutStatement;
-use crate::client::words::rfc3339;
 use crate::document::Draft;
 use crate::rows::Space;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use stafett_protocol::codec::decode;
 use stafett_protocol::ids::{Millis, ScopeId, hash, to_hex};
 use stafett_protocol::membership::ScopeKind;
@@ -55,9 +55,18 @@ impl Kept {
         said.collect::<Vec<_>>().join(" – ")
     }
 
-    pub(crate) fn to_json(&self, key: &[u8]) -> Value {
-        json!({"id": draft_id(key), "log": self.log, "scope": self.scope, "kind": self.kind, "text": self.text(),
-            "reason": self.reason, "problem": self.reason, "at": rfc3339(self.at), "lines": self.lines})
+    pub(crate) fn shown(&self, key: &[u8]) -> answer::Draft {
+        answer::Draft {
+            id: draft_id(key),
+            log: self.log.clone(),
+            scope: self.scope.clone(),
+            kind: self.kind.clone().into(),
+            text: self.text(),
+            reason: self.reason.clone(),
+            problem: self.reason.clone(),
+            at: Moment::at(self.at),
+            lines: self.lines.clone(),
+        }
     }
 }
 

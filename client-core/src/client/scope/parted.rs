@@ -4,15 +4,15 @@
 //! another history comes over then: own words wait to be sent again, and signed statements, withdrawals first of all, are
 //! carried over (`docs/protocol.md`, Two histories).
 
+use crate::answer::ContinuedLog;
 use crate::client::input::{Cause, Problem};
 use crate::client::scope::follow::check_order;
 use crate::client::scope::heads::row_key;
 use crate::client::scope::open::ContentWork;
 use crate::client::scope::{Scope, Standing, event_key, group, save_record};
-use crate::client::{Answer, Client, Loading};
+use crate::client::{Client, Loading};
 use crate::keychain::KeyChain;
 use crate::rows::{Row, Space};
-use serde_json::json;
 use stafett_protocol::codec::decode;
 use stafett_protocol::consent::Permit;
 use stafett_protocol::event::{Body, Event, Position, Receipt, Record};
@@ -278,7 +278,7 @@ impl Client {
     }
 
     /// A guardian or the holder goes on from what the home has, in every part of the log that has stopped so.
-    pub(crate) fn log_continue(&mut self, log: &str) -> Answer {
+    pub(crate) fn log_continue(&mut self, log: &str) -> Result<ContinuedLog, Problem> {
         let log: LogId = self.log(log)?;
         let (me, now) = (self.me()?.person, self.home_now());
         let stopped: Vec<ScopeId> = self.scopes_in(log).filter(|scope| self.has_two_histories(*scope)).collect();
@@ -312,8 +312,7 @@ impl Client {
                 None => self.lead_on(*scope),
             }
         }
-        let scopes: Vec<String> = ours.iter().map(ToString::to_string).collect();
-        Ok(json!({"log": log.to_string(), "scopes": scopes}))
+        Ok(ContinuedLog { log: log.to_string(), scopes: ours.iter().map(ToString::to_string).collect() })
     }
 
     /// This device has what the home has, as far as it knows: it founds the scope anew.

@@ -122,7 +122,7 @@ async fn moves(town: &mut Town, there: &Municipality, limits: &Limits, edits: us
             let glimpse = Wish::Glimpse { concern: concern.clone(), text: format!("Skrevet underveis {i}") };
             father.perform(glimpse).await.expect("is saved");
             let synced = father.sync().await.expect("syncs");
-            if synced["queued"] == 0 {
+            if synced.queued == 0 {
                 stood.push(Instant::now());
                 after += usize::from(is_there(&mut father, &log).await);
             }
@@ -172,5 +172,5 @@ async fn attach(town: &mut Town) {
 
 async fn is_there(session: &mut OpenHome, log: &str) -> bool {
     // Who has handed the log over may no longer open it.
-    session.perform(Wish::LogShow { log: log.into() }).await.map_or(true, |shown| shown["home"] == NUMBER)
+    session.perform(Wish::LogShow { log: log.into() }).await.map_or(true, |shown| shown.to_json()["home"] == NUMBER)
 }

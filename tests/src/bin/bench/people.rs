@@ -29,11 +29,11 @@ fn count(show: &Value) -> usize {
 }
 
 pub async fn measures(live: &mut Live, concern: &str) -> usize {
-    count(&live.perform(Wish::ConcernShow { concern: concern.into() }).await.expect("is shown"))
+    count(&live.perform(Wish::ConcernShow { concern: concern.into() }).await.expect("is shown").to_json())
 }
 
 pub async fn measures_of(session: &mut OpenHome, concern: &str) -> usize {
-    count(&session.perform(Wish::ConcernShow { concern: concern.into() }).await.expect("is shown"))
+    count(&session.perform(Wish::ConcernShow { concern: concern.into() }).await.expect("is shown").to_json())
 }
 
 pub fn text(value: &Value, key: &str) -> String {
@@ -97,7 +97,7 @@ impl Town {
 
     pub async fn join(&mut self, name: &str, code: String) -> String {
         let mut session = self.open(name).await;
-        let joined = session.perform(Wish::Join { code, name: name.into() }).await.expect("joins");
+        let joined = session.perform(Wish::Join { code, name: name.into() }).await.expect("joins").to_json();
         session.sync().await.expect("syncs");
         self.people.insert(name.into(), session);
         text(&joined, "person")
@@ -110,7 +110,7 @@ impl Town {
     }
 
     pub async fn ask(&mut self, who: &str, wish: Wish) -> Value {
-        self.people.get_mut(who).expect("is here").perform(wish).await.expect("is answered")
+        self.people.get_mut(who).expect("is here").perform(wish).await.expect("is answered").to_json()
     }
 
     pub async fn sync(&mut self, who: &str) {

@@ -139,7 +139,7 @@ impl Participant {
     }
 
     async fn ask(&mut self, wish: Wish) -> Done {
-        self.live()?.perform(wish).await.map_err(words)
+        self.live()?.perform(wish).await.map(|answer| answer.to_json()).map_err(words)
     }
 
     /// Takes in what came, and notes what it made visible.
@@ -186,13 +186,13 @@ impl Participant {
         let (mut guardian, person) = town::guardian(&dir, &mut me).await;
         let failed = words;
         let new = Wish::LogNew { child: "Ella".into(), born: "2015-03-04".into(), guardians: vec![person], level: 2 };
-        let log = text(&me.perform(new).await.map_err(failed)?, "log");
+        let log = text(&me.perform(new).await.map_err(failed)?.to_json(), "log");
         me.sync().await.map_err(failed)?;
         town::consent(&mut guardian).await;
         let measure = NewMeasure { text: "Lekser hver dag".into(), ..NewMeasure::default() };
         let new =
             Wish::ConcernNew { log: log.clone(), title: "Lekser".into(), goal: "Mål".into(), category: None, measure };
-        let concern = text(&me.perform(new).await.map_err(failed)?, "concern");
+        let concern = text(&me.perform(new).await.map_err(failed)?.to_json(), "concern");
         for _ in 0..3 {
             me.sync().await.map_err(failed)?;
             guardian.sync().await.map_err(failed)?;

@@ -21,13 +21,13 @@ async fn open(dir: &Path, name: &str) -> OpenHome {
 
 async fn join(dir: &Path, name: &str, code: String) -> (OpenHome, Value) {
     let mut session = open(dir, name).await;
-    let joined = session.perform(Wish::Join { code, name: name.into() }).await.expect("joins");
+    let joined = session.perform(Wish::Join { code, name: name.into() }).await.expect("joins").to_json();
     session.sync().await.expect("syncs");
     (session, joined)
 }
 
 async fn invited(dir: &Path, name: &str, by: &mut OpenHome, invitation: Invitation) -> (OpenHome, Value) {
-    let code = text(&by.perform(Wish::Invite(invitation)).await.expect("invites"), "code");
+    let code = text(&by.perform(Wish::Invite(invitation)).await.expect("invites").to_json(), "code");
     by.sync().await.expect("syncs");
     let joined = join(dir, name, code).await;
     by.sync().await.expect("syncs");
@@ -64,7 +64,7 @@ pub async fn guardian(dir: &Path, by: &mut OpenHome) -> (OpenHome, String) {
 /// A guardian says yes to everything that was asked.
 pub async fn consent(guardian: &mut OpenHome) {
     guardian.sync().await.expect("syncs");
-    let pending = guardian.perform(Wish::ConsentPending).await.expect("answers");
+    let pending = guardian.perform(Wish::ConsentPending).await.expect("answers").to_json();
     for request in pending["requests"].as_array().expect("a list") {
         guardian
             .perform(Wish::ConsentGrant { request: text(request, "request"), custody: true })

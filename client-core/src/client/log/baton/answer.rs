@@ -1,9 +1,9 @@
 //! Answers to an offer: seen, passed on to an employee, accepted, declined; and the letters of offers, in.
 
 use super::{Offer, Reached, Side};
+use crate::answer::{OfferPassed, OfferState, OfferStep};
 use crate::client::input::{Cause, Problem};
-use crate::client::{Answer, Client, people};
-use serde_json::json;
+use crate::client::{Client, people};
 use stafett_protocol::consent::{Permit, UnitGrantee, Voucher};
 use stafett_protocol::credential::PersonCertificate;
 use stafett_protocol::handover::{Destination, HandoverAcceptance, Part};
@@ -35,12 +35,9 @@ fn fits(to: &Destination, voucher: Option<&Voucher>, person: PersonId, key: &Pub
 }
 
 impl Client {
-    /// The new holder takes it (K3); or a leader names the employee who shall.
-    pub(crate) fn baton_accept(&mut self, offer: &str, employee: Option<&str>) -> Answer {
+    /// The new holder takes it (K3).
+    pub(crate) fn baton_accept(&mut self, offer: &str) -> Result<OfferStep, Problem> {
         let mut baton = self.open_baton(offer, Side::Received)?;
-        if let Some(employee) = employee {
-            return self.pass_on(baton, employee);
-        }
         let me = self.me()?;
         let (person, person_key, key) = (me.person, me.person_public()?, me.person_key()?);
         let to = baton.card().map(|o| o.to).ok_or_else(|| Problem::data(Cause::Offer, "the offer cannot be read"))?;
@@ -65,11 +62,12 @@ impl Client {
         self.answer_offer(&baton, Word::Accepted(Acceptances { acceptances, voucher }));
         baton.progress = Reached::Accepted;
         self.keep_baton(&baton);
-        Ok(json!({"offer": baton.id().to_string(), "state": "accepted"}))
+        Ok(OfferStep { offer: baton.id().to_string(), state: OfferState::Accepted })
     }
 
     /// K9: the leader answers for who takes over, and may name an employee.
-    fn pass_on(&mut self, mut baton: Offer, employee: &str) -> Answer {
+    pub(crate) fn baton_pass(&mut self, offer: &str, employee: &str) -> Result<OfferPassed, Problem> {
+        let mut baton = self.open_baton(offer, Side::Received)?;
         let me = self.me()?;
         let (own, own_key) = (me.person, me.person_public()?);
         let to = baton.card().map(|o| o.to);
@@ -90,16 +88,16 @@ impl Client {
         baton.progress = Reached::Passed;
         baton.words = self.name_of(person);
         self.keep_baton(&baton);
-        Ok(json!({"offer": baton.id().to_string(), "state": "passed", "person": person.to_string()}))
+        Ok(OfferPassed { offer: baton.id().to_string(), state: OfferState::Passed, person: person.to_string() })
     }
 
-    pub(crate) fn baton_decline(&mut self, offer: &str, words: Option<&str>) -> Answer {
+    pub(crate) fn baton_decline(&mut self, offer: &str, words: Option<&str>) -> Result<OfferStep, Problem> {
         let mut baton = self.open_baton(offer, Side::Received)?;
         let words = text::REASON.take_some(words.unwrap_or_default())?.unwrap_or_default();
         self.answer_offer(&baton, Word::Declined(words));
         baton.progress = Reached::Declined;
         self.keep_baton(&baton);
-        Ok(json!({"offer": baton.id().to_string(), "state": "declined"}))
+        Ok(OfferStep { offer: baton.id().to_string(), state: OfferState::Declined })
     }
 
     /// An offer has come: to take, or to know of. What is signed must be what is shown.

@@ -2,6 +2,7 @@
 //! soon as acceptance and consents are there. Until the home has received it the old holder is the holder.
 
 use super::{Offer, Reached, Side};
+use crate::answer::{OfferWaits as Waiting, Verified};
 use crate::client::input::{Cause, Problem};
 use crate::client::outbox::next::without;
 use crate::client::outbox::transfer::Moving;
@@ -20,31 +21,6 @@ use stafett_protocol::policy::{Action, can};
 use stafett_protocol::state::{GrantStanding, ScopeState, Status};
 use stafett_protocol::wire::{Bundle, Envelope, Request};
 use std::collections::BTreeMap;
-
-/// What keeps an offer from becoming a handover.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Waiting {
-    Acceptance,
-    Consent,
-    /// The new holder's key was neither authenticated nor compared.
-    KeyNotCompared,
-    /// Something of the log is not covered by the offer any more: abort and offer anew.
-    Outdated,
-    /// Letters, edits or other commits of ours are still on their way.
-    Sending,
-}
-
-impl Waiting {
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Acceptance => "acceptance",
-            Self::Consent => "consent",
-            Self::KeyNotCompared => "key-not-compared",
-            Self::Outdated => "outdated",
-            Self::Sending => "sending",
-        }
-    }
-}
 
 /// Whether the holder that this device's person was has been relieved here.
 pub(super) fn has_left(state: &ScopeState, person: PersonId, device: &PublicKey) -> bool {
@@ -102,18 +78,18 @@ impl Client {
 
     /// How the key of whoever holds this log is known here: as a person's word says it, or through the leader of
     /// the unit that the family consented to. `None`: by nobody but the municipality, which does not count.
-    pub(crate) fn holder_known(&self, card: ScopeId) -> Option<&'static str> {
+    pub(crate) fn holder_known(&self, card: ScopeId) -> Option<Verified> {
         let state = self.scopes.get(&card)?.replica.state();
         let holder = state.holder()?;
         if self.me.as_ref().is_some_and(|m| m.person == holder.person) {
-            return Some("self");
+            return Some(Verified::Myself);
         }
         if self.key_counts(holder.person, &holder.person_key) {
-            return people::pin(&self.table, holder.person).map(|p| p.trust.word());
+            return people::pin(&self.table, holder.person).map(|p| p.trust.into());
         }
         // The policy let nobody hold for a unit without its leader's signature.
         match state.grant(&holder.basis).map(|f| f.grant.grantee) {
-            Some(Grantee::Unit(unit)) if self.key_counts(unit.leader, &unit.leader_key) => Some("leader"),
+            Some(Grantee::Unit(unit)) if self.key_counts(unit.leader, &unit.leader_key) => Some(Verified::Leader),
             _ => None,
         }
     }

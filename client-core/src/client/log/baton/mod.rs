@@ -8,11 +8,11 @@ mod offer;
 mod takeover;
 mod view;
 
+use crate::answer::{OfferSide, OfferState, Offers};
 use crate::client::input::{Cause, Problem};
 use crate::client::scope::Standing;
-use crate::client::{Answer, Client, people};
+use crate::client::{Client, people};
 use crate::rows::Space;
-use serde_json::json;
 use stafett_protocol::codec::{TlsDeserialize, TlsSerialize, TlsSize, decode, encode};
 use stafett_protocol::consent::Voucher;
 use stafett_protocol::handover::{HandoverAcceptance, HandoverOffer, Part, Reason};
@@ -49,19 +49,31 @@ enum Reached {
     HandedOver = 7,
 }
 
-impl Reached {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Seen => "seen",
-            Self::Passed => "passed",
-            Self::Accepted => "accepted",
-            Self::Declined => "declined",
-            Self::Aborted => "aborted",
-            Self::HandedOver => "handed-over",
+impl From<Reached> for OfferState {
+    fn from(reached: Reached) -> Self {
+        match reached {
+            Reached::Open => Self::Open,
+            Reached::Seen => Self::Seen,
+            Reached::Passed => Self::Passed,
+            Reached::Accepted => Self::Accepted,
+            Reached::Declined => Self::Declined,
+            Reached::Aborted => Self::Aborted,
+            Reached::HandedOver => Self::HandedOver,
         }
     }
+}
 
+impl From<Side> for OfferSide {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Offered => Self::Offered,
+            Side::Received => Self::Received,
+            Side::Told => Self::Told,
+        }
+    }
+}
+
+impl Reached {
     pub(crate) fn is_under_way(self) -> bool {
         self <= Self::Accepted
     }
@@ -139,14 +151,14 @@ impl Client {
     }
 
     /// Every offer here. Whoever is asked and looks at it has seen it, and the offerer learns that.
-    pub(crate) fn baton_list(&mut self) -> Answer {
+    pub(crate) fn baton_list(&mut self) -> Offers {
         let unseen = |b: &Offer| b.side == Side::Received && b.progress == Reached::Open;
         for mut baton in self.batons().into_iter().filter(unseen) {
             baton.progress = Reached::Seen;
             self.keep_baton(&baton);
             self.answer_offer(&baton, Word::Seen);
         }
-        Ok(json!({"offers": self.offers(None)}))
+        Offers { offers: self.offers(None) }
     }
 
     fn answer_offer(&mut self, baton: &Offer, answer: Word) {

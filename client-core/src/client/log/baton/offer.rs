@@ -2,11 +2,11 @@
 //! is asked for at once; nothing changes hands before the new holder has accepted (K3).
 
 use super::{Offer, Reached, Side};
+use crate::answer::{OfferState, OfferStep};
 use crate::client::input::{Cause, Problem, Who};
 use crate::client::log::{Words, custody_text};
 use crate::client::scope::Standing;
-use crate::client::{Answer, Client, people};
-use serde_json::json;
+use crate::client::{Client, people};
 use stafett_protocol::consent::{Access, ConsentGrant, Grantee, PersonGrantee, UnitGrantee};
 use stafett_protocol::credential::PersonKind;
 use stafett_protocol::handover::{Destination, HandoverAbort, HandoverOffer, Part, Reason, SignedAbort, SignedOffer};
@@ -42,7 +42,7 @@ impl Client {
         (to, municipality): (&str, Option<&str>),
         (concerns, notes): (&[String], &[String]),
         words: &str,
-    ) -> Answer {
+    ) -> Result<OfferStep, Problem> {
         let log = self.log(log)?;
         let card = self.member_card(log)?;
         self.audited(log)?;
@@ -91,7 +91,7 @@ impl Client {
         if let Some(request) = request {
             self.send_request(&request)?;
         }
-        Ok(json!({"offer": baton.id().to_string(), "state": "open"}))
+        Ok(OfferStep { offer: baton.id().to_string(), state: OfferState::Open })
     }
 
     pub(crate) fn card_state(&self, card: ScopeId) -> Result<ScopeState, Problem> {
@@ -316,10 +316,10 @@ impl Client {
     }
 
     /// Takes an offer back, while nobody has been made the holder.
-    pub(crate) fn baton_abort(&mut self, offer: &str) -> Answer {
+    pub(crate) fn baton_abort(&mut self, offer: &str) -> Result<OfferStep, Problem> {
         let baton = self.open_baton(offer, Side::Offered)?;
         self.end_offer(baton.clone(), Reached::Aborted, String::new());
-        Ok(json!({"offer": baton.id().to_string(), "state": "aborted"}))
+        Ok(OfferStep { offer: baton.id().to_string(), state: OfferState::Aborted })
     }
 
     /// The offer no longer stands; whoever was told of it is told that, too.

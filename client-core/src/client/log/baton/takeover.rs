@@ -1,12 +1,11 @@
 //! The leader steps in for a holder who is ill, on leave or gone (K8): said on the card with a reason, before
 //! anything else, so that the family sees it.
 
+use crate::answer::{Moment, Pending, TakenOver};
+use crate::client::Client;
 use crate::client::input::{Cause, Problem};
 use crate::client::keys::mail_key;
-use crate::client::words::rfc3339;
-use crate::client::{Answer, Client};
 use crate::rows::Space;
-use serde_json::{Value, json};
 use stafett_protocol::codec::{decode, encode};
 use stafett_protocol::handover::{Part, Reason};
 use stafett_protocol::ids::{LogId, PersonId, ScopeId};
@@ -18,7 +17,7 @@ use stafett_protocol::statement::{Statement, Takeover};
 
 impl Client {
     /// From the home's receipt on the leader may hand over in the holder's place, and the family knows why.
-    pub(crate) fn baton_takeover(&mut self, log: &str, words: &str) -> Answer {
+    pub(crate) fn baton_takeover(&mut self, log: &str, words: &str) -> Result<TakenOver, Problem> {
         let log = self.log(log)?;
         let card = self.member_card(log)?;
         self.audited(log)?;
@@ -36,7 +35,7 @@ impl Client {
         for person in self.told(&state) {
             self.write_letter(person, Content::Takeover(TakeoverLetter { log, reason: reason.clone() }));
         }
-        Ok(json!({"log": log.to_string(), "takeover": reason.hash().to_string(), "queued": true}))
+        Ok(TakenOver { log: log.to_string(), takeover: reason.hash().to_string(), queued: true })
     }
 
     /// Whether whoever writes could come to offer the baton of this log. What gives them the right, a takeover
@@ -83,7 +82,7 @@ impl Client {
     }
 
     /// Who has taken over when and why, as the card says.
-    pub(crate) fn takeovers(&self, log: LogId, card: ScopeId) -> Vec<Value> {
+    pub(crate) fn takeovers(&self, log: LogId, card: ScopeId) -> Vec<Pending> {
         let Some(state) = self.scopes.get(&card).map(|s| s.replica.state()) else { return vec![] };
         state
             .takeovers
@@ -91,7 +90,8 @@ impl Client {
             .map(|t| {
                 let kept = self.table.read(Space::Mail, &mail_key("takeover", &[&log.0, &t.reason.0]));
                 let words = kept.and_then(|bytes| decode::<Reason>(bytes).ok()).map(|r| r.text);
-                json!({"id": t.reason.to_string(), "kind": "takeover", "by": self.name_of(t.by), "at": rfc3339(t.at), "reason": words})
+                let (by, at) = (self.name_of(t.by), Moment::at(t.at));
+                Pending::Takeover { id: t.reason.to_string(), by, at, reason: words }
             })
             .collect()
     }

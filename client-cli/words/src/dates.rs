@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::terminal::messages::Messages;
+use crate::messages::Messages;
 
 /// A moment (RFC 3339) or a day (`2026-11-30`) in the words of the catalogue; `None` where a text is neither.
 pub fn shown(messages: &Messages, text: &str, zone: &TimeZone) -> Option<String> {
@@ -24,7 +24,7 @@ pub fn shown(messages: &Messages, text: &str, zone: &TimeZone) -> Option<String>
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::terminal::messages::Language;
+    use crate::messages::Language;
 
     #[test]
     fn moments_are_told_by_the_clock_on_the_wall_and_days_as_they_are() {

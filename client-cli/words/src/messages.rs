@@ -15,13 +15,9 @@ pub enum Language {
 }
 
 impl Language {
-    /// `STAFETT_LANG` decides, then the system's setting, then bokmål.
-    pub fn chosen() -> Self {
-        ["STAFETT_LANG", "LC_ALL", "LC_MESSAGES", "LANG"]
-            .iter()
-            .filter_map(|name| std::env::var(name).ok())
-            .find_map(|value| Self::named(&value))
-            .unwrap_or(Self::Bokmaal)
+    /// The first that is known among what somebody has set (`nn_NO.UTF-8`, `en`, …), or bokmål.
+    pub fn among(set: impl IntoIterator<Item = String>) -> Self {
+        set.into_iter().find_map(|value| Self::named(&value)).unwrap_or(Self::Bokmaal)
     }
 
     fn named(value: &str) -> Option<Self> {
@@ -59,10 +55,9 @@ impl Messages {
         self.texts.get(key).copied()
     }
 
-    /// Every text whose key begins so, by the rest of the key.
-    pub fn under(&self, prefix: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let all = self.texts.iter().filter_map(|(key, text)| Some((key.strip_prefix(prefix)?, *text)));
-        all.collect::<Vec<_>>().into_iter()
+    /// Every key that has a text.
+    pub fn keys(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.texts.keys().copied()
     }
 
     /// The text of a key with its places filled in; a missing key shows itself.

@@ -1,7 +1,7 @@
 //! What every refusal says beside its own words: codes that are alike share a text and a way on. A code that
 //! nothing here nor in the catalogue has words for fails the walk in `tests/problems.rs`.
 
-use crate::terminal::messages::Messages;
+use crate::messages::Messages;
 
 /// Refusals that mean the same to people: what happened (`problem.<class>`) and what to do (`way.<way>`).
 const CLASSES: [(&str, &str, &[&str]); 4] = [

@@ -1,21 +1,20 @@
 //! What a contact with the server came to, in one calm line: «3 sendt, 2 nye: lysglimt fra Mari (Ella), notat fra Tone (Ella).»
 
-use serde_json::Value;
+use stafett_client_core::answer::{Counts, News};
 
-use crate::terminal::messages::Messages;
-use crate::terminal::render::printable;
+use crate::messages::Messages;
+use crate::reader::printable;
 
 /// More than so many kinds of news are counted, not named.
 const NAMED: usize = 4;
 
 /// The line for the counts of a `sync`.
-pub fn line(messages: &Messages, counts: &Value) -> String {
-    let count = |key: &str| counts.get(key).and_then(Value::as_u64).unwrap_or(0);
+pub fn line(messages: &Messages, counts: &Counts) -> String {
     let news = grouped(counts);
     let part = |key: &str, many: u64| messages.say(key, &[("many", &many.to_string())]);
     let mut parts = Vec::new();
-    if count("sent") > 0 {
-        parts.push(part("sync.sent", count("sent")));
+    if counts.sent > 0 {
+        parts.push(part("sync.sent", counts.sent));
     }
     if news.is_empty() {
         parts.push(messages.say("sync.nothing-new", &[]));
@@ -28,11 +27,11 @@ pub fn line(messages: &Messages, counts: &Value) -> String {
         }
         parts.push(messages.say("sync.new", &[("many", &many.to_string()), ("what", &named.join(", "))]));
     }
-    if count("refused") > 0 {
-        parts.push(part("sync.refused", count("refused")));
+    if counts.refused > 0 {
+        parts.push(part("sync.refused", counts.refused));
     }
-    if count("queued") > 0 {
-        parts.push(part("sync.queued", count("queued")));
+    if counts.queued > 0 {
+        parts.push(part("sync.queued", counts.queued as u64));
     }
     let line = format!("{}.", parts.join(", "));
     let mut letters = line.chars();
@@ -40,12 +39,11 @@ pub fn line(messages: &Messages, counts: &Value) -> String {
 }
 
 /// News of one kind by one person about one child count as one, in the order in which they came.
-fn grouped(counts: &Value) -> Vec<(&Value, usize)> {
-    let mut groups: Vec<(&Value, usize)> = Vec::new();
-    let alike = |a: &Value, b: &Value| ["kind", "by", "child"].iter().all(|key| a.get(key) == b.get(key));
+fn grouped(counts: &Counts) -> Vec<(&News, usize)> {
+    let mut groups: Vec<(&News, usize)> = Vec::new();
+    let alike = |a: &News, b: &News| (&a.kind, &a.by, &a.child) == (&b.kind, &b.by, &b.child);
     // What one has written oneself is no news, wherever.
-    let others = |one: &&Value| one.get("own") != Some(&Value::Bool(true));
-    for one in counts.get("news").and_then(Value::as_array).into_iter().flatten().filter(others) {
+    for one in counts.news.iter().flatten().filter(|one| !one.own) {
         match groups.iter_mut().find(|(first, _)| alike(first, one)) {
             Some((_, many)) => *many += 1,
             None => groups.push((one, 1)),
@@ -54,15 +52,15 @@ fn grouped(counts: &Value) -> Vec<(&Value, usize)> {
     groups
 }
 
-fn told(messages: &Messages, one: &Value, many: usize) -> String {
-    let text = |key: &str| one.get(key).and_then(Value::as_str).map(printable).unwrap_or_default();
-    let by = text("by");
-    let kind = text("kind");
+fn told(messages: &Messages, one: &News, many: usize) -> String {
+    // Told together with others alike, whatever concern each is in.
+    let News { kind, by, own: _, child, title: _, log: _ } = one;
+    let (kind, by) = (kind.as_str(), printable(by));
     let what = match many {
         1 => messages.say(&format!("word.{kind}"), &[]),
         _ => messages.say(&format!("many.{kind}"), &[("many", &many.to_string())]),
     };
-    let child = text("child");
+    let child = child.as_deref().map(printable).unwrap_or_default();
     let key = if child.is_empty() { "sync.from" } else { "sync.from-about" };
     messages.say(key, &[("what", &what), ("by", &by), ("child", &child)])
 }
@@ -70,22 +68,38 @@ fn told(messages: &Messages, one: &Value, many: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terminal::messages::Language;
-    use serde_json::json;
+    use crate::messages::Language;
+    use stafett_client_core::answer::Counts;
 
     #[test]
     fn a_contact_in_one_line() {
         let nb = Messages::of(Language::Bokmaal);
-        let one = |kind: &str, by: &str| json!({"kind": kind, "by": by, "own": false, "child": "Ella"});
-        let quiet = json!({"sent": 0, "received": 4, "refused": 0, "queued": 0, "news": []});
-        assert_eq!(line(&nb, &quiet), "Ingenting nytt.");
-        let news = [one("glimpse", "Mari"), one("glimpse", "Mari"), one("note", "Tone")];
-        let busy = json!({"sent": 3, "received": 9, "refused": 0, "queued": 1, "news": news});
+        let one = |kind: &'static str, by: &str, own: bool| News {
+            kind: kind.into(),
+            by: by.into(),
+            own,
+            child: Some("Ella".into()),
+            title: None,
+            log: "12ab".into(),
+        };
+        let counts = |sent: u64, queued: usize, news: Vec<News>| Counts {
+            sent,
+            received: 4,
+            refused: 0,
+            queued,
+            problems: vec![],
+            given_up: 0,
+            drafts: vec![],
+            news: Some(news),
+        };
+        assert_eq!(line(&nb, &counts(0, 0, vec![])), "Ingenting nytt.");
+        let news = vec![one("glimpse", "Mari", false), one("glimpse", "Mari", false), one("note", "Tone", false)];
+        let busy = counts(3, 1, news);
         assert_eq!(
             line(&nb, &busy),
             "3 sendt, 3 nye: 2 lysglimt fra Mari (Ella), notat fra Tone (Ella), 1 venter på å bli sendt."
         );
-        let own = json!({"news": [{"kind": "measure", "by": "Mari", "own": true, "child": null}]});
+        let own = counts(0, 0, vec![one("measure", "Mari", true)]);
         assert_eq!(line(&Messages::of(Language::Nynorsk), &own), "Ingenting nytt.");
     }
 }
