@@ -20,6 +20,6 @@ mod tests {
     fn draws_what_fits() {
         let drawn = picture(&"a1".repeat(150)).unwrap();
         assert!(drawn.lines().count() > 20 && drawn.contains('█'));
-        assert!(picture(&"x".repeat(4000)).is_none());
+        assert!(picture(&"x".repeat(5000)).is_none());
     }
 }
