@@ -3,24 +3,18 @@
 #![cfg(all(feature = "demo", unix))]
 
 mod judge;
+mod said;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
-use stafett_cli::terminal::here::{Forgotten, MeHere};
-use stafett_cli::terminal::output::Said;
-use stafett_cli::terminal::sending::Sending;
-use stafett_client_core::answer::Answer;
-use stafett_words::TimeZone;
+use serde_json::Value;
 use stafett_words::messages::{Language, Messages};
 use stafett_words::names::Names;
-use stafett_words::reader::Reader;
-use stafett_words::render;
-use stafett_words::shown::Shown as _;
 
 use self::judge::{judged, steady};
+use self::said::{in_words, read};
 use crate::support::{Server, run, stafett, text};
 
 const LANGUAGES: [(&str, Language); 3] =
@@ -98,8 +92,13 @@ impl Week {
 
     fn names(&mut self, who: &str) -> Names {
         let mut names = Names::default();
-        let ask = |words: &[&str]| run(&self.home(who), words).1;
-        let (people, units, logs) = (ask(&["people"]), ask(&["units"]), ask(&["log", "list"]));
+        let ask = |words: &[&str]| run(&self.home(who), words);
+        let (exit, people) = ask(&["people"]);
+        // Nobody has come in there, or all of it is gone.
+        if exit != 0 {
+            return names;
+        }
+        let (units, logs) = (ask(&["units"]).1, ask(&["log", "list"]).1);
         for (name, value) in [("people", &people), ("units", &units), ("log.list", &logs)] {
             names.learn(&read(name, value));
         }
@@ -135,59 +134,6 @@ impl Week {
             }
         }
     }
-}
-
-/// The answer that scripts got, and another process would.
-fn read(name: &str, value: &Value) -> Answer {
-    let tagged = Value::Object(Map::from_iter([(name.to_owned(), value.clone())]));
-    let answer = serde_json::from_value(tagged).unwrap_or_else(|why| panic!("{name}: {why}: {value}"));
-    let Answer::Sync(_) = &answer else { return answer };
-    assert_eq!(answer.to_json(), *value, "read back whole");
-    answer
-}
-
-/// As the catalogue calls what was typed.
-fn name_of(words: &[&str]) -> &'static str {
-    let typed = [words[0], words.get(1).copied().unwrap_or_default()].join(".");
-    match (words[0], typed.as_str()) {
-        ("verify", _) if words.contains(&"--number") => "verify.matches",
-        (first, typed) => {
-            let named = |name: &&&str| **name == typed || **name == first;
-            Answer::NAMES.iter().filter(named).max_by_key(|name| name.len()).unwrap_or_else(|| panic!("{typed}"))
-        }
-    }
-}
-
-/// What a person reads who typed these words and got this answer.
-fn in_words(messages: &Messages, words: &[&str], value: &Value, names: &Names) -> String {
-    if words.starts_with(&["home", "forget"]) {
-        let gone = Forgotten { forgotten: true, home: text(value, "home"), server: "" };
-        let name = format!("home.forget.{}", text(value, "server"));
-        let to = Reader::new(messages, names, TimeZone::system());
-        return render::words(&to, &name, &gone.part(&to));
-    }
-    let name = name_of(words);
-    let (answer, to) = (read(name, value), Reader::new(messages, names, TimeZone::system()));
-    let part = match answer {
-        Answer::Me(me) => MeHere { me, home: text(value, "home"), kept: value["kept"] == true }.part(&to),
-        other => other.part(&to),
-    };
-    let mut said = Said { value: Value::Null, text: render::words(&to, name, &part) };
-    match value.pointer("/delivery/state").and_then(Value::as_str) {
-        Some("later") => Sending::Later(None).tell(&to, name, &mut said),
-        Some(_) => {
-            let Answer::Sync(counts) = read("sync", &without_state(&value["delivery"])) else { panic!("no counts") };
-            Sending::Done(counts).tell(&to, name, &mut said);
-        }
-        None => {}
-    }
-    said.text
-}
-
-fn without_state(delivery: &Value) -> Value {
-    let mut counts = delivery.clone();
-    counts.as_object_mut().unwrap().remove("state");
-    counts
 }
 
 #[test]
