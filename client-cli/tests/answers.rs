@@ -40,7 +40,8 @@ fn request() -> Value {
 
 #[test]
 fn a_request_shows_who_will_decide_and_whose_key_is_believed_how() {
-    let text = said(Language::English, "consent.pending", &json!({"requests": [request()], "refused": []}));
+    let text =
+        said(Language::English, "consent.pending", &json!({"requests": [request()], "refused": [], "taken_back": []}));
     for said in ["Mari", "yourself", "Far Foss", "“Rektor”", "by nobody", "1 of 2 must", "another key", "Compare keys"]
     {
         assert!(text.contains(said), "{said}: {text}");
@@ -56,7 +57,8 @@ fn a_name_is_a_name_whatever_it_looks_like() {
     let mut asked = request();
     let mari = json!({"person": "abcdefab1234", "name": "abcdefab", "named": true, "called": null, "verified": "self"});
     asked["authority"]["guardians"] = json!([mari]);
-    let text = said(Language::English, "consent.pending", &json!({"requests": [asked], "refused": []}));
+    let text =
+        said(Language::English, "consent.pending", &json!({"requests": [asked], "refused": [], "taken_back": []}));
     assert!(text.contains("abcdefab (") && !text.contains("abcdefab1234"), "{text}");
     let measure = json!({"measure": "12", "text": "t", "beside": null, "arena": "home", "responsible": "open",
         "due": null, "state": "active", "evaluation": null, "family_agrees": null, "remarks": [], "family": [],

@@ -48,7 +48,7 @@ impl KeyChain {
     }
 
     /// Reads a chain back. Rows of another shape are a fault of the store and are left out, and so is a key that does not
-    /// fit its check: the next link that opens brings the right one.
+    /// fit its check: the links to it bring the right one.
     #[must_use]
     pub fn load(table: &Table, scope: ScopeId, generation: u32) -> Self {
         let mut chain = Self::new(scope, generation);
@@ -61,7 +61,18 @@ impl KeyChain {
         let misfit = |at: &KeyPlace, key: &ContentKey| chain.checks.get(at).is_some_and(|c| !chain.fits(*at, key, c));
         let misfits: Vec<KeyPlace> = chain.keys.iter().filter(|(at, key)| misfit(at, key)).map(|(at, _)| *at).collect();
         misfits.iter().for_each(|at| drop(chain.keys.remove(at)));
+        chain.try_again(&misfits);
         chain
+    }
+
+    /// What was tried with keys that did not fit says nothing.
+    fn try_again(&mut self, misfits: &[KeyPlace]) {
+        let links = self.links.iter_mut().filter(|((from, to), _)| misfits.contains(from) || misfits.contains(to));
+        links.flat_map(|(_, published)| published.values_mut()).for_each(|link| link.holds = Holds::Unknown);
+        if !misfits.is_empty() {
+            let here: Vec<KeyPlace> = self.keys.keys().copied().collect();
+            here.into_iter().for_each(|at| self.walk_back(at));
+        }
     }
 
     fn take_row(&mut self, row: &RowKey<'_>, value: &[u8]) {

@@ -133,7 +133,9 @@ impl<'a> Judging<'a> {
             return Err(self.refusal(scope, refused).await?);
         }
         if !self.handed.is_empty() {
-            let devices = accounts::devices_of(self.conn, self.author.person).await?;
+            let mut devices = accounts::devices_of(self.conn, self.author.person).await?;
+            // A guest's account is elsewhere.
+            devices.push(self.author.device);
             policy::is_complete(&devices, &self.handed, self.places.at_home(), self.now)?;
         }
         for letter in letters {
