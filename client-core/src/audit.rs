@@ -7,6 +7,7 @@ use crate::answer::{self, ExportedKey, Moment};
 use serde_json::Value;
 use stafett_protocol::code::key_hash;
 use stafett_protocol::codec::{decode, encode};
+use stafett_protocol::consent::Grantee;
 use stafett_protocol::credential::{Municipalities, MunicipalityKey};
 use stafett_protocol::event::{Body, Receipt, Record};
 use stafett_protocol::handover::Part;
@@ -236,7 +237,8 @@ fn check_state(report: &mut Report, state: &ScopeState, log: LogId, now: u64) {
 }
 
 /// members(concern) ⊆ members(card), listed leaves counted as gone. Where the family took a concern from its holder, the
-/// holder stays so in name, frozen, also after the baton of the log has gone to somebody else.
+/// holder stays so in name, frozen, also after the baton of the log has gone to somebody else. Whoever came onto the card
+/// with a commit that was rejected comes in again on the same consent, and is served nothing until then.
 fn check_subset(report: &mut Report, replicas: &BTreeMap<ScopeId, Replica>, cards: &[ScopeId]) {
     let Some(card) = cards.iter().find_map(|c| replicas.get(c)).map(Replica::state) else {
         return;
@@ -249,6 +251,10 @@ fn check_subset(report: &mut Report, replicas: &BTreeMap<ScopeId, Replica>, card
         for member in &state.membership.members {
             let gone = member.devices.iter().all(|d| listed.contains(d));
             let there = card.membership.member(member.person).is_some() || (dormant && member.role == Role::Holder);
+            let party = state.grant(&member.basis).map(|fact| fact.grant.grantee).filter(|_| !member.role.is_family());
+            let on_card =
+                |party: &Grantee| card.grants_in_force(card.time).any(|g| g.grant.grantee.is_same_party(party));
+            let there = there || (card.membership.generation > 1 && party.as_ref().is_some_and(on_card));
             report.check(state.scope(), state.position.seq, gone || there, "only those in the log are in its concerns");
         }
     }

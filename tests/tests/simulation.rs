@@ -44,7 +44,8 @@ const KNOWN: &[(Mix, &[u64])] = &[
         ],
     ),
     (Mix::Ailing, &[910_006]),
-    (Mix::Attacked(Attack::FoundAlone), &[930_000, 572_699_513]),
+    (Mix::Attacked(Attack::FoundAlone), &[930_000, 572_699_513, 827_714_969]),
+    (Mix::Attacked(Attack::HandsOverAlone), &[827_714_961]),
     (Mix::Attacked(Attack::NamesFamily), &[446_581_511]),
 ];
 /// Double lives that once showed one.
