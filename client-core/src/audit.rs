@@ -7,12 +7,11 @@ use crate::answer::{self, ExportedKey, Moment};
 use serde_json::Value;
 use stafett_protocol::code::key_hash;
 use stafett_protocol::codec::{decode, encode};
-use stafett_protocol::consent::Grantee;
 use stafett_protocol::credential::{Municipalities, MunicipalityKey};
 use stafett_protocol::event::{Body, Receipt, Record};
 use stafett_protocol::handover::Part;
 use stafett_protocol::ids::{LogId, Millis, Municipality, ScopeId, bytes_from_hex, from_hex, to_hex};
-use stafett_protocol::membership::{Role, ScopeKind};
+use stafett_protocol::membership::{Member, Role, ScopeKind};
 use stafett_protocol::policy::Context;
 use stafett_protocol::replica::{self, Replica, first_home, first_standing};
 use stafett_protocol::signed::Signed;
@@ -97,12 +96,6 @@ impl Report {
             unchecked: self.unchecked.iter().map(|word| (*word).into()).collect(),
             forks: self.forks.iter().map(fork).collect(),
         }
-    }
-
-    /// What scripts get.
-    #[must_use]
-    pub fn to_json(&self) -> Value {
-        answer::json(&self.answer())
     }
 
     fn check(&mut self, scope: ScopeId, seq: u64, holds: bool, rule: &str) {
@@ -251,13 +244,17 @@ fn check_subset(report: &mut Report, replicas: &BTreeMap<ScopeId, Replica>, card
         for member in &state.membership.members {
             let gone = member.devices.iter().all(|d| listed.contains(d));
             let there = card.membership.member(member.person).is_some() || (dormant && member.role == Role::Holder);
-            let party = state.grant(&member.basis).map(|fact| fact.grant.grantee).filter(|_| !member.role.is_family());
-            let on_card =
-                |party: &Grantee| card.grants_in_force(card.time).any(|g| g.grant.grantee.is_same_party(party));
-            let there = there || (card.membership.generation > 1 && party.as_ref().is_some_and(on_card));
-            report.check(state.scope(), state.position.seq, gone || there, "only those in the log are in its concerns");
+            let there = gone || there || (card.membership.generation > 1 && stands_on_card(card, state, member));
+            report.check(state.scope(), state.position.seq, there, "only those in the log are in its concerns");
         }
     }
+}
+
+/// Whether a professional's consent in this concern names somebody whom the card's consents name: after a re-founding of the
+/// card they may still be on their way back there.
+fn stands_on_card(card: &ScopeState, concern: &ScopeState, member: &Member) -> bool {
+    let party = concern.grant(&member.basis).map(|fact| &fact.grant.grantee).filter(|_| !member.role.is_family());
+    party.is_some_and(|party| card.grants_in_force(card.time).any(|g| g.grant.grantee.is_same_party(party)))
 }
 
 /// A file that anyone can verify: records, receipts and municipality keys, in hexadecimal. Sealed content

@@ -12,6 +12,7 @@ use stafett_protocol::wire::{Reply, Request, ServerFrame};
 use stafett_tests::model::cast::text;
 use stafett_tests::model::net::Net;
 use stafett_tests::model::people::Device;
+use stafett_tests::model::picky::Unsure;
 
 #[test]
 fn k1_a_log_moves_with_one_concern_and_its_people_find_it() {
@@ -267,6 +268,25 @@ fn f1_whatever_answer_is_lost_a_move_ends() {
         relieved(&mut it);
         if !lost {
             println!("{} answers were lost, one after the other", nth - 1);
+            assert!(nth > 10, "only {nth} requests were made");
+            break;
+        }
+    }
+}
+
+/// The same where the home cannot say what became of a request: its database was lost with the answer to COMMIT.
+#[test]
+fn f1_whatever_a_home_is_unsure_of_a_move_ends() {
+    for nth in 1.. {
+        let mut it = Move::new();
+        it.agree();
+        let mut net = Unsure { homes: &mut it.homes, left: nth };
+        it.teacher.sync(&mut net);
+        let unsure = net.left == 0;
+        it.arrived();
+        relieved(&mut it);
+        if !unsure {
+            println!("{} requests were left in doubt, one after the other", nth - 1);
             assert!(nth > 10, "only {nth} requests were made");
             break;
         }

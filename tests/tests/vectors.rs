@@ -21,6 +21,7 @@ mod verdicts;
 mod wire;
 
 use serde_json::Value;
+use stafett_client_core::answer::json;
 use std::collections::BTreeSet;
 
 fn texts(value: &Value) -> BTreeSet<String> {
@@ -138,7 +139,7 @@ fn bent_audit_exports_are_noticed_by_both() {
     let honest = log.export(&log.honest());
     let bent: Vec<_> = log.by_exporter().into_iter().chain(log.by_home()).collect();
     let exports: Vec<&Value> = std::iter::once(&honest).chain(bent.iter().map(|(_, _, export)| export)).collect();
-    let ours = |export: &Value| stafett_client_core::audit::verify_export(export).map(|r| r.to_json());
+    let ours = |export: &Value| stafett_client_core::audit::verify_export(export).map(|r| json(&r.answer()));
     assert_eq!(ours(&honest).unwrap()["violations"], serde_json::json!([]));
     let Some(reports) = replay::reports(&exports) else { return };
     assert_eq!(reports[0]["violations"], serde_json::json!([]), "the honest log");

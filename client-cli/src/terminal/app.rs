@@ -8,12 +8,14 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use serde::Serialize;
 use serde_json::Value;
 use stafett_client_core::answer::{Answer, Export, Report, Verified, json};
 use stafett_client_core::audit;
 use stafett_client_core::client::input::{AttachTo, Command as Wish, Problem, Progress};
 use stafett_protocol::code::Code;
 use stafett_words::names::Names;
+use stafett_words::shown::Shown;
 use stafett_words::{TimeZone, render};
 use zeroize::Zeroizing;
 
@@ -30,7 +32,7 @@ use crate::host::tls::ca_hash;
 use crate::terminal::args::{Attachment, Audit, Command, CommandLine, HomeCommand, Invite, Join};
 use crate::terminal::attachments;
 use crate::terminal::commands::asked;
-use crate::terminal::here::{Exported, MeHere, Told};
+use crate::terminal::here::{Exported, MeHere};
 use crate::terminal::homes::{begins, change_passphrase, discard, forget, key_in_keyring, knock, open};
 use crate::terminal::names::gather;
 use crate::terminal::output::{Output, Said};
@@ -221,7 +223,7 @@ async fn names(desk: &mut Desk, output: &Output) -> Names {
 
 /// An answer, for scripts and for people; a code also as a picture.
 fn said(output: &Output, names: &Names, answer: &Answer) -> Said {
-    let mut said = told(output, names, answer.name(), answer);
+    let mut said = told(output, names, answer.name(), answer.to_json(), answer);
     if let (Answer::Invite(code) | Answer::DeviceLink(code), false) = (answer, output.is_json())
         && let Some(picture) = qr::picture(&code.code)
     {
@@ -240,8 +242,7 @@ fn language() -> Language {
     Language::among(set.iter().filter_map(|name| std::env::var(name).ok()))
 }
 
-fn told(output: &Output, names: &Names, name: &str, what: &impl Told) -> Said {
-    let value = what.value();
+fn told(output: &Output, names: &Names, name: &str, value: Value, what: &impl Shown) -> Said {
     if output.is_json() {
         return Said { value, text: String::new() };
     }
@@ -249,8 +250,8 @@ fn told(output: &Output, names: &Names, name: &str, what: &impl Told) -> Said {
     Said { value, text: render::words(&to, name, &what.part(&to)) }
 }
 
-pub(super) fn say(output: &Output, name: &str, what: &impl Told) -> Result<(), Fault> {
-    output.print(&told(output, &Names::default(), name, what))
+pub(super) fn say(output: &Output, name: &str, what: &(impl Shown + Serialize)) -> Result<(), Fault> {
+    output.print(&told(output, &Names::default(), name, json(what), what))
 }
 
 /// The core has answered something else than was asked.

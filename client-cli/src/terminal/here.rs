@@ -1,36 +1,11 @@
-//! Whole answers, for people and for scripts; and what the host answers itself: files, the passphrase, the folder.
+//! What the host answers itself: files, the passphrase, the folder.
 
 use serde::Serialize;
-use serde_json::Value;
-use stafett_client_core::answer::{Answer, Counts, GotAttachment, Me, Report, json};
+use stafett_client_core::answer::{GotAttachment, Me, Report};
 
 use stafett_words::reader::Reader;
 use stafett_words::render::Part;
 use stafett_words::shown::{Shown, parts};
-
-/// A whole answer: for people, and as scripts get it.
-pub trait Told: Shown {
-    /// One object.
-    fn value(&self) -> Value;
-}
-
-impl Told for Answer {
-    fn value(&self) -> Value {
-        self.to_json()
-    }
-}
-
-impl Told for Counts {
-    fn value(&self) -> Value {
-        json(self)
-    }
-}
-
-impl Told for Report {
-    fn value(&self) -> Value {
-        json(self)
-    }
-}
 
 /// Who this device is, and where it lies.
 #[derive(Debug, Serialize)]
@@ -135,41 +110,5 @@ impl Shown for Forgotten {
         // Always so, and what the server knows has a text of its own.
         let Self { forgotten: _, home, server: _ } = self;
         Part::of([("home", to.text(home))])
-    }
-}
-
-impl Told for MeHere {
-    fn value(&self) -> Value {
-        json(self)
-    }
-}
-
-impl Told for FileWritten {
-    fn value(&self) -> Value {
-        json(self)
-    }
-}
-
-impl Told for Exported {
-    fn value(&self) -> Value {
-        json(self)
-    }
-}
-
-impl Told for Kept {
-    fn value(&self) -> Value {
-        json(self)
-    }
-}
-
-impl Told for Rewrapped {
-    fn value(&self) -> Value {
-        json(self)
-    }
-}
-
-impl Told for Forgotten {
-    fn value(&self) -> Value {
-        json(self)
     }
 }

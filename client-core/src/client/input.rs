@@ -109,9 +109,9 @@ pub enum Command {
     },
     /// → `person devices:[{device name}]`
     DeviceList,
-    /// `lost`: also where it may be the only one with access to something.
-    /// This very device is about to be wiped: the server ends it, unless it is the only one known here. → `asked`
+    /// This very device is about to be wiped: the server ends it, unless it is the only one known here. → `device`
     DeviceLeave,
+    /// `lost`: also where it may be the only one with access to something. → `device`
     DeviceRemove {
         device: String,
         lost: bool,

@@ -101,6 +101,7 @@ impl Client {
     }
 
     pub(crate) fn keep_bundle(&mut self, home: Municipality, bundle: &Bundle) {
+        self.stream.asked_again.remove(&home);
         self.table.write(Space::Outbox, &bundle_key(home), encode(bundle));
     }
 

@@ -123,30 +123,7 @@ impl Device {
         if !net.connect(home, id) {
             return;
         }
-        let mut queue = vec![Input::Connected];
-        let mut steps = 0;
-        loop {
-            let mut settled = false;
-            for input in std::mem::take(&mut queue) {
-                let mut next = Some(input);
-                while let Some(input) = next.take() {
-                    let effects = self.client.handle(net.now(), input);
-                    self.save(&effects);
-                    effects.frames.iter().for_each(|f| net.frame(home, id, f));
-                    settled = effects.settled;
-                    next = effects.load.map(|prefixes| Input::Loaded(self.events(&prefixes)));
-                }
-            }
-            let frames: Vec<Vec<u8>> = net.inbound(home, id).iter().map(encode).collect();
-            self.heard.extend(frames.iter().cloned());
-            queue.extend(frames.into_iter().map(Input::Frame));
-            steps += 1;
-            assert!(steps < 500, "sync does not settle");
-            if queue.is_empty() {
-                assert!(settled, "nothing comes and the client waits: {:?}", self.client);
-                break;
-            }
-        }
+        self.rounds(net, |_| false);
         net.disconnect(home, id);
         let effects = self.client.handle(net.now(), Input::Disconnected);
         self.save(&effects);
@@ -157,22 +134,43 @@ impl Device {
     pub fn sync_losing(&mut self, net: &mut impl Net, mut last: impl FnMut(&Request) -> bool) -> bool {
         let (id, home) = (self.id.unwrap(), self.home);
         assert!(net.connect(home, id));
-        let mut queue = vec![Input::Connected];
-        let mut lost = false;
-        while !lost && !queue.is_empty() {
-            for input in std::mem::take(&mut queue) {
-                let effects = self.client.handle(net.now(), input);
-                self.save(&effects);
-                for frame in effects.frames {
-                    lost |= decode::<ClientFrame>(&frame).is_ok_and(|frame| last(&frame.request));
-                    net.frame(home, id, &frame);
-                }
-            }
-            queue.extend(net.inbound(home, id).iter().map(|frame| Input::Frame(encode(frame))));
-        }
+        let lost = self.rounds(net, |frame| decode::<ClientFrame>(frame).is_ok_and(|frame| last(&frame.request)));
         net.disconnect(home, id);
         self.restart();
         lost
+    }
+
+    /// Takes in what comes until nothing more does, or until a frame was sent that is to be the last: then answers `true`.
+    fn rounds(&mut self, net: &mut impl Net, mut last: impl FnMut(&[u8]) -> bool) -> bool {
+        let (id, home) = (self.id.unwrap(), self.home);
+        let mut queue = vec![Input::Connected];
+        for _ in 0..500 {
+            let (mut settled, mut ends) = (false, false);
+            for input in std::mem::take(&mut queue) {
+                let mut next = Some(input);
+                while let Some(input) = next.take() {
+                    let effects = self.client.handle(net.now(), input);
+                    self.save(&effects);
+                    for frame in &effects.frames {
+                        ends |= last(frame);
+                        net.frame(home, id, frame);
+                    }
+                    settled = effects.settled;
+                    next = effects.load.map(|prefixes| Input::Loaded(self.events(&prefixes)));
+                }
+            }
+            if ends {
+                return true;
+            }
+            let frames: Vec<Vec<u8>> = net.inbound(home, id).iter().map(encode).collect();
+            self.heard.extend(frames.iter().cloned());
+            queue.extend(frames.into_iter().map(Input::Frame));
+            if queue.is_empty() {
+                assert!(settled, "nothing comes and the client waits: {:?}", self.client);
+                return false;
+            }
+        }
+        panic!("sync does not settle");
     }
 
     /// The last problem that the client noted, for messages of failed tests.

@@ -1,7 +1,7 @@
-//! A home in memory that is out of order for some events.
+//! Homes in memory that are out of order for some events, refuse some requests, or do not know what became of one.
 
 use crate::model::home::ModelHome;
-use crate::model::net::Net;
+use crate::model::net::{Homes, Net};
 use stafett_protocol::codec::decode;
 use stafett_protocol::event::Body;
 use stafett_protocol::ids::DeviceId;
@@ -73,5 +73,46 @@ impl Net for Refusing<'_> {
     }
     fn inbound(&mut self, number: u16, device: DeviceId) -> Vec<ServerFrame> {
         self.home.inbound(number, device)
+    }
+}
+
+/// The device's own home does what it is asked, and at one request, the `left`th from now, cannot say whether it did.
+pub struct Unsure<'a> {
+    pub homes: &'a mut Homes,
+    pub left: usize,
+}
+
+impl Net for Unsure<'_> {
+    fn now(&self) -> u64 {
+        self.homes.now()
+    }
+    fn pass(&mut self, millis: u64) {
+        self.homes.pass(millis);
+    }
+    fn join(&mut self, number: u16, body: &[u8]) -> Result<Vec<u8>, String> {
+        self.homes.join(number, body)
+    }
+    fn connect(&mut self, number: u16, device: DeviceId) -> bool {
+        self.homes.connect(number, device)
+    }
+    fn disconnect(&mut self, number: u16, device: DeviceId) {
+        self.homes.disconnect(number, device);
+    }
+    fn frame(&mut self, number: u16, device: DeviceId, bytes: &[u8]) {
+        let ClientFrame { id, request } = decode(bytes).unwrap();
+        self.homes.frame(number, device, bytes);
+        if matches!(request, Request::Relay(_)) || self.left == 0 {
+            return;
+        }
+        self.left -= 1;
+        if self.left == 0 {
+            let problem = Problem { code: "unavailable".into(), detail: "try again".into(), scope: None };
+            let answers = self.homes.at(number).open.get_mut(&device).unwrap();
+            let answer = answers.iter_mut().find(|frame| frame.id == id).unwrap();
+            answer.reply = Reply::Problem(problem);
+        }
+    }
+    fn inbound(&mut self, number: u16, device: DeviceId) -> Vec<ServerFrame> {
+        self.homes.inbound(number, device)
     }
 }

@@ -136,8 +136,7 @@ impl Client {
         if id == own {
             return Err(Problem::rule(Cause::OwnDevice, "a device cannot remove itself; use another of your devices"));
         }
-        self.queue_request(&Request::RemoveDevice(DeviceRemoval { device: id, lost: lost.into() }));
-        Ok(RemovedDevice { device: id.to_string() })
+        Ok(self.ask_to_end(id, lost))
     }
 
     /// Ends this very device at the server, before all that is on it goes. Not the only one: its person could never come back.
@@ -146,7 +145,11 @@ impl Client {
         if self.own_devices().into_iter().all(|device| device == own) {
             return Err(Problem::rule(Cause::OwnDevice, "it is the only one; its person could never come back"));
         }
-        self.queue_request(&Request::RemoveDevice(DeviceRemoval { device: own, lost: false.into() }));
-        Ok(RemovedDevice { device: own.to_string() })
+        Ok(self.ask_to_end(own, false))
+    }
+
+    fn ask_to_end(&mut self, device: DeviceId, lost: bool) -> RemovedDevice {
+        self.queue_request(&Request::RemoveDevice(DeviceRemoval { device, lost: lost.into() }));
+        RemovedDevice { device: device.to_string() }
     }
 }

@@ -146,7 +146,6 @@ fn signer(statement: &Statement) -> Option<Signer> {
 
 /// Whose device this is, or was until it lost its place.
 fn owner(state: &ScopeState, device: DeviceId) -> Option<PersonId> {
-    let here = state.membership.member_of_device(device).map(|member| member.person);
     let gone = || state.gone.iter().rfind(|gone| DeviceId::of_key(&gone.device) == device).map(|gone| gone.person);
-    here.or_else(gone)
+    state.person_of(device).or_else(gone)
 }

@@ -38,9 +38,13 @@ impl Client {
         if scopes.iter().any(|scope| self.stream.busy(*scope) || self.parted.contains_key(scope)) {
             return Ok(());
         }
-        // An answer that brought no more than before is asked for with the next connection.
-        if partly && !self.stream.asked_again.insert(home) {
+        // An answer that brought no more than before, or none but that the home does not know, is asked for with the next
+        // connection.
+        if self.stream.asked_again.contains(&home) {
             return Ok(());
+        }
+        if partly {
+            self.stream.asked_again.insert(home);
         }
         if !self.drive_transfer(home) {
             self.stream.send(home, Request::Submit(bundle), Sent::Bundle(scopes));

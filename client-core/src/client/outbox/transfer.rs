@@ -3,6 +3,7 @@
 //! under way stands in rows, so that it goes on after a break.
 
 use crate::client::Client;
+use crate::client::fate::Fate;
 use crate::client::input::{Problem, Progress};
 use crate::client::outbox::bundle::envelope_scope;
 use crate::client::queue::moving_key;
@@ -128,8 +129,9 @@ impl Client {
         done.tombstones.into_iter().try_for_each(|tombstone| self.moved(tombstone))
     }
 
-    /// Answers whether the refusal was of a move, and is dealt with. Heads that went on need another promise; what
-    /// else a home refuses ends this try, and the next is planned on the new state.
+    /// Answers whether the refusal was of a move, and is dealt with. Heads that went on need another promise. Where the old
+    /// home does not know whether it has committed, the same bytes bring its word with the next connection: we hear of a
+    /// move in no other way. What else a home refuses ends this try, and the next is planned on the new state.
     pub(crate) fn transfer_refused(&mut self, home: Municipality, scopes: &[ScopeId], problem: &WireProblem) -> bool {
         let Some(mut moving) = self.moving(home) else { return false };
         let tries = self.stream.retries.entry(scopes.first().copied().unwrap_or_default()).or_default();
@@ -141,6 +143,11 @@ impl Client {
                 self.stream.send(home, Request::HoldTransfer(log), Sent::Hold);
             }
             self.drive_transfer(home);
+            return true;
+        }
+        if !moving.accepts.is_empty() && Fate::of(&problem.code) == Fate::Waits {
+            self.stream.asked_again.insert(home);
+            self.report(&Problem::quoting(&problem.code, problem.detail.clone()));
             return true;
         }
         self.table.delete(Space::State, &moving_key(home));
