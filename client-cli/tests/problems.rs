@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use stafett_client_core::client::input::Cause;
+use stafett_client_core::document::Reason;
 use stafett_words::messages::{Language, Messages};
 use stafett_words::problems;
 
@@ -41,6 +42,9 @@ fn code_at(rest: &str) -> Option<String> {
 fn codes() -> BTreeSet<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut codes: BTreeSet<String> = Cause::ALL.iter().map(|cause| cause.word().to_owned()).collect();
+    codes.extend(Reason::ALL.iter().map(|reason| reason.code().to_owned()));
+    // Of events that open under no key.
+    codes.insert("change-unreadable".to_owned());
     for (place, made) in MADE {
         let mut files = Vec::new();
         sources(&root.join(place), &mut files);

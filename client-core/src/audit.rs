@@ -3,7 +3,7 @@
 //! on an exported file without any account.
 
 pub use crate::answer::Violation;
-use crate::answer::{self, ExportedKey, Moment};
+use crate::answer::{self, AuditRule, ExportedKey, Moment, Word};
 use serde_json::Value;
 use stafett_protocol::code::key_hash;
 use stafett_protocol::codec::{decode, encode};
@@ -13,6 +13,7 @@ use stafett_protocol::handover::Part;
 use stafett_protocol::ids::{LogId, Millis, Municipality, ScopeId, bytes_from_hex, from_hex, to_hex};
 use stafett_protocol::membership::{Member, Role, ScopeKind};
 use stafett_protocol::policy::Context;
+use stafett_protocol::refusal::Refusal;
 use stafett_protocol::replica::{self, Replica, first_home, first_standing};
 use stafett_protocol::signed::Signed;
 use stafett_protocol::state::{GrantStanding, ScopeState, Status};
@@ -52,6 +53,9 @@ const NEVER_CHECKED: [&str; 4] = ["absent-scopes", "later-records", "sealed-cont
 const FORMAT: &str = "stafett-audit-1";
 /// Of a file: its keys are those that its writer put there.
 const KEYS_OF_THE_FILE: &str = "municipality-keys";
+
+/// Of a device that the home shows some parts no more.
+const UNSEEN_PARTS: &str = "unseen-parts";
 
 /// Two signatures of the home that cannot both be true of one chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,10 +102,22 @@ impl Report {
         }
     }
 
-    fn check(&mut self, scope: ScopeId, seq: u64, holds: bool, rule: &str) {
+    /// Of these parts the home shows this device nothing more: who has left them since, it cannot know. All else that their
+    /// records say stands.
+    pub fn leave_open(&mut self, unseen: &[ScopeId]) {
+        if unseen.is_empty() {
+            return;
+        }
+        let unseen: Vec<String> = unseen.iter().map(ToString::to_string).collect();
+        let rule = Word::from(AuditRule::ConcernWithoutCard);
+        self.violations.retain(|v| v.rule != rule || !unseen.contains(&v.scope));
+        self.unchecked.push(UNSEEN_PARTS);
+    }
+
+    fn check(&mut self, scope: ScopeId, seq: u64, holds: bool, rule: impl Into<Word>) {
         self.checks += 1;
         if !holds {
-            self.violations.push(Violation { scope: scope.to_string(), seq, rule: rule.to_owned() });
+            self.violations.push(Violation { scope: scope.to_string(), seq, rule: rule.into() });
         }
     }
 }
@@ -138,7 +154,7 @@ pub fn verify(records: &[Record], trusted: &Municipalities, home: Municipality, 
     let mut seen: BTreeMap<ScopeId, Seen> = BTreeMap::new();
     for record in records {
         let Ok(event) = record.event.peek() else {
-            report.check(ScopeId::default(), record.seq, false, "malformed record");
+            report.check(ScopeId::default(), record.seq, false, AuditRule::Malformed);
             continue;
         };
         if matches!(&event.body, Body::Genesis(g) if g.log_salt.is_some()) && !cards.contains(&event.scope) {
@@ -150,9 +166,9 @@ pub fn verify(records: &[Record], trusted: &Municipalities, home: Municipality, 
         order.push((record.time, false, event.scope, record));
     }
     // Without these, "no rule is broken" would be said of nothing.
-    report.check(ScopeId::default(), 0, !records.is_empty(), "there are no records");
-    report.check(ScopeId::default(), 0, !cards.is_empty(), "the log's card is missing");
-    report.check(ScopeId::default(), 0, cards.len() < 2, "the log has two cards");
+    report.check(ScopeId::default(), 0, !records.is_empty(), AuditRule::NoRecords);
+    report.check(ScopeId::default(), 0, !cards.is_empty(), AuditRule::NoCard);
+    report.check(ScopeId::default(), 0, cards.len() < 2, AuditRule::TwoCards);
     for (_, other, scope, _) in &mut order {
         *other = !cards.contains(scope);
     }
@@ -161,8 +177,7 @@ pub fn verify(records: &[Record], trusted: &Municipalities, home: Municipality, 
     let mut replicas: BTreeMap<ScopeId, Replica> = BTreeMap::new();
     for (time, _, scope, record) in order {
         let taken = replay(&mut replicas, &cards, scope, record, trusted, home, time);
-        let rule = taken.as_ref().err().map_or("", |r| r.as_str());
-        report.check(scope, record.seq, taken.is_ok(), rule);
+        report.check(scope, record.seq, taken.is_ok(), taken.err().map_or("", Refusal::code));
         if taken.is_ok()
             && let Some(replica) = replicas.get(&scope)
         {
@@ -185,17 +200,15 @@ fn replay(
     trusted: &Municipalities,
     home: Municipality,
     now: u64,
-) -> Result<(), String> {
+) -> Result<(), Refusal> {
     let mut own = replicas.remove(&scope);
     let card = cards.iter().find(|c| **c != scope).and_then(|c| replicas.get(c)).map(Replica::state);
     // Each record is judged by its scope's own home; a log that moves changes it on the way.
     let home = own.as_ref().map(|r| r.state().membership.home).or_else(|| first_home(record).ok()).unwrap_or(home);
     let context = Context { now, home, trusted, card };
     let taken = match &mut own {
-        Some(replica) => replica.take(record.clone(), &context).map(drop).map_err(|r| r.code().to_owned()),
-        None => replica::found(record.clone(), &context)
-            .map(|(replica, _)| own = Some(replica))
-            .map_err(|r| r.code().to_owned()),
+        Some(replica) => replica.take(record.clone(), &context).map(drop),
+        None => replica::found(record.clone(), &context).map(|(replica, _)| own = Some(replica)),
     };
     if let Some(replica) = own {
         replicas.insert(scope, replica);
@@ -206,7 +219,7 @@ fn replay(
 /// Invariants over every state on the way.
 fn check_state(report: &mut Report, state: &ScopeState, log: LogId, now: u64) {
     let (scope, seq) = (state.scope(), state.position.seq);
-    report.check(scope, seq, state.log() == log, "the record is of another log");
+    report.check(scope, seq, state.log() == log, AuditRule::OtherLog);
     // After a re-founding the holder may not be back yet; an orphaned scope may have got none, and is frozen.
     let holders = state.present().filter(|m| m.role == Role::Holder).count();
     let withdrawn = state.status == Status::Withdrawn;
@@ -214,7 +227,7 @@ fn check_state(report: &mut Report, state: &ScopeState, log: LogId, now: u64) {
     // What was closed in a handover has its former holder as archivist, until the family ends that, too. The card,
     // which says who holds, is never closed so.
     let archived = holders == 0 && state.status == Status::Closed && state.kind() != ScopeKind::Card;
-    report.check(scope, seq, holders == 1 || withdrawn || heirs || archived, "exactly one holder");
+    report.check(scope, seq, holders == 1 || withdrawn || heirs || archived, AuditRule::OneHolder);
     let listed = state.listed_at(now);
     for member in &state.membership.members {
         let leaving = member.devices.iter().all(|d| listed.contains(d));
@@ -225,7 +238,7 @@ fn check_state(report: &mut Report, state: &ScopeState, log: LogId, now: u64) {
             Role::Archivist => true,
             _ => state.grant(&member.basis).is_some_and(|g| g.standing(now) == GrantStanding::InForce),
         };
-        report.check(scope, seq, leaving || basis, "no leaf without what lets it in");
+        report.check(scope, seq, leaving || basis, AuditRule::LeafWithoutBasis);
     }
 }
 
@@ -245,7 +258,7 @@ fn check_subset(report: &mut Report, replicas: &BTreeMap<ScopeId, Replica>, card
             let gone = member.devices.iter().all(|d| listed.contains(d));
             let there = card.membership.member(member.person).is_some() || (dormant && member.role == Role::Holder);
             let there = gone || there || (card.membership.generation > 1 && stands_on_card(card, state, member));
-            report.check(state.scope(), state.position.seq, there, "only those in the log are in its concerns");
+            report.check(state.scope(), state.position.seq, there, AuditRule::ConcernWithoutCard);
         }
     }
 }
@@ -303,7 +316,7 @@ pub fn verify_export(file: &Value) -> Result<Report, String> {
     let twice = |m: &MunicipalityKey| named.iter().filter(|n| n.number == m.number || n.key == m.key).count() > 1;
     let trusted = Municipalities(named.iter().filter(|m| !twice(m)).cloned().collect());
     let mut report = verify(&records, &trusted, home, log);
-    report.check(ScopeId::default(), 0, !named.iter().any(twice), "a municipality or a key is named twice");
+    report.check(ScopeId::default(), 0, !named.iter().any(twice), AuditRule::NamedTwice);
     report.municipalities = named;
     report.unchecked.insert(0, KEYS_OF_THE_FILE);
     check_receipts(&mut report, &receipts, &records, &trusted);
@@ -348,22 +361,22 @@ fn home_at(chain: &[&Record], seq: u64) -> Option<(Municipality, u32)> {
 
 fn check_receipt(report: &mut Report, receipt: &Signed<Receipt>, records: &[Record], trusted: &Municipalities) -> bool {
     let Some((signer, receipt)) = signed_by(receipt, trusted) else {
-        report.check(ScopeId::default(), 0, false, "a receipt is not signed by the home");
+        report.check(ScopeId::default(), 0, false, AuditRule::ReceiptNotOfHome);
         return false;
     };
     let mut chain: Vec<&Record> =
         records.iter().filter(|r| r.event.peek().is_ok_and(|e| e.scope == receipt.scope)).collect();
     let (scope, seq) = (receipt.scope, receipt.position.seq);
-    report.check(scope, seq, !chain.is_empty(), "a scope that the home has signed is left out");
+    report.check(scope, seq, !chain.is_empty(), AuditRule::ScopeLeftOut);
     chain.sort_by_key(|r| r.seq);
     let homes = [home_at(&chain, seq), home_at(&chain, u64::MAX)];
     let ours = homes.contains(&Some((signer, receipt.home_epoch)));
-    report.check(scope, seq, ours, "a receipt is not signed by the home");
+    report.check(scope, seq, ours, AuditRule::ReceiptNotOfHome);
     let covered: Vec<&&Record> = chain.iter().take_while(|r| r.seq <= seq).collect();
     let there = covered.last().is_some_and(|r| (r.seq, r.time) == (seq, receipt.time));
     let head = covered.iter().fold(stafett_protocol::ids::Hash::default(), |head, r| r.head_after(&head));
     let stands = there && head == receipt.position.head;
-    report.check(scope, seq, stands, "the home has signed another history");
+    report.check(scope, seq, stands, AuditRule::AnotherHistory);
     stands && ours
 }
 
@@ -378,6 +391,6 @@ fn check_covered(report: &mut Report, receipts: &[Signed<Receipt>], stand: &[boo
         receipts.iter().zip(stand).filter(|(_, fits)| **fits).filter_map(|(r, _)| r.peek().ok()).collect();
     for (scope, end) in ends {
         let covered = standing.iter().any(|r| r.scope == scope && r.position.seq >= end);
-        report.check(scope, end, covered, "records without a receipt");
+        report.check(scope, end, covered, AuditRule::NoReceipt);
     }
 }

@@ -3,7 +3,7 @@
 
 use stafett_client_core::client::input::{AccessWord, Command as C, NewMeasure, Who, WithdrawTarget};
 use stafett_protocol::event::Body;
-use stafett_protocol::ids::DeviceId;
+use stafett_protocol::ids::{DeviceId, ScopeId};
 use stafett_protocol::statement::Statement;
 use stafett_protocol::wire::Request;
 use stafett_tests::model::cast::{Cast, cast, colleague, concern, list, log, other_school, sign, telephone, text};
@@ -186,7 +186,7 @@ fn c4_who_leaves_asks_no_more_for_what_was_under_way() {
     // The letter is there before what it speaks of.
     let unit = text(&teacher.ask(home, C::Units).unwrap()["units"][0], "unit");
     mother.ask(home, C::ConsentWithdraw { log: log.clone(), target: WithdrawTarget::Unit(unit) }).unwrap();
-    mother.sync(&mut Picky(home, |body| matches!(body, Body::Statement(Statement::Withdrawal(_)))));
+    mother.sync(&mut Picky(home, &|body| matches!(body, Body::Statement(Statement::Withdrawal(_)))));
     leader.sync(home);
     assert_eq!(leader.ask(home, C::LogShow { log }).unwrap_err().code, "withdrawn", "{}", leader.last_problem());
 }
@@ -203,7 +203,7 @@ fn c4_what_was_withdrawn_by_letter_reaches_the_chain_without_its_writer() {
     everyone(&mut cast, &mut none);
     let unit = text(&cast.teacher.ask(&mut cast.home, C::Units).unwrap()["units"][0], "unit");
     cast.mother.ask(&mut cast.home, C::ConsentWithdraw { log, target: WithdrawTarget::Unit(unit) }).unwrap();
-    cast.mother.sync(&mut Picky(&mut cast.home, |body| matches!(body, Body::Statement(Statement::Withdrawal(_)))));
+    cast.mother.sync(&mut Picky(&mut cast.home, &|body| matches!(body, Body::Statement(Statement::Withdrawal(_)))));
     let leader: DeviceId = cast.leader.id.unwrap();
     let reads = |cast: &Cast| {
         let chain = &cast.home.scopes[&homework.parse().unwrap()];
@@ -233,7 +233,7 @@ fn c4_who_leaves_on_a_letter_shows_it_to_the_family() {
     let backup = cast.mother.disk.clone();
     let unit = text(&cast.teacher.ask(&mut cast.home, C::Units).unwrap()["units"][0], "unit");
     cast.mother.ask(&mut cast.home, C::ConsentWithdraw { log, target: WithdrawTarget::Unit(unit) }).unwrap();
-    cast.mother.sync(&mut Picky(&mut cast.home, |body| matches!(body, Body::Statement(Statement::Withdrawal(_)))));
+    cast.mother.sync(&mut Picky(&mut cast.home, &|body| matches!(body, Body::Statement(Statement::Withdrawal(_)))));
     let leader: DeviceId = cast.leader.id.unwrap();
     cast.home.mail.retain(|device, _| *device == leader);
     cast.mother.disk = backup;
@@ -276,7 +276,7 @@ fn c4_a_late_withdrawal_reaches_what_was_consented_to_since() {
     let backup = cast.mother.disk.clone();
     let target = WithdrawTarget::Unit(unit.clone());
     cast.mother.ask(&mut cast.home, C::ConsentWithdraw { log: log.clone(), target }).unwrap();
-    cast.mother.sync(&mut Picky(&mut cast.home, |body| matches!(body, Body::Statement(Statement::Withdrawal(_)))));
+    cast.mother.sync(&mut Picky(&mut cast.home, &|body| matches!(body, Body::Statement(Statement::Withdrawal(_)))));
     let leader: DeviceId = cast.leader.id.unwrap();
     cast.home.mail.retain(|device, _| *device == leader);
     cast.mother.disk = backup;
@@ -304,6 +304,78 @@ fn c4_a_late_withdrawal_reaches_what_was_consented_to_since() {
             cast.mother.last_problem()
         );
     }
+    let audit = cast.mother.ask(&mut cast.home, C::AuditVerify { log }).unwrap();
+    assert_eq!(list(&audit, "violations").len(), 0, "{audit}");
+}
+
+/// C4: a guardian ends everything of another school, and of one concern that word is lost; then the family consents to its
+/// reading another one. No veto is left that says whose word ended the seat of that school's leader on the card. It ends in the
+/// concern all the same. Found by world 6100000063.
+#[test]
+fn c4_a_seat_ends_everywhere_though_its_giver_has_consented_to_something_else() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let homework = concern(&mut cast, &log);
+    let (mut their_leader, mut nils, _) = other_school(&mut cast);
+    everyone(&mut cast, &mut nils);
+    let units = cast.teacher.ask(&mut cast.home, C::Units).unwrap();
+    let unit = text(list(&units, "units").iter().find(|u| u["name"] == "Nes skole").unwrap(), "unit");
+    let Cast { home, teacher, mother, father, .. } = &mut cast;
+    let offer = C::BatonOffer {
+        log: log.clone(),
+        to: unit.clone(),
+        municipality: None,
+        concerns: vec![homework.clone()],
+        notes: vec![],
+        reason: "Ny skole".into(),
+    };
+    teacher.ask(home, offer).unwrap();
+    teacher.sync(home);
+    sign(home, mother);
+    sign(home, father);
+    teacher.sync(home);
+    their_leader.sync(home);
+    let measure = NewMeasure { text: "Tiltak".into(), ..NewMeasure::default() };
+    let (title, goal) = ("Fravær".to_owned(), "Mål".to_owned());
+    let new = C::ConcernNew { log: log.clone(), title, goal, category: None, measure };
+    let absence = text(&teacher.ask(home, new).unwrap(), "concern");
+    let who = Who::Unit(unit.clone());
+    let ask = C::AccessRequest { log: log.clone(), who, scopes: vec![homework.clone()], access: AccessWord::Read };
+    teacher.ask(home, ask).unwrap();
+    for device in [&mut *teacher, mother, father, &mut their_leader] {
+        device.sync(home);
+    }
+    their_leader.ask(home, C::ConcernShow { concern: absence.clone() }).expect("she reads it so far");
+    // The father ends it all. Of one concern his word does not arrive, and his device is set back to before it.
+    let (backup, there) = (father.disk.clone(), absence.parse::<ScopeId>().unwrap());
+    father.ask(home, C::ConsentWithdraw { log: log.clone(), target: WithdrawTarget::Unit(unit) }).unwrap();
+    let ends_there = |body: &Body| {
+        let Body::Statement(Statement::Withdrawal(signed)) = body else { return false };
+        signed.withdrawal.peek().unwrap().scope == there
+    };
+    father.sync(&mut Picky(home, &ends_there));
+    home.mail.clear();
+    father.disk = backup;
+    father.restart();
+    // He consents to the reading that he was asked for, and is away while the mother does.
+    let pending = father.ask(home, C::ConsentPending).unwrap();
+    let request = text(&pending["requests"][0], "request");
+    father.ask(home, C::ConsentGrant { request, custody: false }).unwrap();
+    let on_card = |body: &Body| {
+        let Body::Statement(Statement::Grant(signed)) = body else { return false };
+        ![&homework, &absence].contains(&&signed.grant.peek().unwrap().scope.to_string())
+    };
+    let gives = |request: &Request| {
+        let Request::Submit(bundle) = request else { return false };
+        bundle.envelopes.iter().any(|e| on_card(&e.event.peek().unwrap().body))
+    };
+    assert!(father.sync_losing(home, gives));
+    sign(home, mother);
+    for _ in 0..2 {
+        everyone(&mut cast, &mut their_leader);
+    }
+    let shown = their_leader.ask(&mut cast.home, C::ConcernShow { concern: absence });
+    assert_eq!(shown.unwrap_err().code, "withdrawn", "{}", cast.father.last_problem());
     let audit = cast.mother.ask(&mut cast.home, C::AuditVerify { log }).unwrap();
     assert_eq!(list(&audit, "violations").len(), 0, "{audit}");
 }

@@ -74,7 +74,7 @@ fn a_reader_closes_a_gap_with_junk_and_a_newcomer_reads_behind_it() {
     leader.restart();
     let repairs = |body: &Body| matches!(body, Body::Statement(Statement::LinkRepair(_)));
     for _ in 0..2 {
-        leader.sync(&mut Picky(home, repairs));
+        leader.sync(&mut Picky(home, &repairs));
     }
     let insider = Insider::of(leader, &homework);
     let state = home.scopes[&scope].replica.state().clone();

@@ -118,7 +118,7 @@ fn c4_who_is_put_out_on_the_way_back_leaves() {
     rounds(&mut cast, &mut leader);
     leader.disk = backup;
     leader.restart();
-    leader.sync(&mut Picky(&mut cast.home, |_| true));
+    leader.sync(&mut Picky(&mut cast.home, &|_| true));
     assert_eq!(report(&leader, &homework).map(|r| r.standing), Some(Standing::Resyncing), "{}", leader.last_problem());
     let unit = text(&cast.teacher.ask(&mut cast.home, C::Units).unwrap()["units"][0], "unit");
     cast.mother.ask(&mut cast.home, C::ConsentWithdraw { log, target: WithdrawTarget::Unit(unit) }).unwrap();
@@ -155,11 +155,11 @@ fn r13_what_opens_late_is_judged_in_the_order_of_the_chain() {
     let no_repair = |body: &Body| matches!(body, Body::Statement(Statement::LinkRepair(_)));
     for _ in 0..2 {
         for device in [&mut *mother, &mut *father] {
-            device.sync(&mut Picky(home, no_repair));
+            device.sync(&mut Picky(home, &no_repair));
         }
     }
     Insider::of(father, &homework).write(home, &[second]);
-    mother.sync(&mut Picky(home, no_repair));
+    mother.sync(&mut Picky(home, &no_repair));
     let of = |device: &Device| report(device, &homework).expect("the concern");
     assert_eq!(of(mother).unopened, 1, "{:?} {}", of(mother), mother.last_problem());
     for _ in 0..3 {

@@ -178,10 +178,10 @@ fn bent_audit_exports_are_noticed_by_both() {
     let reports = replay::reports(&[&whole, &usurped]).unwrap();
     assert_eq!(reports[0]["violations"], serde_json::json!([]), "a log that has moved");
     let found = reports[1]["violations"].to_string();
-    assert!(found.contains("not signed by the home"), "F7, the old home goes on after the move: {found}");
+    assert!(found.contains("receipt-not-of-home"), "F7, the old home goes on after the move: {found}");
     assert_eq!(ours(&whole).unwrap()["violations"], serde_json::json!([]), "a log that has moved, by our own audit");
     let found = ours(&usurped).unwrap()["violations"].to_string();
-    assert!(found.contains("not signed by the home"), "F7, by our own audit: {found}");
+    assert!(found.contains("receipt-not-of-home"), "F7, by our own audit: {found}");
     assert_eq!(faults, [""; 0]);
 }
 

@@ -183,8 +183,8 @@ def check_state(report, facts, log, now):
     holders = [m for m in facts.present() if m.role.name == "Holder"]
     anew = facts.membership.generation > 1 and facts.status == "Dormant"
     closed = facts.status == "Closed" and facts.kind != "Card" and any(m.role.name == "Archivist" for m in facts.present())
-    report.check(*at, facts.membership.log == log, "the record is of another log")
-    report.check(*at, len(holders) == 1 or (not holders and (anew or closed)) or facts.status == "Withdrawn", "exactly one holder")
+    report.check(*at, facts.membership.log == log, "other-log")
+    report.check(*at, len(holders) == 1 or (not holders and (anew or closed)) or facts.status == "Withdrawn", "one-holder")
     listed = facts.listed_at(now)
     for m in facts.membership.members:
         grant = facts.grant(m.basis)
@@ -194,7 +194,7 @@ def check_state(report, facts, log, now):
             stands = grant or m.role.name == "Archivist"
         else:
             stands = grant and grant.standing(now) == "in force"
-        report.check(*at, stands or all(d in listed for d in m.devices), "no leaf without what lets it in")
+        report.check(*at, stands or all(d in listed for d in m.devices), "leaf-without-basis")
 
 
 def check_receipts(report, page, receipts, chains, heads, trusted):
@@ -203,18 +203,18 @@ def check_receipts(report, page, receipts, chains, heads, trusted):
     for signed in receipts:
         claimed = page.decode("Receipt", signed.bytes)
         at, chain = (claimed.scope, claimed.position.seq), heads.get(claimed.scope)
-        report.check(*at, chain, "a scope that the home has signed is left out")
+        report.check(*at, chain, "scope-left-out")
         if not chain:
             continue
         home, epoch = chains[claimed.scope].facts.home_at(at[1])
         receipt = crypto.holds(page, signed, trusted.get(home, b""))
-        report.check(*at, receipt and receipt.home_epoch == epoch, "a receipt is not signed by the home")
+        report.check(*at, receipt and receipt.home_epoch == epoch, "receipt-not-of-home")
         there = 1 <= at[1] <= len(chain) and chain[at[1] - 1] == (claimed.position.head, claimed.time)
-        report.check(*at, there, "the home has signed another history")
+        report.check(*at, there, "another-history")
         if receipt and there:
             covered[claimed.scope] = max(covered[claimed.scope], at[1])
     for scope, chain in heads.items():
-        report.check(scope, len(chain), covered[scope] == len(chain), "records without a receipt")
+        report.check(scope, len(chain), covered[scope] == len(chain), "no-receipt")
 
 
 def check_subset(report, chains, cards):
@@ -228,7 +228,7 @@ def check_subset(report, chains, cards):
             for m in facts.membership.members:
                 gone = all(d in listed for d in m.devices)
                 there = card.member(m.person) or (dormant and m.role.name == "Holder")
-                report.check(facts.scope, facts.seq, gone or there, "only those in the log are in its concerns")
+                report.check(facts.scope, facts.seq, gone or there, "concern-without-card")
 
 
 UNCHECKED = ["municipality-keys", "absent-scopes", "later-records", "sealed-content", "members-only"]
@@ -266,7 +266,7 @@ def believed(named, report):
     """The keys by number. A second key for a home is a second home: neither is believed."""
     keys = [(m["number"], bytes.fromhex(m["key"])) for m in named]
     once = [(number, key) for number, key in keys if sum(n == number or k == key for n, k in keys) == 1]
-    report.check(crypto.ZERO[:16], 0, len(once) == len(keys), "a municipality or a key is named twice")
+    report.check(crypto.ZERO[:16], 0, len(once) == len(keys), "named-twice")
     return dict(once)
 
 
@@ -282,9 +282,9 @@ def replay(page, file):
     report.events = len(records)
     cards = list({e.scope: 0 for e in events if e.body.name == "Genesis" and e.body.value.log_salt})
     for holds, rule in [
-        (records, "there are no records"),
-        (cards, "the log's card is missing"),
-        (len(cards) < 2, "the log has two cards"),
+        (records, "no-records"),
+        (cards, "no-card"),
+        (len(cards) < 2, "two-cards"),
     ]:
         report.check(crypto.ZERO[:16], 0, holds, rule)
     order = sorted(zip(records, events), key=lambda p: (p[0].time, p[1].scope not in cards, p[1].scope, p[0].seq))

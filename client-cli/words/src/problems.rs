@@ -4,7 +4,7 @@
 use crate::messages::Messages;
 
 /// Refusals that mean the same to people: what happened (`problem.<class>`) and what to do (`way.<way>`).
-const CLASSES: [(&str, &str, &[&str]); 4] = [
+const CLASSES: [(&str, &str, &[&str]); 5] = [
     (
         // Something that others or a server sent does not fit together, and nothing of it counts here.
         "not-taken",
@@ -63,6 +63,35 @@ const CLASSES: [(&str, &str, &[&str]); 4] = [
             "peer-answer",
             "peer-not-genuine",
             "peer-version",
+        ],
+    ),
+    (
+        // Bytes that no program of ours makes, or of another version of it.
+        "not-ours",
+        "report",
+        &[
+            "change-actor",
+            "change-author",
+            "change-checksum",
+            "change-chunk-type",
+            "change-dependencies",
+            "change-encoding",
+            "change-extras",
+            "change-key-size",
+            "change-missing",
+            "change-not-one",
+            "change-operation",
+            "change-operations",
+            "change-predecessor",
+            "change-schema",
+            "change-sequence",
+            "change-size",
+            "change-start-operation",
+            "change-time",
+            "change-unappliable",
+            "change-unknown-object",
+            "change-unreadable",
+            "change-value",
         ],
     ),
     (
@@ -197,7 +226,7 @@ const WAYS: [(&str, &[&str]); 10] = [
     ("find", &["unknown-id"]),
     ("enough", &["already-granted", "unchanged"]),
     ("update", &["damaged", "inconsistent", "malformed", "no-answer", "randomness", "runtime"]),
-    ("room", &["document-full", "too-large", "too-many-grants", "too-many-members"]),
+    ("room", &["change-room", "document-full", "too-large", "too-many-grants", "too-many-members"]),
 ];
 
 /// What happened, in the words of the code or of its kind.

@@ -45,7 +45,8 @@ pub struct SeenPart {
 pub struct Violation {
     pub scope: String,
     pub seq: u64,
-    pub rule: String,
+    /// An [`AuditRule`](super::AuditRule), or the code of the refusal of the record.
+    pub rule: Word,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

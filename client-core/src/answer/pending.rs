@@ -19,7 +19,7 @@ pub enum Pending {
     Draft { id: String, scope: String, reason: String, lines: Vec<(String, String)> },
 }
 
-/// Something that others sent and that was not taken in.
+/// Something that others sent and that was not taken in; `reason` is a code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Quarantined {

@@ -41,6 +41,35 @@ macro_rules! words {
 }
 
 words! {
+    /// What a replay asks beside the rule by which records are accepted (`docs/protocol.md` 15).
+    AuditRule {
+        /// A record that cannot be read.
+        Malformed = "malformed-record",
+        /// Of nothing, nothing can be said.
+        NoRecords = "no-records",
+        /// The log's card is not among the scopes.
+        NoCard = "no-card",
+        /// Two scopes say that they are the card.
+        TwoCards = "two-cards",
+        /// A record of another log.
+        OtherLog = "other-log",
+        /// A log has exactly one holder.
+        OneHolder = "one-holder",
+        /// Nobody is in a group without what lets them in.
+        LeafWithoutBasis = "leaf-without-basis",
+        /// Only those on the card are in concerns.
+        ConcernWithoutCard = "concern-without-card",
+        /// A municipality or a key is named twice.
+        NamedTwice = "named-twice",
+        /// A receipt that the home did not sign.
+        ReceiptNotOfHome = "receipt-not-of-home",
+        /// The home has signed for a scope that is not there.
+        ScopeLeftOut = "scope-left-out",
+        /// The home has signed another history.
+        AnotherHistory = "another-history",
+        /// Records that no receipt covers.
+        NoReceipt = "no-receipt",
+    }
     /// How it stands with a log on this device.
     LogStatus {
         /// Written here, and nobody has been asked to found it.
@@ -254,6 +283,12 @@ impl Word {
 impl From<&'static str> for Word {
     fn from(word: &'static str) -> Self {
         Self(Cow::Borrowed(word))
+    }
+}
+
+impl From<AuditRule> for Word {
+    fn from(rule: AuditRule) -> Self {
+        Self::from(rule.word())
     }
 }
 

@@ -8,7 +8,7 @@ use stafett_protocol::ids::DeviceId;
 use stafett_protocol::wire::{ClientFrame, Envelope, Problem, Reply, Request, ServerFrame};
 
 /// A home that does not take some events in for now.
-pub struct Picky<'a>(pub &'a mut ModelHome, pub fn(&Body) -> bool);
+pub struct Picky<'a>(pub &'a mut ModelHome, pub &'a dyn Fn(&Body) -> bool);
 
 impl Net for Picky<'_> {
     fn now(&self) -> u64 {

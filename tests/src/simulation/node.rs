@@ -23,6 +23,8 @@ pub struct Node {
     pub(super) clock: i64,
     pub(super) backup: Option<Backup>,
     pub removed: bool,
+    /// Its person has asked for its end on another device.
+    pub(super) goes: bool,
     /// It was put back to its backup, which knew lines to these municipalities.
     pub(super) lines: Option<BTreeSet<u16>>,
     /// Its person is hostile, and lets nobody in.
@@ -53,6 +55,7 @@ impl Node {
             clock: 0,
             backup: None,
             removed: false,
+            goes: false,
             lines: None,
             stays_alone: false,
         }

@@ -129,9 +129,14 @@ impl World {
         }
     }
 
+    /// Whether nobody has ended it, nor is about to.
+    fn stays(&self, node: usize) -> bool {
+        !self.nodes[node].removed && !self.nodes[node].goes
+    }
+
     /// Another device of the same person.
     fn sibling(&self, node: usize) -> Option<usize> {
-        let own = |n: &usize| *n != node && self.nodes[*n].person == self.nodes[node].person && !self.nodes[*n].removed;
+        let own = |n: &usize| *n != node && self.nodes[*n].person == self.nodes[node].person && self.stays(*n);
         (0..self.nodes.len()).find(own)
     }
 
@@ -152,6 +157,6 @@ impl World {
     fn remove_device(&mut self, node: usize, lost: bool) {
         let Some(by) = self.sibling(node) else { return };
         let device = self.nodes[node].id.clone();
-        self.wish(by, C::DeviceRemove { device, lost });
+        self.nodes[node].goes |= self.wish(by, C::DeviceRemove { device, lost }).is_some();
     }
 }

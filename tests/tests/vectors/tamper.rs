@@ -160,29 +160,29 @@ impl Log {
         bent["records"][8] = flip(&text).into();
         vec![
             ("one bit of a record flipped", "", bent),
-            ("the last record left out", "another history", edited(&|c| c.records.retain(|r| !at(last)(r)))),
+            ("the last record left out", "another-history", edited(&|c| c.records.retain(|r| !at(last)(r)))),
             ("a record in the middle left out", "chain-broken", edited(&|c| c.records.retain(|r| !at(5)(r)))),
             ("two records in each other's place", "", edited(&|c| swap(&mut c.records))),
             (
                 "another receipt time",
-                "another history",
+                "another-history",
                 edited(&|c| c.records.iter_mut().filter(|r| at(last)(r)).for_each(|r| r.time += 1)),
             ),
-            ("a receipt signed by somebody else", "not signed by the home", edited(&stranger)),
+            ("a receipt signed by somebody else", "receipt-not-of-home", edited(&stranger)),
             ("another municipality's key", "", other_key),
-            ("another log's name", "another log", other_log),
-            ("cut, and signed anew under a second key for the home", "named twice", second_key),
+            ("another log's name", "other-log", other_log),
+            ("cut, and signed anew under a second key for the home", "named-twice", second_key),
             ("nothing at all", "no records", edited(&|c| *c = Copy { records: vec![], receipts: vec![] })),
             (
                 "without its card",
-                "card is missing",
+                "no-card",
                 edited(&|c| {
                     c.records.retain(|r| scope_of(r) != CARD);
                     c.receipts.retain(|r| r.peek().unwrap().scope != CARD);
                 }),
             ),
             ("a scope left out", "left out", edited(&|c| c.records.retain(|r| scope_of(r) != CONCERN))),
-            ("no receipts", "without a receipt", edited(&|c| c.receipts.clear())),
+            ("no receipts", "no-receipt", edited(&|c| c.receipts.clear())),
         ]
     }
 
@@ -253,7 +253,7 @@ impl Log {
                 self.export(&self.with_event(device(MOTHER), |e| e.seen.head = Hash([1; 32]), change())),
             ),
             ("time that runs back", "", self.export(&self.colluding(earlier))),
-            ("two receipts for one place", "another history", self.export(&two)),
+            ("two receipts for one place", "another-history", self.export(&two)),
             ("a consent struck out of the chain", "", self.export(&self.colluding(without_grant))),
         ]
     }

@@ -205,7 +205,7 @@ fn not_taken(to: &Reader<'_>, one: &Quarantined, titles: &Titles<'_>) -> Part {
         Quarantined::Event { id: _, scope, reason } => ("event", scope, None, reason),
         Quarantined::Scope { id: _, scope, reason } => ("scope", scope, None, reason),
     };
-    Part::of([("kind", to.word(kind)), ("reason", to.text(reason))])
+    Part::of([("kind", to.word(kind)), ("reason", to.fault(reason, None))])
         .with("person", person.map(|person| Part::of([("person_name", to.called(person))])))
         .with("title", place(to, scope, titles))
 }

@@ -69,6 +69,7 @@ impl Client {
             Wanted::Verify => {
                 let mut report = audit::verify(&records, &me.trusted(), home, log);
                 audit::check_receipts(&mut report, &self.receipts(log), &records, &me.trusted());
+                report.leave_open(&self.unseen(log));
                 Ok(A::AuditVerify(report.answer()))
             }
             Wanted::Export => Ok(A::AuditExport(audit::export(&records, self.receipts(log), &me.trusted(), log))),

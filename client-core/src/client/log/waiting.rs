@@ -2,6 +2,7 @@
 
 use crate::answer::{Pending, Quarantined};
 use crate::client::Client;
+use crate::client::problem::Cause;
 use crate::client::scope::kept::Kept;
 use crate::rows::Space;
 use stafett_protocol::ids::{LogId, PersonId, ScopeId, to_hex};
@@ -42,7 +43,7 @@ impl Client {
                     id: to_hex(&q.hash),
                     scope: scope.clone(),
                     person: PersonId(q.person).to_string(),
-                    reason: q.reason.to_string(),
+                    reason: q.reason.code().to_owned(),
                 });
             }
             for (key, why) in self.table.scan(Space::State, &[b"unreadable/".as_slice(), &s.id().0].concat()) {
@@ -50,7 +51,7 @@ impl Client {
                 out.push(Quarantined::Event { id: to_hex(key), scope: scope.clone(), reason });
             }
             if s.stopped {
-                let reason = crate::client::scope::open::standing_still().message;
+                let reason = Cause::DocumentStopped.word().to_owned();
                 out.push(Quarantined::Scope { id: scope.clone(), scope: scope.clone(), reason });
             }
             for (_, why) in self.table.scan(Space::State, &[b"halted/".as_slice(), &s.id().0].concat()) {

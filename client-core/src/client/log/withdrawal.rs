@@ -194,7 +194,12 @@ impl Client {
             Some(_) => v.grantee == *grantee,
             None => v.grantee.is_same_party(grantee),
         });
-        ended_at != 0 && by.any(|v| (v.by == me && !again) || late())
+        // Its giver has consented to something else since, and no veto says any more whose word it was: while anybody is in on
+        // it who has left the card, all of the family may say so.
+        let stranded = || state.present().any(|m| m.basis == fact.id && card.membership.member(m.person).is_none());
+        let anybodys = copied.is_some() && by.clone().next().is_none() && stranded();
+        let ours = state.authority().key(me).is_some();
+        ended_at != 0 && (by.any(|v| (v.by == me && !again) || late()) || (anybodys && (ours || late())))
     }
 
     /// Whoever withdrew may have lost the device that should have told the home, or had it set back: what the others were

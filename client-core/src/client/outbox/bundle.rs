@@ -43,11 +43,12 @@ impl Client {
         if self.stream.asked_again.contains(&home) {
             return Ok(());
         }
-        if partly {
-            self.stream.asked_again.insert(home);
-        }
         if !self.drive_transfer(home) {
-            self.stream.send(home, Request::Submit(bundle), Sent::Bundle(scopes));
+            self.stream.send(home, Request::Submit(bundle), Sent::Bundle(scopes.clone()));
+        }
+        // Where the way to the other home is not open yet, nothing was asked.
+        if partly && scopes.iter().any(|scope| self.stream.busy(*scope)) {
+            self.stream.asked_again.insert(home);
         }
         Ok(())
     }

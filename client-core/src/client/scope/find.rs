@@ -4,6 +4,7 @@ use crate::answer::Name;
 use crate::client::input::{Cause, Problem};
 use crate::client::scope::{Scope, Standing};
 use crate::client::{Client, people};
+use crate::rows::Space;
 use stafett_protocol::ids::{LogId, PersonId, ScopeId};
 use stafett_protocol::membership::ScopeKind;
 
@@ -100,4 +101,24 @@ impl Client {
         let stays = self.card_of(log).and_then(|card| self.scopes.get(&card)).is_some_and(|card| !left(card));
         self.scopes.values().filter(move |s| s.replica.state().log() == log && !(stays && left(s)))
     }
+
+    /// Notes whether the home still shows this device a scope. One that was put back to an old backup may have left it since.
+    pub(crate) fn note_shown(&mut self, scope: ScopeId, shown: bool) {
+        let key = unseen_key(scope);
+        match (shown, self.table.read(Space::State, &key).is_some()) {
+            (false, false) => self.table.write(Space::State, &key, vec![]),
+            (true, true) => self.table.delete(Space::State, &key),
+            _ => {}
+        }
+    }
+
+    /// Parts of a log of which the home shows this device nothing more.
+    pub(crate) fn unseen(&self, log: LogId) -> Vec<ScopeId> {
+        let unseen = |scope: &ScopeId| self.table.read(Space::State, &unseen_key(*scope)).is_some();
+        self.audited_scopes(log).map(Scope::id).filter(unseen).collect()
+    }
+}
+
+fn unseen_key(scope: ScopeId) -> Vec<u8> {
+    [b"unseen/".as_slice(), &scope.0].concat()
 }

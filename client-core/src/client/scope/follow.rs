@@ -56,6 +56,7 @@ impl Client {
                 self.report(&problem);
             }
         }
+        scopes.iter().for_each(|s| self.note_shown(s.scope, s.position.is_some()));
         let unseen: Vec<ScopeId> = scopes.iter().filter(|s| s.position.is_none()).map(|s| s.scope).collect();
         self.following.blocked.extend(&unseen);
         unseen
@@ -355,8 +356,7 @@ impl Client {
                 }
                 self.apply(scope, judged)?;
                 self.queue_statement(scope, Statement::Reject(Reject { seq, reason: RejectReason::Mls }));
-                let why = format!("{}: {}", problem.code, problem.message);
-                self.table.write(Space::State, &halted_key(scope), why.into_bytes());
+                self.table.write(Space::State, &halted_key(scope), problem.code.clone().into_bytes());
                 self.report(&problem);
                 Ok(())
             }
@@ -367,11 +367,7 @@ impl Client {
     /// where `log show` says so. A home that mends its chain is followed again.
     pub(crate) fn halt(&mut self, scope: ScopeId, problem: &Problem) {
         self.following.blocked.insert(scope);
-        self.table.write(
-            Space::State,
-            &halted_key(scope),
-            format!("{}: {}", problem.code, problem.message).into_bytes(),
-        );
+        self.table.write(Space::State, &halted_key(scope), problem.code.clone().into_bytes());
         self.report(problem);
     }
 }

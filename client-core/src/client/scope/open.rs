@@ -27,8 +27,9 @@ pub(crate) enum ContentWork {
     Noted,
 }
 
-fn open_one(s: &Scope, sealed: &Unopened) -> Result<Vec<Vec<u8>>, String> {
-    let key = open_key(s, sealed).ok_or("no key")?;
+/// None where its bytes do not open under the key of its epoch, or are other changes than were announced.
+fn open_one(s: &Scope, sealed: &Unopened) -> Option<Vec<Vec<u8>>> {
+    let key = open_key(s, sealed)?;
     let header = encode(&sealed.context);
     let binding = seal::Binding {
         salt: sealed.change.salt,
@@ -36,18 +37,16 @@ fn open_one(s: &Scope, sealed: &Unopened) -> Result<Vec<Vec<u8>>, String> {
         counter: sealed.context.counter,
         header: &header,
     };
-    let changes = seal::open(key, &binding, sealed.change.sealed.as_slice()).map_err(|e| e.to_string())?;
-    seal::verify_tag(key, &sealed.change.salt, &changes, &sealed.change.tag).map_err(|e| e.to_string())?;
-    if changes.len() != usize::from(sealed.change.count) {
-        return Err("the number of changes is not the one announced".into());
-    }
-    Ok(changes)
+    let changes = seal::open(key, &binding, sealed.change.sealed.as_slice()).ok()?;
+    seal::verify_tag(key, &sealed.change.salt, &changes, &sealed.change.tag).ok()?;
+    (changes.len() == usize::from(sealed.change.count)).then_some(changes)
 }
 
 /// What came of the changes that could be opened.
 pub(crate) struct Opening {
     delivered: Option<Delivered>,
-    unreadable: Vec<(u64, String)>,
+    /// Each with why, as a code.
+    unreadable: Vec<(u64, &'static str)>,
 }
 
 /// Whether a key has come for what stands in the chain before what is in the document already, as when a gap in the key
@@ -70,14 +69,13 @@ pub(crate) fn open_ready(s: &mut Scope) -> Option<Opening> {
     let (ready, later): (Vec<Unopened>, Vec<Unopened>) = counts.into_iter().partition(|u| open_key(s, u).is_some());
     s.unopened = later;
     let mut events: Vec<Received> = vec![];
-    let mut unreadable: Vec<(u64, String)> =
-        over.iter().map(|u| (u.seq, "the scope was founded anew without it".to_owned())).collect();
+    let mut unreadable: Vec<(u64, &'static str)> = over.iter().map(|u| (u.seq, "founded-anew")).collect();
     for sealed in &ready {
         let Unopened { seq, context, .. } = sealed;
         let at = OpenedUpTo { generation: context.generation, epoch: context.epoch, seq: *seq };
         s.opened = OpenedUpTo { seq: s.opened.seq.max(*seq), ..s.opened.max(at) };
         match open_one(s, sealed) {
-            Ok(changes) => events.push(Received {
+            Some(changes) => events.push(Received {
                 device: sealed.context.device,
                 writer: Writer {
                     person: sealed.author,
@@ -87,7 +85,7 @@ pub(crate) fn open_ready(s: &mut Scope) -> Option<Opening> {
                 },
                 changes,
             }),
-            Err(why) => unreadable.push((sealed.seq, why)),
+            None => unreadable.push((sealed.seq, "change-unreadable")),
         }
     }
     if events.is_empty() {
@@ -134,7 +132,7 @@ impl Client {
         }
         for (seq, why) in unreadable {
             let key = [b"unreadable/".as_slice(), &scope.0, &seq.to_be_bytes()].concat();
-            self.table.write(Space::State, &key, why.into_bytes());
+            self.table.write(Space::State, &key, why.as_bytes().to_vec());
             self.told.counts.refused += 1;
         }
     }
