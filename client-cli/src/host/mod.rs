@@ -16,3 +16,4 @@ pub mod serving;
 pub mod store;
 pub mod tls;
 pub mod transport;
+pub mod typed;

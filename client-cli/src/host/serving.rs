@@ -1,5 +1,5 @@
 //! A home that a process holds for as long as it runs: it stays on the stream, takes in what comes, and serves whoever comes
-//! to its door, with or without a net.
+//! to its door, with or without a net. Pages of this process come in by a door of their own.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,12 +7,36 @@ use std::time::Duration;
 
 use stafett_client_core::answer::{Answer as Told, Counts, News};
 use stafett_client_core::client::input::{Command as Wish, Input};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use crate::host::door::{Answer, Ask, Door, Visit};
+use crate::host::clock::now_ms;
+use crate::host::desk::changes;
+use crate::host::door::{Answer, Ask, Door, Stand, Visit};
 use crate::host::fault::{Exit, Fault};
 use crate::host::open_home::{HEARTBEAT, OpenHome, SILENCE, silent};
 use crate::host::transport::{Backoff, FrameStream, TransportError};
+use crate::host::typed::{Desktop, Typed};
+
+/// A home that is nobody's yet has no server to look for.
+const NO_ACCOUNT: Duration = Duration::from_secs(24 * 3600);
+/// A server that says no is asked again so often: people read the reason meanwhile.
+const REFUSED: Duration = Duration::from_secs(60);
+
+/// Who is served beside the server's own news.
+#[derive(Default)]
+pub struct Callers {
+    pub door: Option<Door>,
+    pub pages: Option<Pages>,
+}
+
+/// Pages of this process. They are served also where the server says no: a person reads on, and is told why.
+pub struct Pages {
+    /// Where it ends, serving ends.
+    pub asked: mpsc::Receiver<Visit>,
+    /// Counts what changes.
+    pub turn: watch::Sender<u64>,
+}
 
 type Connecting = Pin<Box<dyn Future<Output = Result<FrameStream, TransportError>>>>;
 
@@ -29,6 +53,7 @@ enum Road {
 enum Event {
     Visit(Visit),
     NoDoor,
+    NoPages,
     TryAgain,
     Opened(Result<FrameStream, TransportError>),
     Frame(Result<Option<Vec<u8>>, TransportError>),
@@ -52,17 +77,26 @@ struct Serving<'a> {
     news: Vec<News>,
     /// What was shown of this connection.
     shown: Option<Counts>,
+    /// Hears that something has changed; nobody where there are no pages.
+    turn: Option<watch::Sender<u64>>,
+    /// A rule's reason why there is no connection.
+    refused: Option<Fault>,
 }
 
-/// Serves until a rule ends it; lost connections are tried again. `show` hears the counts whenever something has settled.
-pub async fn serve(session: &mut OpenHome, mut door: Option<Door>, mut show: impl FnMut(&Counts)) -> Result<(), Fault> {
+/// Serves until a rule ends it, or its pages do; lost connections are tried again. `show` hears the counts whenever something
+/// has settled.
+pub async fn serve(session: &mut OpenHome, callers: Callers, mut show: impl FnMut(&Counts)) -> Result<(), Fault> {
+    let Callers { mut door, pages } = callers;
+    let (mut asked, turn) = pages.map_or((None, None), |pages| (Some(pages.asked), Some(pages.turn)));
     let road = Road::Away(Instant::now());
-    let (settled, waiting, news, shown) = (false, vec![], vec![], None);
-    let mut serving = Serving { session, road, backoff: Backoff::fresh(), settled, waiting, news, shown };
+    let (settled, waiting, news, shown, refused) = (false, vec![], vec![], None, None);
+    let backoff = Backoff::fresh();
+    let mut serving = Serving { session, road, backoff, settled, waiting, news, shown, turn, refused };
     loop {
-        match serving.next(&mut door).await {
+        match serving.next(&mut door, &mut asked).await {
             Event::Visit(visit) => serving.visited(visit).await?,
             Event::NoDoor => door = None,
+            Event::NoPages => return serving.leave().await,
             Event::TryAgain => serving.set_out()?,
             Event::Opened(opened) => serving.opened(opened).await?,
             Event::Frame(heard) => serving.heard(heard).await?,
@@ -73,11 +107,17 @@ pub async fn serve(session: &mut OpenHome, mut door: Option<Door>, mut show: imp
 }
 
 impl Serving<'_> {
-    async fn next(&mut self, door: &mut Option<Door>) -> Event {
+    async fn next(&mut self, door: &mut Option<Door>, pages: &mut Option<mpsc::Receiver<Visit>>) -> Event {
         let patience = self.waiting.iter().filter_map(|one| one.until).min();
         let visitor = async {
             match door {
                 Some(door) => door.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        let page = async {
+            match pages {
+                Some(asked) => asked.recv().await,
                 None => std::future::pending().await,
             }
         };
@@ -99,23 +139,65 @@ impl Serving<'_> {
         };
         tokio::select! {
             visit = visitor => visit.map_or(Event::NoDoor, Event::Visit),
+            visit = page => visit.map_or(Event::NoPages, Event::Visit),
             event = road => event,
             () = over => Event::PatienceOver,
         }
     }
 
     fn set_out(&mut self) -> Result<(), Fault> {
-        self.road = Road::Opening(Box::pin(self.session.road()?));
+        self.road = if self.turn.is_some() && !self.session.has_account() {
+            Road::Away(Instant::now() + NO_ACCOUNT)
+        } else {
+            Road::Opening(Box::pin(self.session.road()?))
+        };
         Ok(())
+    }
+
+    /// Whoever shows this home looks again.
+    fn turned(&self) {
+        if let Some(turn) = &self.turn {
+            turn.send_modify(|turn| *turn = turn.wrapping_add(1));
+        }
+    }
+
+    async fn stand(&mut self, page: &str) -> Result<Answer, Fault> {
+        let stand = Stand {
+            turn: self.turn.as_ref().map_or(0, |turn| *turn.borrow()),
+            online: matches!(self.road, Road::Open(_)),
+            refused: self.refused.clone(),
+            typed: self.session.desktop().at(page).cloned(),
+            language: self.session.desktop().language.clone(),
+        };
+        let counts = self.session.counts().await?;
+        Ok(Answer { stand: Some(stand), ..self.answered(Ok(Told::Sync(counts))) })
     }
 
     async fn visited(&mut self, visit: Visit) -> Result<(), Fault> {
         match &visit.ask {
             Ask::Wish(wish) => {
-                let wish = wish.clone();
-                let (outcome, file) = self.perform(wish).await?;
-                visit.answer(Answer { outcome, file, awaits_certificate: self.session.awaits_certificate() });
-                return Ok(());
+                let (outcome, file) = self.perform(wish.clone(), None).await?;
+                visit.answer(Answer { file, ..self.answered(outcome) });
+            }
+            Ask::Say { wish, page } => {
+                let (outcome, file) = self.perform(wish.clone(), Some(page)).await?;
+                visit.answer(Answer { file, ..self.answered(outcome) });
+            }
+            Ask::Type { page, fields } => {
+                let typed = Typed { fields: fields.clone(), at: now_ms() };
+                self.session.keep(Desktop::row(page, &typed)).await?;
+                let answer = self.stand(page).await?;
+                visit.answer(answer);
+            }
+            Ask::Speak { language } => {
+                self.session.keep(Desktop::language_row(language)).await?;
+                self.turned();
+                let answer = self.stand("").await?;
+                visit.answer(answer);
+            }
+            Ask::Stand { page } => {
+                let answer = self.stand(page).await?;
+                visit.answer(answer);
             }
             // Whoever asks wants to hear of what the server has now, not of what it has sent by itself.
             Ask::Sync => {
@@ -135,9 +217,21 @@ impl Serving<'_> {
     }
 
     /// A refusal is the visitor's; what cannot be saved ends the process.
-    async fn perform(&mut self, wish: Wish) -> Result<(Result<Told, Fault>, Option<Vec<u8>>), Fault> {
-        match self.session.step(Input::Command(wish)).await {
+    async fn perform(
+        &mut self,
+        wish: Wish,
+        says: Option<&str>,
+    ) -> Result<(Result<Told, Fault>, Option<Vec<u8>>), Fault> {
+        let comes_in = matches!(wish, Wish::Join { .. } | Wish::DeviceAccept { .. } | Wish::ServerAt { .. });
+        let changes = comes_in || changes(&wish) || matches!(wish, Wish::DraftDrop { .. });
+        match self.session.step_saying(Input::Command(wish), says).await {
             Ok(step) => {
+                if comes_in && matches!(self.road, Road::Away(_)) {
+                    self.set_out()?;
+                }
+                if changes {
+                    self.turned();
+                }
                 // A wish that sends nothing leaves what is under way as it was.
                 self.settled &= step.frames.is_empty();
                 self.send(step.frames).await?;
@@ -162,7 +256,8 @@ impl Serving<'_> {
         match opened {
             Ok(stream) => {
                 self.road = Road::Open(Box::new(stream));
-                self.shown = None;
+                (self.shown, self.refused) = (None, None);
+                self.turned();
                 let step = self.session.steps([Input::Connected]).await?;
                 self.news.extend(self.session.describe(&step.news));
                 self.settled = step.settled;
@@ -186,6 +281,7 @@ impl Serving<'_> {
                     let step = self.session.steps(frames).await?;
                     self.news.extend(self.session.describe(&step.news));
                     self.settled = step.settled;
+                    self.turned();
                     self.send(step.frames).await
                 }
                 Err(error) => self.lost(error.into()).await,
@@ -200,10 +296,14 @@ impl Serving<'_> {
         for one in std::mem::take(&mut self.waiting) {
             one.visit.answer(self.answered(Err(fault.clone())));
         }
-        if fault.exit != Exit::Unreachable && !self.session.awaits_certificate() {
+        let by_rule = fault.exit != Exit::Unreachable && !self.session.awaits_certificate();
+        if by_rule && self.turn.is_none() {
             return Err(fault);
         }
-        self.road = Road::Away(Instant::now() + self.backoff.step());
+        self.turned();
+        let rest = if by_rule { REFUSED } else { self.backoff.step() };
+        self.refused = by_rule.then_some(fault);
+        self.road = Road::Away(Instant::now() + rest);
         Ok(())
     }
 
@@ -245,6 +345,6 @@ impl Serving<'_> {
     }
 
     fn answered(&self, outcome: Result<Told, Fault>) -> Answer {
-        Answer { outcome, file: None, awaits_certificate: self.session.awaits_certificate() }
+        Answer { outcome, file: None, awaits_certificate: self.session.awaits_certificate(), stand: None }
     }
 }

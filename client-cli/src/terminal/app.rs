@@ -25,7 +25,7 @@ use crate::host::home::{Folder, default_dir};
 use crate::host::keyring;
 use crate::host::open_home::OpenHome;
 use crate::host::recording::Recording;
-use crate::host::serving;
+use crate::host::serving::{self, Callers};
 use crate::host::tls::ca_hash;
 use crate::terminal::args::{Attachment, Audit, Command, CommandLine, HomeCommand, Invite, Join};
 use crate::terminal::attachments;
@@ -337,7 +337,7 @@ async fn watch(session: &mut OpenHome, dir: &Path, key: Zeroizing<[u8; 32]>, out
         eprintln!("{}", output.messages().say("say.no-door", &[("detail", &error.to_string())]));
     }
     tokio::select! {
-        outcome = serving::serve(session, door.ok(), |counts| { let _ = say(output, "sync", counts); }) => outcome,
+        outcome = serving::serve(session, Callers { door: door.ok(), pages: None }, |counts| { let _ = say(output, "sync", counts); }) => outcome,
         _ = tokio::signal::ctrl_c() => Ok(()),
     }
 }
