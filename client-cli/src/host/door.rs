@@ -50,6 +50,8 @@ pub struct Stand {
     /// Another number whenever something has changed.
     pub turn: u64,
     pub online: bool,
+    /// How much waits here to be sent.
+    pub queued: usize,
     /// Why the server does not speak with this device, where that is a rule's doing.
     pub refused: Option<Fault>,
     /// What was typed at the page and not said yet.
@@ -97,6 +99,11 @@ impl DoorKey {
         let mut key = Zeroizing::new([0; 32]);
         key.copy_from_slice(&mac(home_key, b"stafett door").finalize().into_bytes());
         Self(key)
+    }
+
+    /// The same, for whoever shows it over and over.
+    pub fn copy(&self) -> Self {
+        Self(self.0.clone())
     }
 
     fn proof(&self, nonce: &[u8]) -> Hmac<Sha256> {

@@ -214,6 +214,11 @@ impl OpenHome {
         self.client.account().is_some()
     }
 
+    /// How much waits here to be sent.
+    pub fn waiting(&self) -> usize {
+        self.client.waiting()
+    }
+
     /// Keeps what is no matter of the core's: on disk when this returns.
     pub async fn keep(&mut self, row: Row) -> Result<(), Fault> {
         self.store.write(std::slice::from_ref(&row)).await?;

@@ -77,8 +77,10 @@ struct Serving<'a> {
     news: Vec<News>,
     /// What was shown of this connection.
     shown: Option<Counts>,
-    /// Hears that something has changed; nobody where there are no pages.
-    turn: Option<watch::Sender<u64>>,
+    /// Counts what changes, for whoever shows this home.
+    turn: watch::Sender<u64>,
+    /// Whether a server that says no ends it.
+    reads_on: bool,
     /// A rule's reason why there is no connection.
     refused: Option<Fault>,
 }
@@ -87,11 +89,13 @@ struct Serving<'a> {
 /// has settled.
 pub async fn serve(session: &mut OpenHome, callers: Callers, mut show: impl FnMut(&Counts)) -> Result<(), Fault> {
     let Callers { mut door, pages } = callers;
-    let (mut asked, turn) = pages.map_or((None, None), |pages| (Some(pages.asked), Some(pages.turn)));
+    let reads_on = pages.is_some();
+    let (mut asked, turn) =
+        pages.map_or_else(|| (None, watch::Sender::new(0)), |pages| (Some(pages.asked), pages.turn));
     let road = Road::Away(Instant::now());
     let (settled, waiting, news, shown, refused) = (false, vec![], vec![], None, None);
     let backoff = Backoff::fresh();
-    let mut serving = Serving { session, road, backoff, settled, waiting, news, shown, turn, refused };
+    let mut serving = Serving { session, road, backoff, settled, waiting, news, shown, turn, reads_on, refused };
     loop {
         match serving.next(&mut door, &mut asked).await {
             Event::Visit(visit) => serving.visited(visit).await?,
@@ -146,7 +150,7 @@ impl Serving<'_> {
     }
 
     fn set_out(&mut self) -> Result<(), Fault> {
-        self.road = if self.turn.is_some() && !self.session.has_account() {
+        self.road = if self.reads_on && !self.session.has_account() {
             Road::Away(Instant::now() + NO_ACCOUNT)
         } else {
             Road::Opening(Box::pin(self.session.road()?))
@@ -156,21 +160,23 @@ impl Serving<'_> {
 
     /// Whoever shows this home looks again.
     fn turned(&self) {
-        if let Some(turn) = &self.turn {
-            turn.send_modify(|turn| *turn = turn.wrapping_add(1));
-        }
+        self.turn.send_modify(|turn| *turn = turn.wrapping_add(1));
     }
 
-    async fn stand(&mut self, page: &str) -> Result<Answer, Fault> {
+    /// Nothing that is told once is told here: pages are made over and over.
+    fn stand(&self, page: &str) -> Answer {
+        let queued = self.session.waiting();
         let stand = Stand {
-            turn: self.turn.as_ref().map_or(0, |turn| *turn.borrow()),
+            turn: *self.turn.borrow(),
             online: matches!(self.road, Road::Open(_)),
+            queued,
             refused: self.refused.clone(),
             typed: self.session.desktop().at(page).cloned(),
             language: self.session.desktop().language.clone(),
         };
-        let counts = self.session.counts().await?;
-        Ok(Answer { stand: Some(stand), ..self.answered(Ok(Told::Sync(counts))) })
+        let (problems, drafts) = (vec![], vec![]);
+        let counts = Counts { sent: 0, received: 0, refused: 0, queued, problems, given_up: 0, drafts, news: None };
+        Answer { stand: Some(stand), ..self.answered(Ok(Told::Sync(counts))) }
     }
 
     async fn visited(&mut self, visit: Visit) -> Result<(), Fault> {
@@ -186,17 +192,17 @@ impl Serving<'_> {
             Ask::Type { page, fields } => {
                 let typed = Typed { fields: fields.clone(), at: now_ms() };
                 self.session.keep(Desktop::row(page, &typed)).await?;
-                let answer = self.stand(page).await?;
+                let answer = self.stand(page);
                 visit.answer(answer);
             }
             Ask::Speak { language } => {
                 self.session.keep(Desktop::language_row(language)).await?;
                 self.turned();
-                let answer = self.stand("").await?;
+                let answer = self.stand("");
                 visit.answer(answer);
             }
             Ask::Stand { page } => {
-                let answer = self.stand(page).await?;
+                let answer = self.stand(page);
                 visit.answer(answer);
             }
             // Whoever asks wants to hear of what the server has now, not of what it has sent by itself.
@@ -297,7 +303,7 @@ impl Serving<'_> {
             one.visit.answer(self.answered(Err(fault.clone())));
         }
         let by_rule = fault.exit != Exit::Unreachable && !self.session.awaits_certificate();
-        if by_rule && self.turn.is_none() {
+        if by_rule && !self.reads_on {
             return Err(fault);
         }
         self.turned();
@@ -322,6 +328,12 @@ impl Serving<'_> {
         let connected = matches!(self.road, Road::Open(_)) && self.settled;
         let over = |one: &Waiting| one.until.is_some_and(|until| until <= now);
         if !connected && !self.waiting.iter().any(over) {
+            return Ok(());
+        }
+        // Pages ask themselves for what they show; what is told once is left to whoever it is told to.
+        if self.reads_on && self.waiting.is_empty() {
+            self.backoff = Backoff::fresh();
+            self.news.clear();
             return Ok(());
         }
         let counts = self.session.counts().await?;

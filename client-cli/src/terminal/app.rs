@@ -104,6 +104,7 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
         Command::Demo { keep, fast, play: None } => return crate::demo::run(keep.as_deref(), fast, output).await,
         Command::Keyring(command) => return key_in_keyring(&dir, command, output),
         Command::Passphrase => return change_passphrase(&dir, output),
+        Command::Ui(ui) => return crate::ui::run(&dir, &ui, language(), output).await,
         Command::Home(HomeCommand::Forget { yes }) => return forget(&dir, yes, line.offline, output).await,
         Command::Audit(Audit::Verify { what }) if Path::new(&what).is_file() => {
             return verify_file(Path::new(&what), output);
