@@ -2,6 +2,8 @@
 (() => {
   'use strict';
   const head = { 'X-Stafett': 'shell' };
+  // Pages may begin below a path of their host's choosing: this file lies where they begin.
+  const base = new URL('.', document.currentScript.src).pathname.replace(/\/$/, '');
   const trusted = window.trustedTypes
     ? trustedTypes.createPolicy('stafett', { createHTML: (text) => text })
     : { createHTML: (text) => text };
@@ -26,7 +28,7 @@
     const body = fieldsOf(form);
     body.append('', form.getAttribute('action'));
     try {
-      const reply = await fetch('/draft', { method: 'POST', body, headers: head, keepalive: leaving });
+      const reply = await fetch(`${base}/draft`, { method: 'POST', body, headers: head, keepalive: leaving });
       const line = form.querySelector('.saved');
       // The host answers only after it has written: the line says what is so.
       if (reply.ok && line) line.textContent = await reply.text();
@@ -61,7 +63,9 @@
   };
   const again = async () => {
     const reply = await fetch(location.href, { headers: head });
-    if (!reply.ok || reply.redirected) return;
+    // Locked meanwhile: what was shown goes from the screen.
+    if (reply.redirected) return void location.replace(reply.url);
+    if (!reply.ok) return;
     const fresh = new DOMParser().parseFromString(trusted.createHTML(await reply.text()), 'text/html');
     for (const part of ['main', 'footer.bottom', 'header.top']) {
       const [old, next] = [document.querySelector(part), fresh.querySelector(part)];
@@ -84,6 +88,6 @@
     document.querySelector('main').append(line);
   };
   if (window.EventSource && document.body.dataset.live) {
-    new EventSource('/live').addEventListener('news', news);
+    new EventSource(`${base}/live?since=${document.body.dataset.live}`).addEventListener('news', news);
   }
 })();

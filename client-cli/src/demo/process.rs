@@ -111,8 +111,7 @@ impl Pages {
     /// Of these devices, all at once.
     pub fn of(devices: &[Device]) -> Result<Vec<Self>, DemoError> {
         let started: Vec<Child> = devices.iter().map(Self::start).collect::<Result<_, _>>()?;
-        let mut pages: Vec<Self> =
-            started.into_iter().map(|child| Self { child, link: String::new() }).collect();
+        let mut pages: Vec<Self> = started.into_iter().map(|child| Self { child, link: String::new() }).collect();
         for one in &mut pages {
             let mut line = String::new();
             if let Some(stdout) = one.child.stdout.as_mut() {

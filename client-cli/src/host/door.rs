@@ -28,8 +28,8 @@ pub enum Ask {
     Say { wish: Wish, page: String },
     /// What was typed at a page is kept; nothing in the fields is nothing kept.
     Type { page: String, fields: BTreeMap<String, String> },
-    /// How it stands here, and what is kept of a page.
-    Stand { page: String },
+    /// How it stands here, and what was typed and not said yet.
+    Stand,
     /// The language that its pages speak.
     Speak { language: String },
 }
@@ -54,8 +54,8 @@ pub struct Stand {
     pub queued: usize,
     /// Why the server does not speak with this device, where that is a rule's doing.
     pub refused: Option<Fault>,
-    /// What was typed at the page and not said yet.
-    pub typed: Option<Typed>,
+    /// What was typed and not said yet, by the page or form that it was typed for.
+    pub typed: BTreeMap<String, Typed>,
     pub language: Option<String>,
 }
 

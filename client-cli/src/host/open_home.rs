@@ -215,8 +215,8 @@ impl OpenHome {
     }
 
     /// How much waits here to be sent.
-    pub fn waiting(&self) -> usize {
-        self.client.waiting()
+    pub fn unsent(&self) -> usize {
+        self.client.unsent()
     }
 
     /// Keeps what is no matter of the core's: on disk when this returns.

@@ -164,14 +164,14 @@ impl Serving<'_> {
     }
 
     /// Nothing that is told once is told here: pages are made over and over.
-    fn stand(&self, page: &str) -> Answer {
-        let queued = self.session.waiting();
+    fn stand(&self) -> Answer {
+        let queued = self.session.unsent();
         let stand = Stand {
             turn: *self.turn.borrow(),
             online: matches!(self.road, Road::Open(_)),
             queued,
             refused: self.refused.clone(),
-            typed: self.session.desktop().at(page).cloned(),
+            typed: self.session.desktop().pages().clone(),
             language: self.session.desktop().language.clone(),
         };
         let (problems, drafts) = (vec![], vec![]);
@@ -192,17 +192,17 @@ impl Serving<'_> {
             Ask::Type { page, fields } => {
                 let typed = Typed { fields: fields.clone(), at: now_ms() };
                 self.session.keep(Desktop::row(page, &typed)).await?;
-                let answer = self.stand(page);
+                let answer = self.stand();
                 visit.answer(answer);
             }
             Ask::Speak { language } => {
                 self.session.keep(Desktop::language_row(language)).await?;
                 self.turned();
-                let answer = self.stand("");
+                let answer = self.stand();
                 visit.answer(answer);
             }
-            Ask::Stand { page } => {
-                let answer = self.stand(page);
+            Ask::Stand => {
+                let answer = self.stand();
                 visit.answer(answer);
             }
             // Whoever asks wants to hear of what the server has now, not of what it has sent by itself.

@@ -55,6 +55,11 @@ impl Desktop {
         self.pages.get(page)
     }
 
+    /// Everything that was typed anywhere.
+    pub fn pages(&self) -> &BTreeMap<String, Typed> {
+        &self.pages
+    }
+
     /// The row by which it is kept; fields without a word in them are none.
     pub fn row(page: &str, typed: &Typed) -> Row {
         let empty = typed.fields.values().all(|text| text.is_empty());

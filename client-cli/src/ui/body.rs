@@ -5,7 +5,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::stream;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use stafett_protocol::limits::ATTACHMENT_BYTES;
 
 /// The longest text of a log is far shorter; a pasted code or link, too.
@@ -26,12 +26,6 @@ impl Sent {
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
-
-    /// The same, not to be seen by whoever is handed the form.
-    pub fn take(&mut self, name: &str) -> String {
-        let at = self.fields.iter().position(|(key, _)| key == name);
-        at.map(|at| self.fields.remove(at).1).unwrap_or_default()
-    }
 }
 
 /// Reads it whole; what is too long is not read to its end.
@@ -39,6 +33,10 @@ pub async fn read(headers: &HeaderMap, body: Incoming) -> Result<Sent, StatusCod
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let boundary = multer::parse_boundary(kind).ok();
     let most = if boundary.is_some() { ATTACHMENT_BYTES + FORM_BYTES } else { FORM_BYTES };
+    // What says itself that it is too large is not waited for.
+    if body.size_hint().lower() > most as u64 {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE);
+    }
     let whole = Limited::new(body, most).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST }
     })?;

@@ -13,7 +13,7 @@ use crate::ui::site::Site;
 
 /// A link to each home, and one more.
 pub fn page(site: &Site, dirs: &[PathBuf]) -> Response {
-    let messages = Messages::of(site.language);
+    let messages = Messages::of(site.language());
     let say = |key: &str| messages.say(key, &[]);
     let base = site.gate.base();
     let homes = dirs.iter().enumerate().map(|(at, dir)| {
@@ -27,7 +27,7 @@ pub fn page(site: &Site, dirs: &[PathBuf]) -> Response {
     });
     let page = html! {
         (DOCTYPE)
-        html lang=(outside::tag(site.language)) translate="no" {
+        html lang=(outside::tag(site.language())) translate="no" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";

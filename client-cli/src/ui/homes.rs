@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 use crate::host::door::Ask;
 use crate::host::fault::{Exit, Fault};
 use crate::host::home::{Folder, Home, HomeError, is_passphrase_given};
-use crate::host::passphrase::prepared;
 use crate::host::keyring;
+use crate::host::passphrase::prepared;
 use crate::ui::keeper::{Keeper, Presence};
 
 /// A folder is looked at so far: homes lie in it, or right below it.
@@ -75,18 +75,14 @@ pub async fn unlock_unasked(keeper: &Keeper, home: usize) -> Result<(), Fault> {
 }
 
 /// Makes a home and comes in by a code; leaves none behind where the code does not count.
-pub async fn begin(keeper: &Keeper, home: usize, wish: Wish, typed: [Zeroizing<String>; 2]) -> Result<(), Fault> {
+pub async fn begin(keeper: &Keeper, home: usize, wish: Wish, typed: &str) -> Result<(), Fault> {
     let nowhere = || Fault::usage("no-home", "");
     match &wish {
         Wish::Join { code, name } => check_join(code, name)?,
         Wish::DeviceAccept { code, name } => check_accept(code, name)?,
         _ => return Err(nowhere()),
     }
-    let [first, second] = typed;
-    if first != second {
-        return Err(HomeError::PassphraseTwice.into());
-    }
-    let (given, dir) = (meant(&first)?, keeper.dir(home).ok_or_else(nowhere)?);
+    let (given, dir) = (meant(typed)?, keeper.dir(home).ok_or_else(nowhere)?);
     let made_here = !dir.join("home.json").exists();
     let begun = Folder::at(&dir).map_or(true, |folder| folder.is_begun());
     if !begun {
@@ -110,19 +106,19 @@ pub async fn begin(keeper: &Keeper, home: usize, wish: Wish, typed: [Zeroizing<S
         // A home that was made for a code which was refused is nobody's. Where no answer came the code may count: the same
         // passphrase takes it up again.
         Err(fault) => {
-            if made_here && fault.exit == Exit::Refused { keeper.discard(home) } else { keeper.lock(home) }
+            if made_here && fault.exit == Exit::Refused {
+                keeper.discard(home)
+            } else {
+                keeper.lock(home)
+            }
             Err(fault)
         }
     }
 }
 
 /// The same key under another passphrase.
-pub async fn change_passphrase(dir: PathBuf, old: &str, fresh: [Zeroizing<String>; 2]) -> Result<(), Fault> {
-    let [first, second] = fresh;
-    if first != second {
-        return Err(HomeError::PassphraseTwice.into());
-    }
-    let (old, fresh) = (meant(old)?, meant(&first)?);
+pub async fn change_passphrase(dir: PathBuf, old: &str, fresh: &str) -> Result<(), Fault> {
+    let (old, fresh) = (meant(old)?, meant(fresh)?);
     aside(move || {
         let folder = Folder::at(&dir)?;
         let _lock = folder.lock_key()?;

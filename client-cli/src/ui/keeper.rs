@@ -57,8 +57,6 @@ struct Known {
     turn: watch::Sender<u64>,
     /// When its person did something last.
     used: tokio::time::Instant,
-    /// Why it closed by itself.
-    fault: Option<Fault>,
 }
 
 /// How a home is found.
@@ -77,8 +75,8 @@ struct Order {
     turn: watch::Sender<u64>,
     in_vain: Arc<AtomicBool>,
     answer: oneshot::Sender<Result<Way, Fault>>,
-    /// Hears why it closed, if not by a lock.
-    closed: oneshot::Sender<Fault>,
+    /// Hears that it closed by itself.
+    closed: oneshot::Sender<()>,
 }
 
 /// All homes, for whoever answers requests.
@@ -130,8 +128,9 @@ async fn hold(order: Order) {
         return;
     }
     let pages = Some(Pages { asked, turn: turn.clone() });
-    if let Err(fault) = serving::serve(&mut session, Callers { door, pages }, |_| ()).await {
-        let _ = closed.send(fault);
+    if serving::serve(&mut session, Callers { door, pages }, |_| ()).await.is_err() {
+        // Nothing can be saved any more. Whoever opens it again is told why.
+        let _ = closed.send(());
     }
     if in_vain.load(Ordering::Relaxed) {
         session.into_home().discard();
@@ -144,7 +143,7 @@ async fn beside(dir: &Path, key: &DoorKey, turn: watch::Sender<u64>, answer: one
     // Asked once before it counts as open: the key must fit there, too.
     let key = Arc::new(key.copy());
     let way = Way::Beside(dir.to_owned(), Arc::clone(&key));
-    let looked = way.ask(Ask::Stand { page: String::new() }).await;
+    let looked = way.ask(Ask::Stand).await;
     let (first, told) = match looked {
         Ok(answered) => (answered.stand.map(|stand| stand.turn), answer.send(Ok(way.clone()))),
         Err(fault) => (None, answer.send(Err(fault))),
@@ -160,7 +159,7 @@ async fn beside(dir: &Path, key: &DoorKey, turn: watch::Sender<u64>, answer: one
         // Locked: nobody has the key any more.
         let Some(key) = weak.upgrade() else { return };
         let way = Way::Beside(dir.to_owned(), key);
-        let now = way.ask(Ask::Stand { page: String::new() }).await.ok().and_then(|answer| answer.stand);
+        let now = way.ask(Ask::Stand).await.ok().and_then(|answer| answer.stand);
         let now = now.map(|stand| stand.turn);
         if now != last {
             turn.send_modify(|turn| *turn = turn.wrapping_add(1));
@@ -190,7 +189,7 @@ impl Keeper {
             let there = known.iter().position(|one| one.dir == dir);
             there.unwrap_or_else(|| {
                 let (turn, used) = (watch::Sender::new(0), tokio::time::Instant::now());
-                known.push(Known { dir, way: None, in_vain: Arc::default(), turn, used, fault: None });
+                known.push(Known { dir, way: None, in_vain: Arc::default(), turn, used });
                 known.len() - 1
             })
         })
@@ -227,11 +226,6 @@ impl Keeper {
         self.of(home, |one| one.turn.subscribe())
     }
 
-    /// Why it closed by itself, told once.
-    pub fn fault(&self, home: usize) -> Option<Fault> {
-        self.of(home, |one| one.fault.take())?
-    }
-
     /// Its person does something.
     pub fn used(&self, home: usize) {
         self.of(home, |one| one.used = tokio::time::Instant::now());
@@ -247,17 +241,17 @@ impl Keeper {
         self.orders.send(order).map_err(|_| none())?;
         let way = answered.await.map_err(|_| none())??;
         self.of(home, |one| {
-            (one.way, one.used, one.fault) = (Some(way.clone()), tokio::time::Instant::now(), None);
+            (one.way, one.used) = (Some(way.clone()), tokio::time::Instant::now());
             one.in_vain = Arc::clone(&in_vain);
         });
         turn.send_modify(|turn| *turn = turn.wrapping_add(1));
         let keeper = self.clone();
         tokio::spawn(async move {
-            let Ok(fault) = closes.await else { return };
+            let Ok(()) = closes.await else { return };
             keeper.of(home, |one| {
                 // It may have been opened again meanwhile.
                 if Arc::ptr_eq(&one.in_vain, &in_vain) {
-                    (one.way, one.fault) = (None, Some(fault));
+                    one.way = None;
                 }
             });
         });

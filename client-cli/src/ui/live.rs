@@ -10,16 +10,16 @@ use tokio::sync::watch;
 /// Changes that come together are told once.
 const TOGETHER: std::time::Duration = std::time::Duration::from_millis(30);
 
-/// One event now, by which a page knows whether it is still as it was made, and one for each change.
-pub fn events(turn: watch::Receiver<u64>) -> Response {
-    let first = (turn, true);
-    let changes = stream::unfold(first, |(mut turn, first)| async move {
-        if !first {
+/// One event for each change since the page was made, or since now.
+pub fn events(mut turn: watch::Receiver<u64>, seen: Option<u64>) -> Response {
+    let behind = seen.is_some_and(|seen| seen != *turn.borrow_and_update());
+    let changes = stream::unfold((turn, behind), |(mut turn, behind)| async move {
+        if !behind {
             turn.changed().await.ok()?;
             tokio::time::sleep(TOGETHER).await;
         }
         let at = *turn.borrow_and_update();
-        Some((Ok::<_, Infallible>(Event::default().event("turn").data(at.to_string())), (turn, false)))
+        Some((Ok::<_, Infallible>(Event::default().event("news").data(at.to_string())), (turn, false)))
     });
     Sse::new(changes).keep_alive(KeepAlive::default()).into_response()
 }

@@ -5,6 +5,7 @@
 
 mod body;
 mod browser;
+mod choose;
 mod gate;
 mod headers;
 mod homes;

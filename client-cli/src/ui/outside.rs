@@ -57,7 +57,8 @@ pub fn refused(why: Outside, language: Language) -> Response {
 /// the new cookie along, which is for this site's own steps alone.
 pub fn entering(cookie: &str, base: &str, language: Language) -> Response {
     let messages = Messages::of(language);
-    let go_on = format!("{} <a href=\"{base}/\">{}</a>", messages.say("ui.entering", &[]), messages.say("ui.go-on", &[]));
+    let go_on =
+        format!("{} <a href=\"{base}/\">{}</a>", messages.say("ui.entering", &[]), messages.say("ui.go-on", &[]));
     let head = format!("<meta http-equiv=\"refresh\" content=\"0; url={base}/\">");
     let mut response = page(StatusCode::OK, language, &head, &go_on);
     match HeaderValue::from_str(cookie) {

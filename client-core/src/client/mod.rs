@@ -190,7 +190,7 @@ impl Client {
 
     /// How much waits here to be sent. Unlike the counts of a contact this can be looked at over and over.
     #[must_use]
-    pub fn waiting(&self) -> usize {
+    pub fn unsent(&self) -> usize {
         self.queued()
     }
 
