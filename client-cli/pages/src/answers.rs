@@ -1,8 +1,8 @@
 //! Finds, among the answers of the core, those that a page is made from.
 
 use stafett_client_core::answer::{
-    Answer, Concern, Consents, Drafts, History, Invites, Log, LogList, LogShown, Offers, People, Report, Requests,
-    Units,
+    Answer, Code, Compared, Comparison, Concern, Consents, Devices, Drafts, Export, GotAttachment, History, Invites,
+    Log, LogList, LogShown, NewConcern, NewLog, Offers, People, Report, Requests, Units, Withdrawn,
 };
 use stafett_client_core::client::input::{Cause, Problem};
 
@@ -42,6 +42,15 @@ impl<'a> Answers<'a> {
         consents ConsentList(Consents)
         concern ConcernShow(Concern)
         report AuditVerify(Report)
+        devices DeviceList(Devices)
+        comparison Verify(Comparison)
+        compared VerifyMatches(Compared)
+        withdrawn ConsentWithdraw(Withdrawn)
+        code DeviceLink(Code)
+        export AuditExport(Export)
+        got AttachmentGet(GotAttachment)
+        new_log LogNew(NewLog)
+        new_concern ConcernNew(NewConcern)
     }
 
     /// One log, or what is left of it.
@@ -58,16 +67,5 @@ impl<'a> Answers<'a> {
             LogShown::Here(log) => Ok(log),
             LogShown::Archived(_) => Err(Problem::rule(Cause::NotActive, "the log is an archive")),
         }
-    }
-
-    /// Every log that was asked for.
-    pub fn every_log(self) -> impl Iterator<Item = &'a Log> {
-        self.0.iter().flatten().filter_map(|answer| match answer {
-            Answer::LogShow(shown) => match shown.as_ref() {
-                LogShown::Here(log) => Some(log.as_ref()),
-                LogShown::Archived(_) => None,
-            },
-            _ => None,
-        })
     }
 }

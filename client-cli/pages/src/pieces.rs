@@ -1,6 +1,7 @@
 //! What several pages are put together from: heads, cards, alerts, empty states, persons, results.
 
 use maud::{Markup, html};
+use qrcode::{Color, EcLevel, QrCode};
 use stafett_client_core::answer::{Moment, Name, Verified};
 
 use crate::view::View;
@@ -61,15 +62,19 @@ pub fn tag(tone: &str, label: &str) -> Markup {
     html! { span class={ "tag " (tone) } { (label) } }
 }
 
-/// A result: colour, sign and word, never one of them alone.
-pub fn result(view: &View<'_>, result: &str) -> Markup {
-    let sign = match result {
+/// The sign of a result, for whom colours are alike.
+pub fn sign(result: &str) -> &'static str {
+    match result {
         "green" => "✓",
         "yellow" => "≈",
         "red" => "✕",
         _ => "–",
-    };
-    html! { span class={ "result " (result) } { span.sign aria-hidden="true" { (sign) } (view.word(result)) } }
+    }
+}
+
+/// A result: colour, sign and word, never one of them alone.
+pub fn result(view: &View<'_>, result: &str) -> Markup {
+    html! { span class={ "result " (result) } { span.sign aria-hidden="true" { (sign(result)) } (view.word(result)) } }
 }
 
 /// Who, and since when.
@@ -96,4 +101,21 @@ pub fn trust(view: &View<'_>, verified: Verified) -> Markup {
 /// What is known by two words: what it is, and what it is now.
 pub fn facts(all: impl IntoIterator<Item = (String, Markup)>) -> Markup {
     html! { dl.facts { @for (what, is) in all { div { dt { (what) } dd { (is) } } } } }
+}
+
+/// A text as a picture for another device's camera; nothing where it is too long.
+pub fn qr(view: &View<'_>, text: &str) -> Markup {
+    // Capital letters take less room in a picture, and mean the same in a code.
+    let Ok(code) = QrCode::with_error_correction_level(text.to_uppercase().as_bytes(), EcLevel::L) else {
+        return html! {};
+    };
+    let (side, quiet) = (code.width(), 4);
+    let dark = code.to_colors().into_iter().enumerate().filter(|(_, one)| *one == Color::Dark);
+    let path: String = dark.map(|(at, _)| format!("M{} {}h1v1h-1z", at % side + quiet, at / side + quiet)).collect();
+    let whole = side + 2 * quiet;
+    html! {
+        svg.qr viewBox={ "0 0 " (whole) " " (whole) } role="img" aria-label=(view.say("qr")) shape-rendering="crispEdges" {
+            path d=(path) fill="#000" {}
+        }
+    }
 }

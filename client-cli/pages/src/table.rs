@@ -21,13 +21,22 @@ pub struct Sheet {
     pub body: Markup,
 }
 
+/// What a form asks for.
+pub type Does = fn(&Call) -> Result<Deed, Trouble>;
+/// What only the first answers tell to ask for.
+pub type Next = fn(&Call, &Answers) -> Vec<Command>;
+/// What a page shows.
+pub type Shows = fn(&View, &Answers) -> Result<Sheet, Problem>;
+/// Where a form leads when it was done.
+pub type Leads = fn(&View, &Answers) -> Result<Then, Problem>;
+
 /// A page that can be linked to.
 pub struct Place {
     pub at: &'static str,
     pub wanted: fn(&Call) -> Vec<Command>,
     /// What only the first answers tell to ask for.
-    pub next: fn(&Call, &Answers) -> Vec<Command>,
-    pub show: fn(&View, &Answers) -> Result<Sheet, Problem>,
+    pub next: Next,
+    pub show: Shows,
 }
 
 /// What a form that was done leads to.
@@ -35,10 +44,11 @@ pub enum Then {
     See(String),
     /// Shown once, because nothing tells it again.
     Show(Sheet),
+    /// No bytes: those that came beside the answer.
     File {
         name: String,
         mime: &'static str,
-        bytes: Vec<u8>,
+        bytes: Option<Vec<u8>>,
     },
 }
 
@@ -56,8 +66,10 @@ pub struct Form {
     pub page: &'static str,
     /// Everything that `does` reads.
     pub fields: &'static [&'static str],
-    pub does: fn(&Call) -> Result<Deed, Trouble>,
-    pub then: fn(&View, &Answers) -> Result<Then, Problem>,
+    pub does: Does,
+    /// What only the first answers tell to ask for.
+    pub next: Next,
+    pub then: Leads,
 }
 
 /// Every place that can be linked to.
@@ -191,10 +203,14 @@ fn sent(form: &'static Form, mut view: View<'_>, answers: &[Result<Answer, Probl
         view.trouble = Some(Trouble::of_problem(&view, problem));
         return again(form, view, rest);
     }
+    let next = (form.next)(&view.call, &Answers(done));
+    if rest.is_empty() && !next.is_empty() {
+        return Reply::More(next);
+    }
     match (form.then)(&view, &Answers(done)) {
         Ok(Then::See(path)) => Reply::See(path),
         Ok(Then::Show(sheet)) => shell::page(&view, sheet, 200),
-        Ok(Then::File { name, mime, bytes }) => Reply::File { name, mime, bytes: Some(bytes) },
+        Ok(Then::File { name, mime, bytes }) => Reply::File { name, mime, bytes },
         Err(problem) => shell::page(&view, pages::refused(&view, &problem), 409),
     }
 }
@@ -209,16 +225,5 @@ fn again(form: &'static Form, view: View<'_>, answers: &[Result<Answer, Problem>
     if answers.is_empty() && !wanted.is_empty() && open {
         return Reply::More(wanted);
     }
-    sheet_again(page, &view, answers, wanted.len())
-}
-
-fn sheet_again(page: &'static Place, view: &View<'_>, answers: &[Result<Answer, Problem>], first: usize) -> Reply {
-    let next = (page.next)(&view.call, &Answers(answers));
-    if !next.is_empty() && answers.len() <= first {
-        return Reply::More(next);
-    }
-    match (page.show)(view, &Answers(answers)) {
-        Ok(sheet) => shell::page(view, sheet, 422),
-        Err(problem) => shell::page(view, pages::refused(view, &problem), 409),
-    }
+    sheet(page, &view, answers, 422)
 }

@@ -37,6 +37,17 @@ pub fn unlock(call: &Call<'_>) -> Result<Deed, Trouble> {
     Ok(Deed::Host(HostWish::Unlock { passphrase: call.raw("passphrase").to_owned() }))
 }
 
+pub const PASSPHRASE: &[&str] = &["old", "passphrase", "again"];
+
+pub fn passphrase(call: &Call<'_>) -> Result<Deed, Trouble> {
+    Trouble::unless_filled(call, &[("old", "passphrase.missing"), ("passphrase", "passphrase.missing")])?;
+    let (old, new) = (call.raw("old").to_owned(), call.raw("passphrase").to_owned());
+    if new != call.raw("again") {
+        return Err(Trouble::at("again", "passphrase.differs"));
+    }
+    Ok(Deed::Host(HostWish::ChangePassphrase { old, new }))
+}
+
 pub fn lock(_: &Call<'_>) -> Result<Deed, Trouble> {
     Ok(Deed::Host(HostWish::Lock))
 }

@@ -3,11 +3,12 @@
 use maud::{Markup, html};
 use stafett_client_core::answer::{
     Answer, Arena, Concern, ConcernLine, ConcernState, Evaluation, Log, LogRole, LogShown, LogStatus, Measure,
-    MeasureState,
+    MeasureState, Pending, Quarantined,
 };
 use stafett_client_core::client::input::{Command, Problem};
 
 use crate::answers::Answers;
+use crate::form;
 use crate::pages::logs::standing;
 use crate::pieces;
 use crate::table::Sheet;
@@ -67,6 +68,7 @@ pub fn concerns(view: &View<'_>, answers: &Answers<'_>) -> Result<Sheet, Problem
             }
         }
         @if may { div.press { (pieces::go(&format!("/log/{log}/concern-new"), &view.say("concerns.new"))) } }
+        @if let Ok(whole) = answers.log() { (more(view, whole)) }
     };
     Ok(Sheet { title: "tab.concerns", body })
 }
@@ -91,6 +93,70 @@ pub fn head(view: &View<'_>, log: &Log, tab: &str) -> Markup {
             }
         }
     }
+}
+
+/// What else can be done with a log, by whom it can be done.
+fn more(view: &View<'_>, log: &Log) -> Markup {
+    let at = |behind: &str| format!("/log/{}{behind}", log.log);
+    let role = view.role(&log.participants);
+    let draft = matches!(log.status, LogStatus::Draft | LogStatus::Waiting);
+    let reserve = role == Some(LogRole::Custodian);
+    html! {
+        @if !log.pending.is_empty() || !log.quarantined.is_empty() { (waiting(view, log)) }
+        @if role == Some(LogRole::Holder) && log.status == LogStatus::Active {
+            div.press { (pieces::also(&at("/hand-over"), &view.say("offer.title"))) }
+        }
+        @if reserve { div.press { (pieces::also(&at("/takeover"), &view.say("takeover.title"))) } }
+        @if draft && log.holder.as_deref().is_some_and(|person| view.is_me(person)) {
+            (pieces::note(&view.say("log.waits")))
+            details {
+                summary { (view.say("log.drop")) }
+                p { (view.say("log.drop.about")) }
+                div.press { (form::button(&at("/drop"), &[], form::grave(view, "log.drop"))) }
+            }
+        }
+        @if log.status == LogStatus::Stopped {
+            (pieces::warning(&view.say("log.stopped")))
+            div.press { (form::button(&at("/continue"), &[], form::grave(view, "log.continue"))) }
+        }
+    }
+}
+
+/// What waits here, and what was not taken in: in words, beside the log that it is about.
+fn waiting(view: &View<'_>, log: &Log) -> Markup {
+    let title = |scope: &str| {
+        let found = log.concerns.iter().find(|one| one.concern == scope);
+        found.map_or_else(|| view.say("part.unnamed"), |one| view.to.text(&one.title))
+    };
+    let pending = |one: &Pending| match one {
+        Pending::Offer { id: _, state: _, reason } => view.with("pending.offer", &[("reason", &view.to.text(reason))]),
+        Pending::HolderKey { id: _, reason: _ } => view.say("pending.holder-key"),
+        Pending::Takeover { id: _, by, at, reason } => {
+            let reason = view.to.maybe(reason.as_ref());
+            view.with("pending.takeover", &[("by", &view.to.text(by)), ("at", &view.to.time(at)), ("reason", &reason)])
+        }
+        Pending::Change { id: _, scope, reason: _ } => view.with("pending.change", &[("part", &title(scope))]),
+        Pending::Draft { id: _, scope, reason, lines: _ } => {
+            let why = view.problem(&Problem::quoting(reason, reason.clone()));
+            view.with("pending.draft", &[("part", &title(scope)), ("reason", &why)])
+        }
+    };
+    let quarantined = |one: &Quarantined| match one {
+        Quarantined::Change { id: _, scope, person, reason: _ } => {
+            let who = view.to.known(person).unwrap_or_else(|| view.to.word("unnamed"));
+            view.with("quarantined.change", &[("part", &title(scope)), ("who", &who)])
+        }
+        Quarantined::Event { id: _, scope, reason: _ } => view.with("quarantined.event", &[("part", &title(scope))]),
+        Quarantined::Scope { id: _, scope, reason: _ } => view.with("quarantined.scope", &[("part", &title(scope))]),
+    };
+    pieces::part(
+        "waiting",
+        &view.say("pending.title"),
+        html! {
+            @for one in &log.pending { (pieces::note(&pending(one))) }
+            @for one in &log.quarantined { (pieces::warning(&quarantined(one))) }
+        },
+    )
 }
 
 fn card(view: &View<'_>, log: &str, line: &ConcernLine, concern: Option<&Concern>) -> Markup {

@@ -5,12 +5,17 @@ use stafett_client_core::answer::{Account, LogLine, LogList, LogStatus};
 use stafett_client_core::client::input::{Command, Problem};
 
 use crate::answers::Answers;
+use crate::form::{self, Choice, Fields};
 use crate::pieces;
 use crate::table::Sheet;
 use crate::view::{Call, View};
 
 pub fn wanted(_: &Call<'_>) -> Vec<Command> {
     vec![Command::LogList]
+}
+
+pub fn wanted_new(_: &Call<'_>) -> Vec<Command> {
+    vec![Command::People { unit: None }]
 }
 
 /// Those that one holds; of family: all.
@@ -51,15 +56,54 @@ fn list<'a>(view: &View<'_>, logs: impl Iterator<Item = &'a LogLine>, none: &str
 }
 
 fn line(view: &View<'_>, line: &LogLine) -> Markup {
-    let LogLine { log, status, child, holder: _, holder_name, home: _ } = line;
+    let LogLine { log, status, child, holder: _, holder_name, home: _, role: _, born, level, due } = line;
     let child = child.as_ref().map_or_else(|| view.say("log.nameless"), |name| view.to.text(name));
+    let age = born.as_ref().and_then(|born| view.age(born));
+    let age = age.map(|years| view.with("log.age", &[("years", &years.to_string())]));
+    let level = level.map(|level| view.with("log.level", &[("level", &level.to_string())]));
+    let holder = holder_name.as_ref().map(|name| view.with("log.holder", &[("name", &view.to.text(name))]));
+    let told: Vec<String> = [age, level, holder].into_iter().flatten().collect();
+    let soon = due.iter().filter(|one| view.days_until(&one.due).is_some_and(|days| days <= SOON)).count();
     html! {
         a.card.link href={ "/log/" (log) } {
             span.name { (child) }
-            span.tags { (standing(view, *status)) }
-            @if let Some(holder) = holder_name { span.by { (view.with("log.holder", &[("name", &view.to.text(holder))])) } }
+            span.tags {
+                (standing(view, *status))
+                @if soon > 0 { (pieces::tag("warn", &view.many("log.due", soon))) }
+            }
+            @if !told.is_empty() { span.by { (told.join(" · ")) } }
         }
     }
+}
+
+/// So many days before a measure is to be evaluated, it is told of.
+pub const SOON: i32 = 7;
+
+/// A new log: a draft that is nobody's but the holder's until the parents have said yes.
+pub fn new(view: &View<'_>, answers: &Answers<'_>) -> Result<Sheet, Problem> {
+    let people = answers.people()?;
+    let guardians = people.people.iter().filter(|one| one.role == Some(Account::Guardian));
+    let guardians: Vec<Choice> = guardians.map(|one| Choice::new(&one.person, view.to.name(&one.name))).collect();
+    let levels = ["1", "2", "3"].map(|word| {
+        Choice::new(word, view.with("log.level", &[("level", word)])).about(view.say(&format!("level.{word}")))
+    });
+    let fields = Fields::new(view, "/log-new");
+    let inner = html! {
+        (fields.text("child", "log-new.child"))
+        (fields.date("born", "log-new.born"))
+        (fields.checks("guardian", "log-new.guardians", &guardians, &[]))
+        (fields.radios("level", "log-new.level", &levels, Some("1")))
+        (pieces::note(&view.say("log-new.note")))
+    };
+    let body = html! {
+        (pieces::back("/logs", &view.say("logs.title")))
+        (pieces::head(&view.say("logs.new"), Some(view.say("log-new.about"))))
+        @if guardians.is_empty() {
+            (pieces::empty(&view.say("log-new.nobody")))
+            div.press { (pieces::go("/invite", &view.say("invite.title"))) }
+        } @else { div.card { (fields.form(inner, form::press(view, "log-new.press"))) } }
+    };
+    Ok(Sheet { title: "logs.new", body })
 }
 
 /// How it stands with a log.
