@@ -34,6 +34,13 @@ pub struct Beside {
     awaits_certificate: bool,
 }
 
+/// Whether a wish leaves anything at all, if only here.
+pub fn does(wish: &Wish) -> bool {
+    let here =
+        matches!(wish, Wish::Join { .. } | Wish::DeviceAccept { .. } | Wish::ServerAt { .. } | Wish::DraftDrop { .. });
+    here || changes(wish)
+}
+
 /// Whether a wish leaves something for others, or for another device of the same person.
 pub fn changes(wish: &Wish) -> bool {
     match wish {

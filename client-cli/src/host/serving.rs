@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::host::clock::now_ms;
-use crate::host::desk::changes;
+use crate::host::desk::does;
 use crate::host::door::{Answer, Ask, Door, Stand, Visit};
 use crate::host::fault::{Exit, Fault};
 use crate::host::open_home::{HEARTBEAT, OpenHome, SILENCE, silent};
@@ -229,13 +229,13 @@ impl Serving<'_> {
         says: Option<&str>,
     ) -> Result<(Result<Told, Fault>, Option<Vec<u8>>), Fault> {
         let comes_in = matches!(wish, Wish::Join { .. } | Wish::DeviceAccept { .. } | Wish::ServerAt { .. });
-        let changes = comes_in || changes(&wish) || matches!(wish, Wish::DraftDrop { .. });
+        let does = does(&wish);
         match self.session.step_saying(Input::Command(wish), says).await {
             Ok(step) => {
                 if comes_in && matches!(self.road, Road::Away(_)) {
                     self.set_out()?;
                 }
-                if changes {
+                if does {
                     self.turned();
                 }
                 // A wish that sends nothing leaves what is under way as it was.

@@ -12,7 +12,7 @@ use stafett_words::messages::{Language, Messages};
 use zeroize::Zeroizing;
 
 use crate::host::clock::moment_text;
-use crate::host::desk::changes;
+use crate::host::desk::does;
 use crate::host::door::{Ask, Stand};
 use crate::host::fault::{Exit, Fault};
 use crate::ui::keeper::{Presence, Way};
@@ -131,14 +131,14 @@ async fn me(way: &Way) -> Option<Me> {
 /// goes with the last, in one transaction.
 async fn asked(way: &Way, ask: &pages::Ask, wishes: Vec<Wish>) -> (Vec<Result<Answer, Problem>>, Option<Vec<u8>>) {
     let (mut answers, mut file, last) = (Vec::new(), None, wishes.len().saturating_sub(1));
-    let does = ask.method == pages::Method::Post && wishes.iter().any(changes);
+    let deed = ask.method == pages::Method::Post && wishes.iter().any(does);
     let mut refused: Option<Problem> = None;
     for (at, wish) in wishes.into_iter().enumerate() {
-        if let Some(problem) = refused.as_ref().filter(|_| does) {
+        if let Some(problem) = refused.as_ref().filter(|_| deed) {
             answers.push(Err(problem.clone()));
             continue;
         }
-        let asked = if does && at == last { Ask::Say { wish, page: ask.path.clone() } } else { Ask::Wish(wish) };
+        let asked = if deed && at == last { Ask::Say { wish, page: ask.path.clone() } } else { Ask::Wish(wish) };
         let answer = way.ask(asked).await.and_then(|answer| {
             file = answer.file.or(file.take());
             answer.outcome

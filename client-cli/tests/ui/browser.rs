@@ -1,6 +1,6 @@
 //! As little of a browser as the stories need: one connection a request, the cookie kept, forms sent as a page sends them.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -42,7 +42,8 @@ pub fn ask(port: u16, head: &str, body: &[u8]) -> Page {
 
 /// `stafett ui`, running, and a browser that opened its link.
 pub struct Ui {
-    pub child: Child,
+    /// None where somebody else has started it.
+    pub child: Option<Child>,
     pub link: String,
     pub port: u16,
     pub cookie: String,
@@ -59,20 +60,38 @@ impl Ui {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let told = lines(child.stdout.take().unwrap()).next().expect("a line");
         let link = text(&told, "link");
+        let mut ui = Self::at_link(&link);
+        ui.child = Some(child);
+        ui
+    }
+
+    fn at_link(link: &str) -> Self {
         let port = link.split(':').nth(2).and_then(|rest| rest.split('/').next()).unwrap().parse().unwrap();
-        Self { child, link, port, cookie: String::new(), base: String::new() }
+        Self { child: None, link: link.to_owned(), port, cookie: String::new(), base: String::new() }
     }
 
     /// Running, and in.
     pub fn open(root: &Path, set: &[(&str, &str)]) -> Self {
         let mut ui = Self::start(root, set);
+        ui.enter();
+        ui
+    }
+
+    /// In, where it runs already.
+    pub fn through(link: &str) -> Self {
+        let mut ui = Self::at_link(link);
+        ui.enter();
+        ui
+    }
+
+    fn enter(&mut self) {
+        let ui = self;
         let token = ui.token().to_owned();
         let page = ask(ui.port, &ui.head("GET", &format!("/open/{token}"), ""), b"");
         assert_eq!(page.status, 200, "{page:?}");
         ui.cookie = page.header("set-cookie").split(';').next().unwrap().to_owned();
         ui.base = page.header("set-cookie").split("Path=").nth(1).unwrap().split(';').next().unwrap().to_owned();
         assert!(!ui.cookie.is_empty() && ui.base.len() > 10, "{page:?}");
-        ui
     }
 
     pub fn token(&self) -> &str {
@@ -129,17 +148,44 @@ impl Ui {
         }
     }
 
+    /// What is typed, as the page's script keeps it.
+    pub fn types(&self, action: &str, fields: &[(&str, &str)]) -> Page {
+        let to = self.at(action);
+        self.post("/draft", &[fields, &[("", &to)]].concat())
+    }
+
+    /// The stream of news of a page that was made at this turn.
+    pub fn live(&self, page: &Page) -> BufReader<TcpStream> {
+        let turn = page.body.split("data-live=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a live page");
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.write_all(self.head("GET", &self.at(&format!("/live?since={turn}")), "").as_bytes()).unwrap();
+        BufReader::new(stream)
+    }
+
     /// Without a warning, as by a cut of the power.
     pub fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }
 
 impl Drop for Ui {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Waits for the next news.
+pub fn news(live: &mut BufReader<TcpStream>) {
+    let mut line = String::new();
+    while !line.contains("event: news") {
+        line.clear();
+        assert!(live.read_line(&mut line).unwrap() > 0, "the stream ended");
     }
 }
 

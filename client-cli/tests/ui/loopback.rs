@@ -242,7 +242,7 @@ fn it_listens_on_this_machine_s_own_address_and_leaves_no_word_of_anybody_in_sig
         let listening: Vec<&str> = tables.lines().filter(listens).collect();
         assert_eq!(listening.len(), 1, "{listening:?}");
         assert!(listening[0].contains(&format!("0100007F{port}")), "{listening:?}");
-        let words = std::fs::read(format!("/proc/{}/cmdline", ui.child.id())).unwrap();
+        let words = std::fs::read(format!("/proc/{}/cmdline", ui.child.as_ref().unwrap().id())).unwrap();
         let words = String::from_utf8_lossy(&words).into_owned();
         assert!(!words.contains(ui.token()) && !words.contains(&ui.cookie), "{words}");
     }
