@@ -2,6 +2,8 @@
 
 use stafett_client_core::client::input::{AttachTo, Command, NewAttachment, NewMeasure, Problem};
 
+use stafett_protocol::text;
+
 use crate::answers::Answers;
 use crate::table::{Deed, Then};
 use crate::view::{Call, Trouble, View};
@@ -57,6 +59,12 @@ pub const NEW_CONCERN: &[&str] = &["title", "a", "b", "c", "service", "home", "c
 pub fn new_concern(call: &Call<'_>) -> Does {
     let must = [("title", "new.title.missing"), ("b", "new.b.missing")];
     Trouble::unless_filled(call, &must)?;
+    // The further ones follow when the concern is there: what cannot be taken must be told before.
+    let unfit = ["service", "home", "child"].into_iter().filter(|slot| text::MEASURE.take(call.field(slot)).is_err());
+    let unfit: Vec<_> = unfit.filter(|slot| !call.field(slot).is_empty()).map(|slot| (slot, "new.measure.too-long")).collect();
+    if !unfit.is_empty() {
+        return Err(Trouble { fields: unfit, said: None });
+    }
     let measure = measures(call).into_iter().next().ok_or_else(|| Trouble::at("service", "new.measures.missing"))?;
     one(Command::ConcernNew {
         log: call.owned("log"),
