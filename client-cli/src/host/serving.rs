@@ -229,6 +229,12 @@ impl Serving<'_> {
         says: Option<&str>,
     ) -> Result<(Result<Told, Fault>, Option<Vec<u8>>), Fault> {
         let comes_in = matches!(wish, Wish::Join { .. } | Wish::DeviceAccept { .. } | Wish::ServerAt { .. });
+        // As at the terminal: only where the own server answers is it looked for from now on.
+        if let Wish::ServerAt { url } = &wish
+            && let Err(fault) = self.session.find_server(url).await
+        {
+            return Ok((Err(fault), None));
+        }
         let does = does(&wish);
         match self.session.step_saying(Input::Command(wish), says).await {
             Ok(step) => {
