@@ -23,6 +23,13 @@ const NO_ACCOUNT: Duration = Duration::from_secs(24 * 3600);
 /// A server that says no is asked again so often: people read the reason meanwhile.
 const REFUSED: Duration = Duration::from_secs(60);
 
+/// Some things are asked of a server once a contact (whether a device that is to be let in has laid out what it takes), so a
+/// process that stays for days makes a new contact now and then, and soon after a code was given out or used.
+const CONTACT: Duration = Duration::from_secs(600);
+const CONTACT_SOON: Duration = Duration::from_secs(15);
+/// So long a code is thought of.
+const CODE: Duration = Duration::from_secs(900);
+
 /// Who is served beside the server's own news.
 #[derive(Default)]
 pub struct Callers {
@@ -83,6 +90,10 @@ struct Serving<'a> {
     reads_on: bool,
     /// A rule's reason why there is no connection.
     refused: Option<Fault>,
+    /// As people are told: a new contact that is made on purpose is no loss.
+    online: bool,
+    contact_due: Instant,
+    code_until: Instant,
 }
 
 /// Serves until a rule ends it, or its pages do; lost connections are tried again. `show` hears the counts whenever something
@@ -95,7 +106,22 @@ pub async fn serve(session: &mut OpenHome, callers: Callers, mut show: impl FnMu
     let road = Road::Away(Instant::now());
     let (settled, waiting, news, shown, refused) = (false, vec![], vec![], None, None);
     let backoff = Backoff::fresh();
-    let mut serving = Serving { session, road, backoff, settled, waiting, news, shown, turn, reads_on, refused };
+    let (online, contact_due, code_until) = (false, Instant::now() + CONTACT, Instant::now());
+    let mut serving = Serving {
+        session,
+        road,
+        backoff,
+        settled,
+        waiting,
+        news,
+        shown,
+        turn,
+        reads_on,
+        refused,
+        online,
+        contact_due,
+        code_until,
+    };
     loop {
         match serving.next(&mut door, &mut asked).await {
             Event::Visit(visit) => serving.visited(visit).await?,
@@ -104,7 +130,7 @@ pub async fn serve(session: &mut OpenHome, callers: Callers, mut show: impl FnMu
             Event::TryAgain => serving.set_out()?,
             Event::Opened(opened) => serving.opened(opened).await?,
             Event::Frame(heard) => serving.heard(heard).await?,
-            Event::PatienceOver => {}
+            Event::PatienceOver => serving.contact_again().await?,
         }
         serving.report(&mut show).await?;
     }
@@ -112,7 +138,8 @@ pub async fn serve(session: &mut OpenHome, callers: Callers, mut show: impl FnMu
 
 impl Serving<'_> {
     async fn next(&mut self, door: &mut Option<Door>, pages: &mut Option<mpsc::Receiver<Visit>>) -> Event {
-        let patience = self.waiting.iter().filter_map(|one| one.until).min();
+        let again = (self.reads_on && matches!(self.road, Road::Open(_))).then_some(self.contact_due);
+        let patience = self.waiting.iter().filter_map(|one| one.until).chain(again).min();
         let visitor = async {
             match door {
                 Some(door) => door.next().await,
@@ -158,6 +185,18 @@ impl Serving<'_> {
         Ok(())
     }
 
+    /// On purpose, where nothing is under way.
+    async fn contact_again(&mut self) -> Result<(), Fault> {
+        let due = self.reads_on && matches!(self.road, Road::Open(_)) && Instant::now() >= self.contact_due;
+        if due && self.settled && self.waiting.is_empty() {
+            self.leave().await?;
+            self.set_out()?;
+        } else if due {
+            self.contact_due = Instant::now() + CONTACT_SOON;
+        }
+        Ok(())
+    }
+
     /// Whoever shows this home looks again.
     fn turned(&self) {
         self.turn.send_modify(|turn| *turn = turn.wrapping_add(1));
@@ -168,7 +207,7 @@ impl Serving<'_> {
         let queued = self.session.unsent();
         let stand = Stand {
             turn: *self.turn.borrow(),
-            online: matches!(self.road, Road::Open(_)),
+            online: self.online,
             queued,
             refused: self.refused.clone(),
             typed: self.session.desktop().pages().clone(),
@@ -235,6 +274,10 @@ impl Serving<'_> {
         {
             return Ok((Err(fault), None));
         }
+        if matches!(wish, Wish::DeviceLink | Wish::DeviceAccept { .. } | Wish::Join { .. } | Wish::Invite(_)) {
+            self.code_until = Instant::now() + CODE;
+            self.contact_due = self.contact_due.min(Instant::now() + CONTACT_SOON);
+        }
         let does = does(&wish);
         match self.session.step_saying(Input::Command(wish), says).await {
             Ok(step) => {
@@ -268,7 +311,9 @@ impl Serving<'_> {
         match opened {
             Ok(stream) => {
                 self.road = Road::Open(Box::new(stream));
-                (self.shown, self.refused) = (None, None);
+                (self.shown, self.refused, self.online) = (None, None, true);
+                let soon = Instant::now() < self.code_until;
+                self.contact_due = Instant::now() + if soon { CONTACT_SOON } else { CONTACT };
                 self.turned();
                 let step = self.session.steps([Input::Connected]).await?;
                 self.news.extend(self.session.describe(&step.news));
@@ -314,7 +359,7 @@ impl Serving<'_> {
         }
         self.turned();
         let rest = if by_rule { REFUSED } else { self.backoff.step() };
-        self.refused = by_rule.then_some(fault);
+        (self.refused, self.online) = (by_rule.then_some(fault), false);
         self.road = Road::Away(Instant::now() + rest);
         Ok(())
     }
