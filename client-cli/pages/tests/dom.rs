@@ -35,8 +35,7 @@ pub struct Page {
 
 pub fn read(html: &str) -> Page {
     let dom = parse_document(RcDom::default(), ParseOpts::default()).one(html);
-    let mut page =
-        Page { errors: dom.errors.borrow().iter().map(|e| e.to_string()).collect(), ..Page::default() };
+    let mut page = Page { errors: dom.errors.borrow().iter().map(|e| e.to_string()).collect(), ..Page::default() };
     page.walk(&dom.document, false, false);
     let labelled: BTreeSet<String> = page.referred.iter().cloned().collect();
     page.unnamed.retain(|id| !labelled.contains(id));
@@ -68,7 +67,9 @@ impl Page {
                 self.referred.extend(refers.flat_map(|ids| ids.split(' ').map(str::to_owned).collect::<Vec<_>>()));
                 match tag.as_str() {
                     "a" => self.links.extend(value("href")),
-                    "form" => self.forms.push(Form { actions: value("action").into_iter().collect(), ..Form::default() }),
+                    "form" => {
+                        self.forms.push(Form { actions: value("action").into_iter().collect(), ..Form::default() })
+                    }
                     "input" | "textarea" | "button" => {
                         let form = self.forms.last_mut().expect("a field outside a form");
                         form.fields.extend(value("name"));

@@ -19,12 +19,19 @@ pub fn states(role: &str) -> Vec<(&'static str, World)> {
         all.push((status, of().set("/log.show/status", json!(status))));
     }
     for state in ["draft", "joining", "halted", "stopped", "closed", "dormant", "withdrawn"] {
-        all.push((state, of().set("/concern.show/state", json!(state)).set("/log.show/concerns/0/state", json!(state))));
+        all.push((
+            state,
+            of().set("/concern.show/state", json!(state)).set("/log.show/concerns/0/state", json!(state)),
+        ));
     }
     for state in ["open", "seen", "passed", "accepted", "declined", "aborted", "handed-over"] {
         for side in ["offered", "received", "told"] {
-            let offer = of().set("/baton.list/offers/0/state", json!(state)).set("/baton.list/offers/0/side", json!(side));
-            all.push((state, offer.set("/baton.list/offers/0/waiting", json!(["key-not-compared", "outdated", "sending"]))));
+            let offer =
+                of().set("/baton.list/offers/0/state", json!(state)).set("/baton.list/offers/0/side", json!(side));
+            all.push((
+                state,
+                offer.set("/baton.list/offers/0/waiting", json!(["key-not-compared", "outdated", "sending"])),
+            ));
         }
     }
     let fork = json!([{"scope": "ee01ee01ee01", "seq": 2, "receipts": ["a", "b"]}]);
@@ -51,7 +58,8 @@ pub fn faults(page: &Page, of: &str, wrong: &mut Vec<String>) {
     page.referred.iter().filter(|id| !once.contains(id)).for_each(|id| say(format!("refers to no {id}")));
     page.unnamed.iter().for_each(|id| say(format!("field {id} has no label")));
     // A key without a text shows itself.
-    let key = |family: &str| page.text.split(family).skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
+    let key =
+        |family: &str| page.text.split(family).skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
     if key("page.") || key("word.") || page.text.contains('{') {
         say("a text is missing".to_owned());
     }
@@ -137,16 +145,38 @@ fn every_page_is_whole_for_every_role_in_every_language_and_state() {
 /// Everything that a person could have written.
 fn hostile(value: &mut Value) {
     const FIXED: [&str; 22] = [
-        "state", "status", "role", "verified", "access", "kind", "part", "side", "arena", "result", "answer", "due", "born",
-        "time", "at", "expires", "from_verified", "grantee_verified", "holder_verified", "youth_from", "to", "waiting",
+        "state",
+        "status",
+        "role",
+        "verified",
+        "access",
+        "kind",
+        "part",
+        "side",
+        "arena",
+        "result",
+        "answer",
+        "due",
+        "born",
+        "time",
+        "at",
+        "expires",
+        "from_verified",
+        "grantee_verified",
+        "holder_verified",
+        "youth_from",
+        "to",
+        "waiting",
     ];
     const EVIL: &str = "</textarea></title><script>alert(1)</script>\" onload=\"x\u{202e}' <b>&amp;";
     match value {
         Value::Array(all) => all.iter_mut().for_each(hostile),
         Value::Object(all) => {
             for (key, value) in all {
-                let id = value.as_str().is_some_and(|text| text.len() == 12 && text.is_ascii() && text[..4] == text[4..8]);
-                let fixed = FIXED.contains(&key.as_str()) && !(key == "to" && value.as_str().is_some_and(|t| !t.starts_with("20")));
+                let id =
+                    value.as_str().is_some_and(|text| text.len() == 12 && text.is_ascii() && text[..4] == text[4..8]);
+                let fixed = FIXED.contains(&key.as_str())
+                    && !(key == "to" && value.as_str().is_some_and(|t| !t.starts_with("20")));
                 match value {
                     Value::String(text) if !id && !fixed => *text = format!("{EVIL}{key}"),
                     Value::Array(_) if key == "waiting" || key == "scopes" && value[0].is_string() => {}

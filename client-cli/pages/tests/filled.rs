@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use stafett_client_core::client::input::Command;
-use stafett_pages::{
-    Ask, Draft, Drafts, Home, HostWish, Language, Method, Reply, after, asked_of_host, forms, wanted,
-};
+use stafett_pages::{Ask, Draft, Drafts, Home, HostWish, Language, Method, Reply, after, asked_of_host, forms, wanted};
 
 use crate::dom::read;
 use crate::every::faults;
@@ -24,7 +22,7 @@ fn typed(fields: &[&str]) -> Vec<(String, String)> {
         "passphrase" | "again" | "old" => "fire ord som ingen".to_owned(),
         "kind" => "person".to_owned(),
         "municipality" => "4203".to_owned(),
-        "guardian" | "person" | "to" => "aa03aa03aa03".to_owned(),
+        "guardian" | "person" | "to" | "responsible" => "aa03aa03aa03".to_owned(),
         "log" => "dd01dd01dd01".to_owned(),
         "concern" => "ee01ee01ee01".to_owned(),
         "may" | "note" | "custody" | "agrees" | "lost" | "home" if name != "home" => "yes".to_owned(),
@@ -56,7 +54,7 @@ fn a_form_that_is_refused_comes_back_with_everything_that_was_typed() {
         faults(&page, at, &mut wrong);
         assert!(wrong.is_empty(), "{wrong:?}");
         assert!(page.ids.contains(&"wrong".to_owned()), "{at}: says what is wrong");
-        for (name, text) in sent.iter().filter(|(_, text)| text.starts_with("Ordene")) {
+        for (name, text) in sent.iter().filter(|(name, text)| text.starts_with("Ordene") && name != "home") {
             assert!(html.contains(text.as_str()), "{at}: {name} is lost");
         }
         assert!(!html.contains("fire ord som ingen"), "{at}: a passphrase stands in a page");
@@ -88,7 +86,9 @@ fn a_form_that_is_done_leads_on() {
         }
         assert!(!wanted(&sent).is_empty(), "{at}: asks for nothing");
         match world.post(&path(at), typed(fields)) {
-            Reply::See(to) => assert!(stafett_pages::places().any(|place| crate::every::fits(place, &to)), "{at}: {to}"),
+            Reply::See(to) => {
+                assert!(stafett_pages::places().any(|place| crate::every::fits(place, &to)), "{at}: {to}")
+            }
             Reply::Page { html, status, .. } => {
                 let mut wrong = vec![];
                 faults(&read(&html), at, &mut wrong);
@@ -106,7 +106,8 @@ fn a_pasted_link_is_a_code() {
         let all = [("code", code), ("name", "Mari"), ("passphrase", "a b c d"), ("again", "a b c d"), ("kind", kind)];
         all.map(|(name, text)| (name.to_owned(), text.to_owned())).to_vec()
     };
-    let wish = |code: &str, kind: &str| asked_of_host(&ask(Method::Post, "/start", fields(code, kind), Language::English));
+    let wish =
+        |code: &str, kind: &str| asked_of_host(&ask(Method::Post, "/start", fields(code, kind), Language::English));
     for pasted in ["stafett1-abc", "  stafett1-\n abc ", "https://kommune.example/start#stafett1-abc"] {
         match wish(pasted, "person") {
             Some(HostWish::MakeHome { join: Command::Join { code, name }, passphrase }) => {
@@ -121,7 +122,15 @@ fn a_pasted_link_is_a_code() {
 
 #[test]
 fn three_slots_become_three_measures_of_one_concern() {
-    let fields = [("title", "T"), ("a", "Hver dag"), ("b", "leser Ali"), ("c", ""), ("service", "S"), ("home", "H"), ("child", "C")];
+    let fields = [
+        ("title", "T"),
+        ("a", "Hver dag"),
+        ("b", "leser Ali"),
+        ("c", ""),
+        ("service", "S"),
+        ("home", "H"),
+        ("child", "C"),
+    ];
     let fields: Vec<_> = fields.map(|(name, text)| (name.to_owned(), text.to_owned())).to_vec();
     let sent = ask(Method::Post, "/log/dd01dd01dd01/concern-new", fields, Language::Bokmaal);
     match wanted(&sent).as_slice() {

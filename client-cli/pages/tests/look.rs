@@ -37,7 +37,14 @@ fn pages_are_written_to_be_looked_at() {
     let family = World::of("guardian");
     save("receipt", &html(family.post(&path("/log/{log}/access/{grant}"), vec![]), "receipt").0);
     save("code", &html(family.post("/second-device", vec![]), "code").0);
-    save("refused", &html(World::of("holder").post(&path("/log/{log}/concern-new"), vec![("title".into(), "Lekser".into())]), "refused").0);
+    save(
+        "refused",
+        &html(
+            World::of("holder").post(&path("/log/{log}/concern-new"), vec![("title".into(), "Lekser".into())]),
+            "refused",
+        )
+        .0,
+    );
     save("empty-today", &html(family.clone().empty().get("/", Language::Bokmaal), "empty").0);
     save("empty-log", &html(World::of("holder").empty().get(&path("/log/{log}"), Language::Bokmaal), "empty").0);
     let mut away = World::of("guardian");

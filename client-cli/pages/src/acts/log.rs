@@ -61,7 +61,8 @@ pub fn new_concern(call: &Call<'_>) -> Does {
     Trouble::unless_filled(call, &must)?;
     // The further ones follow when the concern is there: what cannot be taken must be told before.
     let unfit = ["service", "home", "child"].into_iter().filter(|slot| text::MEASURE.take(call.field(slot)).is_err());
-    let unfit: Vec<_> = unfit.filter(|slot| !call.field(slot).is_empty()).map(|slot| (slot, "new.measure.too-long")).collect();
+    let unfit: Vec<_> =
+        unfit.filter(|slot| !call.field(slot).is_empty()).map(|slot| (slot, "new.measure.too-long")).collect();
     if !unfit.is_empty() {
         return Err(Trouble { fields: unfit, said: None });
     }
