@@ -1,6 +1,7 @@
 //! Forms: fields with their labels, what was typed before, and what is wrong with it.
 
 use maud::{Markup, html};
+use stafett_words::reader::printable;
 
 use crate::view::View;
 
@@ -94,7 +95,7 @@ impl<'a> Fields<'a> {
     /// One line with something in it already.
     pub fn text_of(&self, name: &str, label: &str, value: &str) -> Markup {
         let typed = self.typed(name);
-        let value = if typed.is_empty() && !self.refused() { value.to_owned() } else { typed };
+        let value = if typed.is_empty() && !self.refused() { printable(value) } else { typed };
         self.input("text", name, label, &value, "off")
     }
 
@@ -115,7 +116,8 @@ impl<'a> Fields<'a> {
     /// Several lines with something in them already.
     pub fn area_of(&self, name: &str, label: &str, value: &str) -> Markup {
         let typed = self.typed(name);
-        let value = if typed.is_empty() && !self.refused() { value } else { &typed };
+        let given = printable(value);
+        let value = if typed.is_empty() && !self.refused() { &given } else { &typed };
         self.around(name, label, |id, described, wrong| {
             html! {
                 textarea id=(id) name=(name) rows="4" autocomplete="off" spellcheck="false"

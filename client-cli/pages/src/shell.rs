@@ -46,7 +46,7 @@ pub fn page(view: &View<'_>, sheet: Sheet, status: u16) -> Reply {
                 a.skip href="#main" { (view.say("shell.skip")) }
                 (header(view))
                 main #main tabindex="-1" {
-                    (wrong(view))
+                    (wrong(view, &body))
                     (body)
                 }
                 (footer(view))
@@ -87,9 +87,12 @@ fn header(view: &View<'_>) -> Markup {
 }
 
 /// What is wrong with the form that was sent: focus goes here.
-fn wrong(view: &View<'_>) -> Markup {
+fn wrong(view: &View<'_>, body: &Markup) -> Markup {
     let Some(trouble) = &view.trouble else { return html! {} };
     let prefix = prefix(view.call.path);
+    // The form may be gone meanwhile: what was typed into it is not.
+    let gone = !body.0.contains(&format!("action=\"{}\"", view.call.path));
+    let typed = view.call.written().filter(|_| gone).collect::<Vec<_>>();
     html! {
         section.alert.bad #wrong tabindex="-1" role="alert" aria-labelledby="wrong-title" {
             h2 #wrong-title { span.sign aria-hidden="true" { "!" } (view.say("shell.wrong")) }
@@ -97,7 +100,12 @@ fn wrong(view: &View<'_>) -> Markup {
             @if !trouble.fields.is_empty() {
                 ul { @for (field, key) in &trouble.fields { li { a href={ "#" (prefix) "-" (field) } { (view.say(key)) } } } }
             }
-            p.kept { (view.say("shell.kept")) }
+            @if !typed.is_empty() {
+                p { (view.say("shell.typed")) }
+                @for text in &typed { p.written { (view.to.text(text)) } }
+            } @else {
+                p.kept { (view.say("shell.kept")) }
+            }
         }
     }
 }

@@ -76,6 +76,13 @@ impl<'a> Call<'a> {
         self.fields.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str()).unwrap_or_default()
     }
 
+    /// Everything that was written in words; no secrets, and nothing that was chosen.
+    pub fn written(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        const PROSE: [&str; 10] = ["text", "reason", "title", "a", "b", "c", "service", "home", "child", "name"];
+        let prose = self.fields.iter().filter(|(name, text)| PROSE.contains(&name.as_str()) && !text.trim().is_empty());
+        prose.map(|(_, text)| text.as_str())
+    }
+
     /// What was ticked.
     pub fn every(&self, name: &str) -> Vec<String> {
         let named = self.fields.iter().filter(|(known, text)| known == name && !text.trim().is_empty());
@@ -157,7 +164,7 @@ impl<'a> View<'a> {
         let value = |name: &str| {
             let found = values.iter().find(|(known, _)| *known == name).map(|(_, text)| text.clone());
             match (name, found) {
-                ("code", _) => code.clone(),
+                ("code", _) => printable(code),
                 ("what", Some(field)) => self.to.field(&field),
                 (_, Some(text)) => printable(&text),
                 (_, None) => printable(message),
@@ -197,6 +204,12 @@ impl<'a> View<'a> {
     /// Today, by the clock on the wall.
     pub fn today(&self) -> Date {
         self.ask.zone.to_datetime(self.ask.now).date()
+    }
+
+    /// The day of a moment, where its hour says nothing to people.
+    pub fn day(&self, at: &Moment) -> String {
+        let day: String = at.as_str().chars().take(10).collect();
+        self.to.time(&day.into())
     }
 
     /// How many days until then; fewer than none: since then.

@@ -125,7 +125,7 @@ fn attached(view: &View<'_>, file: &Attachment) -> Markup {
         FileState::Damaged => Some("file.damaged"),
     };
     html! {
-        p {
+        div.attached {
             (form::button(&view.call.path_to(&format!("/log/{{log}}/file/{id}")), &[], html! { button.quiet type="submit" { (label) } }))
             @if let Some(state) = state { " " (pieces::tag("plain", &view.say(state))) }
         }

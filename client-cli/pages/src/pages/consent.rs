@@ -111,13 +111,15 @@ pub fn review(view: &View<'_>, answers: &Answers<'_>) -> Result<Sheet, Problem> 
     if let Some(leader) = leader {
         facts.push((view.say("consent.leader"), named(view, leader)));
     }
-    let decide = html! { @for one in guardians { (named(view, one)) " " } @if let Some(child) = deciding { (named(view, child)) } };
+    let decide = html! {
+        ul.persons { @for one in guardians.iter().chain(deciding) { li { (named(view, one)) } } }
+    };
     facts.push((view.say("consent.decide"), html! { (decide) p.by { (quorum) } }));
     if !answered.is_empty() {
         facts.push((view.say("consent.answered"), html! { (view.to.texts(answered)) }));
     }
     if let Some(from) = youth_from {
-        facts.push((view.say("consent.youth"), html! { (view.to.time(from)) }));
+        facts.push((view.say("consent.youth"), html! { (view.day(from)) }));
     }
     let body = html! {
         (pieces::back("/consents", &view.say("consents.title")))
@@ -149,7 +151,7 @@ fn answer(view: &View<'_>, request: &str, reserve: bool, open: bool, possible: b
                 @if !open { p { strong { (view.say("consent.said-no")) } } }
                 p { (view.say("consent.sign.about")) }
                 (fields.form(
-                    html! { @if reserve { (fields.checks("custody", "consent.reserve", &custody, &["yes".to_owned()])) } },
+                    html! { @if reserve { (fields.checks("custody", "consent.reserve", &custody, &[])) } },
                     form::press(view, if open { "consent.sign" } else { "consent.sign.after-all" }),
                 ))
             }

@@ -98,7 +98,7 @@ pub fn replay(view: &View<'_>, answers: &Answers<'_>) -> Result<Sheet, Problem> 
             ul.plain { @for word in unchecked { li { (view.to.open_word(word)) } } }
             @for HeldAgainst { number, key: _, fingerprint } in municipalities {
                 p { (view.with("replay.key", &[("number", &format!("{number:04}"))])) }
-                p.code { (fingerprint) }
+                p.code { (view.to.text(fingerprint)) }
             }
         }
     };

@@ -65,7 +65,7 @@ fn who(view: &View<'_>, me: &Me) -> Markup {
     let told: Vec<String> = [role, unit_name.as_ref().map(|unit| view.to.text(unit))].into_iter().flatten().collect();
     html! {
         (pieces::head(&view.to.text(name), Some(told.join(" · "))))
-        p { (view.many("me.logs", *logs)) " " (view.with("me.municipality", &[("number", municipality)])) }
+        p { (view.many("me.logs", *logs)) " " (view.with("me.municipality", &[("number", &view.to.text(municipality))])) }
         @if !certified { (pieces::warning(&view.say("me.not-certified"))) }
     }
 }
@@ -132,7 +132,7 @@ pub fn code(view: &View<'_>, title: &'static str, about: &str, code: &Code) -> S
     let body = html! {
         (pieces::head(&view.say(title), Some(view.say(about))))
         (pieces::never(view, "never.code"))
-        div.card { p.code { (code) } (pieces::qr(view, code)) }
+        div.card { p.code { (view.to.text(code)) } (pieces::qr(view, code)) }
         div.press { (pieces::also("/me", &view.say("nav.me"))) }
     };
     Sheet { title, body }

@@ -107,7 +107,7 @@ pub fn verify(view: &View<'_>, answers: &Answers<'_>) -> Result<Sheet, Problem> 
         (pieces::never(view, "never.number"))
         div.card {
             h2 { (view.say("verify.yours")) }
-            p.number { (comparison.number) }
+            p.number { (view.to.text(&comparison.number)) }
             (pieces::qr(view, &comparison.number))
         }
         div.card {

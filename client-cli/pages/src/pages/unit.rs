@@ -60,7 +60,7 @@ fn codes(view: &View<'_>, answers: &Answers<'_>) -> Result<Markup, Problem> {
             li.card {
                 p.person { @if let Some(who) = who { span.name { (who) } } (pieces::tag(tone, &view.say(key))) }
                 @if *state == InviteState::Open {
-                    p.code { (code) }
+                    p.code { (view.to.text(code)) }
                     details { summary { (view.say("code.picture")) } (pieces::qr(view, code)) }
                 }
             }
@@ -77,23 +77,32 @@ fn codes(view: &View<'_>, answers: &Answers<'_>) -> Result<Markup, Problem> {
     ))
 }
 
-/// Who acts for the unit in a log that let it in.
+/// Who acts for the unit in a log that let it in, and who no longer shall.
 fn assign(view: &View<'_>, employees: &[&Person], logs: &[LogLine]) -> Markup {
-    let fields = Fields::new(view, "/unit/assign");
     let people: Vec<Choice> = employees.iter().map(|one| Choice::new(&one.person, view.to.name(&one.name))).collect();
-    let logs: Vec<Choice> =
-        logs.iter().filter_map(|one| Some(Choice::new(&one.log, view.to.text(one.child.as_ref()?)))).collect();
-    let inner = html! {
-        @if logs.is_empty() { (fields.text("log", "assign.log.number")) } @else { (fields.radios("log", "assign.log", &logs, None)) }
-        (fields.radios("person", "assign.person", &people, None))
+    let named = |one: &LogLine| Some(Choice::new(&one.log, view.to.text(one.child.as_ref()?)));
+    let logs: Vec<Choice> = logs.iter().filter_map(named).collect();
+    let form = |action: &str, press: Markup| {
+        let fields = Fields::new(view, action);
+        let log = if logs.is_empty() {
+            fields.text("log", "assign.log.number")
+        } else {
+            fields.radios("log", "assign.log", &logs, None)
+        };
+        let person = fields.radios("person", "assign.person", &people, None);
+        html! { div.card { (fields.form(html! { (log) (person) }, press)) } }
     };
     html! {
         p.hint { (view.say("assign.about")) }
-        @if people.is_empty() { (pieces::empty(&view.say("employees.none"))) }
-        @else { div.card { (fields.form(inner, html! {
-            (form::press(view, "assign.press"))
-            button.quiet type="submit" formaction="/unit/unassign" { (view.say("unassign.press")) }
-        })) } }
+        @if people.is_empty() {
+            (pieces::empty(&view.say("employees.none")))
+        } @else {
+            (form("/unit/assign", form::press(view, "assign.press")))
+            details open[view.call.path == "/unit/unassign"] {
+                summary { (view.say("unassign.press")) }
+                (form("/unit/unassign", form::grave(view, "unassign.press")))
+            }
+        }
     }
 }
 
