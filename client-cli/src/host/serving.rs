@@ -10,6 +10,7 @@ use stafett_client_core::client::input::{Command as Wish, Input};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use crate::host::callers::Callers;
 use crate::host::clock::now_ms;
 use crate::host::desk::does;
 use crate::host::door::{Answer, Ask, Door, Stand, Visit};
@@ -29,21 +30,6 @@ const CONTACT: Duration = Duration::from_secs(600);
 const CONTACT_SOON: Duration = Duration::from_secs(15);
 /// So long a code is thought of.
 const CODE: Duration = Duration::from_secs(900);
-
-/// Who is served beside the server's own news.
-#[derive(Default)]
-pub struct Callers {
-    pub door: Option<Door>,
-    pub pages: Option<Pages>,
-}
-
-/// Pages of this process. They are served also where the server says no: a person reads on, and is told why.
-pub struct Pages {
-    /// Where it ends, serving ends.
-    pub asked: mpsc::Receiver<Visit>,
-    /// Counts what changes.
-    pub turn: watch::Sender<u64>,
-}
 
 type Connecting = Pin<Box<dyn Future<Output = Result<FrameStream, TransportError>>>>;
 

@@ -17,6 +17,7 @@ use stafett_words::names::Names;
 use stafett_words::{TimeZone, render};
 use zeroize::Zeroizing;
 
+use crate::host::callers::Callers;
 use crate::host::desk::Desk;
 use crate::host::door::{Door, DoorKey};
 use crate::host::fault::{Exit, Fault};
@@ -25,7 +26,7 @@ use crate::host::home::{Folder, default_dir};
 use crate::host::keyring;
 use crate::host::open_home::OpenHome;
 use crate::host::recording::Recording;
-use crate::host::serving::{self, Callers};
+use crate::host::serving;
 use crate::host::tls::ca_hash;
 use crate::terminal::args::{Attachment, Audit, Command, CommandLine, HomeCommand, Invite, Join};
 use crate::terminal::attachments;

@@ -7,7 +7,7 @@ mod measure;
 mod ui;
 
 pub use measure::{Arena, Colour, Correction, Evaluate, Measure, MeasureText};
-pub use ui::Ui;
+pub use ui::{HomeCommand, Ui};
 
 /// `stafett`.
 #[derive(Debug, Parser)]
@@ -169,15 +169,6 @@ pub enum Drafts {
 pub enum Keyring {
     Keep,
     Forget,
-}
-
-/// The home as a folder.
-#[derive(Debug, Clone, Copy, Subcommand)]
-pub enum HomeCommand {
-    Forget {
-        #[arg(long)]
-        yes: bool,
-    },
 }
 
 #[derive(Debug, Args)]

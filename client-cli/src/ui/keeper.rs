@@ -9,13 +9,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use zeroize::Zeroizing;
 
+use crate::host::callers::{Callers, Pages};
 use crate::host::desk;
 use crate::host::door::{self, Answer, Ask, Door, DoorKey, Visit};
 use crate::host::fault::{Exit, Fault};
 use crate::host::home::{Folder, Home};
 use crate::host::open_home::OpenHome;
 use crate::host::recording::Recording;
-use crate::host::serving::{self, Callers, Pages};
+use crate::host::serving;
 
 type Key = Zeroizing<[u8; 32]>;
 
