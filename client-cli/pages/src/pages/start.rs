@@ -23,8 +23,8 @@ pub fn show(view: &View<'_>, _: &Answers<'_>) -> Result<Sheet, Problem> {
     };
     let body = html! {
         (pieces::head(&view.say("start.title"), Some(view.say("start.about"))))
-        (others(view))
         div.card { (fields.form(inner, form::press(view, "start.press"))) }
+        (others(view))
     };
     Ok(Sheet { title: "start.title", body })
 }

@@ -2,8 +2,9 @@
 
 use crate::answer;
 use crate::answer::{
-    Access, AddedUnit, Arena, Concern, ConcernLine, ConcernState, Due, Evaluation, Group, Log, LogLine, LogList, LogRole, LogShown,
-    LogStatus, Measure, MeasureState, Moment, Participant, People, Person, Remark, Responsible, Unit, Units, Verified,
+    Access, AddedUnit, Arena, Concern, ConcernLine, ConcernState, Due, Evaluation, Group, Log, LogLine, LogList,
+    LogRole, LogShown, LogStatus, Measure, MeasureState, Moment, Participant, People, Person, Remark, Responsible,
+    Unit, Units, Verified,
 };
 use crate::client::input::{Cause, Problem};
 use crate::client::scope::Standing;
