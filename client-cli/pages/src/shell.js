@@ -24,7 +24,7 @@
   const keep = async (form, leaving) => {
     typed.delete(form);
     const body = fieldsOf(form);
-    body.append('', form.getAttribute('action'));
+    body.append('draft-of', form.getAttribute('action'));
     try {
       const reply = await fetch('/draft', { method: 'POST', body, headers: head, keepalive: leaving });
       const line = form.querySelector('.saved');
