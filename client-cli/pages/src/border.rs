@@ -64,7 +64,7 @@ pub struct Status {
     /// The answer to [`Command::Me`] as of now, where the home is open: who this is, and how much waits.
     pub me: Option<Me>,
     pub homes: Vec<HomeHere>,
-    /// Whether a host that can keep drafts by itself is there; without, each form gets a button that says so.
+    /// Whether the host keeps drafts; forms then save themselves, or have a button for it where there is no script.
     pub keeps_drafts: bool,
 }
 
@@ -75,7 +75,9 @@ pub struct Draft {
     pub saved: Option<Moment>,
 }
 
-/// Drafts by the path that their form is sent to. Passphrases never stand in them.
+/// Drafts by the path that their form is sent to. Passphrases never stand in them. A host that keeps them takes `POST /draft`:
+/// the fields of a form, and in `draft-of` where it is sent; to `shell.js` (`X-Stafett`) it answers with the line that says so,
+/// to a button with the page that the person came from.
 pub type Drafts = BTreeMap<String, Draft>;
 
 /// What only the host can do. It performs the wish before anything else: done, it goes to [`after`]; refused, it asks

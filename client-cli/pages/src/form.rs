@@ -173,25 +173,39 @@ impl<'a> Fields<'a> {
 
     /// The whole form, with what a draft was saved as.
     pub fn form(&self, inner: Markup, press: Markup) -> Markup {
-        let saved = self.view.drafts.get(&self.action).and_then(|draft| draft.saved.as_ref());
-        html! {
-            form method="post" action=(self.action) autocomplete="off" novalidate data-draft[self.view.status.keeps_drafts] {
-                (inner)
-                div.press { (press) }
-                p.saved role="status" {
-                    @if let Some(at) = saved { (self.view.with("draft.saved", &[("at", &self.view.to.time(at))])) }
-                }
-            }
-        }
+        self.whole(inner, press, None, true)
     }
 
     /// The same, with a file in it.
     pub fn with_file(&self, inner: Markup, press: Markup) -> Markup {
+        self.whole(inner, press, Some("multipart/form-data"), true)
+    }
+
+    /// The same, for what is secret: nothing of it is kept as a draft.
+    pub fn secretly(&self, inner: Markup, press: Markup) -> Markup {
+        self.whole(inner, press, None, false)
+    }
+
+    fn whole(&self, inner: Markup, press: Markup, coded: Option<&str>, kept: bool) -> Markup {
+        let saved = self.view.drafts.get(&self.action).and_then(|draft| draft.saved.as_ref());
+        let kept = kept && self.view.status.keeps_drafts;
         html! {
-            form method="post" action=(self.action) enctype="multipart/form-data" autocomplete="off" novalidate data-draft[self.view.status.keeps_drafts] {
+            form method="post" action=(self.action) enctype=[coded] autocomplete="off" novalidate data-draft[kept] {
                 (inner)
-                div.press { (press) }
-                p.saved role="status" {}
+                div.press {
+                    (press)
+                    @if kept && coded.is_none() {
+                        // Without the script nobody saves by itself.
+                        noscript {
+                            button.quiet type="submit" name="draft-of" value=(self.action) formaction="/draft" {
+                                (self.view.say("draft.save"))
+                            }
+                        }
+                    }
+                }
+                p.saved role="status" {
+                    @if let Some(at) = saved { (self.view.with("draft.saved", &[("at", &self.view.to.time(at))])) }
+                }
             }
         }
     }

@@ -26,7 +26,7 @@
   const keep = async (form, leaving) => {
     typed.delete(form);
     const body = fieldsOf(form);
-    body.append('', form.getAttribute('action'));
+    body.append('draft-of', form.getAttribute('action'));
     try {
       const reply = await fetch(`${base}/draft`, { method: 'POST', body, headers: head, keepalive: leaving });
       const line = form.querySelector('.saved');

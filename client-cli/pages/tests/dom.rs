@@ -72,8 +72,10 @@ impl Page {
                     }
                     "input" | "textarea" | "button" => {
                         let form = self.forms.last_mut().expect("a field outside a form");
-                        form.fields.extend(value("name"));
-                        form.actions.extend(value("formaction"));
+                        // Where drafts go is the host's.
+                        let draft = value("formaction").as_deref() == Some("/draft");
+                        form.fields.extend(value("name").filter(|_| !draft));
+                        form.actions.extend(value("formaction").filter(|_| !draft));
                         let hidden = value("type").as_deref() == Some("hidden");
                         if tag != "button" && !hidden {
                             self.unnamed.push(value("id").unwrap_or_default());

@@ -149,7 +149,7 @@ pub fn passphrase(view: &View<'_>, _: &Answers<'_>) -> Result<Sheet, Problem> {
     let body = html! {
         (pieces::back("/me", &view.say("nav.me")))
         (pieces::head(&view.say("passphrase.title"), Some(view.say("passphrase.title.short"))))
-        div.card { (fields.form(inner, form::press(view, "passphrase.press"))) }
+        div.card { (fields.secretly(inner, form::press(view, "passphrase.press"))) }
     };
     Ok(Sheet { title: "passphrase.title", body })
 }

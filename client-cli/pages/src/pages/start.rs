@@ -23,8 +23,8 @@ pub fn show(view: &View<'_>, _: &Answers<'_>) -> Result<Sheet, Problem> {
     };
     let body = html! {
         (pieces::head(&view.say("start.title"), Some(view.say("start.about"))))
+        div.card { (fields.secretly(inner, form::press(view, "start.press"))) }
         (others(view))
-        div.card { (fields.form(inner, form::press(view, "start.press"))) }
     };
     Ok(Sheet { title: "start.title", body })
 }
@@ -38,7 +38,7 @@ pub fn locked(view: &View<'_>, _: &Answers<'_>) -> Result<Sheet, Problem> {
     };
     let body = html! {
         (pieces::head(&view.say("unlock.title"), Some(view.say("unlock.about"))))
-        div.card { (fields.form(inner, form::press(view, "unlock.press"))) }
+        div.card { (fields.secretly(inner, form::press(view, "unlock.press"))) }
         (others(view))
     };
     Ok(Sheet { title: "unlock.title", body })
