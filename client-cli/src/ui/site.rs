@@ -45,6 +45,8 @@ pub struct Sent {
     /// Below the home's own beginning.
     pub path: String,
     pub form: body::Sent,
+    /// By the script of a page, and by no press.
+    pub by_itself: bool,
 }
 
 impl Site {
@@ -128,7 +130,11 @@ impl Site {
                 } else {
                     form
                 };
-                self.of_home(home, Sent { method: head.method.clone(), path, form }).await
+                self.of_home(
+                    home,
+                    Sent { method: head.method.clone(), path, form, by_itself: head.headers.contains_key(BY_ITSELF) },
+                )
+                .await
             }
             _ => Err(StatusCode::METHOD_NOT_ALLOWED),
         }
@@ -141,7 +147,7 @@ impl Site {
             return Ok(live::events(turn, seen));
         }
         if sent.method == Method::POST && sent.path == "/draft" {
-            return Ok(turn::typed(self, home, sent.form.fields).await);
+            return Ok(turn::typed(self, home, sent).await);
         }
         Ok(turn::page(self, home, sent).await)
     }

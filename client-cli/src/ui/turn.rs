@@ -188,19 +188,42 @@ async fn fulfilled(site: &Site, home: usize, way: Option<&Way>, wish: &HostWish)
     Ok(to)
 }
 
-/// Keeps what was typed; answers with the words that stand beside the form then.
-pub async fn typed(site: &Site, home: usize, fields: Vec<(String, String)>) -> Response {
+/// Where a form is sent, beside its fields.
+const DRAFT_OF: &str = "draft-of";
+
+/// The page on which a form stands that is sent there.
+fn page_with(action: &str) -> Option<String> {
+    pages::forms().find_map(|(at, page, _)| {
+        let (wanted, given): (Vec<&str>, Vec<&str>) = (at.split('/').collect(), action.split('/').collect());
+        let fits = |(wanted, given): (&&str, &&str)| wanted == given || wanted.starts_with('{') && !given.is_empty();
+        if wanted.len() != given.len() || !wanted.iter().zip(&given).all(fits) {
+            return None;
+        }
+        let filled = |step: &str| {
+            let id = wanted.iter().zip(&given).find(|(name, _)| **name == step).map(|(_, id)| (*id).to_owned());
+            id.unwrap_or_else(|| step.to_owned())
+        };
+        Some(page.split('/').map(filled).collect::<Vec<_>>().join("/"))
+    })
+}
+
+/// Keeps what was typed. The script of a page gets the words that stand beside the form then, a press the page once more.
+pub async fn typed(site: &Site, home: usize, sent: Sent) -> Response {
+    let (fields, by_itself) = (sent.form.fields, sent.by_itself);
     let (Some(way), Some(base)) = (site.keeper.way(home), Some(format!("{}/{home}", site.gate.base()))) else {
         return outside::answer(StatusCode::CONFLICT, "text/plain; charset=utf-8", "");
     };
-    let action = fields.iter().find(|(name, _)| name.is_empty()).map(|(_, value)| value.as_str());
-    let Some(page) = action.and_then(|action| action.strip_prefix(&base)).map(str::to_owned) else {
+    let action = fields.iter().find(|(name, _)| name == DRAFT_OF).map(|(_, value)| value.as_str());
+    let page = action.map(|action| action.strip_prefix(&base).unwrap_or(action).to_owned());
+    let Some((page, stands)) = page.and_then(|page| page_with(&page).map(|stands| (page, stands))) else {
         return outside::answer(StatusCode::BAD_REQUEST, "text/plain; charset=utf-8", "");
     };
     // Only what a form of the pages can be sent to has a draft, and no secret is ever in it.
-    let secret = |name: &str| name.is_empty() || name.contains("passphrase") || ["again", "old", "new"].contains(&name);
+    let secret =
+        |name: &str| name == DRAFT_OF || name.contains("passphrase") || ["again", "old", "new"].contains(&name);
     let fields: BTreeMap<String, String> = fields.into_iter().filter(|(name, _)| !secret(name)).collect();
     match way.ask(Ask::Type { page: page.clone(), fields }).await {
+        Ok(_) if !by_itself => site.see(&format!("/{home}{stands}")),
         Ok(answer) => {
             let stand = answer.stand.unwrap_or_default();
             let language = stand.language.as_deref().and_then(language_named).unwrap_or_else(|| site.language());

@@ -116,9 +116,13 @@ impl Ui {
 
     /// A form, sent from the page itself.
     pub fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
+        self.sends(path, fields, "")
+    }
+
+    fn sends(&self, path: &str, fields: &[(&str, &str)], more: &str) -> Page {
         let body = form(fields);
         let more = format!(
-            "Origin: http://127.0.0.1:{}\r\nSec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n",
+            "{more}Origin: http://127.0.0.1:{}\r\nSec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n",
             self.port,
             body.len()
         );
@@ -151,7 +155,7 @@ impl Ui {
     /// What is typed, as the page's script keeps it.
     pub fn types(&self, action: &str, fields: &[(&str, &str)]) -> Page {
         let to = self.at(action);
-        self.post("/draft", &[fields, &[("", &to)]].concat())
+        self.sends("/draft", &[fields, &[("draft-of", &to)]].concat(), "X-Stafett: shell\r\n")
     }
 
     /// The stream of news of a page that was made at this turn.

@@ -123,8 +123,11 @@ fn what_was_typed_survives_a_cut_of_the_power() {
     ui.done("/me/server", &[("url", &url)]);
     assert!(!ui.get("/me/server").body.contains(typed), "said is said");
     // Only forms of the pages have drafts.
-    let other = ui.post("/draft", &[("", "https://evil.example/"), ("url", "x")]);
+    let other = ui.post("/draft", &[("draft-of", "https://evil.example/"), ("url", "x")]);
     assert_eq!(other.status, 400);
+    // Without the script a button keeps it, and the page comes again.
+    let pressed = ui.done("/draft", &[("draft-of", "/me/server"), ("url", "https://knapp.example")]);
+    assert!(pressed.body.contains("https://knapp.example"), "{pressed:?}");
 }
 
 #[test]
