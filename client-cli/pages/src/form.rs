@@ -230,6 +230,11 @@ pub fn quiet(view: &View<'_>, key: &str) -> Markup {
     html! { button.quiet type="submit" { (view.say(key)) } }
 }
 
+/// The same, for what is as good an answer as the first.
+pub fn second(view: &View<'_>, key: &str) -> Markup {
+    html! { button.second type="submit" { (view.say(key)) } }
+}
+
 /// The same, for what cannot be undone.
 pub fn grave(view: &View<'_>, key: &str) -> Markup {
     html! { button.grave type="submit" { (view.say(key)) } }

@@ -157,7 +157,7 @@ fn answer(view: &View<'_>, request: &str, reserve: bool, open: bool, possible: b
             }
         }
         @if open {
-            div.press { (form::button(&format!("/consent/{request}/refuse"), &[], form::grave(view, "consent.refuse"))) }
+            div.press { (form::button(&format!("/consent/{request}/refuse"), &[], form::second(view, "consent.refuse"))) }
             p.hint { (view.say("consent.refuse.about")) }
         }
     }
