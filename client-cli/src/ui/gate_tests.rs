@@ -1,3 +1,4 @@
+//! Who comes in at the loopback port, and who does not.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 use super::*;
 use axum::http::HeaderValue;
