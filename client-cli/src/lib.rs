@@ -8,5 +8,6 @@
 pub mod demo;
 pub mod host;
 pub mod terminal;
+pub mod ui;
 
 pub use terminal::app::run;

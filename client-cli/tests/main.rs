@@ -7,5 +7,6 @@ mod door;
 mod problems;
 mod sending;
 mod support;
+mod ui;
 mod with_server;
 mod words;

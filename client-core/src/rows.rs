@@ -31,11 +31,13 @@ pub enum Space {
     Draft = 10,
     /// What is never loaded at start, and leaves the memory once it is saved: received events, parts of attachments.
     Event = 11,
+    /// The host's own, which the core is never given: what was typed at a page and is not said yet.
+    Typed = 12,
 }
 
 impl Space {
     /// Every space, in the order of its number.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Identity,
         Self::State,
         Self::Mls,
@@ -47,6 +49,7 @@ impl Space {
         Self::Scope,
         Self::Draft,
         Self::Event,
+        Self::Typed,
     ];
 
     /// The space that a stored number names.

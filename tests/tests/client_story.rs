@@ -52,6 +52,29 @@ fn people_read_what_others_write_and_offline_edits_meet() {
 }
 
 #[test]
+fn the_line_of_a_log_tells_what_one_is_in_it_and_what_is_to_be_evaluated() {
+    let mut cast = cast();
+    let log = log(&mut cast);
+    let Cast { home, teacher, mother, .. } = &mut cast;
+    let measure = NewMeasure { text: "Ukeplan".into(), due: Some("2031-01-31".into()), ..NewMeasure::default() };
+    let new = C::ConcernNew { log, title: "Lekser".into(), goal: "Mål".into(), category: None, measure };
+    let made = teacher.ask(home, new).unwrap();
+    teacher.sync(home);
+    mother.sync(home);
+    let line = |device: &mut Device, home: &mut ModelHome| device.ask(home, C::LogList).unwrap()["logs"][0].clone();
+    for (device, role, own) in [(&mut *teacher, "holder", true), (&mut *mother, "guardian", false)] {
+        let told = line(device, home);
+        assert_eq!((text(&told, "role"), told["level"].is_i64()), (role.into(), true), "{told}");
+        let due = &told["due"][0];
+        assert_eq!((text(due, "measure"), text(due, "due")), (text(&made, "measure"), "2031-01-31".into()), "{told}");
+        assert_eq!((text(due, "title"), due["own"].as_bool()), ("Lekser".into(), Some(own)), "{told}");
+    }
+    let (measure, text) = (text(&made, "measure"), "Bra".to_owned());
+    teacher.ask(home, C::Evaluate { measure, result: "green".into(), text, family_agrees: true }).unwrap();
+    assert_eq!(line(teacher, home)["due"].as_array().map(Vec::len), Some(0), "what is evaluated is not due");
+}
+
+#[test]
 fn the_ppt_reads_one_concern_until_consent_is_withdrawn() {
     let mut cast = cast();
     let log = log(&mut cast);

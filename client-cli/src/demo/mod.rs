@@ -91,6 +91,12 @@ pub async fn run(keep: Option<&Path>, fast: bool, output: &Output) -> Result<Exi
 /// This process as a server: what the demo starts beside itself. However the demo ends, its end of the lifeline closes,
 /// and the server goes with it.
 pub fn server(arguments: Vec<OsString>) -> ExitCode {
+    hang_on_lifeline();
+    stafett_server::cli::run(std::iter::once(OsString::from("stafettd")).chain(arguments))
+}
+
+/// A process that a demo has started beside itself goes with it, however that ends.
+pub fn hang_on_lifeline() {
     if std::env::var_os(process::LIFELINE).is_some() {
         std::thread::spawn(|| {
             // Nothing is ever written: this returns when the other end is gone.
@@ -98,7 +104,6 @@ pub fn server(arguments: Vec<OsString>) -> ExitCode {
             std::process::exit(0);
         });
     }
-    stafett_server::cli::run(std::iter::once(OsString::from("stafettd")).chain(arguments))
 }
 
 impl From<DemoError> for Fault {

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::Telling;
-use super::process::{DemoError, Device, PASSPHRASE, Server};
+use super::process::{DemoError, Device, PASSPHRASE, Pages, Server};
 use super::story::{self, Ids};
 use super::world::World;
 use crate::host::fault::{Exit, Fault};
@@ -26,8 +26,10 @@ const PEOPLE: [(&str, &str, &[&str]); 6] = [
 pub async fn run(dir: &Path, output: &Output) -> Result<Exit, Fault> {
     let mut telling = Telling::at_once(output);
     let (_server, ids) = raise(dir, &mut telling).await.map_err(Fault::from)?;
-    output.print(&table(dir, &ids)?)?;
-    // The server goes with this process.
+    let devices: Vec<Device> = PEOPLE.iter().map(|(folder, ..)| Device::new(dir, folder)).collect();
+    let pages = Pages::of(&devices).map_err(Fault::from)?;
+    output.print(&table(&devices, &pages, &ids)?)?;
+    // The server and the pages go with this process.
     tokio::signal::ctrl_c().await.map_err(|error| Fault::new(Exit::Damaged, "runtime", error))?;
     Ok(Exit::Done)
 }
@@ -49,21 +51,21 @@ async fn raise(dir: &Path, telling: &mut Telling<'_>) -> Result<(Server, Vec<(&'
 }
 
 /// Whom one can play and how, to be copied.
-fn table(dir: &Path, ids: &[(&'static str, String)]) -> Result<Said, Fault> {
+fn table(devices: &[Device], pages: &[Pages], ids: &[(&'static str, String)]) -> Result<Said, Fault> {
     let mut people = Vec::new();
     let mut text = format!(
-        "Kommunen er oppe til du trykker Ctrl-C. Åpne et annet vindu og skriv først:\n\n  export STAFETT_PASSPHRASE='{PASSPHRASE}'\n"
+        "Kommunen er oppe til du trykker Ctrl-C. Åpne en lenke for hver du vil spille, gjerne to ved siden av hverandre. Hver lenke virker én gang, i nettleseren på denne maskinen. Passfrasen er «{PASSPHRASE}».\n\nVil du skrive kommandoer i stedet, åpner du et annet vindu og skriver først:\n\n  export STAFETT_PASSPHRASE='{PASSPHRASE}'\n"
     );
-    for (folder, who, tries) in PEOPLE {
-        let home = Device::new(dir, folder).home;
+    for ((_, who, tries), (device, pages)) in PEOPLE.into_iter().zip(devices.iter().zip(pages)) {
+        let (home, link) = (&device.home, &pages.link);
         let shown = home.display().to_string().replace('\'', "'\\''");
         let filled = |words: &str| {
             ids.iter().fold(words.to_owned(), |words, (name, id)| words.replace(name, id.get(..8).unwrap_or(id)))
         };
         let commands: Vec<String> =
             tries.iter().map(|words| format!("stafett --home '{shown}' {}", filled(words))).collect();
-        text = format!("{text}\n{who}\n  {}\n", commands.join("\n  "));
-        people.push(json!({"name": who, "home": home.display().to_string(), "commands": commands}));
+        text = format!("{text}\n{who}\n  {link}\n  {}\n", commands.join("\n  "));
+        people.push(json!({"name": who, "home": home.display().to_string(), "link": link, "commands": commands}));
     }
     let value = json!({"ready": true, "passphrase": PASSPHRASE, "people": people});
     Ok(Said { value, text })

@@ -1,7 +1,7 @@
 //! The demo's processes: this binary, started again as a server or as one person's device.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -97,6 +97,47 @@ impl Device {
             command: format!("{}: {}", self.name, words.join(" ")),
             said: format!("exit {}: {}", ran.exit, ran.value),
         })
+    }
+}
+
+/// A person's pages, for as long as this lives.
+pub struct Pages {
+    child: Child,
+    /// Opens them, once.
+    pub link: String,
+}
+
+impl Pages {
+    /// Of these devices, all at once.
+    pub fn of(devices: &[Device]) -> Result<Vec<Self>, DemoError> {
+        let started: Vec<Child> = devices.iter().map(Self::start).collect::<Result<_, _>>()?;
+        let mut pages: Vec<Self> = started.into_iter().map(|child| Self { child, link: String::new() }).collect();
+        for one in &mut pages {
+            let mut line = String::new();
+            if let Some(stdout) = one.child.stdout.as_mut() {
+                BufReader::new(stdout).read_line(&mut line)?;
+            }
+            let told: Value = serde_json::from_str(&line).unwrap_or_default();
+            let link = told.get("link").and_then(Value::as_str);
+            let unexpected = || DemoError::Unexpected { command: "stafett ui".to_owned(), said: line.clone() };
+            one.link = link.ok_or_else(unexpected)?.to_owned();
+        }
+        Ok(pages)
+    }
+
+    fn start(device: &Device) -> Result<Child, DemoError> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--json", "--home"]).arg(&device.home).args(["ui", "--no-open"]);
+        // Nobody plays with secrets, and whoever reads along should not be locked out.
+        command.env("STAFETT_PASSPHRASE", PASSPHRASE).env("STAFETT_LOCK_AFTER", "86400").env(LIFELINE, "1");
+        Ok(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?)
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

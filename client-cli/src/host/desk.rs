@@ -34,6 +34,41 @@ pub struct Beside {
     awaits_certificate: bool,
 }
 
+/// Whether a wish leaves anything at all, if only here.
+pub fn does(wish: &Wish) -> bool {
+    let here =
+        matches!(wish, Wish::Join { .. } | Wish::DeviceAccept { .. } | Wish::ServerAt { .. } | Wish::DraftDrop { .. });
+    here || changes(wish)
+}
+
+/// Whether a wish leaves something for others, or for another device of the same person.
+pub fn changes(wish: &Wish) -> bool {
+    match wish {
+        // These two speak with the server themselves.
+        Wish::Join { .. } | Wish::DeviceAccept { .. } | Wish::ServerAt { .. } => false,
+        Wish::DeviceList
+        | Wish::InviteList
+        | Wish::People { .. }
+        | Wish::Units
+        | Wish::Verify { number: None, .. }
+        | Wish::LogList
+        | Wish::Me
+        | Wish::LogShow { .. }
+        | Wish::LogHistory { .. }
+        | Wish::ConsentPending
+        | Wish::ConsentList { .. }
+        | Wish::BatonList
+        | Wish::ConcernShow { .. }
+        | Wish::AttachmentGet { .. }
+        | Wish::Drafts
+        | Wish::DraftDrop { .. }
+        | Wish::SyncCounts
+        | Wish::AuditVerify { .. }
+        | Wish::AuditExport { .. } => false,
+        _ => true,
+    }
+}
+
 /// How long a command waits for a home that is in use: `STAFETT_WAIT`, in seconds.
 fn patience() -> Duration {
     let told = std::env::var("STAFETT_WAIT").ok().and_then(|text| text.trim().parse().ok());
@@ -133,7 +168,8 @@ impl Desk {
 }
 
 impl Beside {
-    async fn ask(&mut self, ask: &Ask) -> Result<Answer, Fault> {
+    /// One visit, to its end.
+    pub(crate) async fn ask(&mut self, ask: &Ask) -> Result<Answer, Fault> {
         let gone = || Fault::new(Exit::Unreachable, "holder-gone", "nobody is at the door");
         let answer = door::visit(&self.dir, &self.key, ask).await.ok_or_else(gone)??;
         self.awaits_certificate = answer.awaits_certificate;

@@ -1,16 +1,19 @@
 //! The door of a home that a process holds: a Unix socket in its folder, through which other processes of the same user are
 //! served. One visit is one request and one answer. Why it asks for the home key: docs/decisions/0021.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use hmac::{Hmac, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use stafett_client_core::answer::Answer as Told;
-use stafett_client_core::client::input::Command as Wish;
+use stafett_client_core::client::input::{Command as Wish, NewAttachment};
+use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::host::fault::{Exit, Fault};
+use crate::host::typed::Typed;
 
 /// What a visitor asks for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -21,6 +24,39 @@ pub enum Ask {
     Sync,
     /// The same within this time; what takes longer goes on after the answer.
     Reach { millis: u64 },
+    /// A wish by which what was typed at a page is said: it is kept no more, in one transaction with the wish.
+    Say { wish: Wish, page: String },
+    /// What was typed at a page is kept; nothing in the fields is nothing kept.
+    Type { page: String, fields: BTreeMap<String, String> },
+    /// How it stands here, and what was typed and not said yet.
+    Stand,
+    /// The language that its pages speak.
+    Speak { language: String },
+}
+
+impl Ask {
+    /// The file that goes beside the words.
+    fn file(&mut self) -> Option<&mut NewAttachment> {
+        match self {
+            Self::Wish(Wish::Attach { file, .. }) | Self::Say { wish: Wish::Attach { file, .. }, .. } => Some(file),
+            _ => None,
+        }
+    }
+}
+
+/// How a home stands that a process holds, for pages that show it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Stand {
+    /// Another number whenever something has changed.
+    pub turn: u64,
+    pub online: bool,
+    /// How much waits here to be sent.
+    pub queued: usize,
+    /// Why the server does not speak with this device, where that is a rule's doing.
+    pub refused: Option<Fault>,
+    /// What was typed and not said yet, by the page or form that it was typed for.
+    pub typed: BTreeMap<String, Typed>,
+    pub language: Option<String>,
 }
 
 /// What comes of it.
@@ -31,6 +67,27 @@ pub struct Answer {
     pub file: Option<Vec<u8>>,
     /// Whether this device waits for its person's first one.
     pub awaits_certificate: bool,
+    /// Where it was asked for.
+    pub stand: Option<Stand>,
+}
+
+/// A request that waits for its answer: from another process, or from this one's own pages.
+pub struct Visit {
+    pub ask: Ask,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Visit {
+    /// One of this process, and where its answer comes.
+    pub fn here(ask: Ask) -> (Self, oneshot::Receiver<Answer>) {
+        let (answer, answered) = oneshot::channel();
+        (Self { ask, answer }, answered)
+    }
+
+    /// The visitor may have gone.
+    pub fn answer(self, answer: Answer) {
+        let _ = self.answer.send(answer);
+    }
 }
 
 /// Shows that one has the home key, and is worth nothing for anything else.
@@ -42,6 +99,11 @@ impl DoorKey {
         let mut key = Zeroizing::new([0; 32]);
         key.copy_from_slice(&mac(home_key, b"stafett door").finalize().into_bytes());
         Self(key)
+    }
+
+    /// The same, for whoever shows it over and over.
+    pub fn copy(&self) -> Self {
+        Self(self.0.clone())
     }
 
     fn proof(&self, nonce: &[u8]) -> Hmac<Sha256> {
@@ -60,7 +122,7 @@ fn mac(key: &[u8; 32], text: &[u8]) -> Hmac<Sha256> {
 pub const SOCKET: &str = "door";
 
 #[cfg(unix)]
-pub use unix::{Door, Visit, is_open, visit};
+pub use unix::{Door, is_open, visit};
 
 #[cfg(unix)]
 mod unix {
@@ -73,11 +135,10 @@ mod unix {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use stafett_client_core::client::input::NewAttachment;
     use stafett_protocol::limits::ATTACHMENT_BYTES;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{UnixListener, UnixStream};
-    use tokio::sync::{Semaphore, mpsc, oneshot};
+    use tokio::sync::{Semaphore, mpsc};
     use tokio::time::timeout;
 
     /// A name longer than this does not fit in a socket's address (108 bytes on Linux, 104 elsewhere).
@@ -109,19 +170,6 @@ mod unix {
         let folder = File::open(dir)?;
         let address = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()));
         Ok(Place { address, _folder: Some(folder) })
-    }
-
-    /// A request that waits for its answer.
-    pub struct Visit {
-        pub ask: Ask,
-        answer: oneshot::Sender<Answer>,
-    }
-
-    impl Visit {
-        /// The visitor may have gone.
-        pub fn answer(self, answer: Answer) {
-            let _ = self.answer.send(answer);
-        }
     }
 
     /// The door, open as long as this lives.
@@ -194,11 +242,11 @@ mod unix {
             Ok::<_, io::Error>((serde_json::from_slice::<Ask>(&head)?, file))
         };
         let (mut ask, file) = timeout(SPEECH, asked).await.map_err(|_| io::ErrorKind::TimedOut)??;
-        if let (Ask::Wish(Wish::Attach { file: place, .. }), Some(bytes)) = (&mut ask, file) {
-            *place = NewAttachment { name: std::mem::take(&mut place.name), bytes };
+        if let (Some(place), Some(bytes)) = (ask.file(), file) {
+            place.bytes = bytes;
         }
-        let (answer, answered) = oneshot::channel();
-        asks.send(Visit { ask, answer }).await.map_err(io::Error::other)?;
+        let (visit, answered) = Visit::here(ask);
+        asks.send(visit).await.map_err(io::Error::other)?;
         let answer = answered.await.map_err(io::Error::other)?;
         let head = serde_json::to_vec(&answer)?;
         timeout(SPEECH, tell(&mut stream, &head, answer.file.as_deref())).await.map_err(|_| io::ErrorKind::TimedOut)?
@@ -223,7 +271,9 @@ mod unix {
         stream.read_exact(&mut nonce).await?;
         stream.write_all(&key.proof(&nonce).finalize().into_bytes()).await?;
         let file = match ask {
-            Ask::Wish(Wish::Attach { file, .. }) => Some(file.bytes.as_slice()),
+            Ask::Wish(Wish::Attach { file, .. }) | Ask::Say { wish: Wish::Attach { file, .. }, .. } => {
+                Some(file.bytes.as_slice())
+            }
             _ => None,
         };
         tell(stream, &serde_json::to_vec(ask)?, file).await?;
@@ -283,16 +333,6 @@ pub async fn visit(_: &Path, _: &DoorKey, _: &Ask) -> Option<Result<Answer, Faul
 /// Elsewhere it never opens.
 #[cfg(not(unix))]
 pub struct Door;
-
-#[cfg(not(unix))]
-pub struct Visit {
-    pub ask: Ask,
-}
-
-#[cfg(not(unix))]
-impl Visit {
-    pub fn answer(self, _: Answer) {}
-}
 
 #[cfg(not(unix))]
 impl Door {

@@ -128,10 +128,20 @@ impl Home {
         }
     }
 
-    /// Begins anew where nobody has come in yet.
-    pub fn begin_anew(&self) {
-        for name in ["home.json", "store.sqlite", "store.sqlite-wal", "store.sqlite-shm"] {
-            let _ = std::fs::remove_file(self.dir.join(name));
+    /// The key of a home that begins. What an earlier try left, which came to nobody, is taken up where its passphrase fits
+    /// (its code may have been used, though the answer was lost), and begun anew where it does not.
+    pub fn begin(&self, passphrase: &[u8]) -> Result<Zeroizing<[u8; 32]>, HomeError> {
+        if !self.is_set_up() {
+            return self.set_up(passphrase);
+        }
+        match self.unlock(passphrase) {
+            Err(HomeError::Passphrase) if self.is_begun() => {
+                for name in ["home.json", "store.sqlite", "store.sqlite-wal", "store.sqlite-shm"] {
+                    let _ = std::fs::remove_file(self.dir.join(name));
+                }
+                self.set_up(passphrase)
+            }
+            other => other,
         }
     }
 

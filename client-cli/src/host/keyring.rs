@@ -41,3 +41,13 @@ pub fn forget(home: &Folder) -> Result<(), Fault> {
         Err(error) => Err(unusable(&error)),
     }
 }
+
+/// Another passphrase for the same key. A keyring's entry goes by the wrapping, which is another from then on.
+pub fn wrap_anew(home: &Folder, key: &[u8; 32], passphrase: &str) -> Result<(), Fault> {
+    let kept = recall(home).is_some();
+    if kept {
+        forget(home)?;
+    }
+    home.wrap(key, passphrase.as_bytes())?;
+    if kept { keep(home, key) } else { Ok(()) }
+}

@@ -1,5 +1,6 @@
 //! What a home on this machine is made of: where things lie, how they are sealed, and how they travel. No word for people.
 
+pub mod callers;
 pub mod clock;
 pub mod desk;
 pub mod door;
@@ -16,3 +17,4 @@ pub mod serving;
 pub mod store;
 pub mod tls;
 pub mod transport;
+pub mod typed;

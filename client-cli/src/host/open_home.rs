@@ -19,6 +19,7 @@ use crate::host::recording::Recording;
 use crate::host::seal::Seal;
 use crate::host::store::Store;
 use crate::host::transport::{FrameStream, ServerPlace, TransportError, post};
+use crate::host::typed::{Desktop, Typed};
 
 /// How long the server may be silent while the client waits for something.
 pub(crate) const SILENCE: Duration = Duration::from_secs(60);
@@ -32,6 +33,7 @@ pub struct OpenHome {
     client: Client,
     store: Store,
     recording: Arc<Recording>,
+    desktop: Desktop,
     /// Who is told how far a move has come, while the device waits for it.
     progress: Option<Tell>,
     /// Held for its lock until the session ends.
@@ -61,11 +63,12 @@ impl OpenHome {
     /// Loads everything this device knows.
     pub async fn open(home: Home, home_key: &[u8; 32], recording: Recording) -> Result<Self, Fault> {
         let mut store = Store::open(&home.database()?, Seal::under(home_key)).await?;
-        let rows = store.load().await?;
+        let mut rows = store.load().await?;
+        let desktop = Desktop::take(&mut rows);
         let mut seed = [0u8; 32];
         getrandom::fill(&mut seed).map_err(|error| Fault::new(Exit::Damaged, "randomness", error))?;
         let client = Client::open(rows, seed)?;
-        Ok(Self { client, store, recording: Arc::new(recording), progress: None, home })
+        Ok(Self { client, store, recording: Arc::new(recording), desktop, progress: None, home })
     }
 
     /// The folder of this home.
@@ -201,13 +204,45 @@ impl OpenHome {
         })
     }
 
+    /// What pages keep in this home.
+    pub fn desktop(&self) -> &Desktop {
+        &self.desktop
+    }
+
+    /// Whether this device is somebody's, or is about to be.
+    pub fn has_account(&self) -> bool {
+        self.client.account().is_some()
+    }
+
+    /// How much waits here to be sent.
+    pub fn unsent(&self) -> usize {
+        self.client.unsent()
+    }
+
+    /// Keeps what is no matter of the core's: on disk when this returns.
+    pub async fn keep(&mut self, row: Row) -> Result<(), Fault> {
+        self.store.write(std::slice::from_ref(&row)).await?;
+        self.desktop.saved(&row);
+        Ok(())
+    }
+
     /// One input, and whatever it asks of the disk and of a server before it has an answer.
     pub(crate) async fn step(&mut self, input: Input) -> Result<Step, Fault> {
+        self.step_saying(input, None).await
+    }
+
+    /// The same, by which what was typed at a page is said: once it is taken it stands in one place alone, never in none.
+    pub(crate) async fn step_saying(&mut self, input: Input, page: Option<&str>) -> Result<Step, Fault> {
         let mut next = Some(input);
         let mut done = Step::default();
         while let Some(input) = next.take() {
-            let effects: Effects = self.client.handle(now_ms(), input);
+            let mut effects: Effects = self.client.handle(now_ms(), input);
+            let said = page
+                .filter(|_| matches!(effects.answer, Some(Ok(_))))
+                .map(|page| Desktop::row(page, &Typed::default()));
+            effects.rows.extend(said.clone());
             self.store.write(&effects.rows).await?;
+            said.iter().for_each(|row| self.desktop.saved(row));
             done.frames.extend(effects.frames);
             done.news.extend(effects.news);
             done.settled = effects.settled;

@@ -19,6 +19,7 @@ use stafett_words::shown::Shown;
 use stafett_words::{TimeZone, render};
 use zeroize::Zeroizing;
 
+use crate::host::callers::Callers;
 use crate::host::desk::Desk;
 use crate::host::door::{Door, DoorKey};
 use crate::host::fault::{Exit, Fault};
@@ -106,6 +107,7 @@ async fn perform(line: CommandLine, output: &Output) -> Result<Exit, Fault> {
         Command::Demo { keep, fast, play: None } => return crate::demo::run(keep.as_deref(), fast, output).await,
         Command::Keyring(command) => return key_in_keyring(&dir, command, output),
         Command::Passphrase => return change_passphrase(&dir, output),
+        Command::Ui(ui) => return crate::ui::run(&dir, &ui, language(), output).await,
         Command::Home(HomeCommand::Forget { yes }) => return forget(&dir, yes, line.offline, output).await,
         Command::Audit(Audit::Verify { what }) if Path::new(&what).is_file() => {
             return verify_file(Path::new(&what), output);
@@ -338,7 +340,7 @@ async fn watch(session: &mut OpenHome, dir: &Path, key: Zeroizing<[u8; 32]>, out
         eprintln!("{}", output.messages().say("say.no-door", &[("detail", &error.to_string())]));
     }
     tokio::select! {
-        outcome = serving::serve(session, door.ok(), |counts| { let _ = say(output, "sync", counts); }) => outcome,
+        outcome = serving::serve(session, Callers { door: door.ok(), pages: None }, |counts| { let _ = say(output, "sync", counts); }) => outcome,
         _ = tokio::signal::ctrl_c() => Ok(()),
     }
 }

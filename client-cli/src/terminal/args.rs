@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 mod measure;
+mod ui;
 
 pub use measure::{Arena, Colour, Correction, Evaluate, Measure, MeasureText};
+pub use ui::{HomeCommand, Ui};
 
 /// `stafett`.
 #[derive(Debug, Parser)]
@@ -110,6 +112,7 @@ pub enum Command {
     },
     #[command(subcommand)]
     Audit(Audit),
+    Ui(Ui),
     #[cfg(feature = "demo")]
     Demo {
         #[arg(long, value_name = "DIR")]
@@ -166,15 +169,6 @@ pub enum Drafts {
 pub enum Keyring {
     Keep,
     Forget,
-}
-
-/// The home as a folder.
-#[derive(Debug, Clone, Copy, Subcommand)]
-pub enum HomeCommand {
-    Forget {
-        #[arg(long)]
-        yes: bool,
-    },
 }
 
 #[derive(Debug, Args)]

@@ -40,6 +40,7 @@ pub fn asked(command: Command) -> Option<Wish> {
         | Command::Passphrase
         | Command::Me
         | Command::Home(_)
+        | Command::Ui(_)
         | Command::Glimpse { .. }
         | Command::Note { .. }
         | Command::Attachment(_) => return None,

@@ -61,15 +61,7 @@ pub(super) fn change_passphrase(dir: &Path, output: &Output) -> Result<Exit, Fau
     let ask = |key: &str| output.messages().say(key, &[]);
     let key = home.unlock(passphrase(&ask("ask.passphrase"), None)?.as_bytes())?;
     let fresh = new_passphrase(&ask("ask.new_passphrase"), &ask("ask.again"))?;
-    // The keyring's entry goes by the wrapping, which is another from now on.
-    let kept = keyring::recall(&home).is_some();
-    if kept {
-        keyring::forget(&home)?;
-    }
-    home.wrap(&key, fresh.as_bytes())?;
-    if kept {
-        keyring::keep(&home, &key)?;
-    }
+    keyring::wrap_anew(&home, &key, &fresh)?;
     say(output, "passphrase", &Rewrapped { changed: true })?;
     Ok(Exit::Done)
 }
@@ -171,21 +163,14 @@ pub(super) async fn open(
     Ok((Desk::open(&folder, &key, recording, waits).await?, key))
 }
 
-/// For a home that begins. What an earlier try left, which came to nobody, is taken up where its passphrase fits (its code
-/// may have been used, though the answer was lost), and begun anew where it does not.
+/// For a home that begins.
 fn new_home_key(home: &Home, output: &Output) -> Result<Zeroizing<[u8; 32]>, Fault> {
     if !home.is_begun() || !home.is_set_up() {
         return home_key(home, output);
     }
     let ask = |key: &str| output.messages().say(key, &[]);
     let given = passphrase(&ask("ask.new_passphrase"), Some(&ask("ask.again")))?;
-    match home.unlock(given.as_bytes()) {
-        Err(HomeError::Passphrase) => {
-            home.begin_anew();
-            Ok(home.set_up(given.as_bytes())?)
-        }
-        other => Ok(other?),
-    }
+    Ok(home.begin(given.as_bytes())?)
 }
 
 fn home_key(home: &Folder, output: &Output) -> Result<Zeroizing<[u8; 32]>, Fault> {

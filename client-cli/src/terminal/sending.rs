@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use stafett_client_core::answer::{Counts, json};
-use stafett_client_core::client::input::Command as Wish;
 
+pub use crate::host::desk::changes;
 use crate::host::fault::{Exit, Fault};
 use crate::terminal::output::Said;
 use stafett_words::reader::Reader;
@@ -19,34 +19,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub fn patience() -> Duration {
     let told = std::env::var("STAFETT_PATIENCE").ok().and_then(|text| text.trim().parse().ok());
     told.map_or(PATIENCE, Duration::from_secs)
-}
-
-/// Whether a wish leaves something for others, or for another device of the same person.
-pub fn changes(wish: &Wish) -> bool {
-    match wish {
-        // These two speak with the server themselves.
-        Wish::Join { .. } | Wish::DeviceAccept { .. } | Wish::ServerAt { .. } => false,
-        Wish::DeviceList
-        | Wish::InviteList
-        | Wish::People { .. }
-        | Wish::Units
-        | Wish::Verify { number: None, .. }
-        | Wish::LogList
-        | Wish::Me
-        | Wish::LogShow { .. }
-        | Wish::LogHistory { .. }
-        | Wish::ConsentPending
-        | Wish::ConsentList { .. }
-        | Wish::BatonList
-        | Wish::ConcernShow { .. }
-        | Wish::AttachmentGet { .. }
-        | Wish::Drafts
-        | Wish::DraftDrop { .. }
-        | Wish::SyncCounts
-        | Wish::AuditVerify { .. }
-        | Wish::AuditExport { .. } => false,
-        _ => true,
-    }
 }
 
 /// What became of it.

@@ -30,11 +30,12 @@ impl Language {
         }
     }
 
-    fn text(self) -> &'static str {
+    /// What is said everywhere, and what only pages say.
+    fn texts(self) -> [&'static str; 2] {
         match self {
-            Self::Bokmaal => include_str!("../../messages/nb.txt"),
-            Self::Nynorsk => include_str!("../../messages/nn.txt"),
-            Self::English => include_str!("../../messages/en.txt"),
+            Self::Bokmaal => [include_str!("../../messages/nb.txt"), include_str!("../../messages/pages.nb.txt")],
+            Self::Nynorsk => [include_str!("../../messages/nn.txt"), include_str!("../../messages/pages.nn.txt")],
+            Self::English => [include_str!("../../messages/en.txt"), include_str!("../../messages/pages.en.txt")],
         }
     }
 }
@@ -47,7 +48,7 @@ pub struct Messages {
 impl Messages {
     /// Reads the catalogue of a language.
     pub fn of(language: Language) -> Self {
-        Self { texts: entries(language.text()).collect() }
+        Self { texts: language.texts().into_iter().flat_map(entries).collect() }
     }
 
     /// The text of a key, if there is one.
@@ -126,7 +127,11 @@ mod tests {
                 assert_eq!(places(reference.find(key).unwrap()), places(text), "{language:?} {key}");
                 assert!(!text.is_empty());
             }
-            let lines = language.text().lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+            let lines = language
+                .texts()
+                .into_iter()
+                .flat_map(str::lines)
+                .filter(|line| !line.is_empty() && !line.starts_with('#'));
             assert_eq!(lines.count(), other.texts.len(), "{language:?}: a line without ' = ', or a key twice");
         }
     }

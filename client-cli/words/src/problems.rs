@@ -240,8 +240,13 @@ pub fn text(messages: &Messages, code: &str) -> Option<&'static str> {
 
 /// What to do now.
 pub fn way(messages: &Messages, code: &str) -> Option<&'static str> {
+    let shared = || messages.find(&format!("way.{}", way_on(code)?));
+    messages.find(&format!("hint.{code}")).or_else(shared)
+}
+
+/// The way on that a code shares with others. Pages say it in words of their own: nobody there types commands.
+pub fn way_on(code: &str) -> Option<&'static str> {
     let of_class = || CLASSES.iter().find(|(_, _, codes)| codes.contains(&code)).map(|(_, way, _)| *way);
     let of_kind = || WAYS.iter().find(|(_, codes)| codes.contains(&code)).map(|(way, _)| *way);
-    let shared = || messages.find(&format!("way.{}", of_class().or_else(of_kind)?));
-    messages.find(&format!("hint.{code}")).or_else(shared)
+    of_class().or_else(of_kind)
 }

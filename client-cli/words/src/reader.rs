@@ -2,7 +2,7 @@
 //! value is put into words in one way.
 
 use jiff::tz::TimeZone;
-use stafett_client_core::answer::{Moment, Name, Word};
+use stafett_client_core::answer::{AuditRule, Moment, Name, Word};
 
 use crate::messages::Messages;
 use crate::names::Names;
@@ -55,6 +55,13 @@ impl<'a> Reader<'a> {
     /// A word of a set that is kept elsewhere.
     pub fn open_word(&self, word: &Word) -> String {
         self.word(word.as_str())
+    }
+
+    /// A rule that a record breaks: the audit's own have words; what the rules of the protocol refuse is told with its code.
+    pub fn broken(&self, rule: &Word) -> String {
+        let own = AuditRule::ALL.iter().find(|own| own.word() == rule.as_str());
+        let refused = || self.messages.say("word.refused-record", &[("code", rule.as_str())]);
+        own.map_or_else(refused, |own| self.word(own.word()))
     }
 
     /// A moment or a day.

@@ -45,6 +45,25 @@ pub struct LogLine {
     pub holder_name: Option<String>,
     /// The municipality that has it; four digits.
     pub home: Option<String>,
+    /// What the asker is in it.
+    pub role: Option<LogRole>,
+    pub born: Option<Moment>,
+    pub level: Option<i64>,
+    /// Measures that are to be evaluated.
+    #[serde(default)]
+    pub due: Vec<Due>,
+}
+
+/// A measure that runs, and when it is to be evaluated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Due {
+    pub concern: String,
+    pub title: String,
+    pub measure: String,
+    pub text: String,
+    pub due: Moment,
+    /// Whether the asker is responsible for it.
+    pub own: bool,
 }
 
 /// What `log show` tells: of a log that one is in, or of one that was handed over.

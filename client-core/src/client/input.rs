@@ -167,7 +167,7 @@ pub enum Command {
     ServerAt {
         url: String,
     },
-    /// → `logs:[{log status holder home}]`
+    /// → `logs:[{log status child holder holder_name home role born level due:[{concern title measure text due own}]}]`
     LogList,
     /// → `log status level holder home participants concerns pending quarantined`
     LogShow {

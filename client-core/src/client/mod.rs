@@ -188,6 +188,12 @@ impl Client {
         }
     }
 
+    /// How much waits here to be sent. Unlike the counts of a contact this can be looked at over and over.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.queued()
+    }
+
     /// What counts for one connection only.
     fn forget_connection(&mut self) {
         self.stream = Stream::default();

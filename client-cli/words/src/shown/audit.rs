@@ -1,6 +1,6 @@
 //! What a replay found.
 
-use stafett_client_core::answer::{AuditRule, Fork, HeldAgainst, Report, SeenPart, Violation, Word};
+use stafett_client_core::answer::{Fork, HeldAgainst, Report, SeenPart, Violation};
 
 use super::{Shown, parts};
 use crate::reader::Reader;
@@ -49,17 +49,11 @@ impl Shown for Violation {
     fn part(&self, to: &Reader<'_>) -> Part {
         let Self { scope, seq, rule } = self;
         Part::of([
-            ("rule", broken(to, rule)),
+            ("rule", to.broken(rule)),
             ("scope_name", to.known(scope).unwrap_or_else(|| to.absent())),
             ("seq", seq.to_string()),
         ])
     }
-}
-
-/// A rule of the audit's own has words; a record that the rules of the protocol refuse is told with the code.
-fn broken(to: &Reader<'_>, rule: &Word) -> String {
-    let own = AuditRule::ALL.iter().find(|own| own.word() == rule.as_str());
-    own.map_or_else(|| to.messages.say("word.refused-record", &[("code", rule.as_str())]), |own| to.word(own.word()))
 }
 
 impl Shown for Fork {

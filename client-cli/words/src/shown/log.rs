@@ -48,8 +48,8 @@ impl Shown for LogList {
 
 impl Shown for LogLine {
     fn part(&self, to: &Reader<'_>) -> Part {
-        // Said by name.
-        let Self { log, status, child, holder: _, holder_name, home } = self;
+        // Said by name. What needs somebody stands on the page of the day, and the child in the log itself.
+        let Self { log, status, child, holder: _, holder_name, home, role: _, born: _, level: _, due: _ } = self;
         Part::of([
             ("log", to.text(log)),
             ("status", to.word(status.word())),

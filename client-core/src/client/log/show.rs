@@ -2,8 +2,9 @@
 
 use crate::answer;
 use crate::answer::{
-    Access, AddedUnit, Arena, Concern, ConcernLine, ConcernState, Evaluation, Group, Log, LogLine, LogList, LogShown,
-    LogStatus, Measure, MeasureState, Moment, Participant, People, Person, Remark, Responsible, Unit, Units, Verified,
+    Access, AddedUnit, Arena, Concern, ConcernLine, ConcernState, Due, Evaluation, Group, Log, LogLine, LogList,
+    LogRole, LogShown, LogStatus, Measure, MeasureState, Moment, Participant, People, Person, Remark, Responsible,
+    Unit, Units, Verified,
 };
 use crate::client::input::{Cause, Problem};
 use crate::client::scope::Standing;
@@ -103,12 +104,51 @@ impl Client {
                 let (status, holder, home) = self.log_status(log);
                 let card =
                     self.card_of(log).filter(|_| status != LogStatus::Withdrawn).and_then(|card| self.document(card));
-                let child = card.map(|document| document.card().child_name).filter(|name| !name.is_empty());
+                let card = card.map(|document| document.card());
+                let (born, level) = card.as_ref().map_or((None, None), |c| (Some(c.born.clone().into()), c.level));
+                let child = card.map(|card| card.child_name).filter(|name| !name.is_empty());
                 let (holder, holder_name) = (holder.map(|h| h.to_string()), holder.map(|h| self.name_of(h)));
-                LogLine { log: log.to_string(), status, child, holder, holder_name, home }
+                let (role, due) = (self.own_role(log), self.due_in(log));
+                LogLine { log: log.to_string(), status, child, holder, holder_name, home, role, born, level, due }
             })
             .collect();
         LogList { logs }
+    }
+
+    /// What this person is in a log: an actor acts in its concerns, and only reads on its card.
+    fn own_role(&self, log: LogId) -> Option<LogRole> {
+        let me = self.me.as_ref()?.person;
+        let of_log = self.scopes.values().map(|s| s.replica.state()).filter(|s| s.log() == log);
+        let roles = of_log.filter_map(|s| s.membership.member(me)).map(|member| member.role);
+        let (mut role, mut acts) = (None, false);
+        for one in roles {
+            acts |= one == Role::Actor;
+            role = role.filter(|_| one == Role::Actor || one == Role::Reader).or(Some(one));
+        }
+        if acts { Some(LogRole::Actor) } else { role.map(Into::into) }
+    }
+
+    /// Measures of open concerns that run and have a day.
+    fn due_in(&self, log: LogId) -> Vec<Due> {
+        let me = self.me.as_ref().map(|me| me.person.to_string());
+        let open = |scope: &ScopeId| self.concern_state(*scope) == ConcernState::Open;
+        let concerns = self.scopes_of(log, ScopeKind::Concern).into_iter().filter(open);
+        let of = |scope: ScopeId| {
+            let view = self.document(scope).map(|document| document.concern())?;
+            let runs = view.measures.iter().filter(|m| m.superseded.is_none() && m.evaluation.is_none() && !m.parked);
+            let due = runs.filter_map(|m| {
+                Some(Due {
+                    concern: scope.to_string(),
+                    title: view.title.clone(),
+                    measure: m.id.clone(),
+                    text: m.text.clone(),
+                    due: m.due.clone()?.into(),
+                    own: me.as_ref() == Some(&m.responsible),
+                })
+            });
+            Some(due.collect::<Vec<_>>())
+        };
+        concerns.filter_map(of).flatten().collect()
     }
 
     fn log_status(&self, log: LogId) -> (LogStatus, Option<PersonId>, Option<String>) {
