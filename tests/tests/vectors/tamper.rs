@@ -172,7 +172,7 @@ impl Log {
             ("another municipality's key", "", other_key),
             ("another log's name", "other-log", other_log),
             ("cut, and signed anew under a second key for the home", "named-twice", second_key),
-            ("nothing at all", "no records", edited(&|c| *c = Copy { records: vec![], receipts: vec![] })),
+            ("nothing at all", "no-records", edited(&|c| *c = Copy { records: vec![], receipts: vec![] })),
             (
                 "without its card",
                 "no-card",
@@ -181,7 +181,7 @@ impl Log {
                     c.receipts.retain(|r| r.peek().unwrap().scope != CARD);
                 }),
             ),
-            ("a scope left out", "left out", edited(&|c| c.records.retain(|r| scope_of(r) != CONCERN))),
+            ("a scope left out", "scope-left-out", edited(&|c| c.records.retain(|r| scope_of(r) != CONCERN))),
             ("no receipts", "no-receipt", edited(&|c| c.receipts.clear())),
         ]
     }
