@@ -132,7 +132,7 @@ fn sp22_a_broken_document_holds_up_neither_withdrawal_nor_removal() {
         let words = C::Glimpse { concern: concern.clone(), text: "Fra mor".into() };
         assert_eq!(mother.ask(home, words.clone()).unwrap_err().code, "document-stopped");
         let show = mother.ask(home, C::LogShow { log: log.clone() }).unwrap();
-        assert!(show["quarantined"].to_string().contains("stands still"), "{show}");
+        assert!(show["quarantined"].to_string().contains("document-stopped"), "{show}");
 
         assert_eq!(readers(home, scope), 1);
         assert!(home.connect(mother.id.unwrap()));

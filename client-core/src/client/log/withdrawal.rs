@@ -13,7 +13,7 @@ use stafett_protocol::letter::Content;
 use stafett_protocol::membership::{Member, Role, ScopeKind};
 use stafett_protocol::policy::{Action, can};
 use stafett_protocol::signed::Signed;
-use stafett_protocol::state::{GrantFact, ScopeState};
+use stafett_protocol::state::{GrantFact, ScopeState, Status};
 use stafett_protocol::statement::Statement;
 
 /// How long the holder waits for somebody of the family to end in a concern what they ended on the card.
@@ -195,9 +195,10 @@ impl Client {
             None => v.grantee.is_same_party(grantee),
         });
         // Its giver has consented to something else since, and no veto says any more whose word it was: while anybody is in on
-        // it who has left the card, all of the family may say so.
+        // it who has left the card, all of the family may say so. What a handover has closed its former holder goes on reading.
         let stranded = || state.present().any(|m| m.basis == fact.id && card.membership.member(m.person).is_none());
-        let anybodys = copied.is_some() && by.clone().next().is_none() && stranded();
+        let open = state.status != Status::Closed;
+        let anybodys = open && copied.is_some() && by.clone().next().is_none() && stranded();
         let ours = state.authority().key(me).is_some();
         ended_at != 0 && (by.any(|v| (v.by == me && !again) || late()) || (anybodys && (ours || late())))
     }
